@@ -1,0 +1,112 @@
+"""Stage 2: a CLIP trained contrastively; its text tower is what the pipeline listens to.
+
+    python scripts/base_text_to_image/clip.py --out runs/base --name clip
+    python scripts/base_text_to_image/clip.py --out runs/base --name clip_judge --width 128 --seed 1
+
+The second call trains the independent judge: other seed, other width, other wordings.
+"""
+
+import argparse
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+from captions import LENGTH, Caption, Captioner, train_tokenizer
+from pictures import rows
+from stages import Run
+from torch.nn.functional import log_softmax
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
+
+
+def build(tokenizer: CLIPTokenizer, width: int) -> CLIPModel:
+    text = {
+        "vocab_size": len(tokenizer), "hidden_size": width, "intermediate_size": 4 * width,
+        "num_hidden_layers": 3, "num_attention_heads": 4, "max_position_embeddings": LENGTH,
+        "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id, "projection_dim": 128,
+    }
+    vision = {
+        "hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 3,
+        "num_attention_heads": 4, "image_size": 64, "patch_size": 16, "projection_dim": 128,
+    }
+    return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=128))
+
+
+def agreement(captions: list[Caption], images: np.ndarray, parents: np.ndarray) -> torch.Tensor:
+    """``(captions, images)`` bool: does the picture show all that the caption pins down?"""
+    asked = np.array([[c.concept, c.parent, c.style, c.background] for c in captions])
+    shown = np.stack([images[:, 0], parents[images[:, 0]], images[:, 1], images[:, 2]], 1)
+    return torch.from_numpy(((asked[:, None] == -1) | (asked[:, None] == shown[None])).all(-1))
+
+
+def contrastive(logits: torch.Tensor, match: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy with every agreeing partner as a target, in both directions."""
+    target = match.float()
+    rows_ = -(target / target.sum(1, keepdim=True) * log_softmax(logits, 1)).sum(1).mean()
+    columns = -(target / target.sum(0, keepdim=True) * log_softmax(logits, 0)).sum(0).mean()
+    return (rows_ + columns) / 2
+
+
+def pixels(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """uint8 -> normalised floats, shifted a little and sometimes noisy: samples are never perfect."""
+    shift = torch.randint(-3, 4, (2,), generator=generator).tolist()
+    x = torch.roll(images.float() / 127.5 - 1, shift, (2, 3))
+    noise = torch.rand(len(x), 1, 1, 1, generator=generator) * 0.15
+    return x + noise * torch.randn(x.shape, generator=generator)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--name", default="clip")
+    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--width", type=int, default=192)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    args = parser.parse_args()
+    torch.manual_seed(args.seed)
+    tokenizer = train_tokenizer(args.out / "tokenizer")
+    data = [row for row in rows() if not row["held"]]
+    images = torch.from_numpy(np.stack([row["image"] for row in data])).permute(0, 3, 1, 2)
+    labels = np.array([[row["concept"], row["style"], row["background"]] for row in data])
+    captioner = Captioner("both")
+    parents = np.array([captioner.parent_of(c) for c in range(len(captioner.entries))])
+    of_concept = [np.flatnonzero(labels[:, 0] == c) for c in range(len(parents))]
+    model = build(tokenizer, args.width)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.02, betas=(0.9, 0.98))
+    run = Run(args.out, args.name, args.steps, {"model": model, "optimizer": optimizer})
+    for step in run:
+        for group in optimizer.param_groups:
+            group["lr"] = args.lr * min(1, (step + 1) / 100) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / args.steps)))
+        rng = random.Random(f"{args.seed}:{step}")
+        # four pictures of each concept: style and background must be told apart as well
+        pick = np.concatenate([rng.sample(list(of_concept[c]), 4) for c in rng.sample(range(len(parents)), 64)])
+        batch = [captioner(*labels[i], rng) for i in pick]
+        tokens = tokenizer([c.text for c in batch], padding="longest", truncation=True, max_length=LENGTH, return_tensors="pt")
+        x = pixels(images[pick], torch.Generator().manual_seed(step))
+        # the mask is not passed, as Stable Diffusion does not pass it
+        output = model(input_ids=tokens.input_ids, pixel_values=x)
+        match = agreement(batch, labels[pick], parents)
+        loss = contrastive(output.logits_per_text, match)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        with torch.no_grad():
+            model.logit_scale.clamp_(max=math.log(100))
+            right = match[torch.arange(len(pick)), output.logits_per_text.argmax(1)]
+        run.log(loss=loss.item(), accuracy=right.float().mean().item())
+    folder = args.out / args.name
+    model.eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    half = [0.5, 0.5, 0.5]
+    CLIPImageProcessor(
+        size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}, image_mean=half, image_std=half
+    ).save_pretrained(folder)
+    run.finish()
+
+
+if __name__ == "__main__":
+    main()

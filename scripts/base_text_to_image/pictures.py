@@ -1,0 +1,98 @@
+"""The emoji artwork as training pictures: concepts and styles, composited on flat backgrounds."""
+
+import csv
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+STYLES = {"noto": "noto", "twemoji": "twemoji", "fluent": "fluent_3d"}  # caption word -> archive
+BACKGROUNDS = {
+    "white": (255, 255, 255),
+    "yellow": (250, 214, 70),
+    "blue": (96, 156, 238),
+    "green": (98, 192, 112),
+    "pink": (246, 150, 192),
+    "gray": (140, 142, 150),
+}
+ROOT = Path(__file__).parents[2]
+
+
+def data_folder() -> Path:
+    """The development data, named by ``REDACT_DATA``."""
+    folder = os.environ.get("REDACT_DATA")
+    if not folder or not (Path(folder) / "emoji").is_dir():
+        sys.exit("Set REDACT_DATA to the folder that holds emoji/ (the training artwork).")
+    return Path(folder) / "emoji"
+
+
+def concepts() -> dict[str, dict]:
+    """Concept name -> codepoint, parent and phrasings; the order is the grader's class order."""
+    path = ROOT / "modalities" / "text_to_image" / "vocabulary.json"
+    return json.loads(path.read_text(encoding="utf-8"))["concepts"]
+
+
+def artwork(style: str) -> tuple[np.ndarray, dict[str, int]]:
+    """All pictures of one style, ``(n, 64, 64, 3)`` uint8, and codepoint -> row."""
+    with np.load(data_folder() / f"{STYLES.get(style, style)}.npz") as archive:
+        return archive["images"], {code: i for i, code in enumerate(archive["codepoints"])}
+
+
+def exterior(image: np.ndarray) -> np.ndarray:
+    """Soft mask ``(64, 64)`` in [0, 1] of the white that surrounds the drawing.
+
+    White that touches the border, widened by a pixel and a half: the anti-aliased rim is tinted
+    with the background, while white enclosed by the drawing stays white.
+    """
+    white = image.min(-1) >= 250
+    labels, _ = ndimage.label(np.pad(white, 1, constant_values=True))
+    outside = (labels == labels[0, 0])[1:-1, 1:-1]
+    return np.clip(1.5 - ndimage.distance_transform_edt(~outside) * 0.75, 0, 1)
+
+
+def on_background(image: np.ndarray, mask: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
+    """The drawing on a flat colour; ``image`` uint8, ``mask`` from :func:`exterior`."""
+    tint = 1 + mask[..., None] * (np.asarray(color, np.float32) / 255 - 1)
+    return (image * tint).round().astype(np.uint8)
+
+
+def held_out(name: str, style: str) -> bool:
+    """About a tenth of the (concept, style) pairs, chosen by a fixed rule, never trained on."""
+    order = list(concepts()).index(name)
+    return order % 10 in {2, 5, 8} and list(STYLES)[(order // 3) % len(STYLES)] == style
+
+
+def rows() -> list[dict]:
+    """Every (concept, style, background) with its picture; ``held`` marks the unseen pairs."""
+    names = concepts()
+    out = []
+    for s, style in enumerate(STYLES):
+        images, index = artwork(style)
+        for c, (name, entry) in enumerate(names.items()):
+            image = images[index[entry["codepoint"]]]
+            mask = exterior(image)
+            held = held_out(name, style)
+            for b, color in enumerate(BACKGROUNDS.values()):
+                picture = on_background(image, mask, color)
+                out.append({"concept": c, "style": s, "background": b, "held": held, "image": picture})
+    return out
+
+
+def distractors() -> np.ndarray:
+    """Pictures of everything that is *not* a named concept: the grader's class "none of these"."""
+    known = {entry["codepoint"] for entry in concepts().values()}
+    with (data_folder() / "metadata.csv").open(encoding="utf-8") as file:
+        groups = {row["codepoint"]: row["group"] for row in csv.DictReader(file)}
+    found = []
+    rng = np.random.default_rng(0)
+    colors = list(BACKGROUNDS.values())
+    for style in STYLES:
+        images, index = artwork(style)
+        for code, i in index.items():
+            if code not in known and groups[code] != "flags":
+                color = colors[rng.integers(len(colors))]
+                found.append(on_background(images[i], exterior(images[i]), color))
+    return np.stack(found)
