@@ -1,0 +1,35 @@
+"""The modality-agnostic core: torch and the standard library, nothing else."""
+
+from redact_core.adapter import Adapter, Guard, Origin
+from redact_core.answer_key import AnswerKey, LessonLoader
+from redact_core.card import RedactionCard
+from redact_core.distill import Distillation, conditioning_distance, group_mean
+from redact_core.errors import RedactError
+from redact_core.lessons import check_lessons, read_lessons
+from redact_core.loop import redact
+from redact_core.objective import Objective
+from redact_core.types import Batch, Condition, Conditioning, Lesson, Mean, Request
+
+__all__ = [
+    "Adapter",
+    "AnswerKey",
+    "Batch",
+    "Condition",
+    "Conditioning",
+    "Distillation",
+    "Guard",
+    "Lesson",
+    "LessonLoader",
+    "Mean",
+    "Objective",
+    "Origin",
+    "RedactError",
+    "RedactionCard",
+    "Request",
+    "check_lessons",
+    "conditioning_distance",
+    "group_mean",
+    "read_lessons",
+    "redact",
+]
+__version__ = "0.1.0"

@@ -1,0 +1,106 @@
+"""The only seam between the core and a modality."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from redact_core.types import Condition, Conditioning, Lesson, Request
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model came from, for the card."""
+
+    source: str
+    """Hub id, folder name, or ``bundled``."""
+    kind: str
+    """The original library's class, e.g. ``StableDiffusionPipeline``."""
+    revision: str | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Relative name -> local file, everything that :meth:`Adapter.save` copies or replaces."""
+
+
+class Adapter(ABC):
+    """A conditional generator, seen through the module that reads its condition.
+
+    ``encoder`` maps collated inputs to a :class:`Conditioning`. :meth:`generate` and :meth:`save`
+    read it when they are called, so that replacing the attribute replaces the part.
+    """
+
+    encoder: nn.Module  # Mapping[str, Tensor] -> Conditioning
+    variants: int = 1
+    """How many augmented variants of a condition exist; 1 means none beyond the condition itself."""
+    learning_rate: float = 1e-4
+    """Peak learning rate that suits the encoder."""
+
+    @property
+    @abstractmethod
+    def origin(self) -> Origin:
+        """Where the model came from."""
+
+    @abstractmethod
+    def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        """Inputs of the encoder, first dimension ``batch``, the same widths on every call.
+
+        Raises :class:`~redact_core.errors.RedactError` for a condition that the encoder would cut
+        or cannot read; the message names it.
+        """
+
+    @abstractmethod
+    def expand(self, request: Request) -> list[Lesson]:
+        """The rows that carry out ``request``: redacted ones in many wordings, and retained ones."""
+
+    def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        """One variant of collated ``inputs``; the default leaves them as they are."""
+        del generator
+        return dict(inputs)
+
+    @abstractmethod
+    def generate(
+        self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
+    ) -> list[Tensor]:
+        """Samples: pictures ``(3, height, width)`` in [0, 1], or waveforms ``(samples,)`` in [-1, 1].
+
+        ``seeds`` holds one seed for each condition; a sample depends on its own seed only.
+        """
+
+    @abstractmethod
+    def write_sample(self, sample: Tensor, path: Path) -> Path:
+        """Write one sample as a file people can open; return the path with its suffix."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write into the empty ``folder`` what the original library loads without us.
+
+        Files that the redaction does not touch are copied, never written anew.
+        """
+
+
+class Guard(Adapter):
+    """An adapter around an adapter, for methods that act at inference and train nothing."""
+
+    def __init__(self, inner: Adapter):
+        self.inner = inner
+        self.encoder = inner.encoder
+
+    @property
+    def origin(self) -> Origin:
+        return self.inner.origin
+
+    def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        return self.inner.collate(conditions)
+
+    def expand(self, request: Request) -> list[Lesson]:
+        return self.inner.expand(request)
+
+    def write_sample(self, sample: Tensor, path: Path) -> Path:
+        return self.inner.write_sample(sample, path)
+
+    def save(self, folder: Path) -> None:
+        self.inner.save(folder)

@@ -1,0 +1,185 @@
+"""Lessons with the frozen teacher's answers, computed once, and a resumable walk over them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from redact_core.adapter import Adapter
+from redact_core.errors import RedactError
+from redact_core.objective import Objective
+from redact_core.types import Batch, Condition, Conditioning, Lesson, Mean
+
+
+class AnswerKey:
+    """Every lesson in every variant, as tensors: what is asked, and what the teacher answers.
+
+    The teacher runs here and never again. A retained variant is answered by the teacher's answer to
+    that same variant; every other row by the answer to its reference, computed once however many
+    rows share it.
+
+    Args:
+        adapter: Collates, and augments when it has more than one variant.
+        objective: Its :meth:`~redact_core.objective.Objective.targets` asks the teacher.
+        teacher: Frozen copy of what ``objective.prepare`` returned, before any training.
+        lessons: At least one.
+        seed: Fixes the variants.
+        chunk: Conditions given to the teacher at a time.
+        memory_limit: Bytes of answers beyond which they lie in a temporary memory-mapped file.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        objective: Objective,
+        teacher: nn.Module,
+        lessons: Sequence[Lesson],
+        *,
+        seed: int = 0,
+        chunk: int = 128,
+        memory_limit: int = 2 << 30,
+    ):
+        if not lessons:
+            raise RedactError("There are no lessons; give at least one condition to redact.")
+        self._ask = lambda inputs: objective.targets(teacher, _to_device_of(teacher, inputs)).to("cpu")
+        self._adapter, self._chunk, self._limit = adapter, chunk, memory_limit
+        generator = torch.Generator().manual_seed(seed)
+        kept = [i for i, lesson in enumerate(lessons) if not lesson.redacted and lesson.asked == lesson.answer]
+        others = sorted(set(range(len(lessons))) - set(kept))
+        order = kept + others  # kept rows first: their targets are one to one
+        asked = self._collate([lessons[i].asked for i in order])
+        variants = [asked]
+        for _ in range(1, adapter.variants):
+            variants.append(adapter.augment(asked, generator))
+        self.asked = {key: torch.cat([variant[key] for variant in variants]) for key in asked}
+        self.redacted = torch.tensor([lessons[i].redacted for i in order]).repeat(len(variants))
+        self.weight = torch.tensor([float(lessons[i].weight) for i in order]).repeat(len(variants))
+        with torch.no_grad():
+            self._answer(lessons, kept, others, len(variants))
+
+    def __len__(self) -> int:
+        return len(self.redacted)
+
+    def batch(self, rows: Tensor, weight: Tensor | None = None) -> Batch:
+        """The rows ``rows`` (int64); ``weight`` replaces their own."""
+        asked = {key: value[rows] for key, value in self.asked.items()}
+        target = self._answers[self._target_of[rows]]
+        return Batch(asked, target, self.redacted[rows], self.weight[rows] if weight is None else weight)
+
+    def _collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        return self._adapter.collate(conditions)
+
+    def _answer(self, lessons: Sequence[Lesson], kept: list[int], others: list[int], variants: int) -> None:
+        """Fill ``_answers`` and the map from row to answer."""
+        references = list(dict.fromkeys(lessons[i].answer for i in others))
+        n, per = len(kept), len(kept) + len(others)
+        shared = {answer: n * variants + k for k, answer in enumerate(references)}
+        self._target_of = torch.tensor(
+            [v * n + i if i < n else shared[lessons[others[i - n]].answer] for v in range(variants) for i in range(per)]
+        )
+        count = n * variants + len(references)
+        parts: list[Conditioning] = []
+        rows = torch.cat([torch.arange(v * per, v * per + n) for v in range(variants)])
+        for part in rows.split(self._chunk):
+            if len(part):
+                parts.append(self._ask({key: value[part] for key, value in self.asked.items()}))
+                self._store(parts, count)
+        single = [answer for answer in references if not isinstance(answer, Mean)]
+        answers: dict[Any, Conditioning] = {}
+        for start in range(0, len(single), self._chunk):
+            group = single[start : start + self._chunk]
+            said = self._ask(self._collate(group))
+            answers |= {answer: said[torch.tensor([k])] for k, answer in enumerate(group)}
+        for answer in references:
+            if isinstance(answer, Mean):
+                answers[answer] = self._ask(self._collate(answer.conditions)).mean()
+        if references:
+            parts.append(Conditioning.cat([answers[answer] for answer in references]))
+        self._store(parts, count, last=True)
+
+    def _store(self, parts: list[Conditioning], count: int, last: bool = False) -> None:
+        """Join finished parts; beyond the memory limit, move them to a mapped file as they come."""
+        row = parts[0].hidden[0].numel() * parts[0].hidden.element_size()
+        if row * count <= self._limit:
+            if last:
+                self._answers = Conditioning.cat(parts)
+            return
+        if not hasattr(self, "_mapped"):
+            self._file = tempfile.NamedTemporaryFile(prefix="redact-answers-")  # noqa: SIM115
+            shape = (count, *parts[0].hidden.shape[1:])
+            flat = torch.from_file(
+                self._file.name, shared=True, size=count * parts[0].hidden[0].numel(), dtype=parts[0].hidden.dtype
+            )
+            self._mapped, self._filled, self._small = flat.view(shape), 0, list[Conditioning]()
+        for part in parts:
+            self._mapped[self._filled : self._filled + len(part)] = part.hidden
+            self._filled += len(part)
+            self._small.append(Conditioning(part.hidden[:, :0], part.mask, part.pooled))
+        parts.clear() if not last else None
+        if last:
+            rest = Conditioning.cat(self._small)
+            self._answers = Conditioning(self._mapped, rest.mask, rest.pooled)
+
+
+class LessonLoader:
+    """Shuffled batches of an answer key; one pass gives every row once over all processes.
+
+    The order depends on the seed and the number of the pass alone, and :meth:`state_dict` holds the
+    position, so an interrupted run goes on with exactly the batch that it would have had.
+
+    Args:
+        key: The rows.
+        batch_size: Rows of a batch on each process.
+        seed: Of the order.
+        rank: Number of this process.
+        world: Number of processes; all of them see equally many batches, filled up with rows of
+            weight 0.
+    """
+
+    def __init__(self, key: AnswerKey, batch_size: int, *, seed: int = 0, rank: int = 0, world: int = 1):
+        if batch_size < 1:
+            raise RedactError(f"batch_size is {batch_size}; give at least 1.")
+        self.key, self.batch_size, self.seed, self.rank, self.world = key, batch_size, seed, rank, world
+        self.epoch = self.position = 0
+        self._rest = False
+
+    def __len__(self) -> int:
+        return -(-(-(-len(self.key) // self.world)) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        start = self.position if self._rest else 0
+        self._rest = False
+        rows, weight = self._share()
+        for number in range(start, len(self)):
+            part = slice(number * self.batch_size, (number + 1) * self.batch_size)
+            self.position = number + 1
+            yield self.key.batch(rows[part], weight[part])
+        self.epoch, self.position = self.epoch + 1, 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Pass and position; what comes next follows from them."""
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from ``state``."""
+        self.epoch, self.position = state["epoch"], state["position"]
+        self._rest = True
+
+    def _share(self) -> tuple[Tensor, Tensor]:
+        """This process's rows of the current pass, and their weights."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(self.key), generator=generator)
+        weight = self.key.weight[order]
+        missing = -len(order) % self.world
+        order = torch.cat([order, order[:missing]])
+        weight = torch.cat([weight, weight.new_zeros(missing)])
+        return order[self.rank :: self.world], weight[self.rank :: self.world]
+
+
+def _to_device_of(module: nn.Module, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    parameter = next(module.parameters(), None)
+    return inputs if parameter is None else {key: value.to(parameter.device) for key, value in inputs.items()}

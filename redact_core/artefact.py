@@ -1,0 +1,79 @@
+"""Writing folders that are either whole or absent, and the hashes of what is in them."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from redact_core.errors import RedactError
+
+
+def check_target(target: Path) -> None:
+    """Refuse early what :func:`new_folder` would refuse after hours of training.
+
+    Raises:
+        RedactError: ``target`` exists, or its parent is not a folder one can write to.
+    """
+    if target.exists() or target.is_symlink():
+        raise RedactError(f"{target} exists; nothing is overwritten. Give another folder or remove it.")
+    parent = target.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise RedactError(f"{parent} is not a folder, so {target} cannot be made; give another path.")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise RedactError(f"{parent} cannot be written to, so {target} cannot be made; give another path.")
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A temporary folder beside ``target`` that takes its name if the block ends well.
+
+    Whatever goes wrong inside, nothing is left behind and ``target`` does not appear.
+
+    Raises:
+        RedactError: ``target`` exists or cannot be made, or the disk is full.
+    """
+    check_target(target)
+    try:
+        target.absolute().parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.part-", dir=target.absolute().parent))
+    except OSError as error:
+        raise RedactError(f"{target} cannot be made ({error.strerror}); give another path.") from error
+    try:
+        yield part
+        part.chmod(0o777 & ~_umask())  # mkdtemp makes it private
+        part.rename(target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise RedactError(
+                f"The disk is full: {target} was not written and nothing was left behind. "
+                "Free space, then run again from the last checkpoint (--ckpt_path last)."
+            ) from error
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Relative POSIX name -> SHA-256 of every file below ``folder``, sorted."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

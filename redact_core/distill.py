@@ -1,0 +1,71 @@
+"""Conditioning distillation: distances between conditionings and the two-term objective."""
+
+import torch
+from torch import Tensor, nn
+
+from redact_core.errors import RedactError
+from redact_core.objective import Objective
+from redact_core.types import Batch, Conditioning
+
+
+def conditioning_distance(a: Conditioning, b: Conditioning) -> Tensor:
+    """Mean squared difference of two conditionings over what the generator reads.
+
+    Args:
+        a: ``hidden (batch, length, dim)``, ``mask (batch, length)``, maybe ``pooled``.
+        b: The same shapes; its mask decides which positions count.
+
+    Returns:
+        ``(batch,)``: the mean over dims and read positions, plus the mean over ``pooled`` if both
+        have it. No reduction over the batch.
+    """
+    error = (a.hidden.float() - b.hidden.float()).square().mean(-1)  # (batch, length)
+    read = b.mask.to(error.dtype)
+    distance = (error * read).sum(1) / read.sum(1).clamp(min=1)
+    if a.pooled is not None and b.pooled is not None:
+        distance = distance + (a.pooled.float() - b.pooled.float()).square().mean(-1)
+    return distance
+
+
+def group_mean(values: Tensor, group: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Weighted mean of ``values`` over a group; an empty group gives 0.
+
+    Args:
+        values: ``(batch,)``.
+        group: ``(batch,)`` bool.
+        weight: ``(batch,)`` or ``None`` for equal weights.
+
+    Returns:
+        ``()``.
+    """
+    share = group.to(values.dtype) * (1 if weight is None else weight)
+    # not `where(total > 0)`: the gradient of an empty group must be 0, not nan
+    return (values * share).sum() / share.sum().clamp(min=torch.finfo(values.dtype).tiny)
+
+
+class Distillation(Objective):
+    """Distil the conditioning network so that redacted conditions get the reference's answer.
+
+    Kong & Chaudhuri, "Data Redaction from Conditional Generative Models" (arXiv 2305.11351)::
+
+        L(H') = retain_weight * E_keep |H'(c) - H(c)|^2 + redact_weight * E_redact |H'(c) - H(ref(c))|^2
+
+    with ``H`` the frozen teacher, ``H'`` the student that starts as its copy. A weight of 0 removes
+    its term. The generator is neither loaded nor run.
+    """
+
+    def __init__(self, redact_weight: float = 1.0, retain_weight: float = 1.0):
+        super().__init__()
+        for name, value in (("redact_weight", redact_weight), ("retain_weight", retain_weight)):
+            if not 0 <= value < float("inf"):
+                raise RedactError(f"{name} is {value}; give a finite number of at least 0.")
+        self.redact_weight = redact_weight
+        self.retain_weight = retain_weight
+
+    def forward(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """``redact`` and ``retain``: weighted group means of :func:`conditioning_distance`."""
+        distance = conditioning_distance(student(batch.asked), batch.target)
+        return {
+            "redact": self.redact_weight * group_mean(distance, batch.redacted, batch.weight),
+            "retain": self.retain_weight * group_mean(distance, ~batch.redacted, batch.weight),
+        }

@@ -1,0 +1,20 @@
+"""The one exception that users see: what was given, what was wanted, what to do."""
+
+from collections.abc import Sequence
+
+
+class RedactError(ValueError):
+    """A mistake in what the user asked for or supplied; the message stands alone.
+
+    The command line prints it as one line without a traceback and exits with status 2.
+    """
+
+
+def raise_together(what: str, problems: Sequence[str], limit: int = 20) -> None:
+    """Raise one :class:`RedactError` that lists all ``problems``; do nothing if there are none."""
+    if not problems:
+        return
+    shown = list(problems[:limit])
+    if len(problems) > limit:
+        shown.append(f"... and {len(problems) - limit} more")
+    raise RedactError(f"{what}: " + "; ".join(shown))

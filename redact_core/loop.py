@@ -1,0 +1,88 @@
+"""``redact()``: the plain training loop, for scripts and notebooks."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from redact_core.adapter import Adapter
+from redact_core.answer_key import AnswerKey, LessonLoader
+from redact_core.distill import Distillation
+from redact_core.lessons import check_lessons
+from redact_core.objective import Objective
+from redact_core.types import Lesson, Request
+
+
+def cosine_decay(steps: int, warmup: int = 10, floor: float = 0.01) -> Callable[[int], float]:
+    """Factor of the learning rate at a step: short linear warm-up, then half a cosine to ``floor``."""
+
+    def factor(step: int) -> float:
+        progress = min(1.0, step / max(1, steps))
+        return min(1.0, (step + 1) / warmup) * (floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2)
+
+    return factor
+
+
+def frozen_copy(module: nn.Module) -> nn.Module:
+    """A copy in evaluation mode that takes no gradients: the teacher."""
+    return copy.deepcopy(module).eval().requires_grad_(False)
+
+
+def redact(
+    adapter: Adapter,
+    lessons: Sequence[Lesson] | Request,
+    *,
+    objective: Objective | None = None,
+    steps: int = 300,
+    batch_size: int = 64,
+    lr: float | None = None,
+    seed: int = 0,
+    on_step: Callable[[int, dict[str, float]], None] | None = None,
+) -> dict[str, float]:
+    """Redact ``adapter`` in place, like ``list.sort``, on the device where its encoder is.
+
+    Args:
+        adapter: The model; its encoder is trained.
+        lessons: Rows, or a request that the adapter expands.
+        objective: Default: :class:`~redact_core.distill.Distillation`.
+        steps: Optimiser steps.
+        batch_size: Rows of a step.
+        lr: Peak learning rate of AdamW; default: what the adapter recommends.
+        seed: Of variants and order.
+        on_step: Called with the step and its terms, e.g. for a progress bar.
+
+    Returns:
+        The terms of the last step.
+
+    Raises:
+        RedactError: If the lessons contradict one another or a condition cannot be read.
+    """
+    objective = objective or Distillation()
+    rows = adapter.expand(lessons) if isinstance(lessons, Request) else list(lessons)
+    check_lessons(rows)
+    student = objective.prepare(adapter)
+    key = AnswerKey(adapter, objective, frozen_copy(student), rows, seed=seed)
+    loader = LessonLoader(key, batch_size, seed=seed)
+    parameters = [p for p in student.parameters() if p.requires_grad]
+    device = parameters[0].device
+    optimizer = torch.optim.AdamW(parameters, lr=lr or adapter.learning_rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine_decay(steps))
+    student.eval()  # no dropout: the target is a deterministic answer
+    terms: dict[str, float] = {}
+    step = 0
+    while step < steps:
+        for batch in loader:
+            losses = objective(student, batch.to(device))
+            optimizer.zero_grad()
+            torch.stack(list(losses.values())).sum().backward()
+            optimizer.step()
+            schedule.step()
+            terms = {name: value.item() for name, value in losses.items()}
+            if on_step is not None:
+                on_step(step, terms)
+            step += 1
+            if step == steps:
+                break
+    return terms
