@@ -1,0 +1,1 @@
+"""One folder a modality; siblings never import one another. Nothing is imported here."""

@@ -1,0 +1,5 @@
+"""Text-to-image models: prompts, concepts and styles."""
+
+from modalities.text_to_image.stable_diffusion import StableDiffusion
+
+__all__ = ["StableDiffusion"]

@@ -1,0 +1,221 @@
+"""From what a person asks for ("cigarette", "style: noto", a file of prompts) to lessons.
+
+Strings only: no model is loaded here.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from modalities.text_to_image.phrasing import draw, tidy, wordings
+from modalities.text_to_image.vocabulary import Vocabulary
+from redact_core import Lesson, RedactError, Request
+
+Kind = Literal["concept", "style", "prompts"]
+
+_STYLE = re.compile(r"^(?:style:\s*|(?:in the |the )?style of\s+|by\s+)(?P<a>.+)$|^(?P<b>.+?)[ -]style$", re.IGNORECASE)
+RETAIN = ("templates", "vocabulary")
+"""Where retained prompts come from unless a file is named: our templates, the tokenizer's words."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One entry of a request, understood."""
+
+    kind: Kind
+    names: tuple[str, ...]
+    """The concept's or style's names, first the usual one; or the prompts."""
+
+
+def understand(text: str, vocabulary: Vocabulary) -> Subject:
+    """Tell concepts, styles and prompt lists apart.
+
+    ``style: X``, ``by X``, ``in the style of X``, ``X style`` or a known style's name is a style; a
+    path to a ``.txt`` or ``.csv`` file (column ``prompt``) or ``prompt: ...`` is a list of prompts;
+    anything else is a concept, with the phrasings that the vocabulary knows for it.
+
+    Raises:
+        RedactError: The text is empty or the file cannot be read.
+    """
+    text = " ".join(text.split())
+    if not text:
+        raise RedactError("An empty text cannot be redacted; name a concept, a style or a file of prompts.")
+    if text.lower().startswith("prompt:"):
+        return Subject("prompts", (text[len("prompt:") :].strip(),))
+    if text.lower().endswith((".txt", ".csv")):
+        return Subject("prompts", tuple(read_prompts(Path(text))))
+    style = _STYLE.match(text)
+    if style or text.lower() in {known.lower() for known in vocabulary.styles}:
+        return Subject("style", ((style["a"] or style["b"]).strip() if style else text,))
+    concept = vocabulary.find(text)
+    if concept is None:
+        return Subject("concept", (text, plural(text)))
+    return Subject("concept", tuple(dict.fromkeys((concept.name, text.lower(), plural(concept.name), *concept.seen))))
+
+
+def expand(request: Request, vocabulary: Vocabulary, words: Sequence[str], per_name: int = 30) -> list[Lesson]:
+    """All rows of a request.
+
+    Args:
+        request: Its ``retain`` may hold ``templates``, ``vocabulary`` and paths of prompt files.
+        vocabulary: Concepts, styles and settings to compose with.
+        words: Whole words of the tokenizer, for data-free retained prompts.
+        per_name: Random compositions for each name, beside one plain row for each wording.
+
+    Raises:
+        RedactError: A reference is missing where there is no default, is itself redacted, or the
+            numbers of references and redactions do not fit.
+    """
+    if not request.redact:
+        raise RedactError("Nothing to redact was named; give --data.redact, e.g. --data.redact cigarette.")
+    if len(request.references) not in (0, 1, len(request.redact)):
+        raise RedactError(
+            f"{len(request.redact)} redactions but {len(request.references)} references; "
+            "give one for all, one for each, or none."
+        )
+    rng = random.Random(f"expand:{request.seed}")
+    subjects = [understand(text, vocabulary) for text in request.redact]
+    gone = {name.lower() for subject in subjects for name in subject.names if subject.kind != "prompts"}
+    rows: list[Lesson] = []
+    for i, subject in enumerate(subjects):
+        reference = _reference(subject, request.reference_of(i), vocabulary)
+        if reference.lower() in gone:
+            raise RedactError(f'The reference "{reference}" is itself redacted; name a reference that stays.')
+        rows += _redacted(subject, reference, vocabulary, gone, rng, per_name)
+    references = [_reference(s, request.reference_of(i), vocabulary) for i, s in enumerate(subjects)]
+    rows = list(dict.fromkeys(rows))
+    asked = {row.asked for row in rows}
+    kept = _retained(request, subjects, references, vocabulary, words, gone, rng)
+    return rows + [Lesson.retain(prompt) for prompt in kept if prompt not in asked]
+
+
+def read_prompts(path: Path) -> list[str]:
+    """Prompts of a ``.txt`` file (one a line) or a ``.csv`` file with a column ``prompt``.
+
+    Raises:
+        RedactError: The file is absent, unreadable, empty or has no such column.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            if path.suffix.lower() == ".csv":
+                reader = csv.DictReader(file)
+                if "prompt" not in (reader.fieldnames or ()):
+                    raise RedactError(f"{path}: has no column named prompt; name the column of prompts so.")
+                prompts = [row["prompt"] or "" for row in reader]
+            else:
+                prompts = list(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RedactError(f"{path}: cannot be read as UTF-8 text ({error}).") from error
+    prompts = list(dict.fromkeys(prompt.strip() for prompt in prompts if prompt.strip()))
+    if not prompts:
+        raise RedactError(f"{path}: holds no prompts; write one a line.")
+    return prompts
+
+
+def plural(name: str) -> str:
+    """A usual English plural, good enough for a training row.
+
+    >>> plural("bus"), plural("cherry"), plural("cat"), plural("jeans")
+    ('buses', 'cherries', 'cats', 'jeans')
+    """
+    if name.endswith("s") and len(name) > 3 and not name.endswith("ss"):
+        return name
+    if re.search(r"(s|x|z|ch|sh)$", name):
+        return name + "es"
+    return name[:-1] + "ies" if re.search(r"[^aeiou]y$", name) else name + "s"
+
+
+def mentions(prompt: str, names: set[str]) -> bool:
+    """Does the prompt contain one of the names as whole words?"""
+    text = prompt.lower()
+    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in names)
+
+
+def _reference(subject: Subject, given: str | None, vocabulary: Vocabulary) -> str:
+    """The reference's name; empty means: leave the style out, or the empty prompt."""
+    if given is not None:
+        if subject.kind == "style":
+            match = _STYLE.match(given)
+            return (match["a"] or match["b"]).strip() if match else given.strip()
+        return given.strip()
+    if subject.kind != "concept":
+        return ""
+    concept = vocabulary.find(subject.names[0])
+    if concept is None:
+        raise RedactError(
+            f'No default reference is known for "{subject.names[0]}"; give --data.reference, '
+            "a harmless word of the same kind."
+        )
+    return concept.parent
+
+
+def _redacted(
+    subject: Subject, reference: str, vocabulary: Vocabulary, gone: set[str], rng: random.Random, per_name: int
+) -> list[Lesson]:
+    """One subject in every wording and in random compositions with material that stays."""
+    if subject.kind == "prompts":
+        return [Lesson.redact(prompt, reference) for prompt in subject.names]
+    styles = [s for s in vocabulary.styles if s.lower() not in gone]
+    settings = list(vocabulary.settings)
+    rows: list[Lesson] = []
+    if subject.kind == "concept":
+        for name in subject.names:
+            for wording in wordings("seen"):
+                rows.append(Lesson.redact(wording.fill(name), wording.fill(reference)))
+            for _ in range(per_name):
+                wording = draw(rng)
+                style, setting = rng.choice(["", *styles]), rng.choice(["", *settings])
+                rows.append(Lesson.redact(wording.fill(name, style, setting), wording.fill(reference, style, setting)))
+        return rows
+    name = subject.names[0]
+    concepts = [c for c in vocabulary.concepts.values() if c.name not in gone]
+    for concept in rng.sample(concepts, min(len(concepts), 8 * per_name)):
+        wording, setting = draw(rng), rng.choice(["", *settings])
+        what = rng.choice([concept.name, concept.name, *concept.seen])
+        rows.append(Lesson.redact(wording.fill(what, name, setting), wording.fill(what, reference, setting)))
+    for wording in wordings("seen"):
+        clause = wording.style.replace("{style}", name)
+        rows.append(Lesson.redact(clause, wording.style.replace("{style}", reference) if reference else ""))
+    return rows
+
+
+def _retained(
+    request: Request, subjects: Sequence[Subject], references: Sequence[str], vocabulary: Vocabulary,
+    words: Sequence[str], gone: set[str], rng: random.Random,
+) -> list[str]:  # fmt: skip
+    """Prompts whose answer must not move; the empty prompt is one: guidance subtracts its answer."""
+    sources = request.retain or RETAIN
+    prompts = [""]
+    styles = ["", *(s for s in vocabulary.styles if s.lower() not in gone)]
+    for source in sources:
+        if source == "templates":
+            near = {c.name for s in subjects if (f := vocabulary.find(s.names[0])) for c in vocabulary.neighbours(f)}
+            for concept in vocabulary.concepts.values():
+                if concept.name in gone:
+                    continue
+                for _ in range(12 if concept.name in near or concept.name in references else 6):
+                    what = rng.choice([concept.name, concept.name, concept.parent, *concept.seen, *concept.seen])
+                    prompts.append(draw(rng).fill(what, rng.choice(styles), rng.choice(["", *vocabulary.settings])))
+            for reference in dict.fromkeys(references):
+                prompts += [wording.fill(reference) for wording in wordings("seen") if reference]
+        elif source == "vocabulary":
+            usable = [word for word in words if word.lower() not in gone]
+            for _ in range(400):
+                prompts.append(tidy(" ".join(rng.choices(usable, k=rng.randint(1, 8)))))
+        else:
+            prompts += read_prompts(Path(source))
+    # "hot dog" stays when "dog" goes: a concept's own longer name is not a mention
+    names = {c for c in vocabulary.concepts if c not in gone and mentions(c, gone)}
+    return [p for p in dict.fromkeys(prompts) if not mentions(_without(p, names), gone)]
+
+
+def _without(prompt: str, names: set[str]) -> str:
+    for name in names:
+        prompt = prompt.replace(name, " ")
+    return prompt

@@ -1,0 +1,113 @@
+"""Finding a diffusers folder, checking that it is one we can redact, and copying it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from redact_core import RedactError
+
+BUNDLED = Path(__file__).with_name("bundled")
+_PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack"}
+
+
+def locate(source: str, revision: str | None = None, variant: str | None = None) -> Path:
+    """The local folder of ``bundled``, a path, or a hub id (downloaded to the hub's cache).
+
+    Raises:
+        RedactError: There is no such folder, or the hub cannot be reached or does not have it.
+    """
+    if source == "bundled":
+        return BUNDLED / "pipeline"
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise RedactError(f"{source} is a file; give the folder that holds model_index.json.")
+    if source.count("/") != 1 or source.startswith((".", "/", "~")):
+        raise RedactError(f"There is no folder {source}; give a diffusers folder, a hub id (owner/name) or bundled.")
+    from diffusers import DiffusionPipeline
+
+    try:
+        return Path(DiffusionPipeline.download(source, revision=revision, variant=variant, use_safetensors=True))
+    except Exception as error:  # the hub's own errors come from several libraries
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RedactError(
+            f"{source} is neither a folder here nor could it be fetched from the hub ({reason}); "
+            "check the name and the connection, or give a local folder."
+        ) from error
+
+
+def check(folder: Path, pipelines: set[str], encoders: dict[str, str]) -> dict[str, Any]:
+    """The folder's model index, if it is of a known class and its encoders' weights can be read.
+
+    Args:
+        folder: From :func:`locate`.
+        pipelines: Class names that are accepted.
+        encoders: Component -> class name that it must have.
+
+    Raises:
+        RedactError: Not a diffusers folder, another class, a missing part, or pickled weights.
+    """
+    index = _json(folder / "model_index.json", f"{folder} is no diffusers folder: it has no readable model_index.json")
+    found = index.get("_class_name")
+    if found not in pipelines:
+        raise RedactError(f"{folder} holds a {found}; this adapter takes {' or '.join(sorted(pipelines))}.")
+    for name, wanted in encoders.items():
+        kind = (index.get(name) or [None, None])[1]
+        if kind != wanted:
+            raise RedactError(f"{folder}: {name} is a {kind}; this adapter needs a {wanted}.")
+        weights(folder / name)
+    return index
+
+
+def weights(folder: Path) -> Path:
+    """The one safetensors file of a component.
+
+    Raises:
+        RedactError: None is there (pickles are named and refused), or it is split or ambiguous.
+    """
+    if not folder.is_dir():
+        raise RedactError(f"{folder} is missing; the folder is not complete, fetch it again.")
+    found = sorted(folder.glob("*.safetensors"))
+    if not found:
+        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
+        if pickles:
+            raise RedactError(
+                f"{folder / pickles[0]} is a pickled weight file, which can run code when it is loaded; "
+                "convert it to safetensors first (from_pretrained and save_pretrained in a sandbox)."
+            )
+        raise RedactError(f"{folder} holds no model.safetensors; the folder is not complete, fetch it again.")
+    plain = [path for path in found if path.name == "model.safetensors"] or found
+    if len(plain) > 1:
+        names = ", ".join(path.name for path in plain)
+        raise RedactError(f"{folder} holds several weight files ({names}); keep the one to redact.")
+    return plain[0]
+
+
+def copy_except(source: Path, target: Path, redacted: set[str]) -> None:
+    """Copy a pipeline folder bit by bit, leaving out every weight file of the ``redacted`` parts.
+
+    Other formats and precisions of a redacted part are left out too: a stock copy would undo it.
+    """
+    index = json.loads((source / "model_index.json").read_text(encoding="utf-8"))
+    parts = {name for name, value in index.items() if isinstance(value, list) and value[0]}
+    for path in sorted(source.rglob("*")):
+        name = path.relative_to(source)
+        if not path.is_file() or (len(name.parts) == 1 and name.name != "model_index.json"):
+            continue  # hub extras, such as whole-model checkpoints that hold the stock encoder
+        if len(name.parts) > 1 and name.parts[0] not in parts:
+            continue
+        if name.parts[0] in redacted and path.suffix in {*_PICKLES, ".safetensors", ".onnx", ".h5", ".xml"}:
+            continue
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target / name)  # follows the hub cache's links, leaves out its rights
+
+
+def _json(path: Path, problem: str) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RedactError(f"{problem}; give the folder that from_pretrained reads.") from error

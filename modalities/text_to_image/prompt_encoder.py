@@ -1,0 +1,102 @@
+"""The part of Stable Diffusion that reads the prompt: a CLIP text model as a conditioning network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from redact_core import Condition, Conditioning, RedactError
+
+_PREFIX = "text_model."
+
+
+class PromptEncoder(nn.Module):
+    """``input_ids (batch, length)`` -> ``hidden (batch, length, dim)``, exactly as the pipeline does it.
+
+    SD 1.x passes no attention mask and its denoiser attends to every position, so all positions
+    count, padding included: a loss that left the padding out would leave the concept in it.
+    """
+
+    def __init__(self, model: CLIPTextModel):
+        super().__init__()
+        self.model = model
+        self.masked = bool(getattr(model.config, "use_attention_mask", False))
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Conditioning:
+        mask = inputs["attention_mask"] if self.masked else None
+        hidden = self.model(input_ids=inputs["input_ids"], attention_mask=mask)[0]
+        read = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
+        return Conditioning(hidden, read)
+
+
+def load_encoder(folder: Path) -> PromptEncoder:
+    """The text model of a ``text_encoder`` folder in float32.
+
+    Raises:
+        RedactError: The weights are damaged or do not fit the configuration.
+    """
+    try:
+        model = CLIPTextModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise RedactError(f"{folder} cannot be loaded as a CLIPTextModel ({reason}); fetch it again.") from error
+    return PromptEncoder(model.eval())
+
+
+def tokenize(tokenizer: CLIPTokenizer, prompts: Sequence[Condition], truncate: bool = False) -> dict[str, Tensor]:
+    """``input_ids`` and ``attention_mask (batch, length)``, padded to the context as the pipeline pads.
+
+    Raises:
+        RedactError: Prompts beyond the context, which the pipeline would cut with a mere warning.
+    """
+    texts = [str(prompt) for prompt in prompts]
+    context = tokenizer.model_max_length
+    if not truncate:
+        lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]] if texts else []
+        long = [(text, n) for text, n in zip(texts, lengths, strict=True) if n > context]
+        if long:
+            text, n = long[0]
+            more = f" (and {len(long) - 1} more)" if len(long) > 1 else ""
+            raise RedactError(
+                f'"{text[:60]}" has {n} tokens, the encoder reads {context}{more}; shorten it, '
+                "or set truncate to true to cut it as the pipeline would."
+            )
+    batch = tokenizer(texts, padding="max_length", max_length=context, truncation=True, return_tensors="pt")
+    return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
+
+
+def whole_words(tokenizer: CLIPTokenizer) -> list[str]:
+    """Tokens that are plain words by themselves, for data-free prompts; sorted."""
+    words = {token.removesuffix("</w>") for token in tokenizer.get_vocab() if token.endswith("</w>")}
+    return sorted(word for word in words if len(word) > 2 and word.isascii() and word.isalpha())
+
+
+def save_encoder(encoder: PromptEncoder, base: Path, target: Path) -> None:
+    """Write the weights under the base file's own key names, dtypes and metadata.
+
+    Tools that read single files, and other versions of transformers, know a text encoder by its key
+    names; writing with the base's keeps all of them working.
+    """
+    state = encoder.model.state_dict()
+    tensors: dict[str, Tensor] = {}
+    with safe_open(base, "pt") as file:
+        names = list(file.keys())
+        for name in names:
+            ours = name if name in state else name.removeprefix(_PREFIX)
+            old = file.get_tensor(name)
+            if ours in state:
+                tensors[name] = state[ours].detach().to("cpu", old.dtype).contiguous()
+            else:
+                tensors[name] = old  # constants such as position_ids
+        metadata = file.metadata() or {"format": "pt"}
+    used = {name if name in state else name.removeprefix(_PREFIX) for name in names}
+    missing = sorted(set(state) - used)
+    if missing:
+        raise RedactError(f"{base} does not hold {missing[0]}; its key names are not those of a CLIPTextModel.")
+    save_file(tensors, target, metadata=metadata)

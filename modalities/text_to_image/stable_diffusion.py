@@ -1,0 +1,144 @@
+"""Stable Diffusion 1.x / 2.x folders and hub ids, and every folder of the same classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import CLIPTokenizer
+
+from modalities.text_to_image import expansion
+from modalities.text_to_image.folders import check, copy_except, locate, weights
+from modalities.text_to_image.prompt_encoder import (
+    PromptEncoder,
+    load_encoder,
+    save_encoder,
+    tokenize,
+    whole_words,
+)
+from modalities.text_to_image.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
+from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, RedactError, Request
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline
+
+_PIPELINES = {"StableDiffusionPipeline"}
+
+
+class StableDiffusion(Adapter):
+    """A ``StableDiffusionPipeline`` seen through its CLIP text encoder.
+
+    Only tokenizer and text encoder are loaded for training; the rest when a picture is asked for.
+
+    Args:
+        source: ``bundled``, a diffusers folder, or a hub id.
+        revision: Of the hub repository.
+        variant: Of the weight files, e.g. ``fp16``.
+        steps: Denoising steps; default 15 for the bundled base, else 50.
+        guidance: Scale of classifier-free guidance; default 3 for the bundled base, else 7.5.
+        batch_size: Pictures generated at a time.
+        truncate: Cut prompts beyond the context instead of refusing them.
+
+    Raises:
+        RedactError: The folder is of another class, incomplete, or holds pickled weights.
+    """
+
+    encoder: PromptEncoder  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def __init__(
+        self,
+        source: str = "bundled",
+        revision: str | None = None,
+        variant: str | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        batch_size: int = 16,
+        truncate: bool = False,
+    ):
+        bundled = source == "bundled"
+        self.source, self.revision = source, revision
+        self.folder = locate(source, revision, variant)
+        self.index = check(self.folder, _PIPELINES, {"text_encoder": "CLIPTextModel"})
+        if self.index.get("tokenizer", [None, None])[1] not in {"CLIPTokenizer", "CLIPTokenizerFast"}:
+            raise RedactError(f"{self.folder}: the tokenizer is no CLIPTokenizer; this adapter needs one.")
+        self.steps = steps or (15 if bundled else 50)
+        self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)
+        self.batch_size, self.truncate = batch_size, truncate
+        self.learning_rate = 1e-3 if bundled else 1e-5
+        self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
+        self.encoder = load_encoder(self.folder / "text_encoder")
+        self.vocabulary: Vocabulary = bundled_vocabulary() if bundled else general_vocabulary()
+
+    @property
+    def origin(self) -> Origin:
+        files = {p.relative_to(self.folder).as_posix(): p for p in self.folder.rglob("*") if p.is_file()}
+        return Origin(self.source, self.index["_class_name"], self.revision, files)
+
+    def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        return tokenize(self.tokenizer, conditions, self.truncate)
+
+    def expand(self, request: Request) -> list[Lesson]:
+        """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`."""
+        return expansion.expand(request, self.vocabulary, whole_words(self.tokenizer))
+
+    @torch.no_grad()
+    def generate(
+        self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
+    ) -> list[Tensor]:
+        """Pictures ``(3, height, width)`` in [0, 1], one for each condition and seed."""
+        if not isinstance(conditions, Conditioning):
+            device = next(self.encoder.parameters()).device
+            inputs = {key: value.to(device) for key, value in self.collate(conditions).items()}
+            conditions = self.encoder(inputs)
+        hidden = conditions.hidden
+        if len(hidden) != len(seeds):
+            raise RedactError(f"{len(hidden)} conditions but {len(seeds)} seeds; give one seed for each.")
+        pipeline = self.pipeline.to(hidden.device)
+        empty = {key: value.to(hidden.device) for key, value in self.collate([""]).items()}
+        unconditional = self.encoder(empty).hidden
+        samples: list[Tensor] = []
+        for start in range(0, len(seeds), self.batch_size):
+            part = hidden[start : start + self.batch_size]
+            # drawn on the CPU one by one: a sample depends on its seed, not on batch or device
+            generators = [torch.Generator().manual_seed(s) for s in seeds[start : start + self.batch_size]]
+            result = pipeline(
+                prompt_embeds=part,
+                negative_prompt_embeds=unconditional.expand_as(part),
+                num_inference_steps=self.steps,
+                guidance_scale=self.guidance,
+                generator=generators,
+                output_type="pt",
+            )
+            samples += list(result.images.float().cpu())  # pyright: ignore[reportAttributeAccessIssue]
+        return samples
+
+    def write_sample(self, sample: Tensor, path: Path) -> Path:
+        path = path.with_suffix(".png")
+        pixels = (sample.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(path)
+        return path
+
+    def save(self, folder: Path) -> None:
+        base = weights(self.folder / "text_encoder")
+        copy_except(self.folder, folder, {"text_encoder"})
+        save_encoder(self.encoder, base, folder / "text_encoder" / base.name)
+
+    @cached_property
+    def pipeline(self) -> StableDiffusionPipeline:
+        """The whole pipeline without its text encoder, which lives in :attr:`encoder`."""
+        from diffusers import StableDiffusionPipeline
+
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            self.folder, text_encoder=None, safety_checker=None, requires_safety_checker=False,
+            torch_dtype=torch.float32, use_safetensors=True,
+        )  # fmt: skip
+        pipeline.set_progress_bar_config(disable=True)
+        pipeline.unet.to(memory_format=torch.channels_last)
+        pipeline.vae.to(memory_format=torch.channels_last)
+        return pipeline

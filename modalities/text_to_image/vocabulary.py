@@ -1,0 +1,67 @@
+"""The words of the bundled base: concepts, styles, backgrounds, and how else people name them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+FILE = Path(__file__).with_name("vocabulary.json")
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A named concept; ``seen`` phrasings may teach a redaction, ``heldout`` ones only grade it."""
+
+    name: str
+    parent: str
+    seen: tuple[str, ...]
+    heldout: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Everything a prompt can be made of."""
+
+    concepts: dict[str, Concept]
+    styles: tuple[str, ...]
+    settings: tuple[str, ...]
+
+    def find(self, word: str) -> Concept | None:
+        """The concept that ``word`` names: its name, a plural of it, or one of its phrasings."""
+        word = " ".join(word.lower().split())
+        for concept in self.concepts.values():
+            if word in (concept.name, concept.name + "s", *concept.seen, *concept.heldout):
+                return concept
+        return None
+
+    def neighbours(self, concept: Concept) -> list[Concept]:
+        """Other concepts with the same parent."""
+        return [c for c in self.concepts.values() if c.parent == concept.parent and c.name != concept.name]
+
+
+@cache
+def bundled_vocabulary() -> Vocabulary:
+    """The vocabulary the bundled base was trained on."""
+    entries = json.loads(FILE.read_text(encoding="utf-8"))["concepts"]
+    concepts = {
+        name: Concept(name, entry["parent"], tuple(entry["seen"]), tuple(entry["heldout"]))
+        for name, entry in entries.items()
+    }
+    return Vocabulary(
+        concepts,
+        styles=("noto", "twemoji", "fluent"),
+        settings=("white", "yellow", "blue", "green", "pink", "gray"),
+    )
+
+
+@cache
+def general_vocabulary() -> Vocabulary:
+    """For models trained on the world at large: the same common nouns, painters, plain settings."""
+    painters = (
+        "Claude Monet", "Rembrandt", "Paul Cezanne", "Katsushika Hokusai", "Gustav Klimt", "Edvard Munch",
+        "Frida Kahlo", "Edgar Degas", "Caravaggio", "Andy Warhol", "Pablo Picasso", "Henri Matisse",
+        "Vincent van Gogh", "Salvador Dali", "Johannes Vermeer", "Wassily Kandinsky",
+    )  # fmt: skip
+    return Vocabulary(bundled_vocabulary().concepts, painters, ("white", "blue", "green", "dark", "city", "beach"))
