@@ -9,6 +9,7 @@ from redact_core.lessons import check_lessons, read_lessons
 from redact_core.loop import redact
 from redact_core.objective import Objective
 from redact_core.types import Batch, Condition, Conditioning, Lesson, Mean, Request
+from redact_core.version import __version__
 
 __all__ = [
     "Adapter",
@@ -26,10 +27,10 @@ __all__ = [
     "RedactError",
     "RedactionCard",
     "Request",
+    "__version__",
     "check_lessons",
     "conditioning_distance",
     "group_mean",
     "read_lessons",
     "redact",
 ]
-__version__ = "0.1.0"

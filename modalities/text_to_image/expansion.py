@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -59,13 +59,21 @@ def understand(text: str, vocabulary: Vocabulary) -> Subject:
     return Subject("concept", tuple(dict.fromkeys((concept.name, text.lower(), plural(concept.name), *concept.seen))))
 
 
-def expand(request: Request, vocabulary: Vocabulary, words: Sequence[str], per_name: int = 30) -> list[Lesson]:
+def expand(
+    request: Request,
+    vocabulary: Vocabulary,
+    words: Sequence[str],
+    fits: Callable[[str], bool] = lambda prompt: True,
+    per_name: int = 30,
+) -> list[Lesson]:
     """All rows of a request.
 
     Args:
         request: Its ``retain`` may hold ``templates``, ``vocabulary`` and paths of prompt files.
         vocabulary: Concepts, styles and settings to compose with.
         words: Whole words of the tokenizer, for data-free retained prompts.
+        fits: Whether a prompt fits into the context. Prompts of our own making that do not are left
+            out; the user's own are kept, for the tokenizer to refuse by name.
         per_name: Random compositions for each name, beside one plain row for each wording.
 
     Raises:
@@ -89,10 +97,14 @@ def expand(request: Request, vocabulary: Vocabulary, words: Sequence[str], per_n
             raise RedactError(f'The reference "{reference}" is itself redacted; name a reference that stays.')
         rows += _redacted(subject, reference, vocabulary, gone, rng, per_name)
     references = [_reference(s, request.reference_of(i), vocabulary) for i, s in enumerate(subjects)]
-    rows = list(dict.fromkeys(rows))
+    # two wordings may say the same prompt ("cigarettes" takes no article): the first answer holds
+    rows = list({row.asked: row for row in reversed(rows)}.values())[::-1]
     asked = {row.asked for row in rows}
     kept = _retained(request, subjects, references, vocabulary, words, gone, rng)
-    return rows + [Lesson.retain(prompt) for prompt in kept if prompt not in asked]
+    rows += [Lesson.retain(prompt) for prompt in kept if prompt not in asked]
+    own = {name for s in subjects if s.kind == "prompts" for name in s.names}
+    own |= {prompt for source in request.retain if source not in RETAIN for prompt in read_prompts(Path(source))}
+    return [row for row in rows if row.asked in own or (fits(str(row.asked)) and fits(str(row.answer)))]
 
 
 def read_prompts(path: Path) -> list[str]:

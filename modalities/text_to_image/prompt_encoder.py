@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils import logging
 
 from redact_core import Condition, Conditioning, RedactError
 
@@ -42,11 +44,24 @@ def load_encoder(folder: Path) -> PromptEncoder:
         RedactError: The weights are damaged or do not fit the configuration.
     """
     try:
-        model = CLIPTextModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
+        with _no_bars():
+            model = CLIPTextModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise RedactError(f"{folder} cannot be loaded as a CLIPTextModel ({reason}); fetch it again.") from error
     return PromptEncoder(model.eval())
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """A bar for a load of a second is noise."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def tokenize(tokenizer: CLIPTokenizer, prompts: Sequence[Condition], truncate: bool = False) -> dict[str, Tensor]:
@@ -58,7 +73,7 @@ def tokenize(tokenizer: CLIPTokenizer, prompts: Sequence[Condition], truncate: b
     texts = [str(prompt) for prompt in prompts]
     context = tokenizer.model_max_length
     if not truncate:
-        lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]] if texts else []
+        lengths = [len(ids) for ids in tokenizer(texts, verbose=False)["input_ids"]] if texts else []
         long = [(text, n) for text, n in zip(texts, lengths, strict=True) if n > context]
         if long:
             text, n = long[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +24,6 @@ from modalities.text_to_image.prompt_encoder import (
 )
 from modalities.text_to_image.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
 from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, RedactError, Request
-
-if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
 
 _PIPELINES = {"StableDiffusionPipeline"}
 
@@ -85,7 +82,7 @@ class StableDiffusion(Adapter):
 
     def expand(self, request: Request) -> list[Lesson]:
         """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`."""
-        return expansion.expand(request, self.vocabulary, whole_words(self.tokenizer))
+        return expansion.expand(request, self.vocabulary, whole_words(self.tokenizer), self._fits)
 
     @torch.no_grad()
     def generate(
@@ -115,7 +112,7 @@ class StableDiffusion(Adapter):
                 generator=generators,
                 output_type="pt",
             )
-            samples += list(result.images.float().cpu())  # pyright: ignore[reportAttributeAccessIssue]
+            samples += list(result.images.float().cpu())
         return samples
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
@@ -129,14 +126,17 @@ class StableDiffusion(Adapter):
         copy_except(self.folder, folder, {"text_encoder"})
         save_encoder(self.encoder, base, folder / "text_encoder" / base.name)
 
+    def _fits(self, prompt: str) -> bool:
+        return len(self.tokenizer(prompt, verbose=False)["input_ids"]) <= self.tokenizer.model_max_length
+
     @cached_property
-    def pipeline(self) -> StableDiffusionPipeline:
+    def pipeline(self) -> Any:
         """The whole pipeline without its text encoder, which lives in :attr:`encoder`."""
         from diffusers import StableDiffusionPipeline
 
         pipeline = StableDiffusionPipeline.from_pretrained(
             self.folder, text_encoder=None, safety_checker=None, requires_safety_checker=False,
-            torch_dtype=torch.float32, use_safetensors=True,
+            dtype=torch.float32, use_safetensors=True, low_cpu_mem_usage=False,
         )  # fmt: skip
         pipeline.set_progress_bar_config(disable=True)
         pipeline.unet.to(memory_format=torch.channels_last)

@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1e-3)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
-    tokenizer = train_tokenizer(args.out / "tokenizer")
+    tokenizer = train_tokenizer(args.out / args.name)
     data = [row for row in rows() if not row["held"]]
     images = torch.from_numpy(np.stack([row["image"] for row in data])).permute(0, 3, 1, 2)
     labels = np.array([[row["concept"], row["style"], row["background"]] for row in data])

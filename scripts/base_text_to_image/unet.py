@@ -36,7 +36,7 @@ def scheduler() -> DDIMScheduler:
     # clip_sample: latents are not in [-1, 1]; the default would silently turn samples to noise
     return DDIMScheduler(
         beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", clip_sample=False,
-        timestep_spacing="trailing", set_alpha_to_one=True,
+        timestep_spacing="trailing", steps_offset=1,
     )  # fmt: skip
 
 

@@ -1,0 +1,130 @@
+"""The commands ``redact`` and ``lightning``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+from lightning_modules.names import classes, folder_of, import_named
+from redact_core import RedactError, RedactionCard
+
+USAGE = """usage: {program} VERB ...
+
+  fit    redact a model:       {program} fit --model.adapter StableDiffusion --model.adapter.source bundled \\
+                                   --data.redact cigarette --data.reference lollipop --export.folder out/no_cigarette
+                               or with a file: {program} fit -c configs/text_to_image/bundled.yaml
+  card   show and verify the card of a redacted folder:  {program} card FOLDER
+  ls     list adapters and methods
+
+{program} fit --help explains every option; --print_config prints a file to start from.
+"""
+
+
+def main(program: str = "redact") -> int:
+    """Run one verb; the status is 0, or 2 after a mistake that the one printed line explains."""
+    arguments = sys.argv[1:]
+    try:
+        _check_siblings()
+        if not arguments or arguments[0] in {"-h", "--help"}:
+            print(USAGE.format(program=program))  # noqa: T201
+            return 0
+        verb = _VERBS.get(arguments[0])
+        if verb is None:
+            if program == "lightning":
+                return _lightning_sdk(arguments)
+            raise RedactError(f"There is no verb {arguments[0]!r}; the verbs are {', '.join(_VERBS)}.")
+        return verb(arguments)
+    except RedactError as error:
+        print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+
+
+def lightning_main() -> int:
+    """The ``lightning`` command: our verbs, and everything else for lightning_sdk's command."""
+    return main("lightning")
+
+
+def fit(arguments: Sequence[str]) -> int:
+    """Train and export; see :class:`lightning_modules.trainer_cli.RedactCLI`."""
+    _quiet()  # before the libraries are imported: they read the variables then
+    import_named(list(arguments))
+    from lightning_modules.trainer_cli import run
+
+    run()
+    return 0
+
+
+def card(arguments: Sequence[str]) -> int:
+    """Show the card of a folder and compare every hash with the files."""
+    if len(arguments) != 2 or arguments[1].startswith("-"):
+        raise RedactError("usage: redact card FOLDER")
+    folder = Path(arguments[1])
+    read = RedactionCard.read(folder)
+    problems = read.verify(folder)
+    print(read.markdown())  # noqa: T201
+    if problems:
+        raise RedactError(f"{folder} does not match its card: " + "; ".join(problems))
+    print(f"All {len(read.files)} files match the card.")  # noqa: T201
+    return 0
+
+
+def ls(arguments: Sequence[str]) -> int:
+    """List what can be named in a config: every adapter and objective, with its first sentence."""
+    del arguments
+    import importlib
+    import inspect
+
+    from redact_core import Adapter, Guard, Objective
+
+    for name, module in sorted(classes().items()):
+        if module.startswith("redact_core.testing"):
+            continue
+        try:
+            found = getattr(importlib.import_module(module), name)
+        except ImportError as error:
+            print(f"{name:24} {module}: not available ({error})")  # noqa: T201
+            continue
+        kinds = [base for base in (Guard, Adapter, Objective) if issubclass(found, base) and found is not base]
+        if kinds and not inspect.isabstract(found):
+            first = (inspect.getdoc(found) or "").split("\n")[0]
+            print(f"{kinds[0].__name__.lower():10} {module}.{name}: {first}")  # noqa: T201
+    return 0
+
+
+_VERBS: dict[str, Callable[[Sequence[str]], int]] = {"fit": fit, "card": card, "ls": ls}
+
+
+def _check_siblings() -> None:
+    """All three packages must come from one place: ``modalities`` is also another project's name."""
+    places = {name: folder_of(name).parent for name in ("redact_core", "lightning_modules", "modalities")}
+    home = places["redact_core"]
+    for name, place in places.items():
+        if place != home:
+            raise RedactError(
+                f"{place / name} shadows the package {name} of redact (in {home}); "
+                "install redact into a fresh virtual environment."
+            )
+
+
+def _lightning_sdk(arguments: Sequence[str]) -> int:
+    """Hand over to the ``lightning`` command of lightning_sdk, if that is installed."""
+    try:
+        scripts = distribution("lightning_sdk").entry_points.select(group="console_scripts", name="lightning")
+        command: Any = next(iter(scripts)).load()
+    except (PackageNotFoundError, StopIteration):
+        verbs = ", ".join(_VERBS)
+        raise RedactError(
+            f"There is no verb {arguments[0]!r}; redact's are {verbs}. "
+            "Other verbs belong to lightning_sdk, which is not installed."
+        ) from None
+    return int(command() or 0)
+
+
+def _quiet() -> None:
+    """Hide other libraries' load bars and notices; set the variables yourself to see them."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -1,0 +1,80 @@
+"""The Lightning data module: a request or files of lessons become one answer key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning as L
+
+from lightning_modules.lesson_files import load_lessons
+from lightning_modules.module import RedactionModule
+from redact_core import Adapter, AnswerKey, Lesson, LessonLoader, RedactError, Request, check_lessons
+
+
+class RedactionData(L.LightningDataModule):
+    """What to redact and what to keep.
+
+    Args:
+        adapter: Linked to ``model.adapter`` on the command line.
+        redact: What shall no longer work, as a person says it: a concept, a style, a voice, a file.
+        reference: What is answered instead: one for all, one for each, or the adapter's default.
+        retain: Where retained conditions come from: words that the adapter knows, or files.
+        lessons: CSV or YAML file with ready rows; added to those of ``redact``.
+        batch_size: Rows of a step on each process.
+        seed: Of wordings, variants and order.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        redact: list[str] | str | None = None,
+        reference: list[str] | str | None = None,
+        retain: list[str] | str | None = None,
+        lessons: Path | None = None,
+        batch_size: int = 64,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.adapter = adapter
+        self.request = Request(_tuple(redact), _tuple(reference), _tuple(retain), seed)
+        self.file, self.batch_size, self.seed = lessons, batch_size, seed
+        self.lessons: list[Lesson] = []
+        self.key: AnswerKey | None = None
+
+    def setup(self, stage: str) -> None:
+        """Expand and check the lessons; ``stage`` is Lightning's."""
+        del stage
+        if not self.request.redact and self.file is None:
+            raise RedactError("Nothing to redact was named; give --data.redact WHAT or --data.lessons FILE.")
+        rows = [] if self.file is None else load_lessons(self.file)
+        if self.request.redact:
+            rows += self.adapter.expand(self.request)
+        check_lessons(rows)
+        self.lessons = rows
+
+    def train_dataloader(self) -> LessonLoader:
+        """Ask the teacher once, then walk over the rows; every process takes its share."""
+        assert self.trainer is not None
+        module = self.trainer.lightning_module
+        assert isinstance(module, RedactionModule)
+        if self.key is None:
+            teacher = module.teacher.to(module.device)
+            self.key = AnswerKey(self.adapter, module.objective, teacher, self.lessons, seed=self.seed)
+            del module.__dict__["teacher"]
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        return LessonLoader(self.key, self.batch_size, seed=self.seed, rank=rank, world=world)
+
+    def asked_for(self) -> list[str]:
+        """What the person asked for, in words, for the card."""
+        pairs = [
+            f"{what} -> {self.request.reference_of(i) or 'default reference'}"
+            for i, what in enumerate(self.request.redact)
+        ]
+        return pairs + ([f"lessons of {self.file.name}"] if self.file else [])
+
+
+def _tuple(value: Sequence[str] | str | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)

@@ -1,0 +1,170 @@
+"""At the end of fit: an ordinary folder of the original library, the card, the resolved config."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import lightning as L
+import yaml
+
+from lightning_modules.data import RedactionData
+from lightning_modules.module import RedactionModule
+from redact_core import RedactError, RedactionCard, __version__
+from redact_core.artefact import check_target, hashes, new_folder, sha256
+from redact_core.card import FILE, describe_lessons
+
+_LIBRARIES = ("torch", "lightning", "transformers", "diffusers", "speechbrain", "safetensors")
+
+
+class ExportRedacted(L.Callback):
+    """Writes the redacted model when training has ended; whole, or not at all.
+
+    Args:
+        folder: The artefact; must not exist.
+        disclosure: What the card says about the redacted conditions: their ``text``, keyed
+            ``digest`` values, or only their ``count``.
+        key: File with the secret key of the digests, at least 16 bytes; keep it to yourself.
+    """
+
+    def __init__(
+        self,
+        folder: Path = Path("out/redacted"),
+        disclosure: Literal["text", "digest", "count"] = "text",
+        key: Path | None = None,
+    ):
+        self.folder, self.disclosure, self.key_file = Path(folder), disclosure, key
+        self.config: dict[str, Any] = {}
+        self._start: dict[str, float] = {}
+        self._began = 0.0
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Refuse now what would fail after training."""
+        if trainer.is_global_zero:
+            check_target(self.folder)
+            self._key()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        module, data = _ours(trainer, pl_module)
+        self._began = perf_counter()
+        if trainer.is_global_zero and data.key is not None and trainer.global_step == 0:
+            self._start = module.distances(data.key)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The distances before training survive an interruption."""
+        return {"start": self._start}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._start = dict(state_dict["start"])
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.is_global_zero or trainer.interrupted:
+            return
+        module, data = _ours(trainer, pl_module)
+        module.student.float()
+        assert data.key is not None
+        end = module.distances(data.key)
+        measures = {f"{name} distance before": value for name, value in self._start.items()}
+        measures |= {f"{name} distance after": value for name, value in end.items()}
+        write_artefact(
+            self.folder,
+            module,
+            data,
+            config=self._disclosed_config(),
+            measures=measures,
+            request=describe_lessons(data.asked_for(), data.lessons, self.disclosure, self._key()),
+            steps=trainer.global_step,
+        )
+
+    def _key(self) -> bytes | None:
+        if self.disclosure != "digest":
+            return None
+        if self.key_file is None:
+            raise RedactError("Digests need a key; give --export.key FILE with at least 16 random bytes.")
+        try:
+            key = self.key_file.read_bytes()
+        except OSError as error:
+            raise RedactError(f"{self.key_file}: the key cannot be read ({error.strerror}); give a readable file.") from error
+        if len(key) < 16:
+            raise RedactError(f"{self.key_file}: the key has {len(key)} bytes; give at least 16 random ones.")
+        return key
+
+    def _disclosed_config(self) -> dict[str, Any]:
+        """The resolved config, without the redacted conditions where the card hides them."""
+        config = {name: value for name, value in self.config.items() if name != "config"}
+        if self.disclosure != "text" and isinstance(config.get("data"), dict):
+            config["data"] = {**config["data"], "redact": "not disclosed", "lessons": None}
+        return config
+
+
+def write_artefact(
+    folder: Path,
+    module: RedactionModule,
+    data: RedactionData,
+    *,
+    config: Mapping[str, Any],
+    measures: dict[str, float],
+    request: dict[str, Any],
+    steps: int,
+) -> None:
+    """Save the adapter's folder with card and config; see :func:`redact_core.artefact.new_folder`."""
+    origin = module.adapter.origin
+    with new_folder(folder) as part:
+        module.adapter.save(part)
+        if config:
+            (part / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
+        files = {name: value for name, value in hashes(part).items() if name not in (FILE, "README.md")}
+        changed: dict[str, dict[str, str | None]] = {}
+        for name, after in files.items():
+            before = sha256(origin.files[name]) if name in origin.files else None
+            if before != after:
+                changed[name] = {"before": before, "after": after}
+        RedactionCard(
+            base={"source": origin.source, "kind": origin.kind, "revision": origin.revision},
+            method={
+                "adapter": _name(module.adapter),
+                "objective": _name(module.objective),
+                "objective_arguments": _plain(vars(module.objective)),
+                "steps": steps,
+                "learning_rate": module.lr,
+                "batch_size": data.batch_size,
+                "seed": data.seed,
+            },
+            request=request,
+            changed=changed,
+            files=files,
+            measures=measures,
+            versions=_versions(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        ).write(part)
+
+
+def _ours(trainer: L.Trainer, module: L.LightningModule) -> tuple[RedactionModule, RedactionData]:
+    data = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
+    if not isinstance(module, RedactionModule) or not isinstance(data, RedactionData):
+        raise RedactError("ExportRedacted works with RedactionModule and RedactionData; use these in fit.")
+    return module, data
+
+
+def _name(part: object) -> str:
+    return f"{type(part).__module__}.{type(part).__qualname__}"
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    plain = (bool, int, float, str)
+    return {k: v for k, v in values.items() if isinstance(v, plain) and not k.startswith("_") and k != "training"}
+
+
+def _versions() -> dict[str, str]:
+    found = {"redact": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

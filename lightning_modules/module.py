@@ -1,0 +1,61 @@
+"""The Lightning module: one objective, one student, targets from the data. No modality."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from redact_core import Adapter, AnswerKey, Batch, Distillation, Objective, conditioning_distance, group_mean
+from redact_core.loop import cosine_decay, frozen_copy
+
+
+class RedactionModule(L.LightningModule):
+    """Trains ``objective.prepare(adapter)`` in place; the adapter then is the redacted model.
+
+    Args:
+        adapter: The model to redact.
+        objective: The method; default :class:`redact_core.Distillation`.
+        lr: Peak learning rate of AdamW, decayed over the run; default: what the adapter recommends.
+            ``--optimizer`` on the command line replaces both.
+    """
+
+    def __init__(self, adapter: Adapter, objective: Objective | None = None, lr: float | None = None):
+        super().__init__()
+        # not registered as modules: the checkpoint holds the student and nothing else
+        self.__dict__["adapter"] = adapter
+        self.objective = objective or Distillation()
+        self.student: nn.Module = self.objective.prepare(adapter)
+        # copied now: on resuming, the student's weights are restored before the data are prepared
+        self.__dict__["teacher"] = frozen_copy(self.student)
+        self.lr = lr or adapter.learning_rate
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        del batch_idx
+        terms = self.objective(self.student, batch)
+        self.log_dict(terms, prog_bar=True, batch_size=len(batch))
+        return torch.stack(list(terms.values())).sum()
+
+    def on_train_epoch_start(self) -> None:
+        self.student.eval()  # no dropout: the target is a deterministic answer
+
+    def configure_optimizers(self) -> Any:
+        parameters = [p for p in self.student.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, lr=self.lr, weight_decay=0.0)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine_decay(steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @torch.no_grad()
+    def distances(self, key: AnswerKey, limit: int = 512) -> dict[str, float]:
+        """Mean distance to the targets, redacted and retained, over at most ``limit`` rows."""
+        rows = torch.linspace(0, len(key) - 1, min(limit, len(key))).long().unique()
+        found, redacted = [], []
+        for part in rows.split(64):
+            batch = key.batch(part).to(self.device)
+            found.append(conditioning_distance(self.student(batch.asked), batch.target).cpu())
+            redacted.append(batch.redacted.cpu())
+        distance, group = torch.cat(found), torch.cat(redacted)
+        return {"redact": group_mean(distance, group).item(), "retain": group_mean(distance, ~group).item()}

@@ -1,0 +1,67 @@
+"""``redact fit``: LightningCLI over our module and data, with one adapter for both."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import yaml
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from lightning_modules.data import RedactionData
+from lightning_modules.export import ExportRedacted
+from lightning_modules.module import RedactionModule
+from lightning_modules.progress import StepProgress
+
+
+def _run_folder(folder: Path | str) -> str:
+    return f"{folder}.run"
+
+
+class RedactCLI(LightningCLI):
+    """The verb ``fit``; logs and checkpoints go to ``<export.folder>.run`` beside the artefact."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.link_arguments("model.adapter", "data.adapter", apply_on="instantiate")
+        parser.add_lightning_class_args(ExportRedacted, "export")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(StepProgress, "progress")
+        parser.link_arguments("export.folder", "trainer.default_root_dir", compute_fn=_run_folder)
+        parser.link_arguments(
+            "export.folder", "checkpoint.dirpath", compute_fn=lambda folder: f"{_run_folder(folder)}/checkpoints"
+        )
+        parser.set_defaults(
+            {
+                "trainer.max_steps": 300,
+                "trainer.max_epochs": -1,
+                "trainer.log_every_n_steps": 10,
+                "trainer.enable_model_summary": False,
+                "checkpoint.every_n_train_steps": 50,
+                "checkpoint.save_last": True,
+                "checkpoint.save_top_k": 1,
+            }
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        return {"fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"}}
+
+    def before_fit(self) -> None:
+        """Give the export the resolved config, and say once where things go."""
+        export = next(c for c in self.trainer.callbacks if isinstance(c, ExportRedacted))  # pyright: ignore
+        parser = self._parser("fit")
+        export.config = yaml.safe_load(parser.dump(self.config["fit"], skip_link_targets=True))
+
+
+def run() -> None:
+    """Parse ``sys.argv`` (with the verb first) and fit."""
+    # the rows are in memory and need no workers; the CSV logger is what we want by default
+    for message in (".*does not have many workers.*", ".*tensorboardX.*"):
+        warnings.filterwarnings("ignore", message)
+    # advertisements and "TPU available: False" are not worth a newcomer's attention
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+        lambda record: not any(word in record.getMessage() for word in ("Tip", "available:"))
+    )
+    RedactCLI(RedactionModule, RedactionData, save_config_callback=None, seed_everything_default=0)
