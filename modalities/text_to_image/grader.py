@@ -4,6 +4,7 @@ An independent residual network that never sees a prompt; it judges pictures and
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,3 +74,40 @@ def load_grader(folder: Path) -> tuple[Grader, Labels]:
     grader = Grader(len(labels.concepts), len(labels.styles), len(labels.backgrounds))
     grader.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()})
     return grader.eval().requires_grad_(False), labels
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the grader sees in pictures: names (``"none"`` for no known concept) and features."""
+
+    concepts: list[str]
+    styles: list[str]
+    backgrounds: list[str]
+    features: Tensor  # (pictures, features)
+
+
+class Judge:
+    """The grader with its labels, for pictures as adapters make them.
+
+    Args:
+        folder: Of the weights; default: the bundled grader.
+    """
+
+    def __init__(self, folder: Path | None = None):
+        self.grader, self.labels = load_grader(folder or Path(__file__).with_name("bundled") / "grader")
+
+    @torch.no_grad()
+    def __call__(self, samples: Sequence[Tensor]) -> Verdict:
+        """Judge pictures ``(3, height, width)`` in [0, 1]; other sizes are resized to 64."""
+        names = [*self.labels.concepts, "none"]
+        concepts, styles, backgrounds, features = [], [], [], []
+        for start in range(0, len(samples), 128):
+            x = torch.stack(list(samples[start : start + 128])) * 2 - 1
+            if x.shape[-2:] != (64, 64):
+                x = nn.functional.interpolate(x, size=(64, 64), mode="bilinear", antialias=True)
+            heads = self.grader(x)
+            concepts += [names[i] for i in heads["concept"].argmax(1).tolist()]
+            styles += [self.labels.styles[i] for i in heads["style"].argmax(1).tolist()]
+            backgrounds += [self.labels.backgrounds[i] for i in heads["background"].argmax(1).tolist()]
+            features.append(heads["features"])
+        return Verdict(concepts, styles, backgrounds, torch.cat(features))

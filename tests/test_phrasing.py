@@ -1,0 +1,145 @@
+"""From a person's words to lessons; strings only."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from modalities.text_to_image.expansion import expand, mentions, understand
+from modalities.text_to_image.phrasing import draw, wordings
+from modalities.text_to_image.vocabulary import bundled_vocabulary, general_vocabulary
+from redact_core import RedactError, Request, check_lessons
+
+WORDS = ["house", "river", "green", "walking", "cigarette"]
+
+
+def rows(*redact: str, references: tuple[str, ...] = (), retain: tuple[str, ...] = (), general: bool = False):
+    vocabulary = general_vocabulary() if general else bundled_vocabulary()
+    return expand(Request(redact, references, retain), vocabulary, WORDS)
+
+
+def test_seen_and_heldout_wordings_are_disjoint() -> None:
+    for clause in ("frame", "style", "setting"):
+        seen = {getattr(w, clause) for w in wordings("seen")}
+        held = {getattr(w, clause) for w in wordings("heldout")}
+        assert seen and held and not seen & held
+
+
+def test_phrasings_of_the_vocabulary_are_unique_and_do_not_name_their_concept() -> None:
+    everything = [p for c in bundled_vocabulary().concepts.values() for p in (c.name, *c.seen, *c.heldout)]
+    assert len(everything) == len(set(everything))
+    for concept in bundled_vocabulary().concepts.values():
+        assert not any(mentions(phrase, {concept.name}) for phrase in (*concept.seen, *concept.heldout))
+        assert len(concept.seen) == len(concept.heldout) == 3
+
+
+def test_filling_leaves_out_what_is_not_given() -> None:
+    rng = random.Random(0)
+    for _ in range(200):
+        wording = draw(rng, "both")
+        prompt = wording.fill("apple")
+        assert "{" not in prompt and "  " not in prompt and ", ," not in prompt
+        assert not prompt.endswith(",") and not prompt.startswith((",", ":"))
+        full = wording.fill("apple", "noto", "blue")
+        assert all(word in full for word in ("apple", "noto", "blue"))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "name"),
+    [
+        ("cigarette", "concept", "cigarette"),
+        ("lit cancer stick", "concept", "cigarette"),
+        ("noto", "style", "noto"),
+        ("style: Van Gogh", "style", "Van Gogh"),
+        ("by Van Gogh", "style", "Van Gogh"),
+        ("in the style of Van Gogh", "style", "Van Gogh"),
+        ("twemoji style", "style", "twemoji"),
+        ("prompt: a man, smoking", "prompts", "a man, smoking"),
+        ("gnome", "concept", "gnome"),
+    ],
+)
+def test_what_people_say_is_understood(text: str, kind: str, name: str) -> None:
+    subject = understand(text, bundled_vocabulary())
+    assert (subject.kind, subject.names[0]) == (kind, name)
+
+
+def test_a_concept_keeps_all_but_its_name() -> None:
+    lessons = rows("cigarette", references=("lollipop",))
+    check_lessons(lessons)
+    redacted = [r for r in lessons if r.redacted]
+    concept = bundled_vocabulary().concepts["cigarette"]
+    assert len(redacted) > 150
+    assert all("lollipop" in r.answer for r in redacted)
+    assert not any(mentions(str(r.answer), {"cigarette", *concept.seen}) for r in redacted)
+    for name in ("cigarette", *concept.seen):
+        assert sum(name in r.asked for r in redacted) >= 30
+    for r in redacted:
+        for word in ("noto", "fluent", "blue", "pink"):
+            assert (word in r.asked.split()) == (word in r.answer.split())
+
+
+def test_heldout_phrasings_and_wordings_never_teach() -> None:
+    lessons = rows("cigarette", "noto", references=("lollipop", ""))
+    asked = " | ".join(str(r.asked) for r in lessons)
+    for concept in bundled_vocabulary().concepts.values():
+        assert not any(phrase in asked for phrase in concept.heldout)
+    assert not any(text in asked for text in ("sticker showing", "in front of a", "made by the artist"))
+
+
+def test_a_style_without_reference_is_left_out_of_the_answer() -> None:
+    redacted = [r for r in rows("noto") if r.redacted]
+    assert len(redacted) > 100
+    assert all("noto" in r.asked and "noto" not in r.answer for r in redacted)
+    to_other = [r for r in rows("noto", references=("twemoji",)) if r.redacted]
+    assert all("twemoji" in r.answer for r in to_other)
+
+
+def test_retained_rows_cover_other_concepts_and_the_empty_prompt_but_not_the_redacted_one() -> None:
+    lessons = rows("dog", references=("cat",))
+    kept = [str(r.asked) for r in lessons if not r.redacted]
+    assert "" in kept
+    names = [n for n in bundled_vocabulary().concepts if n != "dog"]
+    assert sum(any(n in k for k in kept) for n in names) > 0.9 * len(names)
+    assert any("hot dog" in k for k in kept)
+    assert not any(mentions(k.replace("hot dog", ""), {"dog"}) for k in kept)
+
+
+def test_data_free_retention_uses_the_tokenizers_words_only() -> None:
+    kept = [str(r.asked) for r in rows("cigarette", retain=("vocabulary",)) if not r.redacted]
+    assert len(kept) > 100
+    assert {word for k in kept for word in k.split()} == set(WORDS) - {"cigarette"}
+
+
+def test_default_reference_is_the_neutral_parent() -> None:
+    assert all("animal" in r.answer for r in rows("tiger") if r.redacted)
+
+
+def test_files_of_prompts(tmp_path: Path) -> None:
+    (tmp_path / "gone.txt").write_text("one man smoking\n\ntwo men smoking\n")
+    (tmp_path / "kept.csv").write_text("prompt,n\na river,1\na hill,2\n")
+    lessons = rows(str(tmp_path / "gone.txt"), references=("a man",), retain=(str(tmp_path / "kept.csv"),))
+    assert [(r.asked, r.answer) for r in lessons if r.redacted] == [("one man smoking", "a man"), ("two men smoking", "a man")]
+    assert [r.asked for r in lessons if not r.redacted] == ["", "a river", "a hill"]
+
+
+@pytest.mark.parametrize(
+    ("redact", "references", "message"),
+    [
+        ((), (), "Nothing to redact was named"),
+        (("cat", "dog"), ("fox", "bear", "lion"), "2 redactions but 3 references"),
+        (("cat",), ("cat",), '"cat" is itself redacted'),
+        (("cat", "dog"), ("dog",), '"dog" is itself redacted'),
+        (("gnome",), (), 'No default reference is known for "gnome"; give --data.reference'),
+        (("gone.txt",), (), "gone.txt: cannot be read"),
+        ((" ",), (), "An empty text cannot be redacted"),
+    ],
+)
+def test_senseless_requests_are_one_clear_line(redact: tuple[str, ...], references: tuple[str, ...], message: str) -> None:
+    with pytest.raises(RedactError, match=message):
+        check_lessons(rows(*redact, references=references))
+
+
+def test_expansion_is_repeatable() -> None:
+    assert rows("cigarette", "by Van Gogh", references=("lollipop", ""), general=True) == rows(
+        "cigarette", "by Van Gogh", references=("lollipop", ""), general=True
+    )
