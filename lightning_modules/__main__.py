@@ -1,4 +1,4 @@
-"""``python -m lightning_modules fit ...``"""
+"""``python -m lightning_modules fit ...``: the command without its script."""
 
 import sys
 

@@ -88,7 +88,9 @@ def ls(arguments: Sequence[str]) -> int:
         except ImportError as error:
             print(f"{name:24} {module}: not available ({error})")  # noqa: T201
             continue
-        kinds = [base for base in (Guard, Adapter, Objective) if issubclass(found, base) and found is not base]
+        kinds = [
+            base for base in (Guard, Adapter, Objective) if issubclass(found, base) and found is not base
+        ]
         if kinds and not inspect.isabstract(found):
             first = (inspect.getdoc(found) or "").split("\n")[0]
             print(f"{kinds[0].__name__.lower():10} {module}.{name}: {first}")  # noqa: T201

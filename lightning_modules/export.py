@@ -89,7 +89,9 @@ class ExportRedacted(L.Callback):
         try:
             key = self.key_file.read_bytes()
         except OSError as error:
-            raise RedactError(f"{self.key_file}: the key cannot be read ({error.strerror}); give a readable file.") from error
+            raise RedactError(
+                f"{self.key_file}: the key cannot be read ({error.strerror}); give a readable file."
+            ) from error
         if len(key) < 16:
             raise RedactError(f"{self.key_file}: the key has {len(key)} bytes; give at least 16 random ones.")
         return key
@@ -157,7 +159,9 @@ def _name(part: object) -> str:
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     plain = (bool, int, float, str)
-    return {k: v for k, v in values.items() if isinstance(v, plain) and not k.startswith("_") and k != "training"}
+    return {
+        k: v for k, v in values.items() if isinstance(v, plain) and not k.startswith("_") and k != "training"
+    }
 
 
 def _versions() -> dict[str, str]:

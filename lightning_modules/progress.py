@@ -27,7 +27,12 @@ class StepProgress(ProgressBar):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         total = trainer.max_steps if trainer.max_steps > 0 else int(trainer.estimated_stepping_batches)
         self._bar = tqdm(
-            total=total, initial=trainer.global_step, desc="redact", unit="step", dynamic_ncols=True, disable=not self._enabled
+            total=total,
+            initial=trainer.global_step,
+            desc="redact",
+            unit="step",
+            dynamic_ncols=True,
+            disable=not self._enabled,
         )
 
     def on_train_batch_end(

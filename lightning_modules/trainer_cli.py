@@ -30,7 +30,9 @@ class RedactCLI(LightningCLI):
         parser.add_lightning_class_args(StepProgress, "progress")
         parser.link_arguments("export.folder", "trainer.default_root_dir", compute_fn=_run_folder)
         parser.link_arguments(
-            "export.folder", "checkpoint.dirpath", compute_fn=lambda folder: f"{_run_folder(folder)}/checkpoints"
+            "export.folder",
+            "checkpoint.dirpath",
+            compute_fn=lambda folder: f"{_run_folder(folder)}/checkpoints",
         )
         parser.set_defaults(
             {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -45,10 +45,12 @@ class AnswerKey:
     ):
         if not lessons:
             raise RedactError("There are no lessons; give at least one condition to redact.")
-        self._ask = lambda inputs: objective.targets(teacher, _to_device_of(teacher, inputs)).to("cpu")
+        self._objective, self._teacher = objective, teacher
         self._adapter, self._chunk, self._limit = adapter, chunk, memory_limit
         generator = torch.Generator().manual_seed(seed)
-        kept = [i for i, lesson in enumerate(lessons) if not lesson.redacted and lesson.asked == lesson.answer]
+        kept = [
+            i for i, lesson in enumerate(lessons) if not lesson.redacted and lesson.asked == lesson.answer
+        ]
         others = sorted(set(range(len(lessons))) - set(kept))
         order = kept + others  # kept rows first: their targets are one to one
         asked = self._collate([lessons[i].asked for i in order])
@@ -60,6 +62,7 @@ class AnswerKey:
         self.weight = torch.tensor([float(lessons[i].weight) for i in order]).repeat(len(variants))
         with torch.no_grad():
             self._answer(lessons, kept, others, len(variants))
+        del self._teacher  # its answers are all that is needed
 
     def __len__(self) -> int:
         return len(self.redacted)
@@ -70,6 +73,9 @@ class AnswerKey:
         target = self._answers[self._target_of[rows]]
         return Batch(asked, target, self.redacted[rows], self.weight[rows] if weight is None else weight)
 
+    def _ask(self, inputs: Mapping[str, Tensor]) -> Conditioning:
+        return self._objective.targets(self._teacher, _to_device_of(self._teacher, inputs)).to("cpu")
+
     def _collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         return self._adapter.collate(conditions)
 
@@ -79,7 +85,11 @@ class AnswerKey:
         n, per = len(kept), len(kept) + len(others)
         shared = {answer: n * variants + k for k, answer in enumerate(references)}
         self._target_of = torch.tensor(
-            [v * n + i if i < n else shared[lessons[others[i - n]].answer] for v in range(variants) for i in range(per)]
+            [
+                v * n + i if i < n else shared[lessons[others[i - n]].answer]
+                for v in range(variants)
+                for i in range(per)
+            ]
         )
         count = n * variants + len(references)
         parts: list[Conditioning] = []
@@ -112,14 +122,17 @@ class AnswerKey:
             self._file = tempfile.NamedTemporaryFile(prefix="redact-answers-")  # noqa: SIM115
             shape = (count, *parts[0].hidden.shape[1:])
             flat = torch.from_file(
-                self._file.name, shared=True, size=count * parts[0].hidden[0].numel(), dtype=parts[0].hidden.dtype
+                self._file.name,
+                shared=True,
+                size=count * parts[0].hidden[0].numel(),
+                dtype=parts[0].hidden.dtype,
             )
             self._mapped, self._filled, self._small = flat.view(shape), 0, list[Conditioning]()
         for part in parts:
             self._mapped[self._filled : self._filled + len(part)] = part.hidden
             self._filled += len(part)
             self._small.append(Conditioning(part.hidden[:, :0], part.mask, part.pooled))
-        parts.clear() if not last else None
+        parts.clear()
         if last:
             rest = Conditioning.cat(self._small)
             self._answers = Conditioning(self._mapped, rest.mask, rest.pooled)
@@ -148,7 +161,8 @@ class LessonLoader:
         self._rest = False
 
     def __len__(self) -> int:
-        return -(-(-(-len(self.key) // self.world)) // self.batch_size)
+        share = (len(self.key) + self.world - 1) // self.world
+        return (share + self.batch_size - 1) // self.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
         start = self.position if self._rest else 0
@@ -180,6 +194,6 @@ class LessonLoader:
         return order[self.rank :: self.world], weight[self.rank :: self.world]
 
 
-def _to_device_of(module: nn.Module, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+def _to_device_of(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     parameter = next(module.parameters(), None)
-    return inputs if parameter is None else {key: value.to(parameter.device) for key, value in inputs.items()}
+    return dict(inputs) if parameter is None else {key: value.to(parameter.device) for key, value in inputs.items()}

@@ -67,12 +67,16 @@ class RedactionCard:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             if values.get("schema") != SCHEMA:
-                raise RedactError(f"{path}: schema {values.get('schema')}, this version reads {SCHEMA}; update redact.")
+                raise RedactError(
+                    f"{path}: schema {values.get('schema')}, this version reads {SCHEMA}; update redact."
+                )
             return cls(**values)
         except (ValueError, TypeError, AttributeError) as error:
             if isinstance(error, RedactError):
                 raise
-            raise RedactError(f"{path}: is not a redaction card ({error}); restore it from a backup.") from error
+            raise RedactError(
+                f"{path}: is not a redaction card ({error}); restore it from a backup."
+            ) from error
 
     def verify(self, folder: Path) -> list[str]:
         """What differs between the folder and the card; empty if all hashes agree."""
@@ -83,7 +87,11 @@ class RedactionCard:
         for name in sorted(set(then) & set(now)):
             if then[name] != now[name]:
                 stock = self.changed.get(name, {}).get("before") == now[name]
-                problems.append(f"{name} is the stock file again: the redaction is undone" if stock else f"{name} was altered")
+                problems.append(
+                    f"{name} is the stock file again: the redaction is undone"
+                    if stock
+                    else f"{name} was altered"
+                )
         return problems
 
     def markdown(self) -> str:
@@ -105,8 +113,20 @@ class RedactionCard:
         if self.measures:
             lines += ["", "## Measures at the end of training", "", "| measure | value |", "|---|---|"]
             lines += [f"| {name} | {value:.4g} |" for name, value in sorted(self.measures.items())]
-        lines += ["", "## Method", "", "```json", json.dumps(self.method, indent=1, ensure_ascii=False, sort_keys=True), "```"]
-        lines += ["", "Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(self.versions.items())) + f". Made {self.created}."]
+        lines += [
+            "",
+            "## Method",
+            "",
+            "```json",
+            json.dumps(self.method, indent=1, ensure_ascii=False, sort_keys=True),
+            "```",
+        ]
+        lines += [
+            "",
+            "Versions: "
+            + ", ".join(f"{k} {v}" for k, v in sorted(self.versions.items()))
+            + f". Made {self.created}.",
+        ]
         return "\n".join(lines) + "\n"
 
 
@@ -150,7 +170,9 @@ def _text(condition: Condition | Mean) -> str:
 
 
 def _describe(request: Mapping[str, Any]) -> list[str]:
-    counts = f"{request.get('redacted_lessons')} redacted and {request.get('retained_lessons')} retained lessons"
+    counts = (
+        f"{request.get('redacted_lessons')} redacted and {request.get('retained_lessons')} retained lessons"
+    )
     if request.get("disclosure") == "text":
         return [*map(str, request.get("asked", [])), counts]
     if request.get("disclosure") == "digest":

@@ -26,7 +26,9 @@ def check_lessons(lessons: Sequence[Lesson]) -> None:
         if not lesson.redacted:
             continue
         if lesson.asked == lesson.answer:
-            problems.append(f"{_quote(lesson.asked)} is redacted but is its own reference; name another reference")
+            problems.append(
+                f"{_quote(lesson.asked)} is redacted but is its own reference; name another reference"
+            )
         elif answers.setdefault(lesson.asked, lesson.answer) != lesson.answer:
             problems.append(
                 f"{_quote(lesson.asked)} has two references, {_quote(answers[lesson.asked])} and "
@@ -39,7 +41,9 @@ def check_lessons(lessons: Sequence[Lesson]) -> None:
     for answer in dict.fromkeys(answers.values()):
         members = answer.conditions if isinstance(answer, Mean) else (answer,)
         problems += [
-            f"the reference {_quote(c)} is itself redacted; name a reference that stays" for c in members if c in answers
+            f"the reference {_quote(c)} is itself redacted; name a reference that stays"
+            for c in members
+            if c in answers
         ]
     if not answers and not problems:
         problems.append("nothing is redacted; add at least one redacted line")
@@ -60,7 +64,9 @@ def read_lessons(path: Path) -> list[Lesson]:
             reader = csv.DictReader(file)
             if reader.fieldnames is None or "asked" not in reader.fieldnames:
                 found = ", ".join(reader.fieldnames or ()) or "nothing"
-                raise RedactError(f"{path}: the first line must name the columns asked, answer; found {found}.")
+                raise RedactError(
+                    f"{path}: the first line must name the columns asked, answer; found {found}."
+                )
             numbered = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RedactError(f"{path}: cannot be read as a CSV file in UTF-8 ({error}).") from error
@@ -73,7 +79,9 @@ def parse_rows(numbered: Iterable[tuple[int, Mapping[str, object]]], source: str
     problems: list[str] = []
     for number, row in numbered:
         try:
-            lessons.append(_lesson({key: "" if value is None else str(value).strip() for key, value in row.items()}))
+            lessons.append(
+                _lesson({key: "" if value is None else str(value).strip() for key, value in row.items()})
+            )
         except ValueError as error:
             problems.append(f"{unit} {number}: {error}")
     raise_together(source, problems)
@@ -84,7 +92,9 @@ def _lesson(row: Mapping[str, str]) -> Lesson:
     asked, answer = row.get("asked", ""), row.get("answer", "")
     unknown = sorted(set(row) - {"asked", "answer", "redacted", "weight"})
     if unknown:
-        raise ValueError(f"unknown column {', '.join(map(repr, unknown))}; use asked, answer, redacted, weight")
+        raise ValueError(
+            f"unknown column {', '.join(map(repr, unknown))}; use asked, answer, redacted, weight"
+        )
     if not asked:
         raise ValueError("asked is empty; give a condition or delete the line")
     flag = row.get("redacted", "").lower()

@@ -22,7 +22,9 @@ class ToyEncoder(nn.Module):
     def __init__(self, seed: int = 0):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        self.embedding = nn.Embedding.from_pretrained(torch.randn(128, _DIM, generator=generator), freeze=False)
+        self.embedding = nn.Embedding.from_pretrained(
+            torch.randn(128, _DIM, generator=generator), freeze=False
+        )
         self.mix = nn.Parameter(torch.randn(_LENGTH * _DIM, 32, generator=generator) / 7)
         self.out = nn.Parameter(torch.randn(32, _LENGTH * _DIM, generator=generator) / 6)
 
@@ -51,7 +53,9 @@ class ToyAdapter(Adapter):
         for condition in conditions:
             word = str(condition)
             if len(word) > _LENGTH:
-                raise RedactError(f'"{word}" has {len(word)} letters, the encoder reads {_LENGTH}; shorten it.')
+                raise RedactError(
+                    f'"{word}" has {len(word)} letters, the encoder reads {_LENGTH}; shorten it.'
+                )
             rows.append([min(ord(c), 127) for c in word.ljust(_LENGTH)])
         return {"letters": torch.tensor(rows)}
 
@@ -64,9 +68,8 @@ class ToyAdapter(Adapter):
     def generate(
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
-        if not isinstance(conditions, Conditioning):
-            conditions = self.encoder(self.collate(conditions))
-        hidden = conditions.hidden.detach().cpu()
+        said = conditions if isinstance(conditions, Conditioning) else self.encoder(self.collate(conditions))
+        hidden = said.hidden.detach().cpu()
         samples = []
         for row, seed in zip(hidden, seeds, strict=True):
             noise = torch.randn(3, _LENGTH, _DIM, generator=torch.Generator().manual_seed(seed))
@@ -93,11 +96,16 @@ def check_adapter(adapter: Adapter, conditions: Sequence[Condition]) -> None:
     inputs = adapter.collate(conditions)
     assert all(len(value) == len(conditions) for value in inputs.values()), "first dimension is the batch"
     alone = adapter.collate(conditions[:1])
-    assert all(alone[k].shape[1:] == v.shape[1:] for k, v in inputs.items()), "widths do not depend on the batch"
+    assert all(alone[k].shape[1:] == v.shape[1:] for k, v in inputs.items()), (
+        "widths do not depend on the batch"
+    )
     said = adapter.encoder(inputs)
     batch, length, _ = said.hidden.shape
-    assert batch == len(conditions) and said.hidden.is_floating_point()
-    assert said.mask.shape == (batch, length) and said.mask.dtype == torch.bool and bool(said.mask.any(1).all())
+    assert batch == len(conditions)
+    assert said.hidden.is_floating_point()
+    assert said.mask.shape == (batch, length)
+    assert said.mask.dtype == torch.bool
+    assert bool(said.mask.any(1).all())
     assert said.pooled is None or said.pooled.shape[0] == batch
     assert not torch.equal(said.hidden[0], said.hidden[1]), "two conditions give two conditionings"
     again = adapter.encoder(adapter.collate(conditions))

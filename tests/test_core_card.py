@@ -34,7 +34,10 @@ def test_nothing_is_left_when_writing_fails(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RedactError, match="disk is full: .* nothing was left behind"), new_folder(tmp_path / "m") as part:
+    with (
+        pytest.raises(RedactError, match=r"disk is full: .* nothing was left behind"),
+        new_folder(tmp_path / "m") as part,
+    ):
         (part / "a.txt").write_text("a")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert list(tmp_path.iterdir()) == []
@@ -77,7 +80,13 @@ def test_card_round_trip_and_text(tmp_path: Path) -> None:
     assert RedactionCard.read(tmp_path / "m") == written
     assert written.verify(tmp_path / "m") == []
     text = (tmp_path / "m" / "README.md").read_text()
-    for part in ("alice -> bob", SCOPE, "base_model: base", "2 redacted and 1 retained", "| redact distance after | 0.25 |"):
+    for part in (
+        "alice -> bob",
+        SCOPE,
+        "base_model: base",
+        "2 redacted and 1 retained",
+        "| redact distance after | 0.25 |",
+    ):
         assert part in text
     assert written.request["lessons"] == [["alice", "bob"], ["al", "mean: bob | eve"]]
 
@@ -88,7 +97,11 @@ def test_verify_names_every_difference(tmp_path: Path) -> None:
     (folder / "c.json").unlink()
     (folder / "extra.bin").write_text("x")
     (folder / "w.safetensors").write_bytes(b"other")
-    assert sorted(written.verify(folder)) == ["c.json is missing", "extra.bin was added after redaction", "w.safetensors was altered"]
+    assert sorted(written.verify(folder)) == [
+        "c.json is missing",
+        "extra.bin was added after redaction",
+        "w.safetensors was altered",
+    ]
 
 
 def test_verify_recognises_the_stock_file(tmp_path: Path) -> None:
@@ -101,7 +114,12 @@ def test_verify_recognises_the_stock_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "has no redaction.json"), ("{", "is not a redaction card"), ("[]", "is not a redaction card"), ('{"schema": 99}', "schema 99, this version reads 1")],
+    [
+        (None, "has no redaction.json"),
+        ("{", "is not a redaction card"),
+        ("[]", "is not a redaction card"),
+        ('{"schema": 99}', "schema 99, this version reads 1"),
+    ],
 )
 def test_damaged_cards_are_explained(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:

@@ -30,7 +30,9 @@ def test_distance_ignores_what_the_generator_does_not_read() -> None:
     b = Conditioning(b.hidden, mask)
     moved = b.hidden.clone()
     moved[:, 1] += 100
-    torch.testing.assert_close(conditioning_distance(a, b), conditioning_distance(a, Conditioning(moved, mask)))
+    torch.testing.assert_close(
+        conditioning_distance(a, b), conditioning_distance(a, Conditioning(moved, mask))
+    )
 
 
 def test_distance_counts_the_pooled_vector() -> None:
@@ -49,7 +51,9 @@ def test_group_mean_of_an_empty_group_is_zero_with_zero_gradient() -> None:
 
 
 def test_group_mean_weighs_rows() -> None:
-    mean = group_mean(torch.tensor([1.0, 5.0, 9.0]), torch.tensor([True, True, False]), torch.tensor([3.0, 1.0, 1.0]))
+    mean = group_mean(
+        torch.tensor([1.0, 5.0, 9.0]), torch.tensor([True, True, False]), torch.tensor([3.0, 1.0, 1.0])
+    )
     assert mean.item() == pytest.approx(2.0)
 
 
@@ -80,5 +84,5 @@ def test_weight_zero_removes_a_term_bit_by_bit() -> None:
 
 @pytest.mark.parametrize("value", [-1.0, math.inf, math.nan])
 def test_senseless_weights_are_refused(value: float) -> None:
-    with pytest.raises(RedactError, match="redact_weight is .*finite number"):
+    with pytest.raises(RedactError, match=r"redact_weight is .*finite number"):
         Distillation(redact_weight=value)

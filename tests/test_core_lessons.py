@@ -28,20 +28,34 @@ def write(path: Path, text: str) -> Path:
 
 
 def test_csv_and_yaml_give_the_same_lessons(tmp_path: Path) -> None:
-    csv = write(tmp_path / "a.csv", "asked,answer,redacted,weight\nplum,pear,,2\nfig,,,\nlime,mean: pear | fig,yes,\n")
+    csv = write(
+        tmp_path / "a.csv", "asked,answer,redacted,weight\nplum,pear,,2\nfig,,,\nlime,mean: pear | fig,yes,\n"
+    )
     yml = write(
         tmp_path / "a.yaml",
         "- {asked: plum, answer: pear, weight: 2}\n- {asked: fig}\n- {asked: lime, answer: 'mean: pear | fig', redacted: yes}\n",
     )
-    expected = [Lesson("plum", "pear", True, 2.0), Lesson("fig", "fig", False), Lesson("lime", Mean(("pear", "fig")), True)]
+    expected = [
+        Lesson("plum", "pear", True, 2.0),
+        Lesson("fig", "fig", False),
+        Lesson("lime", Mean(("pear", "fig")), True),
+    ]
     assert read_lessons(csv) == load_lessons(yml) == expected
 
 
 def test_every_faulty_line_is_reported_with_its_number(tmp_path: Path) -> None:
-    path = write(tmp_path / "bad.csv", "asked,answer,redacted,weight\n,pear,,\nplum,,yes,\nfig,pear,maybe,\nlime,pear,,-1\n")
+    path = write(
+        tmp_path / "bad.csv",
+        "asked,answer,redacted,weight\n,pear,,\nplum,,yes,\nfig,pear,maybe,\nlime,pear,,-1\n",
+    )
     with pytest.raises(RedactError) as error:
         read_lessons(path)
-    for part in ("line 2: asked is empty", "line 3: 'plum' is redacted but its answer", "line 4: redacted is 'maybe'", "line 5: weight is '-1'"):
+    for part in (
+        "line 2: asked is empty",
+        "line 3: 'plum' is redacted but its answer",
+        "line 4: redacted is 'maybe'",
+        "line 5: weight is '-1'",
+    ):
         assert part in str(error.value)
 
 
@@ -99,12 +113,16 @@ def test_targets_are_the_teachers_answers(memory_limit: int) -> None:
     toy, key = key_of(LESSONS, chunk=2, memory_limit=memory_limit)
     batch = key.batch(torch.arange(len(key)))
     said = {word: toy.encoder(toy.collate([word])).hidden[0] for word in ToyAdapter.WORDS}
-    letters = {tuple(row.tolist()): word for word, row in zip(said, toy.collate(list(said))["letters"], strict=True)}
+    letters = {
+        tuple(row.tolist()): word for word, row in zip(said, toy.collate(list(said))["letters"], strict=True)
+    }
     expected = {"plum": said["pear"], "melon": said["pear"], "fig": said["fig"], "kiwi": said["kiwi"]}
     expected["lime"] = torch.stack([said["fig"], said["pear"], said["kiwi"]]).mean(0)
     asked = [letters[tuple(row.tolist())] for row in batch.asked["letters"]]
     assert sorted(asked) == sorted(expected)
-    for word, target, redacted, weight in zip(asked, batch.target.hidden, batch.redacted, batch.weight, strict=True):
+    for word, target, redacted, weight in zip(
+        asked, batch.target.hidden, batch.redacted, batch.weight, strict=True
+    ):
         torch.testing.assert_close(target, expected[word])
         assert redacted.item() == (word in {"plum", "lime", "melon"})
         assert weight.item() == (2 if word == "lime" else 1)
@@ -127,7 +145,9 @@ def test_variants_of_kept_rows_keep_their_own_answers_and_redacted_ones_get_the_
     assert len(key) == 15
     batch = key.batch(torch.arange(15))
     kept = ~batch.redacted
-    torch.testing.assert_close(batch.target.hidden[kept], toy.encoder({"letters": batch.asked["letters"][kept]}).hidden)
+    torch.testing.assert_close(
+        batch.target.hidden[kept], toy.encoder({"letters": batch.asked["letters"][kept]}).hidden
+    )
     pear = toy.encoder(toy.collate(["pear"])).hidden[0]
     hits = sum(torch.allclose(row, pear) for row in batch.target.hidden[batch.redacted])
     assert hits == 6  # plum and melon in three variants
@@ -135,10 +155,20 @@ def test_variants_of_kept_rows_keep_their_own_answers_and_redacted_ones_get_the_
 
 @pytest.mark.parametrize(("n", "world", "size"), [(7, 1, 3), (10, 2, 3), (9, 2, 4), (5, 3, 1)])
 def test_one_pass_gives_every_row_once_over_all_processes(n: int, world: int, size: int) -> None:
-    _, key = key_of([Lesson.redact("plum", "pear"), *(Lesson.retain(w) for w in ["aa", "bb", "cc", "dd", "ee", "ff", "gg", "hh", "ii"][: n - 1])])
+    _, key = key_of(
+        [
+            Lesson.redact("plum", "pear"),
+            *(Lesson.retain(w) for w in ["aa", "bb", "cc", "dd", "ee", "ff", "gg", "hh", "ii"][: n - 1]),
+        ]
+    )
     loaders = [LessonLoader(key, size, seed=3, rank=rank, world=world) for rank in range(world)]
     assert len({len(list(loader)) for loader in loaders}) == 1
-    rows = [tuple(row) for loader in loaders for batch in loader for row in batch.asked["letters"][batch.weight > 0].tolist()]
+    rows = [
+        tuple(row)
+        for loader in loaders
+        for batch in loader
+        for row in batch.asked["letters"][batch.weight > 0].tolist()
+    ]
     assert sorted(rows) == sorted(map(tuple, key.asked["letters"].tolist()))
 
 

@@ -43,7 +43,9 @@ def same_files(a: Path, b: Path) -> bool:
     return first == second
 
 
-def test_fit_writes_a_folder_with_card_and_config(monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path, capsys) -> None:
+def test_fit_writes_a_folder_with_card_and_config(
+    monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path, capsys
+) -> None:
     out = tmp_path / "out"
     assert fit(monkeypatch, *on(tiny_sd, out), *CAT) == 0
     card = RedactionCard.read(out)
@@ -58,12 +60,16 @@ def test_fit_writes_a_folder_with_card_and_config(monkeypatch: pytest.MonkeyPatc
     capsys.readouterr()
     assert fit(monkeypatch, out, verb="card") == 0
     assert "All 13 files match the card." in capsys.readouterr().out
-    (out / "text_encoder" / "model.safetensors").write_bytes((tiny_sd / "text_encoder" / "model.safetensors").read_bytes())
+    (out / "text_encoder" / "model.safetensors").write_bytes(
+        (tiny_sd / "text_encoder" / "model.safetensors").read_bytes()
+    )
     assert fit(monkeypatch, out, verb="card") == 2
     assert "the stock file again: the redaction is undone" in capsys.readouterr().err
 
 
-def test_the_written_config_repeats_the_run(monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path) -> None:
+def test_the_written_config_repeats_the_run(
+    monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path
+) -> None:
     assert fit(monkeypatch, *on(tiny_sd, tmp_path / "a"), *CAT) == 0
     assert fit(monkeypatch, "-c", tmp_path / "a" / "config.yaml", "--export.folder", tmp_path / "b") == 0
     assert same_files(tmp_path / "a", tmp_path / "b")
@@ -98,7 +104,9 @@ def _csv(folder: Path, lessons: list[Lesson]) -> Path:
     return path
 
 
-def test_export_can_hide_what_was_redacted(monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path) -> None:
+def test_export_can_hide_what_was_redacted(
+    monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path
+) -> None:
     key = tmp_path / "key"
     key.write_bytes(bytes(range(32)))
     arguments = [*CAT, "--export.disclosure", "digest", "--export.key", key]
@@ -119,7 +127,14 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen:
 
 
 def test_killed_three_times_and_resumed_gives_the_same_artefact(tiny_sd: Path, tmp_path: Path) -> None:
-    arguments = [*on(tiny_sd, tmp_path / "whole", 60), *CAT, "--checkpoint.every_n_train_steps", "5", "--data.batch_size", "8"]
+    arguments = [
+        *on(tiny_sd, tmp_path / "whole", 60),
+        *CAT,
+        "--checkpoint.every_n_train_steps",
+        "5",
+        "--data.batch_size",
+        "8",
+    ]
     whole = start(*arguments, cwd=tmp_path)
     assert whole.wait(300) == 0, whole.stdout.read()
     arguments[arguments.index("--export.folder") + 1] = str(tmp_path / "cut")
@@ -164,7 +179,10 @@ def test_two_processes_train_one_artefact(tiny_sd: Path, tmp_path: Path) -> None
         ([], "Nothing to redact was named"),
         (["--data.redact", "gnome"], 'No default reference is known for "gnome"'),
         (["--data.redact", "cat", "--data.reference", "cat"], '"cat" is itself redacted'),
-        (["--data.redact", "cat", "--data.reference", "dog", "--export.disclosure", "digest"], "Digests need a key"),
+        (
+            ["--data.redact", "cat", "--data.reference", "dog", "--export.disclosure", "digest"],
+            "Digests need a key",
+        ),
         (["--data.lessons", "nowhere.csv"], "nowhere.csv: cannot be read"),
         (["--data.lessons", "both.csv"], '"cat" is both redacted and retained'),
         (["--data.lessons", "long.csv"], "tokens, the encoder reads 77"),
@@ -179,18 +197,24 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     (tmp_path / "long.csv").write_text(f"asked,answer\n{'x ' * 90},dog\n")
     assert fit(monkeypatch, *on(tiny_sd, tmp_path / "out"), *more) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("redact: ")]
-    assert len(lines) == 1 and message in lines[0]
-    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob(".out*"))
 
 
-def test_an_existing_output_folder_is_refused_before_training(monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path, capsys) -> None:
+def test_an_existing_output_folder_is_refused_before_training(
+    monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path, capsys
+) -> None:
     (tmp_path / "out").mkdir()
     assert fit(monkeypatch, *on(tiny_sd, tmp_path / "out"), *CAT) == 2
     assert "exists; nothing is overwritten" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_full_disk_during_export_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path, capsys) -> None:
+def test_a_full_disk_during_export_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path, capsys
+) -> None:
     import errno
     import shutil
 

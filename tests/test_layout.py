@@ -30,7 +30,9 @@ assert not bad, bad
 
 
 def test_the_core_needs_torch_and_the_standard_library_only() -> None:
-    done = subprocess.run([sys.executable, "-c", ONLY_TORCH], capture_output=True, text=True, cwd=ROOT, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", ONLY_TORCH], capture_output=True, text=True, cwd=ROOT, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -57,7 +59,9 @@ def test_help_names_every_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert all(f"\n  {verb} " in out for verb in cli._VERBS)
 
 
-def test_an_unknown_verb_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_verb_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(monkeypatch, "fitt") == 2
     error = capsys.readouterr().err
     assert error == "redact: There is no verb 'fitt'; the verbs are fit, card, ls.\n"
@@ -76,24 +80,32 @@ def test_a_package_that_shadows_ours_is_named(monkeypatch: pytest.MonkeyPatch, t
         cli._check_siblings()
 
 
-def test_lightning_hands_other_verbs_to_lightning_sdk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lightning_hands_other_verbs_to_lightning_sdk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With a stand-in distribution that has the real one's name and entry point."""
     info = tmp_path / "lightning_sdk-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lightning_sdk\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[console_scripts]\nlightning = stand_in_sdk:main\n")
-    (tmp_path / "stand_in_sdk.py").write_text("import sys\ndef main():\n    print('sdk', sys.argv[1:])\n    return 7\n")
+    (tmp_path / "stand_in_sdk.py").write_text(
+        "import sys\ndef main():\n    print('sdk', sys.argv[1:])\n    return 7\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert run(monkeypatch, "login", "--now", program="lightning") == 7
     assert capsys.readouterr().out == "sdk ['login', '--now']\n"
 
 
-def test_lightning_without_lightning_sdk_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lightning_without_lightning_sdk_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(monkeypatch, "login", program="lightning") == 2
     assert "lightning_sdk, which is not installed" in capsys.readouterr().err
 
 
-def test_ls_lists_what_can_be_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ls_lists_what_can_be_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(monkeypatch, "ls") == 0
     out = capsys.readouterr().out
     assert "modalities.text_to_image.stable_diffusion.StableDiffusion: " in out

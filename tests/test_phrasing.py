@@ -22,7 +22,9 @@ def test_seen_and_heldout_wordings_are_disjoint() -> None:
     for clause in ("frame", "style", "setting"):
         seen = {getattr(w, clause) for w in wordings("seen")}
         held = {getattr(w, clause) for w in wordings("heldout")}
-        assert seen and held and not seen & held
+        assert seen
+        assert held
+        assert not seen & held
 
 
 def test_phrasings_of_the_vocabulary_are_unique_and_do_not_name_their_concept() -> None:
@@ -38,8 +40,11 @@ def test_filling_leaves_out_what_is_not_given() -> None:
     for _ in range(200):
         wording = draw(rng, "both")
         prompt = wording.fill("apple")
-        assert "{" not in prompt and "  " not in prompt and ", ," not in prompt
-        assert not prompt.endswith(",") and not prompt.startswith((",", ":"))
+        assert "{" not in prompt
+        assert "  " not in prompt
+        assert ", ," not in prompt
+        assert not prompt.endswith(",")
+        assert not prompt.startswith((",", ":"))
         full = wording.fill("apple", "noto", "blue")
         assert all(word in full for word in ("apple", "noto", "blue"))
 
@@ -81,9 +86,10 @@ def test_a_concept_keeps_all_but_its_name() -> None:
 def test_heldout_phrasings_and_wordings_never_teach() -> None:
     lessons = rows("cigarette", "noto", references=("lollipop", ""))
     asked = " | ".join(str(r.asked) for r in lessons)
-    for concept in bundled_vocabulary().concepts.values():
-        assert not any(phrase in asked for phrase in concept.heldout)
-    assert not any(text in asked for text in ("sticker showing", "in front of a", "made by the artist"))
+    heldout = {phrase for concept in bundled_vocabulary().concepts.values() for phrase in concept.heldout}
+    assert len(heldout) > 400
+    assert not mentions(asked, heldout)
+    assert not mentions(asked, {"sticker showing", "in front of", "made by the artist"})
 
 
 def test_a_style_without_reference_is_left_out_of_the_answer() -> None:
@@ -118,7 +124,10 @@ def test_files_of_prompts(tmp_path: Path) -> None:
     (tmp_path / "gone.txt").write_text("one man smoking\n\ntwo men smoking\n")
     (tmp_path / "kept.csv").write_text("prompt,n\na river,1\na hill,2\n")
     lessons = rows(str(tmp_path / "gone.txt"), references=("a man",), retain=(str(tmp_path / "kept.csv"),))
-    assert [(r.asked, r.answer) for r in lessons if r.redacted] == [("one man smoking", "a man"), ("two men smoking", "a man")]
+    assert [(r.asked, r.answer) for r in lessons if r.redacted] == [
+        ("one man smoking", "a man"),
+        ("two men smoking", "a man"),
+    ]
     assert [r.asked for r in lessons if not r.redacted] == ["", "a river", "a hill"]
 
 
@@ -134,7 +143,9 @@ def test_files_of_prompts(tmp_path: Path) -> None:
         ((" ",), (), "An empty text cannot be redacted"),
     ],
 )
-def test_senseless_requests_are_one_clear_line(redact: tuple[str, ...], references: tuple[str, ...], message: str) -> None:
+def test_senseless_requests_are_one_clear_line(
+    redact: tuple[str, ...], references: tuple[str, ...], message: str
+) -> None:
     with pytest.raises(RedactError, match=message):
         check_lessons(rows(*redact, references=references))
 

@@ -42,7 +42,9 @@ def tiny_stable_diffusion(folder: Path, context: int = 77, legacy_keys: bool = T
         3, 3, ("DownEncoderBlock2D",) * 2, ("UpDecoderBlock2D",) * 2, (4, 8), 1, latent_channels=4,
         norm_num_groups=2, sample_size=16,
     )  # fmt: skip
-    scheduler = DDIMScheduler(clip_sample=False, prediction_type="v_prediction", timestep_spacing="trailing", steps_offset=1)
+    scheduler = DDIMScheduler(
+        clip_sample=False, prediction_type="v_prediction", timestep_spacing="trailing", steps_offset=1
+    )
     pipeline = StableDiffusionPipeline(
         vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet, scheduler=scheduler,
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,

@@ -19,7 +19,9 @@ from redact_core import Lesson, RedactError, Request
 
 Kind = Literal["concept", "style", "prompts"]
 
-_STYLE = re.compile(r"^(?:style:\s*|(?:in the |the )?style of\s+|by\s+)(?P<a>.+)$|^(?P<b>.+?)[ -]style$", re.IGNORECASE)
+_STYLE = re.compile(
+    r"^(?:style:\s*|(?:in the |the )?style of\s+|by\s+)(?P<a>.+)$|^(?P<b>.+?)[ -]style$", re.IGNORECASE
+)
 RETAIN = ("templates", "vocabulary")
 """Where retained prompts come from unless a file is named: our templates, the tokenizer's words."""
 
@@ -56,7 +58,9 @@ def understand(text: str, vocabulary: Vocabulary) -> Subject:
     concept = vocabulary.find(text)
     if concept is None:
         return Subject("concept", (text, plural(text)))
-    return Subject("concept", tuple(dict.fromkeys((concept.name, text.lower(), plural(concept.name), *concept.seen))))
+    return Subject(
+        "concept", tuple(dict.fromkeys((concept.name, text.lower(), plural(concept.name), *concept.seen)))
+    )
 
 
 def expand(
@@ -103,7 +107,9 @@ def expand(
     kept = _retained(request, subjects, references, vocabulary, words, gone, rng)
     rows += [Lesson.retain(prompt) for prompt in kept if prompt not in asked]
     own = {name for s in subjects if s.kind == "prompts" for name in s.names}
-    own |= {prompt for source in request.retain if source not in RETAIN for prompt in read_prompts(Path(source))}
+    own |= {
+        prompt for source in request.retain if source not in RETAIN for prompt in read_prompts(Path(source))
+    }
     return [row for row in rows if row.asked in own or (fits(str(row.asked)) and fits(str(row.answer)))]
 
 
@@ -168,7 +174,12 @@ def _reference(subject: Subject, given: str | None, vocabulary: Vocabulary) -> s
 
 
 def _redacted(
-    subject: Subject, reference: str, vocabulary: Vocabulary, gone: set[str], rng: random.Random, per_name: int
+    subject: Subject,
+    reference: str,
+    vocabulary: Vocabulary,
+    gone: set[str],
+    rng: random.Random,
+    per_name: int,
 ) -> list[Lesson]:
     """One subject in every wording and in random compositions with material that stays."""
     if subject.kind == "prompts":
@@ -183,7 +194,9 @@ def _redacted(
             for _ in range(per_name):
                 wording = draw(rng)
                 style, setting = rng.choice(["", *styles]), rng.choice(["", *settings])
-                rows.append(Lesson.redact(wording.fill(name, style, setting), wording.fill(reference, style, setting)))
+                rows.append(
+                    Lesson.redact(wording.fill(name, style, setting), wording.fill(reference, style, setting))
+                )
         return rows
     name = subject.names[0]
     concepts = [c for c in vocabulary.concepts.values() if c.name not in gone]
@@ -207,13 +220,22 @@ def _retained(
     styles = ["", *(s for s in vocabulary.styles if s.lower() not in gone)]
     for source in sources:
         if source == "templates":
-            near = {c.name for s in subjects if (f := vocabulary.find(s.names[0])) for c in vocabulary.neighbours(f)}
+            near = {
+                c.name
+                for s in subjects
+                if (f := vocabulary.find(s.names[0]))
+                for c in vocabulary.neighbours(f)
+            }
             for concept in vocabulary.concepts.values():
                 if concept.name in gone:
                     continue
                 for _ in range(12 if concept.name in near or concept.name in references else 6):
-                    what = rng.choice([concept.name, concept.name, concept.parent, *concept.seen, *concept.seen])
-                    prompts.append(draw(rng).fill(what, rng.choice(styles), rng.choice(["", *vocabulary.settings])))
+                    what = rng.choice(
+                        [concept.name, concept.name, concept.parent, *concept.seen, *concept.seen]
+                    )
+                    prompts.append(
+                        draw(rng).fill(what, rng.choice(styles), rng.choice(["", *vocabulary.settings]))
+                    )
             for reference in dict.fromkeys(references):
                 prompts += [wording.fill(reference) for wording in wordings("seen") if reference]
         elif source == "vocabulary":

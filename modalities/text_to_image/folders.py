@@ -27,13 +27,17 @@ def locate(source: str, revision: str | None = None, variant: str | None = None)
     if folder.exists():
         raise RedactError(f"{source} is a file; give the folder that holds model_index.json.")
     if source.count("/") != 1 or source.startswith((".", "/", "~")):
-        raise RedactError(f"There is no folder {source}; give a diffusers folder, a hub id (owner/name) or bundled.")
+        raise RedactError(
+            f"There is no folder {source}; give a diffusers folder, a hub id (owner/name) or bundled."
+        )
     from diffusers import DiffusionPipeline
 
     try:
-        return Path(DiffusionPipeline.download(source, revision=revision, variant=variant, use_safetensors=True))
+        return Path(
+            DiffusionPipeline.download(source, revision=revision, variant=variant, use_safetensors=True)
+        )
     except Exception as error:  # the hub's own errors come from several libraries
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(" (")[0]
         raise RedactError(
             f"{source} is neither a folder here nor could it be fetched from the hub ({reason}); "
             "check the name and the connection, or give a local folder."
@@ -51,7 +55,9 @@ def check(folder: Path, pipelines: set[str], encoders: dict[str, str]) -> dict[s
     Raises:
         RedactError: Not a diffusers folder, another class, a missing part, or pickled weights.
     """
-    index = _json(folder / "model_index.json", f"{folder} is no diffusers folder: it has no readable model_index.json")
+    index = _json(
+        folder / "model_index.json", f"{folder} is no diffusers folder: it has no readable model_index.json"
+    )
     found = index.get("_class_name")
     if found not in pipelines:
         raise RedactError(f"{folder} holds a {found}; this adapter takes {' or '.join(sorted(pipelines))}.")

@@ -38,7 +38,9 @@ class _Block(nn.Module):
 class Grader(nn.Module):
     """Pictures ``(batch, 3, 64, 64)`` in [-1, 1] -> logits of the three heads and features."""
 
-    def __init__(self, concepts: int, styles: int, backgrounds: int, widths: tuple[int, ...] = (24, 48, 96, 160)):
+    def __init__(
+        self, concepts: int, styles: int, backgrounds: int, widths: tuple[int, ...] = (24, 48, 96, 160)
+    ):
         super().__init__()
         stem = [nn.Conv2d(3, widths[0], 3, padding=1, bias=False)]
         blocks = [_Block(a, b) for a, b in zip((widths[0], *widths[:-1]), widths, strict=True)]

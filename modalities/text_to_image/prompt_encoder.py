@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,12 +48,14 @@ def load_encoder(folder: Path) -> PromptEncoder:
             model = CLIPTextModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise RedactError(f"{folder} cannot be loaded as a CLIPTextModel ({reason}); fetch it again.") from error
+        raise RedactError(
+            f"{folder} cannot be loaded as a CLIPTextModel ({reason}); fetch it again."
+        ) from error
     return PromptEncoder(model.eval())
 
 
 @contextmanager
-def _no_bars() -> Iterator[None]:
+def _no_bars() -> Generator[None]:
     """A bar for a load of a second is noise."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
@@ -64,7 +66,9 @@ def _no_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def tokenize(tokenizer: CLIPTokenizer, prompts: Sequence[Condition], truncate: bool = False) -> dict[str, Tensor]:
+def tokenize(
+    tokenizer: CLIPTokenizer, prompts: Sequence[Condition], truncate: bool = False
+) -> dict[str, Tensor]:
     """``input_ids`` and ``attention_mask (batch, length)``, padded to the context as the pipeline pads.
 
     Raises:
@@ -113,5 +117,7 @@ def save_encoder(encoder: PromptEncoder, base: Path, target: Path) -> None:
     used = {name if name in state else name.removeprefix(_PREFIX) for name in names}
     missing = sorted(set(state) - used)
     if missing:
-        raise RedactError(f"{base} does not hold {missing[0]}; its key names are not those of a CLIPTextModel.")
+        raise RedactError(
+            f"{base} does not hold {missing[0]}; its key names are not those of a CLIPTextModel."
+        )
     save_file(tensors, target, metadata=metadata)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from modalities.text_to_image import expansion
@@ -46,8 +46,6 @@ class StableDiffusion(Adapter):
         RedactError: The folder is of another class, incomplete, or holds pickled weights.
     """
 
-    encoder: PromptEncoder  # pyright: ignore[reportIncompatibleVariableOverride]
-
     def __init__(
         self,
         source: str = "bundled",
@@ -69,7 +67,7 @@ class StableDiffusion(Adapter):
         self.batch_size, self.truncate = batch_size, truncate
         self.learning_rate = 1e-3 if bundled else 1e-5
         self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
-        self.encoder = load_encoder(self.folder / "text_encoder")
+        self.encoder: nn.Module = load_encoder(self.folder / "text_encoder")
         self.vocabulary: Vocabulary = bundled_vocabulary() if bundled else general_vocabulary()
 
     @property
@@ -89,16 +87,12 @@ class StableDiffusion(Adapter):
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
         """Pictures ``(3, height, width)`` in [0, 1], one for each condition and seed."""
-        if not isinstance(conditions, Conditioning):
-            device = next(self.encoder.parameters()).device
-            inputs = {key: value.to(device) for key, value in self.collate(conditions).items()}
-            conditions = self.encoder(inputs)
-        hidden = conditions.hidden
+        said = conditions if isinstance(conditions, Conditioning) else self._listen(conditions)
+        hidden = said.hidden
         if len(hidden) != len(seeds):
             raise RedactError(f"{len(hidden)} conditions but {len(seeds)} seeds; give one seed for each.")
         pipeline = self.pipeline.to(hidden.device)
-        empty = {key: value.to(hidden.device) for key, value in self.collate([""]).items()}
-        unconditional = self.encoder(empty).hidden
+        unconditional = self._listen([""]).hidden
         samples: list[Tensor] = []
         for start in range(0, len(seeds), self.batch_size):
             part = hidden[start : start + self.batch_size]
@@ -124,7 +118,13 @@ class StableDiffusion(Adapter):
     def save(self, folder: Path) -> None:
         base = weights(self.folder / "text_encoder")
         copy_except(self.folder, folder, {"text_encoder"})
+        if not isinstance(self.encoder, PromptEncoder):
+            raise RedactError(f"A {type(self.encoder).__name__} cannot be saved as a CLIPTextModel; export the student only.")
         save_encoder(self.encoder, base, folder / "text_encoder" / base.name)
+
+    def _listen(self, prompts: Sequence[Condition]) -> Conditioning:
+        device = next(self.encoder.parameters()).device
+        return self.encoder({key: value.to(device) for key, value in self.collate(prompts).items()})
 
     def _fits(self, prompt: str) -> bool:
         return len(self.tokenizer(prompt, verbose=False)["input_ids"]) <= self.tokenizer.model_max_length
@@ -132,7 +132,7 @@ class StableDiffusion(Adapter):
     @cached_property
     def pipeline(self) -> Any:
         """The whole pipeline without its text encoder, which lives in :attr:`encoder`."""
-        from diffusers import StableDiffusionPipeline
+        from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
         pipeline = StableDiffusionPipeline.from_pretrained(
             self.folder, text_encoder=None, safety_checker=None, requires_safety_checker=False,

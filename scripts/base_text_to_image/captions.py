@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from pictures import BACKGROUNDS, ROOT, STYLES, concepts, data_folder
+from pictures import BACKGROUNDS, STYLES, concepts, data_folder
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
@@ -44,7 +44,10 @@ class Captioner:
 
     def __call__(self, concept: int, style: int, background: int, rng: random.Random) -> Caption:
         name, entry = self.entries[concept]
-        phrases = [*(entry["seen"] if self.split != "heldout" else []), *(entry["heldout"] if self.split != "seen" else [])]
+        phrases = [
+            *(entry["seen"] if self.split != "heldout" else []),
+            *(entry["heldout"] if self.split != "seen" else []),
+        ]
         roll = rng.random()
         open_concept = roll < self.parent_rate
         what = entry["parent"] if open_concept else name if roll < 0.6 else rng.choice(phrases)
@@ -55,8 +58,11 @@ class Captioner:
             what, self.styles[style] if named else "", self.backgrounds[background] if placed else ""
         )
         return Caption(
-            text, -1 if open_concept else concept, self.parent_of(concept),
-            style, background if placed else -1,
+            text,
+            -1 if open_concept else concept,
+            self.parent_of(concept),
+            style,
+            background if placed else -1,
         )
 
 
@@ -98,6 +104,3 @@ def train_tokenizer(folder: Path, size: int = 3000) -> CLIPTokenizer:
     result = CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=LENGTH)
     result.save_pretrained(folder)
     return CLIPTokenizer.from_pretrained(folder)
-
-
-

@@ -22,14 +22,25 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenize
 
 def build(tokenizer: CLIPTokenizer, width: int) -> CLIPModel:
     text = {
-        "vocab_size": len(tokenizer), "hidden_size": width, "intermediate_size": 4 * width,
-        "num_hidden_layers": 3, "num_attention_heads": 4, "max_position_embeddings": LENGTH,
-        "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id, "projection_dim": 128,
+        "vocab_size": len(tokenizer),
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "max_position_embeddings": LENGTH,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "projection_dim": 128,
     }
     vision = {
-        "hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 3,
-        "num_attention_heads": 4, "image_size": 64, "patch_size": 16, "projection_dim": 128,
+        "hidden_size": 128,
+        "intermediate_size": 512,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "image_size": 64,
+        "patch_size": 16,
+        "projection_dim": 128,
     }
     return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=128))
 
@@ -79,12 +90,24 @@ def main() -> None:
     run = Run(args.out, args.name, args.steps, {"model": model, "optimizer": optimizer})
     for step in run:
         for group in optimizer.param_groups:
-            group["lr"] = args.lr * min(1, (step + 1) / 100) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / args.steps)))
+            group["lr"] = (
+                args.lr
+                * min(1, (step + 1) / 100)
+                * (0.02 + 0.49 * (1 + math.cos(math.pi * step / args.steps)))
+            )
         rng = random.Random(f"{args.seed}:{step}")
         # four pictures of each concept: style and background must be told apart as well
-        pick = np.concatenate([rng.sample(list(of_concept[c]), 4) for c in rng.sample(range(len(parents)), 64)])
+        pick = np.concatenate(
+            [rng.sample(list(of_concept[c]), 4) for c in rng.sample(range(len(parents)), 64)]
+        )
         batch = [captioner(*labels[i], rng) for i in pick]
-        tokens = tokenizer([c.text for c in batch], padding="longest", truncation=True, max_length=LENGTH, return_tensors="pt")
+        tokens = tokenizer(
+            [c.text for c in batch],
+            padding="longest",
+            truncation=True,
+            max_length=LENGTH,
+            return_tensors="pt",
+        )
         x = pixels(images[pick], torch.Generator().manual_seed(step))
         # the mask is not passed, as Stable Diffusion does not pass it
         output = model(input_ids=tokens.input_ids, pixel_values=x)

@@ -67,7 +67,9 @@ def main() -> None:
     report["real pictures"] = show("real pictures", judged(judge, images, wanted))
 
     for held, label in ((False, "trained pairs"), (True, "held-out pairs")):
-        cells = [(n, s) for n in names for s in styles if held_out(n, s) == held] * (4 if held else args.per_cell)
+        cells = [(n, s) for n in names for s in styles if held_out(n, s) == held] * (
+            4 if held else args.per_cell
+        )
         wanted = [(n, s, rng.choice(grounds)) for n, s in cells]
         prompts = []
         for name, style, ground in wanted:
@@ -91,8 +93,16 @@ def main() -> None:
     understood = [phrase for phrase, found in hits.items() if sum(found) >= 0.6 * len(found)]
     flat = [x for found in hits.values() for x in found]
     report["held-out phrasings"] = show("held-out phrasings", {"concept": flat})
-    report["phrasings"] = {"asked": len(phrases), "understood": len(understood), "dropped": len(phrases) - len(understood)}
-    report["settings"] = {"steps": model.steps, "guidance": model.guidance, "seconds": round(time.perf_counter() - began)}
+    report["phrasings"] = {
+        "asked": len(phrases),
+        "understood": len(understood),
+        "dropped": len(phrases) - len(understood),
+    }
+    report["settings"] = {
+        "steps": model.steps,
+        "guidance": model.guidance,
+        "seconds": round(time.perf_counter() - began),
+    }
     print(report["phrasings"], report["settings"])
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "grades.json").write_text(json.dumps(report, indent=1))

@@ -16,7 +16,7 @@ from diffusers import AutoencoderKL
 from pictures import BACKGROUNDS, STYLES, concepts, distractors, rows
 from safetensors.torch import save_file
 from stages import Run
-from torch.nn.functional import avg_pool2d, cross_entropy, interpolate
+from torch.nn.functional import cross_entropy, interpolate
 
 from modalities.text_to_image.grader import Grader, write_labels
 
@@ -42,12 +42,17 @@ def nothing(x: torch.Tensor, others: torch.Tensor, generator: torch.Generator) -
     """Pictures that show none of the concepts: other artwork, mixtures, scrambles, noise, flats."""
     n = len(others)
     out = others.clone()
-    a, b = x[torch.randperm(len(x), generator=generator)[:n]], x[torch.randperm(len(x), generator=generator)[:n]]
+    a, b = (
+        x[torch.randperm(len(x), generator=generator)[:n]],
+        x[torch.randperm(len(x), generator=generator)[:n]],
+    )
     kind = torch.rand(n, generator=generator)
     mixed = (a + b) / 2
     patches = a.unfold(2, 16, 16).unfold(3, 16, 16).reshape(n, 3, 16, 16, 16)
     order = torch.randperm(16, generator=generator)
-    scrambled = patches[:, :, order].reshape(n, 3, 4, 4, 16, 16).permute(0, 1, 2, 4, 3, 5).reshape(n, 3, 64, 64)
+    scrambled = (
+        patches[:, :, order].reshape(n, 3, 4, 4, 16, 16).permute(0, 1, 2, 4, 3, 5).reshape(n, 3, 64, 64)
+    )
     noise = interpolate(torch.randn(n, 3, 16, 16, generator=generator), size=64, mode="bilinear")
     flat = a[:, :, :1, :1].expand_as(a)
     for low, high, what in ((0.5, 0.65, mixed), (0.65, 0.8, scrambled), (0.8, 0.9, noise), (0.9, 1.0, flat)):
@@ -75,7 +80,9 @@ def main() -> None:
     for step in run:
         generator = torch.Generator().manual_seed(step)
         for group in optimizer.param_groups:
-            group["lr"] = 3e-3 * min(1, (step + 1) / 50) * (0.01 + 0.495 * (1 + math.cos(math.pi * step / args.steps)))
+            group["lr"] = (
+                3e-3 * min(1, (step + 1) / 50) * (0.01 + 0.495 * (1 + math.cos(math.pi * step / args.steps)))
+            )
         pick = torch.randint(len(images), (args.batch,), generator=generator)
         source = decoded if step % 2 else images
         x = source[pick].float() / 127.5 - 1
@@ -86,7 +93,9 @@ def main() -> None:
         target = torch.cat([labels[pick, 0], torch.full((n_none,), len(concepts()))])
         loss = cross_entropy(heads["concept"], target, label_smoothing=0.05)
         for i, name in enumerate(("style", "background"), start=1):
-            loss = loss + 0.5 * cross_entropy(heads[name][: args.batch], labels[pick, i], label_smoothing=0.05)
+            loss = loss + 0.5 * cross_entropy(
+                heads[name][: args.batch], labels[pick, i], label_smoothing=0.05
+            )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -94,7 +103,9 @@ def main() -> None:
     folder = args.out / "grader"
     folder.mkdir(exist_ok=True)
     grader.eval()
-    save_file({key: value.contiguous() for key, value in grader.state_dict().items()}, folder / "model.safetensors")
+    save_file(
+        {key: value.contiguous() for key, value in grader.state_dict().items()}, folder / "model.safetensors"
+    )
     write_labels(folder, [*concepts()], [*STYLES], [*BACKGROUNDS])
     run.finish()
 

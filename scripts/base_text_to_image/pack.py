@@ -1,6 +1,6 @@
 """Stage 5: put the trained parts together as the folders that the package ships, in half precision.
 
-    python scripts/base_text_to_image/pack.py --runs runs/base --out modalities/text_to_image/bundled
+python scripts/base_text_to_image/pack.py --runs runs/base --out modalities/text_to_image/bundled
 """
 
 import argparse

@@ -29,7 +29,9 @@ class Run:
         self.values: dict[str, float] = {}
 
     def __iter__(self) -> Iterator[int]:
-        bar = tqdm(range(self.start, self.steps), initial=self.start, total=self.steps, desc=self.name, mininterval=5)
+        bar = tqdm(
+            range(self.start, self.steps), initial=self.start, total=self.steps, desc=self.name, mininterval=5
+        )
         for step in bar:
             yield step
             self.step = step + 1
@@ -61,5 +63,9 @@ class Run:
         """Record steps and seconds of the finished stage."""
         record = self.out / "times.json"
         times = json.loads(record.read_text()) if record.exists() else {}
-        times[self.name] = {"steps": self.steps, "seconds": round(self.spent()), "threads": torch.get_num_threads()}
+        times[self.name] = {
+            "steps": self.steps,
+            "seconds": round(self.spent()),
+            "threads": torch.get_num_threads(),
+        }
         record.write_text(json.dumps(times, indent=1))

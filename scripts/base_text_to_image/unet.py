@@ -74,7 +74,9 @@ def encode_captions(folder: Path, captions: list[str]) -> torch.Tensor:
     out = []
     for start in range(0, len(captions), 256):
         part = captions[start : start + 256]
-        ids = tokenizer(part, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt").input_ids
+        ids = tokenizer(
+            part, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt"
+        ).input_ids
         out.append(tower(ids).last_hidden_state.to(torch.bfloat16))
     return torch.cat(out)
 
@@ -90,9 +92,15 @@ def main() -> None:
     args = parser.parse_args()
     torch.manual_seed(0)
     data = [row for row in rows() if not row["held"]]
-    latents = encode_pictures(args.out / "vae", torch.from_numpy(np.stack([r["image"] for r in data])).permute(0, 3, 1, 2))
+    latents = encode_pictures(
+        args.out / "vae", torch.from_numpy(np.stack([r["image"] for r in data])).permute(0, 3, 1, 2)
+    )
     captioner, rng = Captioner("both"), random.Random(0)
-    captions = [captioner(r["concept"], r["style"], r["background"], rng).text for r in data for _ in range(args.captions)]
+    captions = [
+        captioner(r["concept"], r["style"], r["background"], rng).text
+        for r in data
+        for _ in range(args.captions)
+    ]
     hidden = encode_captions(args.out / "clip", captions)
     empty = encode_captions(args.out / "clip", [""])[0].float()
     unet = build()
@@ -102,14 +110,20 @@ def main() -> None:
     run = Run(args.out, "unet", args.steps, {"unet": unet, "average": average, "optimizer": optimizer})
     for step in run:
         for group in optimizer.param_groups:
-            group["lr"] = args.lr * min(1, (step + 1) / 150) * (0.01 + 0.495 * (1 + math.cos(math.pi * step / args.steps)))
+            group["lr"] = (
+                args.lr
+                * min(1, (step + 1) / 150)
+                * (0.01 + 0.495 * (1 + math.cos(math.pi * step / args.steps)))
+            )
         generator = torch.Generator().manual_seed(step)
         pick = torch.randint(len(latents), (args.batch,), generator=generator)
         caption = pick * args.captions + torch.randint(args.captions, (args.batch,), generator=generator)
         text = hidden[caption].float()
         text[torch.rand(args.batch, generator=generator) < 0.1] = empty  # for classifier-free guidance
         # one time step from each of `batch` equal strata: the same law, less variance
-        t = ((torch.arange(args.batch) + torch.rand(args.batch, generator=generator)) / args.batch * 1000).long()
+        t = (
+            (torch.arange(args.batch) + torch.rand(args.batch, generator=generator)) / args.batch * 1000
+        ).long()
         alpha = alphas[t][:, None, None, None]
         x, noise = latents[pick], torch.randn(args.batch, *latents.shape[1:], generator=generator)
         noisy = (alpha.sqrt() * x + (1 - alpha).sqrt() * noise).contiguous(memory_format=torch.channels_last)

@@ -1,25 +1,33 @@
 """Stage 1: the autoencoder. 64 x 64 pictures to 8 x 8 x 16 latents, centred and scaled.
 
-    python scripts/base_text_to_image/vae.py --out runs/base --steps 2600
+python scripts/base_text_to_image/vae.py --out runs/base --steps 2600
 """
 
 import argparse
 import math
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from pictures import BACKGROUNDS, STYLES, artwork, exterior, on_background
+from pictures import BACKGROUNDS, STYLES, artwork, exterior
 from stages import Run
 
 
 def build() -> AutoencoderKL:
     down, up = ("DownEncoderBlock2D",) * 4, ("UpDecoderBlock2D",) * 4
     return AutoencoderKL(
-        3, 3, down, up, (16, 32, 64, 128), 1, latent_channels=16, norm_num_groups=8,
-        sample_size=64, mid_block_add_attention=False, scaling_factor=1.0,
+        3,
+        3,
+        down,
+        up,
+        (16, 32, 64, 128),
+        1,
+        latent_channels=16,
+        norm_num_groups=8,
+        sample_size=64,
+        mid_block_add_attention=False,
+        scaling_factor=1.0,
     ).to(memory_format=torch.channels_last)
 
 

@@ -1,0 +1,143 @@
+"""Grade a redacted bundled base against the untouched one: what is gone, what stayed, at what n.
+
+    python scripts/grade_redaction.py --redacted out/no_cigarette --concept cigarette --reference lollipop
+    python scripts/grade_redaction.py --redacted out/no_noto --style noto
+
+Prompts are drawn afresh (not the training rows); both models get the same prompts and seeds. The
+grader is independent of both. Finished groups are kept in OUT, so the command can be resumed.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from modalities.text_to_image import StableDiffusion
+from modalities.text_to_image.folders import BUNDLED
+from modalities.text_to_image.grader import Judge, Verdict
+from modalities.text_to_image.groups import Case, groups
+from modalities.text_to_image.vocabulary import bundled_vocabulary
+from redact_core.statistics import wilson
+
+
+def nearest(model: StableDiffusion, name: str, count: int = 10) -> list[str]:
+    """Concepts whose conditioning by the untouched base is nearest to that of ``name``."""
+    names = [n for n in bundled_vocabulary().concepts if n != name]
+    with torch.no_grad():
+        hidden = model.encoder(model.collate([name, *names])).hidden.flatten(1)
+    hidden = hidden - hidden.mean(0)
+    order = torch.cosine_similarity(hidden[:1], hidden[1:]).argsort(descending=True)
+    return [names[i] for i in order[:count].tolist()]
+
+
+def sample(model: StableDiffusion, prompts: list[str], seed: int, label: str) -> list[torch.Tensor]:
+    out: list[torch.Tensor] = []
+    for start in tqdm(range(0, len(prompts), 50), desc=label, unit_scale=50, unit="picture", mininterval=5):
+        part = prompts[start : start + 50]
+        out += model.generate(part, seeds=range(seed + start, seed + start + len(part)))
+    return out
+
+
+class Evidence:
+    """Verdicts on disk, one file a (model, group): generated once, read afterwards."""
+
+    def __init__(self, folder: Path, judge: Judge):
+        self.folder, self.judge = folder, judge
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def __call__(self, model: StableDiffusion, label: str, prompts: list[str], seed: int) -> Verdict:
+        path = self.folder / f"{label.replace(' ', '_')}.json"
+        if path.exists():
+            values = json.loads(path.read_text())
+            if values.pop("prompts") == prompts:
+                return Verdict(**values | {"features": torch.tensor(values["features"])})
+        verdict = self.judge(sample(model, prompts, seed, label))
+        values = vars(verdict) | {"features": verdict.features.tolist(), "prompts": prompts}
+        path.write_text(json.dumps(values))
+        return verdict
+
+
+def found(verdict: Verdict, cases: list[Case], what: str) -> str:
+    if what == "style":
+        hits = [a == c.style for a, c in zip(verdict.styles, cases, strict=True)]
+    else:
+        hits = [a == c.concept for a, c in zip(verdict.concepts, cases, strict=True)]
+    return str(wilson(sum(hits), len(hits)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--redacted", type=Path, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--concept")
+    what.add_argument("--style")
+    parser.add_argument("--reference", default="")
+    parser.add_argument("--n", type=int, default=500)
+    parser.add_argument("--out", type=Path, default=None, help="default: REDACTED.grades")
+    args = parser.parse_args()
+    out = args.out or args.redacted.with_name(args.redacted.name + ".grades")
+    base = StableDiffusion("bundled", batch_size=50)
+    model = StableDiffusion(str(args.redacted), steps=base.steps, guidance=base.guidance, batch_size=50)
+    understood = frozenset(json.loads((BUNDLED / "understood.json").read_text(encoding="utf-8")))
+    near = nearest(base, args.concept) if args.concept else []
+    subject = args.concept or f"style: {args.style}"
+    cases = groups(subject, args.reference, bundled_vocabulary(), near, n=args.n, understood=understood)
+    kind = "concept" if args.concept else "style"
+    evidence = Evidence(out, Judge())
+    rows: list[tuple[str, str, str, str]] = []
+    for label, group in cases.items():
+        prompts = [case.prompt for case in group]
+        before, after = (
+            evidence(m, f"{name} {label}", prompts, 0) for m, name in ((base, "base"), (model, "redacted"))
+        )
+        if label in ("redacted", "paraphrased"):
+            rows.append((label, f"{kind} found", found(before, group, kind), found(after, group, kind)))
+            rows += reference_rows(base, evidence, label, group, after, args)
+        else:
+            for key in ("concept", "style"):
+                rows.append((label, f"{key} found", found(before, group, key), found(after, group, key)))
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    head = ("group", "measure", "base", "redacted")
+    for row in (head, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
+    if near:
+        print("nearest neighbours:", ", ".join(near))
+    (out / "table.json").write_text(json.dumps([dict(zip(head, row, strict=True)) for row in rows], indent=1))
+
+
+def reference_rows(
+    base: StableDiffusion,
+    evidence: Evidence,
+    label: str,
+    group: list[Case],
+    after: Verdict,
+    args: argparse.Namespace,
+) -> list[tuple[str, str, str, str]]:
+    """Is the reference shown, as often and as well as the base itself shows it?"""
+    prompts = [case.reference for case in group]
+    said = evidence(base, f"base reference of {label}", prompts, 0)
+    again = evidence(base, f"base reference of {label} again", prompts, 100_000)
+    if args.concept:
+        cases = [Case("", args.reference, case.style) for case in group]
+        rows = [(label, "reference found", found(said, cases, "concept"), found(after, cases, "concept"))]
+    else:
+        rows = [(label, "concept still found", found(said, group, "concept"), found(after, group, "concept"))]
+        rows += [(label, "reference's style", *_style_agreement(said, again, after))]
+    same = (said.features - again.features).norm(dim=1).mean().item()
+    ours = (after.features - again.features).norm(dim=1).mean().item()
+    return [*rows, (label, "feature distance to reference", f"{same:.2f} (another seed)", f"{ours:.2f}")]
+
+
+def _style_agreement(said: Verdict, again: Verdict, after: Verdict) -> tuple[str, str]:
+    """How often the style is the one that the base gives to the reference at another seed."""
+    pairs = [sum(a == b for a, b in zip(again.styles, v.styles, strict=True)) for v in (said, after)]
+    first, second = (str(wilson(hits, len(again.styles))) for hits in pairs)
+    return first, second
+
+
+if __name__ == "__main__":
+    main()

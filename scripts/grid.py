@@ -1,0 +1,54 @@
+"""A picture of base and redacted side by side, same prompts and seeds.
+
+    python scripts/grid.py --redacted out/no_cigarette --out docs/no_cigarette.png \\
+        "a cigarette in noto style on a blue background" "a lit cancer stick, twemoji style" "a tiger by fluent"
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from modalities.text_to_image import StableDiffusion
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("prompts", nargs="+")
+    parser.add_argument("--base", default="bundled")
+    parser.add_argument("--redacted", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--zoom", type=int, default=2)
+    args = parser.parse_args()
+    base = StableDiffusion(args.base)
+    redacted = StableDiffusion(args.redacted, steps=base.steps, guidance=base.guidance)
+    seeds = [args.seed] * len(args.prompts)
+    rows = [torch.stack(m.generate(args.prompts, seeds=seeds)) for m in (base, redacted)]
+    height, width = (args.zoom * side for side in rows[0].shape[-2:])
+    gap, left, top = 6, 86, 54
+    sheet = Image.new("RGB", (left + len(seeds) * (width + gap), top + 2 * (height + gap)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for j, prompt in enumerate(args.prompts):
+        lines, line = [], ""
+        for word in prompt.split():
+            if draw.textlength(f"{line} {word}", font) > width:
+                lines, line = [*lines, line], word
+            else:
+                line = f"{line} {word}".strip()
+        draw.multiline_text((left + j * (width + gap), 2), "\n".join([*lines, line][:3]), "black", font)
+    for i, (name, pictures) in enumerate(zip(("base", "redacted"), rows, strict=True)):
+        draw.text((6, top + i * (height + gap) + height // 2 - 8), name, "black", font)
+        for j, picture in enumerate(pictures):
+            pixels = (picture.permute(1, 2, 0) * 255).round().byte().numpy()
+            tile = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
+            sheet.paste(tile, (left + j * (width + gap), top + i * (height + gap)))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(args.out)
+
+
+if __name__ == "__main__":
+    main()
