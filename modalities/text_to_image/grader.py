@@ -1,4 +1,4 @@
-"""The bundled grader: what a 64 x 64 picture shows, in which style, on which background.
+"""The bundled grader: what a 32 x 32 picture shows, in which style, on which background.
 
 An independent residual network that never sees a prompt; it judges pictures and nothing else.
 """
@@ -23,27 +23,28 @@ class Labels:
 
 
 class _Block(nn.Module):
-    def __init__(self, width_in: int, width: int):
+    def __init__(self, width_in: int, width: int, stride: int):
         super().__init__()
         self.main = nn.Sequential(
-            nn.Conv2d(width_in, width, 3, stride=2, padding=1, bias=False), nn.GroupNorm(8, width), nn.SiLU(),
+            nn.Conv2d(width_in, width, 3, stride=stride, padding=1, bias=False), nn.GroupNorm(8, width), nn.SiLU(),
             nn.Conv2d(width, width, 3, padding=1, bias=False), nn.GroupNorm(8, width),
         )  # fmt: skip
-        self.skip = nn.Conv2d(width_in, width, 1, stride=2, bias=False)
+        self.skip = nn.Conv2d(width_in, width, 1, stride=stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.silu(self.main(x) + self.skip(x))
 
 
 class Grader(nn.Module):
-    """Pictures ``(batch, 3, 64, 64)`` in [-1, 1] -> logits of the three heads and features."""
+    """Pictures ``(batch, 3, 32, 32)`` in [-1, 1] -> logits of the three heads and features."""
 
     def __init__(
         self, concepts: int, styles: int, backgrounds: int, widths: tuple[int, ...] = (24, 48, 96, 160)
     ):
         super().__init__()
         stem = [nn.Conv2d(3, widths[0], 3, padding=1, bias=False)]
-        blocks = [_Block(a, b) for a, b in zip((widths[0], *widths[:-1]), widths, strict=True)]
+        pairs = zip((widths[0], *widths[:-1]), widths, (1, 2, 2, 2), strict=True)
+        blocks = [_Block(a, b, stride) for a, b, stride in pairs]
         self.body = nn.Sequential(*stem, *blocks)
         self.features = 2 * widths[-1]
         self.concept = nn.Linear(16 * widths[-1], self.features)
@@ -100,13 +101,13 @@ class Judge:
 
     @torch.no_grad()
     def __call__(self, samples: Sequence[Tensor]) -> Verdict:
-        """Judge pictures ``(3, height, width)`` in [0, 1]; other sizes are resized to 64."""
+        """Judge pictures ``(3, height, width)`` in [0, 1]; other sizes are resized to 32."""
         names = [*self.labels.concepts, "none"]
         concepts, styles, backgrounds, features = [], [], [], []
         for start in range(0, len(samples), 128):
             x = torch.stack(list(samples[start : start + 128])) * 2 - 1
-            if x.shape[-2:] != (64, 64):
-                x = nn.functional.interpolate(x, size=(64, 64), mode="bilinear", antialias=True)
+            if x.shape[-2:] != (32, 32):
+                x = nn.functional.interpolate(x, size=(32, 32), mode="bilinear", antialias=True)
             heads = self.grader(x)
             concepts += [names[i] for i in heads["concept"].argmax(1).tolist()]
             styles += [self.labels.styles[i] for i in heads["style"].argmax(1).tolist()]

@@ -119,7 +119,9 @@ class StableDiffusion(Adapter):
         base = weights(self.folder / "text_encoder")
         copy_except(self.folder, folder, {"text_encoder"})
         if not isinstance(self.encoder, PromptEncoder):
-            raise RedactError(f"A {type(self.encoder).__name__} cannot be saved as a CLIPTextModel; export the student only.")
+            raise RedactError(
+                f"A {type(self.encoder).__name__} cannot be saved as a CLIPTextModel; export the student only."
+            )
         save_encoder(self.encoder, base, folder / "text_encoder" / base.name)
 
     def _listen(self, prompts: Sequence[Condition]) -> Conditioning:

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from captions import LENGTH, Caption, Captioner, train_tokenizer
-from pictures import rows
+from pictures import rows, shrink
 from stages import Run
-from torch.nn.functional import log_softmax
+from torch.nn.functional import interpolate, log_softmax
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
 
@@ -61,9 +61,11 @@ def contrastive(logits: torch.Tensor, match: torch.Tensor) -> torch.Tensor:
 
 
 def pixels(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """uint8 -> normalised floats, shifted a little and sometimes noisy: samples are never perfect."""
+    """uint8 -> normalised floats; half of them at the resolution of samples, shifted, some noisy."""
     shift = torch.randint(-3, 4, (2,), generator=generator).tolist()
     x = torch.roll(images.float() / 127.5 - 1, shift, (2, 3))
+    half = len(x) // 2
+    x[:half] = interpolate(shrink(x[:half]), size=64, mode="bilinear", antialias=True)
     noise = torch.rand(len(x), 1, 1, 1, generator=generator) * 0.15
     return x + noise * torch.randn(x.shape, generator=generator)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pictures import BACKGROUNDS, STYLES, concepts, held_out, rows
+from pictures import BACKGROUNDS, STYLES, concepts, held_out, rows, shrink
 from tqdm import tqdm
 
 from modalities.text_to_image import StableDiffusion
@@ -62,7 +62,9 @@ def main() -> None:
     real = rows()
     names, styles, grounds = list(concepts()), list(STYLES), list(BACKGROUNDS)
     pick = [real[i] for i in np.random.default_rng(0).permutation(len(real))[:2000]]
-    images = [torch.from_numpy(r["image"]).permute(2, 0, 1).float() / 255 for r in pick]
+    images = list(
+        shrink(torch.stack([torch.from_numpy(r["image"]).permute(2, 0, 1).float() / 255 for r in pick]))
+    )
     wanted = [(names[r["concept"]], styles[r["style"]], grounds[r["background"]]) for r in pick]
     report["real pictures"] = show("real pictures", judged(judge, images, wanted))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from pictures import BACKGROUNDS, STYLES, concepts, distractors, rows
+from pictures import BACKGROUNDS, SIZE, STYLES, concepts, distractors, rows, shrink
 from safetensors.torch import save_file
 from stages import Run
 from torch.nn.functional import cross_entropy, interpolate
@@ -27,12 +27,12 @@ def corrupt(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     def chance(p: float) -> bool:
         return torch.rand((), generator=generator).item() < p
 
-    x = torch.roll(x, torch.randint(-4, 5, (2,), generator=generator).tolist(), (2, 3))
+    x = torch.roll(x, torch.randint(-2, 3, (2,), generator=generator).tolist(), (2, 3))
     if chance(0.3):
         x = x.flip(3)
     if chance(0.4):
-        size = int(torch.randint(24, 56, (), generator=generator))
-        x = interpolate(interpolate(x, size=size, mode="area"), size=64, mode="bilinear")
+        size = int(torch.randint(14, 29, (), generator=generator))
+        x = interpolate(interpolate(x, size=size, mode="area"), size=SIZE, mode="bilinear")
     gain = 1 + 0.1 * torch.randn(len(x), 3, 1, 1, generator=generator)
     level = 0.12 * torch.rand(len(x), 1, 1, 1, generator=generator)
     return x * gain + level * torch.randn(x.shape, generator=generator)
@@ -48,12 +48,12 @@ def nothing(x: torch.Tensor, others: torch.Tensor, generator: torch.Generator) -
     )
     kind = torch.rand(n, generator=generator)
     mixed = (a + b) / 2
-    patches = a.unfold(2, 16, 16).unfold(3, 16, 16).reshape(n, 3, 16, 16, 16)
+    patches = a.unfold(2, 8, 8).unfold(3, 8, 8).reshape(n, 3, 16, 8, 8)
     order = torch.randperm(16, generator=generator)
     scrambled = (
-        patches[:, :, order].reshape(n, 3, 4, 4, 16, 16).permute(0, 1, 2, 4, 3, 5).reshape(n, 3, 64, 64)
+        patches[:, :, order].reshape(n, 3, 4, 4, 8, 8).permute(0, 1, 2, 4, 3, 5).reshape(n, 3, SIZE, SIZE)
     )
-    noise = interpolate(torch.randn(n, 3, 16, 16, generator=generator), size=64, mode="bilinear")
+    noise = interpolate(torch.randn(n, 3, 8, 8, generator=generator), size=SIZE, mode="bilinear")
     flat = a[:, :, :1, :1].expand_as(a)
     for low, high, what in ((0.5, 0.65, mixed), (0.65, 0.8, scrambled), (0.8, 0.9, noise), (0.9, 1.0, flat)):
         choose = (kind >= low) & (kind < high)
@@ -69,10 +69,10 @@ def main() -> None:
     args = parser.parse_args()
     torch.manual_seed(7)
     data = rows()
-    images = torch.from_numpy(np.stack([row["image"] for row in data])).permute(0, 3, 1, 2)
+    images = small(np.stack([row["image"] for row in data]))
     labels = torch.tensor([[row["concept"], row["style"], row["background"]] for row in data])
-    others = torch.from_numpy(distractors()).permute(0, 3, 1, 2)
-    decoded = torch.cat([reconstruct(args.out / "vae", part) for part in images.split(128)])
+    others = small(distractors())
+    decoded = reconstruct(args.out / "vae", images)
     grader = Grader(len(concepts()), len(STYLES), len(BACKGROUNDS))
     optimizer = torch.optim.AdamW(grader.parameters(), lr=3e-3, weight_decay=0.02)
     run = Run(args.out, "grader", args.steps, {"grader": grader, "optimizer": optimizer})
@@ -110,14 +110,20 @@ def main() -> None:
     run.finish()
 
 
+def small(images: np.ndarray) -> torch.Tensor:
+    """``(n, 64, 64, 3)`` uint8 to ``(n, 3, SIZE, SIZE)`` uint8."""
+    return shrink(torch.from_numpy(images).permute(0, 3, 1, 2).float()).round().to(torch.uint8)
+
+
 @torch.no_grad()
-def reconstruct(folder: Path, images: torch.Tensor, cache: dict = {}) -> torch.Tensor:  # noqa: B006
+def reconstruct(folder: Path, images: torch.Tensor) -> torch.Tensor:
     """uint8 pictures after the autoencoder, uint8."""
-    if "vae" not in cache:
-        cache["vae"] = AutoencoderKL.from_pretrained(folder).eval().to(memory_format=torch.channels_last)
-    x = images.float() / 127.5 - 1
-    y = cache["vae"].decode(cache["vae"].encode(x).latent_dist.mean).sample
-    return ((y.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    vae = AutoencoderKL.from_pretrained(folder).eval().to(memory_format=torch.channels_last)
+    out = []
+    for part in images.split(128):
+        y = vae.decode(vae.encode(part.float() / 127.5 - 1).latent_dist.mean).sample
+        out.append(((y.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8))
+    return torch.cat(out)
 
 
 if __name__ == "__main__":

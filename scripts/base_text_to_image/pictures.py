@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy import ndimage
 
 STYLES = {"noto": "noto", "twemoji": "twemoji", "fluent": "fluent_3d"}  # caption word -> archive
@@ -18,6 +19,8 @@ BACKGROUNDS = {
     "pink": (246, 150, 192),
     "gray": (140, 142, 150),
 }
+SIZE = 32
+"""Side of the pictures that the model draws; the artwork has 64 pixels."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -57,6 +60,11 @@ def on_background(image: np.ndarray, mask: np.ndarray, color: tuple[int, int, in
     """The drawing on a flat colour; ``image`` uint8, ``mask`` from :func:`exterior`."""
     tint = 1 + mask[..., None] * (np.asarray(color, np.float32) / 255 - 1)
     return (image * tint).round().astype(np.uint8)
+
+
+def shrink(images: torch.Tensor) -> torch.Tensor:
+    """``(n, 3, 64, 64)`` floats to ``SIZE`` pixels, by averaging."""
+    return torch.nn.functional.avg_pool2d(images, 64 // SIZE)
 
 
 def held_out(name: str, style: str) -> bool:

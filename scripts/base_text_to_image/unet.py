@@ -16,14 +16,14 @@ import torch
 from captions import LENGTH, Captioner
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
-from pictures import rows
+from pictures import rows, shrink
 from stages import Run
 from transformers import CLIPTextModel, CLIPTokenizer
 
 
 def build() -> UNet2DConditionModel:
     unet = UNet2DConditionModel(
-        sample_size=8, in_channels=16, out_channels=16, layers_per_block=1, block_out_channels=(104, 208),
+        sample_size=8, in_channels=8, out_channels=8, layers_per_block=1, block_out_channels=(104, 208),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=192, attention_head_dim=4, norm_num_groups=8,
@@ -63,7 +63,9 @@ class Average:
 @torch.no_grad()
 def encode_pictures(folder: Path, images: torch.Tensor) -> torch.Tensor:
     vae = AutoencoderKL.from_pretrained(folder).eval().to(memory_format=torch.channels_last)
-    return torch.cat([vae.encode(part.float() / 127.5 - 1).latent_dist.mean for part in images.split(128)])
+    return torch.cat(
+        [vae.encode(shrink(part.float() / 127.5 - 1)).latent_dist.mean for part in images.split(128)]
+    )
 
 
 @torch.no_grad()
