@@ -196,4 +196,8 @@ class LessonLoader:
 
 def _to_device_of(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     parameter = next(module.parameters(), None)
-    return dict(inputs) if parameter is None else {key: value.to(parameter.device) for key, value in inputs.items()}
+    return (
+        dict(inputs)
+        if parameter is None
+        else {key: value.to(parameter.device) for key, value in inputs.items()}
+    )

@@ -238,6 +238,19 @@ def test_every_config_parses(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
         assert printed["model"]["adapter"]["class_path"]
 
 
+def test_the_hub_config_runs_on_a_local_folder_of_the_same_classes(
+    monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path
+) -> None:
+    """The shipped config of Stable Diffusion 1.5, with only its source, folder and length changed."""
+    config = ROOT / "configs" / "text_to_image" / "stable_diffusion_1_5.yaml"
+    arguments = ["-c", ROOT / "configs" / "trainer" / "cpu.yaml", "--trainer.max_steps", 2]
+    arguments += ["--model.adapter.init_args.source", tiny_sd, "--export.folder", tmp_path / "out"]
+    assert fit(monkeypatch, "-c", config, *arguments) == 0
+    assert RedactionCard.read(tmp_path / "out").request["asked"] == [
+        "style: Vincent van Gogh -> default reference"
+    ]
+
+
 def test_the_card_is_plain_json(monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path) -> None:
     assert fit(monkeypatch, *on(tiny_sd, tmp_path / "out"), *CAT) == 0
     values = json.loads((tmp_path / "out" / "redaction.json").read_text())

@@ -152,6 +152,17 @@ def test_stock_weights_in_other_formats_are_left_out(tiny_sd: Path, tmp_path: Pa
     assert set(hashes(tmp_path / "out")) == set(hashes(tiny_sd))
 
 
+def test_only_the_last_blocks_move_if_asked(tiny_sd: Path) -> None:
+    model = StableDiffusion(str(tiny_sd), train_blocks=1)
+    before = {key: value.clone() for key, value in model.encoder.state_dict().items()}
+    redact(model, [Lesson.redact("cat", "dog"), Lesson.retain("red")], steps=3, lr=1e-2)
+    moved = {key for key, value in model.encoder.state_dict().items() if not torch.equal(value, before[key])}
+    assert moved
+    assert all("layers.1." in key or "final_layer_norm" in key for key in moved)
+    with pytest.raises(RedactError, match="train_blocks is 3, the text encoder has 2 blocks; give 1 to 2"):
+        StableDiffusion(str(tiny_sd), train_blocks=3)
+
+
 def test_expansion_fits_the_context(model: StableDiffusion) -> None:
     lessons = model.expand(Request(("cat",), ("dog",)))
     model.collate([lesson.asked for lesson in lessons])
@@ -189,6 +200,7 @@ def _cut_weights(folder: Path) -> None:
         (lambda f: (f / "model_index.json").write_text("{"), "no diffusers folder"),
         (lambda f: (f / "text_encoder" / "model.safetensors").unlink(), "holds no model.safetensors"),
         (lambda f: shutil.rmtree(f / "text_encoder"), "text_encoder is missing"),
+        (lambda f: shutil.rmtree(f / "tokenizer"), "tokenizer is missing"),
     ],
 )
 def test_wrong_folders_are_one_clear_line(tiny_sd: Path, tmp_path: Path, damage, message: str) -> None:

@@ -37,6 +37,22 @@ class PromptEncoder(nn.Module):
         return Conditioning(hidden, read)
 
 
+def train_last(encoder: PromptEncoder, blocks: int) -> None:
+    """Freeze all but the last ``blocks`` transformer blocks and the final norm.
+
+    Raises:
+        RedactError: There are not so many blocks.
+    """
+    layers = encoder.model.config.num_hidden_layers
+    if not 1 <= blocks <= layers:
+        raise RedactError(
+            f"train_blocks is {blocks}, the text encoder has {layers} blocks; give 1 to {layers}."
+        )
+    late = {f"encoder.layers.{i}." for i in range(layers - blocks, layers)} | {"final_layer_norm."}
+    for name, parameter in encoder.named_parameters():
+        parameter.requires_grad_(any(part in name for part in late))
+
+
 def load_encoder(folder: Path) -> PromptEncoder:
     """The text model of a ``text_encoder`` folder in float32.
 

@@ -20,6 +20,7 @@ from modalities.text_to_image.prompt_encoder import (
     load_encoder,
     save_encoder,
     tokenize,
+    train_last,
     whole_words,
 )
 from modalities.text_to_image.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
@@ -41,6 +42,7 @@ class StableDiffusion(Adapter):
         guidance: Scale of classifier-free guidance; default 3 for the bundled base, else 7.5.
         batch_size: Pictures generated at a time.
         truncate: Cut prompts beyond the context instead of refusing them.
+        train_blocks: Train only so many of the last transformer blocks; default: everything.
 
     Raises:
         RedactError: The folder is of another class, incomplete, or holds pickled weights.
@@ -55,6 +57,7 @@ class StableDiffusion(Adapter):
         guidance: float | None = None,
         batch_size: int = 16,
         truncate: bool = False,
+        train_blocks: int | None = None,
     ):
         bundled = source == "bundled"
         self.source, self.revision = source, revision
@@ -62,12 +65,19 @@ class StableDiffusion(Adapter):
         self.index = check(self.folder, _PIPELINES, {"text_encoder": "CLIPTextModel"})
         if self.index.get("tokenizer", [None, None])[1] not in {"CLIPTokenizer", "CLIPTokenizerFast"}:
             raise RedactError(f"{self.folder}: the tokenizer is no CLIPTokenizer; this adapter needs one.")
+        if not (self.folder / "tokenizer").is_dir():
+            raise RedactError(
+                f"{self.folder / 'tokenizer'} is missing; the folder is not complete, fetch it again."
+            )
         self.steps = steps or (15 if bundled else 50)
         self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)
         self.batch_size, self.truncate = batch_size, truncate
         self.learning_rate = 1e-3 if bundled else 1e-5
         self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
-        self.encoder: nn.Module = load_encoder(self.folder / "text_encoder")
+        encoder = load_encoder(self.folder / "text_encoder")
+        if train_blocks is not None:
+            train_last(encoder, train_blocks)
+        self.encoder: nn.Module = encoder
         self.vocabulary: Vocabulary = bundled_vocabulary() if bundled else general_vocabulary()
 
     @property
