@@ -127,6 +127,7 @@ def _lightning_sdk(arguments: Sequence[str]) -> int:
 
 
 def _quiet() -> None:
-    """Hide other libraries' load bars and notices; set the variables yourself to see them."""
+    """Hide other libraries' load bars and notices to one another; set the variables to see them."""
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

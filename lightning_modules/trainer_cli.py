@@ -60,7 +60,8 @@ class RedactCLI(LightningCLI):
 def run() -> None:
     """Parse ``sys.argv`` (with the verb first) and fit."""
     # the rows are in memory and need no workers; the CSV logger is what we want by default
-    for message in (".*does not have many workers.*", ".*tensorboardX.*"):
+    # evaluation mode is meant: see RedactionModule.on_train_epoch_start
+    for message in (".*does not have many workers.*", ".*tensorboardX.*", ".*in eval mode.*", ".*LeafSpec.*"):
         warnings.filterwarnings("ignore", message)
     # advertisements and "TPU available: False" are not worth a newcomer's attention
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(

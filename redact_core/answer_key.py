@@ -170,9 +170,10 @@ class LessonLoader:
         rows, weight = self._share()
         for number in range(start, len(self)):
             part = slice(number * self.batch_size, (number + 1) * self.batch_size)
-            self.position = number + 1
+            # before the last batch is given away: who knows the length does not come back for the end
+            last = number + 1 == len(self)
+            self.epoch, self.position = (self.epoch + 1, 0) if last else (self.epoch, number + 1)
             yield self.key.batch(rows[part], weight[part])
-        self.epoch, self.position = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, int]:
         """Pass and position; what comes next follows from them."""
