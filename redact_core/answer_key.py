@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from redact_core.adapter import Adapter
+from redact_core.answer_store import AnswerStore
 from redact_core.errors import RedactError
 from redact_core.objective import Objective
 from redact_core.types import Batch, Condition, Conditioning, Lesson, Mean
@@ -53,7 +52,7 @@ class AnswerKey:
         ]
         others = sorted(set(range(len(lessons))) - set(kept))
         order = kept + others  # kept rows first: their targets are one to one
-        asked = self._collate([lessons[i].asked for i in order])
+        asked = adapter.collate([lessons[i].asked for i in order])
         variants = [asked]
         for _ in range(1, adapter.variants):
             variants.append(adapter.augment(asked, generator))
@@ -76,11 +75,8 @@ class AnswerKey:
     def _ask(self, inputs: Mapping[str, Tensor]) -> Conditioning:
         return self._objective.targets(self._teacher, _to_device_of(self._teacher, inputs)).to("cpu")
 
-    def _collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
-        return self._adapter.collate(conditions)
-
     def _answer(self, lessons: Sequence[Lesson], kept: list[int], others: list[int], variants: int) -> None:
-        """Fill ``_answers`` and the map from row to answer."""
+        """Ask the teacher, and note for every row which answer is its own."""
         references = list(dict.fromkeys(lessons[i].answer for i in others))
         n, per = len(kept), len(kept) + len(others)
         shared = {answer: n * variants + k for k, answer in enumerate(references)}
@@ -91,51 +87,21 @@ class AnswerKey:
                 for i in range(per)
             ]
         )
-        count = n * variants + len(references)
-        parts: list[Conditioning] = []
-        rows = torch.cat([torch.arange(v * per, v * per + n) for v in range(variants)])
-        for part in rows.split(self._chunk):
-            if len(part):
-                parts.append(self._ask({key: value[part] for key, value in self.asked.items()}))
-                self._store(parts, count)
+        store = AnswerStore(n * variants + len(references), self._limit)
+        own = torch.cat([torch.arange(v * per, v * per + n) for v in range(variants)])
+        for part in (part for part in own.split(self._chunk) if len(part)):
+            store.append(self._ask({key: value[part] for key, value in self.asked.items()}))
         single = [answer for answer in references if not isinstance(answer, Mean)]
-        answers: dict[Any, Conditioning] = {}
+        answers: dict[Condition | Mean, Conditioning] = {}
         for start in range(0, len(single), self._chunk):
             group = single[start : start + self._chunk]
-            said = self._ask(self._collate(group))
+            said = self._ask(self._adapter.collate(group))
             answers |= {answer: said[torch.tensor([k])] for k, answer in enumerate(group)}
         for answer in references:
             if isinstance(answer, Mean):
-                answers[answer] = self._ask(self._collate(answer.conditions)).mean()
-        if references:
-            parts.append(Conditioning.cat([answers[answer] for answer in references]))
-        self._store(parts, count, last=True)
-
-    def _store(self, parts: list[Conditioning], count: int, last: bool = False) -> None:
-        """Join finished parts; beyond the memory limit, move them to a mapped file as they come."""
-        row = parts[0].hidden[0].numel() * parts[0].hidden.element_size()
-        if row * count <= self._limit:
-            if last:
-                self._answers = Conditioning.cat(parts)
-            return
-        if not hasattr(self, "_mapped"):
-            self._file = tempfile.NamedTemporaryFile(prefix="redact-answers-")  # noqa: SIM115
-            shape = (count, *parts[0].hidden.shape[1:])
-            flat = torch.from_file(
-                self._file.name,
-                shared=True,
-                size=count * parts[0].hidden[0].numel(),
-                dtype=parts[0].hidden.dtype,
-            )
-            self._mapped, self._filled, self._small = flat.view(shape), 0, list[Conditioning]()
-        for part in parts:
-            self._mapped[self._filled : self._filled + len(part)] = part.hidden
-            self._filled += len(part)
-            self._small.append(Conditioning(part.hidden[:, :0], part.mask, part.pooled))
-        parts.clear()
-        if last:
-            rest = Conditioning.cat(self._small)
-            self._answers = Conditioning(self._mapped, rest.mask, rest.pooled)
+                answers[answer] = self._ask(self._adapter.collate(answer.conditions)).mean()
+            store.append(answers[answer])
+        self._answers = store.gathered()
 
 
 class LessonLoader:

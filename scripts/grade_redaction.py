@@ -77,6 +77,9 @@ def main() -> None:
     what.add_argument("--style")
     parser.add_argument("--reference", default="")
     parser.add_argument("--n", type=int, default=500)
+    parser.add_argument(
+        "--n-reference", type=int, default=200, help="of these also the reference is drawn, twice"
+    )
     parser.add_argument("--out", type=Path, default=None, help="default: REDACTED.grades")
     args = parser.parse_args()
     out = args.out or args.redacted.with_name(args.redacted.name + ".grades")
@@ -94,9 +97,10 @@ def main() -> None:
         before, after = (
             evidence(m, f"{name} {label}", prompts, 0) for m, name in ((base, "base"), (model, "redacted"))
         )
-        if label in ("redacted", "paraphrased"):
+        if label in ("redacted", "reworded", "synonyms"):
             rows.append((label, f"{kind} found", found(before, group, kind), found(after, group, kind)))
-            rows += reference_rows(base, evidence, label, group, after, args)
+            if label != "reworded":
+                rows += reference_rows(base, evidence, label, group, after, args)
         else:
             for key in ("concept", "style"):
                 rows.append((label, f"{key} found", found(before, group, key), found(after, group, key)))
@@ -118,6 +122,8 @@ def reference_rows(
     args: argparse.Namespace,
 ) -> list[tuple[str, str, str, str]]:
     """Is the reference shown, as often and as well as the base itself shows it?"""
+    group = group[: args.n_reference]
+    after = first(after, len(group))
     prompts = [case.reference for case in group]
     said = evidence(base, f"base reference of {label}", prompts, 0)
     again = evidence(base, f"base reference of {label} again", prompts, 100_000)
@@ -126,10 +132,14 @@ def reference_rows(
         rows = [(label, "reference found", found(said, cases, "concept"), found(after, cases, "concept"))]
     else:
         rows = [(label, "concept still found", found(said, group, "concept"), found(after, group, "concept"))]
-        rows += [(label, "reference's style", *_style_agreement(said, again, after))]
+        rows += [(label, "style of the reference", *_style_agreement(said, again, after))]
     same = (said.features - again.features).norm(dim=1).mean().item()
     ours = (after.features - again.features).norm(dim=1).mean().item()
     return [*rows, (label, "feature distance to reference", f"{same:.2f} (another seed)", f"{ours:.2f}")]
+
+
+def first(verdict: Verdict, n: int) -> Verdict:
+    return Verdict(verdict.concepts[:n], verdict.styles[:n], verdict.backgrounds[:n], verdict.features[:n])
 
 
 def _style_agreement(said: Verdict, again: Verdict, after: Verdict) -> tuple[str, str]:

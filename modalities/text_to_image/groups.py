@@ -35,7 +35,10 @@ def groups(
     understood: frozenset[str] | None = None,
     seed: int = 0,
 ) -> dict[str, list[Case]]:
-    """The groups ``redacted``, ``paraphrased``, ``neighbours`` and ``retained``.
+    """The groups ``redacted``, ``reworded``, ``synonyms``, ``neighbours`` and ``retained``.
+
+    ``redacted`` uses names and wordings of the kind that taught the redaction, ``reworded`` the same
+    names in held-out wordings, ``synonyms`` held-out names in held-out wordings (concepts only).
 
     Args:
         redact: A concept or a style of the vocabulary.
@@ -57,9 +60,14 @@ def groups(
     near = [
         vocabulary.concepts[name] for name in neighbours if name in vocabulary.concepts
     ] or drawer.others()
-    return {
+    gone = {
         "redacted": [drawer.gone(rng, "seen") for _ in range(n)],
-        "paraphrased": [drawer.gone(rng, "heldout") for _ in range(n)],
+        "reworded": [drawer.gone(rng, "heldout") for _ in range(n)],
+    }
+    if isinstance(drawer, _Concept) and drawer.synonyms:
+        gone["synonyms"] = [drawer.synonym(rng) for _ in range(n)]
+    return {
+        **gone,
         "neighbours": [drawer.kept(rng, near[i % len(near)]) for i in range(n)],
         "retained": [drawer.kept(rng, rng.choice(drawer.others())) for _ in range(n)],
     }
@@ -70,16 +78,19 @@ class _Concept:
         self, concept: Concept, reference: str, vocabulary: Vocabulary, understood: frozenset[str] | None
     ):
         self.concept, self.reference, self.vocabulary = concept, reference, vocabulary
-        held = concept.heldout if understood is None else [p for p in concept.heldout if p in understood]
-        self.names: dict[Split, Sequence[str]] = {
-            "seen": (concept.name, concept.name, *concept.seen),
-            "heldout": (concept.name, *held),
-        }
+        self.names = (concept.name, concept.name, *concept.seen)
+        self.synonyms = [p for p in concept.heldout if understood is None or p in understood]
 
     def gone(self, rng: random.Random, split: Split) -> Case:
+        return self._case(rng, split, self.names)
+
+    def synonym(self, rng: random.Random) -> Case:
+        return self._case(rng, "heldout", self.synonyms)
+
+    def _case(self, rng: random.Random, split: Split, names: Sequence[str]) -> Case:
         wording, style = draw(rng, split), rng.choice(self.vocabulary.styles)
         setting = rng.choice(self.vocabulary.settings)
-        asked = wording.fill(rng.choice(self.names[split]), style, setting)
+        asked = wording.fill(rng.choice(names), style, setting)
         return Case(asked, self.concept.name, style, wording.fill(self.reference, style, setting))
 
     def kept(self, rng: random.Random, concept: Concept) -> Case:

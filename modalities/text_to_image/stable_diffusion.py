@@ -38,7 +38,7 @@ class StableDiffusion(Adapter):
         source: ``bundled``, a diffusers folder, or a hub id.
         revision: Of the hub repository.
         variant: Of the weight files, e.g. ``fp16``.
-        steps: Denoising steps; default 15 for the bundled base, else 50.
+        steps: Denoising steps; default 10 for the bundled base, else 50.
         guidance: Scale of classifier-free guidance; default 3 for the bundled base, else 7.5.
         batch_size: Pictures generated at a time.
         truncate: Cut prompts beyond the context instead of refusing them.
@@ -69,7 +69,7 @@ class StableDiffusion(Adapter):
             raise RedactError(
                 f"{self.folder / 'tokenizer'} is missing; the folder is not complete, fetch it again."
             )
-        self.steps = steps or (15 if bundled else 50)
+        self.steps = steps or (10 if bundled else 50)
         self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)
         self.batch_size, self.truncate = batch_size, truncate
         self.learning_rate = 1e-3 if bundled else 1e-5
