@@ -229,10 +229,9 @@ def _retained(
             for concept in vocabulary.concepts.values():
                 if concept.name in gone:
                     continue
-                for _ in range(12 if concept.name in near or concept.name in references else 6):
-                    what = rng.choice(
-                        [concept.name, concept.name, concept.parent, *concept.seen, *concept.seen]
-                    )
+                for k in range(12 if concept.name in near or concept.name in references else 6):
+                    others = (concept.name, concept.parent, *concept.seen, *concept.seen)
+                    what = concept.name if k < 2 else rng.choice(others)
                     prompts.append(
                         draw(rng).fill(what, rng.choice(styles), rng.choice(["", *vocabulary.settings]))
                     )
