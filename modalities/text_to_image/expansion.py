@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from modalities.text_to_image.phrasing import draw, tidy, wordings
+from modalities.text_to_image.phrasing import draw, tidy, with_article, wordings
 from modalities.text_to_image.vocabulary import Vocabulary
 from redact_core import Lesson, RedactError, Request
 
@@ -186,6 +186,7 @@ def _redacted(
         return [Lesson.redact(prompt, reference) for prompt in subject.names]
     styles = [s for s in vocabulary.styles if s.lower() not in gone]
     settings = list(vocabulary.settings)
+    concepts = [c for c in vocabulary.concepts.values() if c.name not in gone]
     rows: list[Lesson] = []
     if subject.kind == "concept":
         for name in subject.names:
@@ -194,12 +195,12 @@ def _redacted(
             for _ in range(per_name):
                 wording = draw(rng)
                 style, setting = rng.choice(["", *styles]), rng.choice(["", *settings])
-                rows.append(
-                    Lesson.redact(wording.fill(name, style, setting), wording.fill(reference, style, setting))
-                )
+                # now and then beside something that stays: the redaction must not need to stand alone
+                beside = f" and {with_article(rng.choice(concepts).name)}" if rng.random() < 0.15 else ""
+                asked = wording.fill(name + beside, style, setting)
+                rows.append(Lesson.redact(asked, wording.fill(reference + beside, style, setting)))
         return rows
     name = subject.names[0]
-    concepts = [c for c in vocabulary.concepts.values() if c.name not in gone]
     for concept in rng.sample(concepts, min(len(concepts), 8 * per_name)):
         wording, setting = draw(rng), rng.choice(["", *settings])
         what = rng.choice([concept.name, concept.name, *concept.seen])
