@@ -13,6 +13,7 @@ import lightning as L
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from lightning_modules import ExportRedacted, RedactionData, RedactionModule, cli
 from redact_core import Lesson, RedactionCard, redact
@@ -73,6 +74,19 @@ def test_the_written_config_repeats_the_run(
     assert fit(monkeypatch, *on(tiny_sd, tmp_path / "a"), *CAT) == 0
     assert fit(monkeypatch, "-c", tmp_path / "a" / "config.yaml", "--export.folder", tmp_path / "b") == 0
     assert same_files(tmp_path / "a", tmp_path / "b")
+
+
+def test_mixed_precision_trains_and_saves_in_the_bases_own_type(
+    monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path
+) -> None:
+    assert (
+        fit(monkeypatch, *on(tiny_sd, tmp_path / "out", 20, "--trainer.precision", "bf16-mixed"), *CAT) == 0
+    )
+    measures = RedactionCard.read(tmp_path / "out").measures
+    assert measures["redact distance after"] < 0.9 * measures["redact distance before"]
+    weights = "text_encoder/model.safetensors"
+    before, after = (load_file(folder / weights) for folder in (tiny_sd, tmp_path / "out"))
+    assert all(after[key].dtype == value.dtype for key, value in before.items())
 
 
 def test_redact_equals_the_lightning_module(tmp_path: Path) -> None:
