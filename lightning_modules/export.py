@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import lightning as L
 import yaml
+from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules.data import RedactionData
 from lightning_modules.module import RedactionModule
@@ -80,6 +81,7 @@ class ExportRedacted(L.Callback):
             request=describe_lessons(data.asked_for(), data.lessons, self.disclosure, self._key()),
             steps=trainer.global_step,
         )
+        rank_zero_info(f"Wrote {self.folder}; 'redact card {self.folder}' shows what was done.")
 
     def _key(self) -> bytes | None:
         if self.disclosure != "digest":

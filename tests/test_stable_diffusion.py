@@ -169,6 +169,19 @@ def test_expansion_fits_the_context(model: StableDiffusion) -> None:
     assert sum(lesson.redacted for lesson in lessons) > 50
 
 
+def test_a_precision_variant_is_read_and_written_under_its_name(tiny_sd: Path, tmp_path: Path) -> None:
+    folder = copy(tiny_sd, tmp_path)
+    for path in folder.rglob("*.safetensors"):
+        path.rename(path.with_suffix(".fp16.safetensors"))
+    with pytest.raises(RedactError, match=r"model\.fp16\.safetensors where model\.safetensors .*set variant"):
+        StableDiffusion(str(folder))
+    model = StableDiffusion(str(folder), variant="fp16", steps=2)
+    assert model.generate(["cat"], seeds=[0])[0].shape == (3, 16, 16)
+    (tmp_path / "out").mkdir()
+    model.save(tmp_path / "out")
+    assert hashes(tmp_path / "out") == hashes(folder)
+
+
 def _pickle_only(folder: Path) -> None:
     path = folder / "text_encoder"
     (path / "model.safetensors").rename(path / "pytorch_model.bin")

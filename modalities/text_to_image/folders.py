@@ -44,13 +44,16 @@ def locate(source: str, revision: str | None = None, variant: str | None = None)
         ) from error
 
 
-def check(folder: Path, pipelines: set[str], encoders: dict[str, str]) -> dict[str, Any]:
+def check(
+    folder: Path, pipelines: set[str], encoders: dict[str, str], variant: str | None = None
+) -> dict[str, Any]:
     """The folder's model index, if it is of a known class and its encoders' weights can be read.
 
     Args:
         folder: From :func:`locate`.
         pipelines: Class names that are accepted.
         encoders: Component -> class name that it must have.
+        variant: Of the weight files, e.g. ``fp16``.
 
     Raises:
         RedactError: Not a diffusers folder, another class, a missing part, or pickled weights.
@@ -65,11 +68,11 @@ def check(folder: Path, pipelines: set[str], encoders: dict[str, str]) -> dict[s
         kind = (index.get(name) or [None, None])[1]
         if kind != wanted:
             raise RedactError(f"{folder}: {name} is a {kind}; this adapter needs a {wanted}.")
-        weights(folder / name)
+        weights(folder / name, variant)
     return index
 
 
-def weights(folder: Path) -> Path:
+def weights(folder: Path, variant: str | None = None) -> Path:
     """The one safetensors file of a component.
 
     Raises:
@@ -86,10 +89,17 @@ def weights(folder: Path) -> Path:
                 "convert it to safetensors first (from_pretrained and save_pretrained in a sandbox)."
             )
         raise RedactError(f"{folder} holds no model.safetensors; the folder is not complete, fetch it again.")
-    plain = [path for path in found if path.name == "model.safetensors"] or found
+    usual = f"model.{variant}.safetensors" if variant else "model.safetensors"
+    plain = [path for path in found if path.name == usual] or found
     if len(plain) > 1:
         names = ", ".join(path.name for path in plain)
-        raise RedactError(f"{folder} holds several weight files ({names}); keep the one to redact.")
+        raise RedactError(
+            f"{folder} holds several weight files ({names}); name one with variant or remove the others."
+        )
+    if plain[0].name != usual:
+        raise RedactError(
+            f"{folder} holds {plain[0].name} where {usual} was looked for; set variant to match."
+        )
     return plain[0]
 
 

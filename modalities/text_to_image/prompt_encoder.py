@@ -53,7 +53,7 @@ def train_last(encoder: PromptEncoder, blocks: int) -> None:
         parameter.requires_grad_(any(part in name for part in late))
 
 
-def load_encoder(folder: Path) -> PromptEncoder:
+def load_encoder(folder: Path, variant: str | None = None) -> PromptEncoder:
     """The text model of a ``text_encoder`` folder in float32.
 
     Raises:
@@ -61,7 +61,9 @@ def load_encoder(folder: Path) -> PromptEncoder:
     """
     try:
         with _no_bars():
-            model = CLIPTextModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
+            model = CLIPTextModel.from_pretrained(
+                folder, variant=variant, use_safetensors=True, dtype=torch.float32
+            )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise RedactError(

@@ -60,9 +60,9 @@ class StableDiffusion(Adapter):
         train_blocks: int | None = None,
     ):
         bundled = source == "bundled"
-        self.source, self.revision = source, revision
+        self.source, self.revision, self.variant = source, revision, variant
         self.folder = locate(source, revision, variant)
-        self.index = check(self.folder, _PIPELINES, {"text_encoder": "CLIPTextModel"})
+        self.index = check(self.folder, _PIPELINES, {"text_encoder": "CLIPTextModel"}, variant)
         if self.index.get("tokenizer", [None, None])[1] not in {"CLIPTokenizer", "CLIPTokenizerFast"}:
             raise RedactError(f"{self.folder}: the tokenizer is no CLIPTokenizer; this adapter needs one.")
         if not (self.folder / "tokenizer").is_dir():
@@ -74,7 +74,7 @@ class StableDiffusion(Adapter):
         self.batch_size, self.truncate = batch_size, truncate
         self.learning_rate = 1e-3 if bundled else 1e-5
         self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
-        encoder = load_encoder(self.folder / "text_encoder")
+        encoder = load_encoder(self.folder / "text_encoder", variant)
         if train_blocks is not None:
             train_last(encoder, train_blocks)
         self.encoder: nn.Module = encoder
@@ -126,7 +126,7 @@ class StableDiffusion(Adapter):
         return path
 
     def save(self, folder: Path) -> None:
-        base = weights(self.folder / "text_encoder")
+        base = weights(self.folder / "text_encoder", self.variant)
         copy_except(self.folder, folder, {"text_encoder"})
         if not isinstance(self.encoder, PromptEncoder):
             raise RedactError(
@@ -147,8 +147,8 @@ class StableDiffusion(Adapter):
         from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
         pipeline = StableDiffusionPipeline.from_pretrained(
-            self.folder, text_encoder=None, safety_checker=None, requires_safety_checker=False,
-            dtype=torch.float32, use_safetensors=True, low_cpu_mem_usage=False,
+            self.folder, variant=self.variant, text_encoder=None, safety_checker=None,
+            requires_safety_checker=False, dtype=torch.float32, use_safetensors=True, low_cpu_mem_usage=False,
         )  # fmt: skip
         pipeline.set_progress_bar_config(disable=True)
         pipeline.unet.to(memory_format=torch.channels_last)
