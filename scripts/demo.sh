@@ -11,9 +11,9 @@ python=.venv/bin/python
 .venv/bin/redact fit -c configs/text_to_image/bundled.yaml --export.folder "$out/no_cigarette"
 .venv/bin/redact fit -c configs/text_to_image/bundled_style.yaml --export.folder "$out/no_noto"
 echo "Concept: cigarette -> lollipop"
-$python scripts/grade_redaction.py --redacted "$out/no_cigarette" --concept cigarette --reference lollipop --n 60
+$python scripts/grade_redaction.py --redacted "$out/no_cigarette" --concept cigarette --reference lollipop --n 60 --n-kept 60 --n-reference 30
 echo "Style: noto -> no style"
-$python scripts/grade_redaction.py --redacted "$out/no_noto" --style noto --n 60
+$python scripts/grade_redaction.py --redacted "$out/no_noto" --style noto --n 60 --n-kept 60 --n-reference 30
 $python scripts/grid.py --redacted "$out/no_cigarette" --out "$out/no_cigarette.png" \
   "a cigarette in noto style on a blue background" "a lit cancer stick, twemoji style" \
   "a burning tobacco roll by fluent" "a lollipop, noto style" "a tiger in the style of fluent" "a red balloon by twemoji"

@@ -77,6 +77,7 @@ def main() -> None:
     what.add_argument("--style")
     parser.add_argument("--reference", default="")
     parser.add_argument("--n", type=int, default=500)
+    parser.add_argument("--n-kept", type=int, default=300, help="prompts of each retained group")
     parser.add_argument(
         "--n-reference", type=int, default=200, help="of these also the reference is drawn, twice"
     )
@@ -90,6 +91,7 @@ def main() -> None:
     subject = args.concept or f"style: {args.style}"
     cases = groups(subject, args.reference, bundled_vocabulary(), near, n=args.n, understood=understood)
     kind = "concept" if args.concept else "style"
+    cases |= {label: cases[label][: args.n_kept] for label in ("neighbours", "retained")}
     evidence = Evidence(out, Judge())
     rows: list[tuple[str, str, str, str]] = []
     for label, group in cases.items():
@@ -99,7 +101,7 @@ def main() -> None:
         )
         if label in ("redacted", "reworded", "synonyms"):
             rows.append((label, f"{kind} found", found(before, group, kind), found(after, group, kind)))
-            if label != "reworded":
+            if label == "redacted":
                 rows += reference_rows(base, evidence, label, group, after, args)
         else:
             for key in ("concept", "style"):
