@@ -111,3 +111,12 @@ def test_ls_lists_what_can_be_named(
     assert "modalities.text_to_image.stable_diffusion.StableDiffusion: " in out
     assert "redact_core.distill.Distillation: " in out
     assert "ToyAdapter" not in out
+
+
+def test_only_the_shipped_weights_are_large() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    large = [path for path in files if path.exists() and path.stat().st_size > 250_000]
+    assert all(path.suffix == ".safetensors" and "bundled" in path.parts for path in large), large
