@@ -131,6 +131,18 @@ def test_files_of_prompts(tmp_path: Path) -> None:
     assert [r.asked for r in lessons if not r.redacted] == ["", "a river", "a hill"]
 
 
+def test_contradicting_files_are_reported_and_mentions_left_out(tmp_path: Path) -> None:
+    (tmp_path / "gone.txt").write_text("one man smoking\n")
+    (tmp_path / "kept.txt").write_text("one man smoking\na river\n")
+    lessons = rows(str(tmp_path / "gone.txt"), references=("a man",), retain=(str(tmp_path / "kept.txt"),))
+    with pytest.raises(RedactError, match='"one man smoking" is both redacted and retained'):
+        check_lessons(lessons)
+    (tmp_path / "kept.txt").write_text("a man with a cigarette\na river\n")
+    with pytest.warns(UserWarning, match="1 of 2 retained prompts mention what is redacted"):
+        lessons = rows("cigarette", references=("lollipop",), retain=(str(tmp_path / "kept.txt"),))
+    assert [r.asked for r in lessons if not r.redacted] == ["", "a river"]
+
+
 @pytest.mark.parametrize(
     ("redact", "references", "message"),
     [

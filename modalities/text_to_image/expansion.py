@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import random
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Literal
 
 from modalities.text_to_image.phrasing import draw, tidy, with_article, wordings
 from modalities.text_to_image.vocabulary import Vocabulary
-from redact_core import Lesson, RedactError, Request
+from redact_core import Condition, Lesson, RedactError, Request
 
 Kind = Literal["concept", "style", "prompts"]
 
@@ -94,23 +95,38 @@ def expand(
     rng = random.Random(f"expand:{request.seed}")
     subjects = [understand(text, vocabulary) for text in request.redact]
     gone = {name.lower() for subject in subjects for name in subject.names if subject.kind != "prompts"}
+    references = [_reference(s, request.reference_of(i), vocabulary) for i, s in enumerate(subjects)]
     rows: list[Lesson] = []
-    for i, subject in enumerate(subjects):
-        reference = _reference(subject, request.reference_of(i), vocabulary)
+    for subject, reference in zip(subjects, references, strict=True):
         if reference.lower() in gone:
             raise RedactError(f'The reference "{reference}" is itself redacted; name a reference that stays.')
         rows += _redacted(subject, reference, vocabulary, gone, rng, per_name)
-    references = [_reference(s, request.reference_of(i), vocabulary) for i, s in enumerate(subjects)]
     # two wordings may say the same prompt ("cigarettes" takes no article): the first answer holds
     rows = list({row.asked: row for row in reversed(rows)}.values())[::-1]
     asked = {row.asked for row in rows}
     kept = _retained(request, subjects, references, vocabulary, words, gone, rng)
     rows += [Lesson.retain(prompt) for prompt in kept if prompt not in asked]
     own = {name for s in subjects if s.kind == "prompts" for name in s.names}
-    own |= {
-        prompt for source in request.retain if source not in RETAIN for prompt in read_prompts(Path(source))
-    }
-    return [row for row in rows if row.asked in own or (fits(str(row.asked)) and fits(str(row.answer)))]
+    rows = [row for row in rows if row.asked in own or (fits(str(row.asked)) and fits(str(row.answer)))]
+    files = [Path(source) for source in request.retain if source not in RETAIN]
+    return rows + [Lesson.retain(prompt) for prompt in _from_files(files, gone, asked)]
+
+
+def _from_files(files: Sequence[Path], gone: set[str], asked: set[Condition]) -> list[str]:
+    """The user's own retained prompts, but for those that mention what shall be gone.
+
+    A prompt that is itself redacted stays in, so that the contradiction is reported.
+    """
+    prompts = list(dict.fromkeys(prompt for path in files for prompt in read_prompts(path)))
+    dropped = [prompt for prompt in prompts if mentions(prompt, gone) and prompt not in asked]
+    if dropped:
+        warnings.warn(
+            f"{len(dropped)} of {len(prompts)} retained prompts mention what is redacted and are left out, "
+            f'the first is "{dropped[0][:60]}".',
+            stacklevel=2,
+        )
+    left_out = set(dropped)
+    return [prompt for prompt in prompts if prompt not in left_out]
 
 
 def read_prompts(path: Path) -> list[str]:
@@ -242,8 +258,6 @@ def _retained(
             usable = [word for word in words if word.lower() not in gone]
             for _ in range(400):
                 prompts.append(tidy(" ".join(rng.choices(usable, k=rng.randint(1, 8)))))
-        else:
-            prompts += read_prompts(Path(source))
     # "hot dog" stays when "dog" goes: a concept's own longer name is not a mention
     names = {c for c in vocabulary.concepts if c not in gone and mentions(c, gone)}
     return [p for p in dict.fromkeys(prompts) if not mentions(_without(p, names), gone)]
