@@ -28,9 +28,9 @@ def test_seen_and_heldout_wordings_are_disjoint() -> None:
 
 
 def test_phrasings_of_the_vocabulary_are_unique_and_do_not_name_their_concept() -> None:
-    everything = [p for c in bundled_vocabulary().concepts.values() for p in (c.name, *c.seen, *c.heldout)]
+    everything = [p for c in general_vocabulary().concepts.values() for p in (c.name, *c.seen, *c.heldout)]
     assert len(everything) == len(set(everything))
-    for concept in bundled_vocabulary().concepts.values():
+    for concept in general_vocabulary().concepts.values():
         assert not any(mentions(phrase, {concept.name}) for phrase in (*concept.seen, *concept.heldout))
         assert len(concept.seen) == len(concept.heldout) == 3
 
@@ -87,7 +87,7 @@ def test_heldout_phrasings_and_wordings_never_teach() -> None:
     lessons = rows("cigarette", "noto", references=("lollipop", ""))
     asked = " | ".join(str(r.asked) for r in lessons)
     heldout = {phrase for concept in bundled_vocabulary().concepts.values() for phrase in concept.heldout}
-    assert len(heldout) > 400
+    assert len(heldout) > 100
     assert not mentions(asked, heldout)
     assert not mentions(asked, {"sticker showing", "in front of", "made by the artist"})
 
@@ -101,10 +101,10 @@ def test_a_style_without_reference_is_left_out_of_the_answer() -> None:
 
 
 def test_retained_rows_cover_other_concepts_and_the_empty_prompt_but_not_the_redacted_one() -> None:
-    lessons = rows("dog", references=("cat",))
+    lessons = rows("dog", references=("cat",), general=True)
     kept = [str(r.asked) for r in lessons if not r.redacted]
     assert "" in kept
-    names = [n for n in bundled_vocabulary().concepts if n != "dog"]
+    names = [n for n in general_vocabulary().concepts if n != "dog"]
     assert sum(any(n in k for k in kept) for n in names) > 0.9 * len(names)
     assert any("hot dog" in k for k in kept)
     assert not any(mentions(k.replace("hot dog", ""), {"dog"}) for k in kept)

@@ -1,4 +1,4 @@
-"""The words of the bundled base: concepts, styles, backgrounds, and how else people name them."""
+"""Concepts, styles and settings that prompts are made of, and how else people name the concepts."""
 
 from __future__ import annotations
 
@@ -41,16 +41,22 @@ class Vocabulary:
         return [c for c in self.concepts.values() if c.parent == concept.parent and c.name != concept.name]
 
 
+def _concepts() -> tuple[dict[str, Concept], list[str]]:
+    """Every concept that has been described, and the names of those that the bundled base draws."""
+    words = json.loads(FILE.read_text(encoding="utf-8"))
+    concepts = {
+        name: Concept(name, entry["parent"], tuple(entry["seen"]), tuple(entry["heldout"]))
+        for name, entry in words["concepts"].items()
+    }
+    return concepts, words["bundled"]
+
+
 @cache
 def bundled_vocabulary() -> Vocabulary:
     """The vocabulary the bundled base was trained on."""
-    entries = json.loads(FILE.read_text(encoding="utf-8"))["concepts"]
-    concepts = {
-        name: Concept(name, entry["parent"], tuple(entry["seen"]), tuple(entry["heldout"]))
-        for name, entry in entries.items()
-    }
+    concepts, names = _concepts()
     return Vocabulary(
-        concepts,
+        {name: concepts[name] for name in names},
         styles=("noto", "twemoji", "fluent"),
         settings=("white", "yellow", "blue", "green", "pink", "gray"),
     )
@@ -58,7 +64,7 @@ def bundled_vocabulary() -> Vocabulary:
 
 @cache
 def general_vocabulary() -> Vocabulary:
-    """For models trained on the world at large: the same common nouns, painters, plain settings."""
+    """For models trained on the world at large: common nouns, painters, plain settings."""
     painters = (
         "Claude Monet", "Rembrandt", "Paul Cezanne", "Katsushika Hokusai", "Gustav Klimt", "Edvard Munch",
         "Frida Kahlo", "Edgar Degas", "Caravaggio", "Andy Warhol", "Pablo Picasso", "Henri Matisse",

@@ -35,7 +35,8 @@ def data_folder() -> Path:
 def concepts() -> dict[str, dict]:
     """Concept name -> codepoint, parent and phrasings; the order is the grader's class order."""
     path = ROOT / "modalities" / "text_to_image" / "vocabulary.json"
-    return json.loads(path.read_text(encoding="utf-8"))["concepts"]
+    words = json.loads(path.read_text(encoding="utf-8"))
+    return {name: words["concepts"][name] for name in words["bundled"]}
 
 
 def artwork(style: str) -> tuple[np.ndarray, dict[str, int]]:

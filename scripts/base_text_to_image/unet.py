@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--captions", type=int, default=8, help="captions kept for each picture")
+    parser.add_argument("--init", type=Path, help="checkpoint of an earlier stage to start from")
     parser.add_argument("--ema", type=float, default=0.998)
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -106,6 +107,8 @@ def main() -> None:
     hidden = encode_captions(args.out / "clip", captions)
     empty = encode_captions(args.out / "clip", [""])[0].float()
     unet = build()
+    if args.init:
+        unet.load_state_dict(torch.load(args.init, weights_only=True)["unet"])
     average = Average(unet, args.ema)
     optimizer = torch.optim.AdamW(unet.parameters(), lr=args.lr, weight_decay=1e-3, betas=(0.9, 0.99))
     alphas = scheduler().alphas_cumprod
