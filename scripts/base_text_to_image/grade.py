@@ -70,7 +70,7 @@ def main() -> None:
 
     for held, label in ((False, "trained pairs"), (True, "held-out pairs")):
         cells = [(n, s) for n in names for s in styles if held_out(n, s) == held] * (
-            4 if held else args.per_cell
+            8 if held else args.per_cell
         )
         wanted = [(n, s, rng.choice(grounds)) for n, s in cells]
         prompts = []
