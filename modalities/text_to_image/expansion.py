@@ -217,7 +217,9 @@ def _redacted(
                 rows.append(Lesson.redact(asked, wording.fill(reference + beside, style, setting)))
         return rows
     name = subject.names[0]
-    for concept in rng.sample(concepts, min(len(concepts), 8 * per_name)):
+    subjects = rng.sample(concepts, len(concepts))
+    for i in range(8 * per_name if subjects else 0):
+        concept = subjects[i % len(subjects)]
         wording, setting = draw(rng), rng.choice(["", *settings])
         what = rng.choice([concept.name, concept.name, *concept.seen])
         rows.append(Lesson.redact(wording.fill(what, name, setting), wording.fill(what, reference, setting)))

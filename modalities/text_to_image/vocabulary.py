@@ -70,6 +70,4 @@ def general_vocabulary() -> Vocabulary:
         "Frida Kahlo", "Edgar Degas", "Caravaggio", "Andy Warhol", "Pablo Picasso", "Henri Matisse",
         "Vincent van Gogh", "Salvador Dali", "Johannes Vermeer", "Wassily Kandinsky",
     )  # fmt: skip
-    return Vocabulary(
-        bundled_vocabulary().concepts, painters, ("white", "blue", "green", "dark", "city", "beach")
-    )
+    return Vocabulary(_concepts()[0], painters, ("white", "blue", "green", "dark", "city", "beach"))
