@@ -18,7 +18,7 @@ from lightning_modules.data import RedactionData
 from lightning_modules.module import RedactionModule
 from redact_core import RedactError, RedactionCard, __version__
 from redact_core.artefact import check_target, hashes, new_folder, sha256
-from redact_core.card import FILE, describe_lessons
+from redact_core.card import FILE, Disclosure, describe_lessons
 
 _LIBRARIES = ("torch", "lightning", "transformers", "diffusers", "speechbrain", "safetensors")
 
@@ -39,7 +39,8 @@ class ExportRedacted(L.Callback):
         disclosure: Literal["text", "digest", "count"] = "text",
         key: Path | None = None,
     ):
-        self.folder, self.disclosure, self.key_file = Path(folder), disclosure, key
+        self.disclosure: Disclosure = disclosure
+        self.folder, self.key_file = Path(folder), key
         self.config: dict[str, Any] = {}
         self._start: dict[str, float] = {}
         self._began = 0.0

@@ -22,6 +22,9 @@ class RedactionModule(L.LightningModule):
             ``--optimizer`` on the command line replaces both.
     """
 
+    adapter: Adapter
+    teacher: nn.Module
+
     def __init__(self, adapter: Adapter, objective: Objective | None = None, lr: float | None = None):
         super().__init__()
         # not registered as modules: the checkpoint holds the student and nothing else

@@ -30,7 +30,7 @@ def locate(source: str, revision: str | None = None, variant: str | None = None)
         raise RedactError(
             f"There is no folder {source}; give a diffusers folder, a hub id (owner/name) or bundled."
         )
-    from diffusers import DiffusionPipeline
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
     try:
         return Path(
@@ -112,11 +112,12 @@ def copy_except(source: Path, target: Path, redacted: set[str]) -> None:
     parts = {name for name, value in index.items() if isinstance(value, list) and value[0]}
     for path in sorted(source.rglob("*")):
         name = path.relative_to(source)
-        if not path.is_file() or (len(name.parts) == 1 and name.name != "model_index.json"):
+        top, *below = name.parts
+        if not path.is_file() or (not below and top != "model_index.json"):
             continue  # hub extras, such as whole-model checkpoints that hold the stock encoder
-        if len(name.parts) > 1 and name.parts[0] not in parts:
+        if below and top not in parts:
             continue
-        if name.parts[0] in redacted and path.suffix in {*_PICKLES, ".safetensors", ".onnx", ".h5", ".xml"}:
+        if top in redacted and path.suffix in {*_PICKLES, ".safetensors", ".onnx", ".h5", ".xml"}:
             continue
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target / name)  # follows the hub cache's links, leaves out its rights

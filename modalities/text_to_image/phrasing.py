@@ -78,9 +78,13 @@ def draw(rng: random.Random, split: Split = "seen") -> Wording:
 
 def wordings(split: Split = "seen") -> list[Wording]:
     """One wording for each frame, style and setting clause of ``split``; none is left out."""
-    clauses = [_choices(table, split) for table in (_FRAMES, _STYLES, _SETTINGS)]
-    count = max(len(_ORDERS), *map(len, clauses))
-    return [Wording(*(c[i % len(c)] for c in clauses), _ORDERS[i % len(_ORDERS)]) for i in range(count)]
+    frames, styles, settings = (_choices(table, split) for table in (_FRAMES, _STYLES, _SETTINGS))
+    count = max(map(len, (frames, styles, settings, _ORDERS)))
+
+    def at(clauses: tuple[str, ...], i: int) -> str:
+        return clauses[i % len(clauses)]
+
+    return [Wording(at(frames, i), at(styles, i), at(settings, i), at(_ORDERS, i)) for i in range(count)]
 
 
 def with_article(what: str) -> str:
