@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from time import perf_counter
 from typing import Any, Literal
 
 import lightning as L
@@ -43,7 +42,6 @@ class ExportRedacted(L.Callback):
         self.folder, self.key_file = Path(folder), key
         self.config: dict[str, Any] = {}
         self._start: dict[str, float] = {}
-        self._began = 0.0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse now what would fail after training."""
@@ -53,7 +51,6 @@ class ExportRedacted(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         module, data = _ours(trainer, pl_module)
-        self._began = perf_counter()
         if trainer.is_global_zero and data.key is not None and trainer.global_step == 0:
             self._start = module.distances(data.key)
 
