@@ -1,0 +1,6 @@
+"""Text-to-speech models: voices."""
+
+from modalities.text_to_speech.speaker_table import SpeakerTable
+from modalities.text_to_speech.speecht5 import SpeechT5
+
+__all__ = ["SpeakerTable", "SpeechT5"]

@@ -1,0 +1,78 @@
+"""Requests about voices become lessons: clips of the redacted answer as the reference does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modalities.text_to_speech.bank import FEWEST, VoiceBank
+from modalities.text_to_speech.clips import clips_in, read_clip
+from redact_core import Condition, Lesson, Mean, RedactError, Request
+from redact_core.errors import raise_together
+
+
+def expand(request: Request, bank: VoiceBank) -> list[Lesson]:
+    """Lessons for ``request``.
+
+    ``redact``: voice ids of the bank, or folders with clips of one person. ``references``: a voice
+    id, a folder, a file, or ``mean`` (the default), the mean over the clips of all retained voices.
+    ``retain``: ``bank`` (the default), voice ids, folders of clips, or folders of such folders.
+
+    Raises:
+        RedactError: Unknown voices, too few clips, unusable clips (all of them named together),
+            nothing retained, or a reference that is itself redacted.
+    """
+    redacted = [bank.clips(what) for what in request.redact]
+    for what, clips in zip(request.redact, redacted, strict=True):
+        if len(clips) < FEWEST:
+            raise RedactError(
+                f"{what}: {len(clips)} clip is too few to learn a voice from; give at least {FEWEST}, better ten."
+            )
+    gone = {clip for clips in redacted for clip in clips}
+    kept = [clip for clip in _retained(request, bank) if clip not in gone]
+    if not kept:
+        raise RedactError(
+            "No voice is retained; give --data.retain FOLDER with clips of people whose voices must stay."
+        )
+    answers = [_answer(request.reference_of(i), kept, gone, bank) for i in range(len(redacted))]
+    _check_clips([*gone, *kept])
+    # as many redacted rows as half of the retained ones: with few clips a batch would hold none
+    repeats = max(1, len(kept) // (2 * len(gone)))
+    rows = [
+        Lesson.redact(clip, answer)
+        for clips, answer in zip(redacted, answers, strict=True)
+        for clip in clips
+        for _ in range(repeats)
+    ]
+    return rows + [Lesson.retain(clip) for clip in kept]
+
+
+def _retained(request: Request, bank: VoiceBank) -> list[Path]:
+    found: list[Path] = []
+    for what in request.retain or (("bank",) if bank.voices else ()):
+        path = Path(what).expanduser()
+        if what == "bank":
+            found += [clip for voice in bank.voices.values() for clip in voice]
+        elif what not in bank.voices and path.is_dir() and not clips_in(path):
+            found += [clip for voice in VoiceBank(path).voices.values() for clip in voice]
+        else:
+            found += bank.clips(what)
+    return list(dict.fromkeys(found))
+
+
+def _answer(reference: str | None, kept: list[Path], gone: set[Path], bank: VoiceBank) -> Condition | Mean:
+    if reference in (None, "mean"):
+        return Mean(tuple(kept))
+    clips = bank.clips(reference)
+    if any(clip in gone for clip in clips):
+        raise RedactError(f'The reference "{reference}" is itself redacted; name a voice that stays.')
+    return clips[0] if len(clips) == 1 else Mean(tuple(clips))
+
+
+def _check_clips(clips: list[Path]) -> None:
+    problems: list[str] = []
+    for clip in clips:
+        try:
+            read_clip(clip)
+        except RedactError as error:
+            problems.append(str(error))
+    raise_together("Some clips cannot be used", problems)

@@ -1,0 +1,224 @@
+"""SpeechT5 listening to a SpeechBrain speaker encoder: a voice cloner whose encoder is redacted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import soundfile
+import torch
+from torch import Tensor, nn
+from torchaudio.functional import lowpass_biquad
+from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
+
+from modalities.text_to_speech.bank import VoiceBank
+from modalities.text_to_speech.clips import RATE, fit_length, read_clip
+from modalities.text_to_speech.expansion import expand
+from modalities.text_to_speech.sentences import SENTENCES
+from modalities.text_to_speech.vocoder import Vocoder, load_vocoder
+from modalities.text_to_speech.voice_encoder import VoiceEncoder, load_encoder, locate, save_encoder
+from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, RedactError, Request
+
+BUNDLED = Path(__file__).with_name("bundled")
+
+
+class SpeechT5(Adapter):
+    """A ``SpeechT5ForTextToSpeech`` that clones the voice of a reference clip.
+
+    The speaker encoder stands outside the checkpoint; it is the part that is trained and saved.
+    Conditions are paths of clips, or ids of voices in the bank (all their clips, joined).
+
+    Args:
+        source: ``bundled``, the folder or hub id of a SpeechT5 checkpoint.
+        encoder: Folder or hub id of the SpeechBrain encoder; default for ``bundled``: its own.
+        vocoder: Folder or hub id of a ``SpeechT5HifiGan``; default: the bundled base's own, if it
+            has one, else Griffin-Lim.
+        bank: Folder with one subfolder of clips for each known voice; default: the bundled one for
+            ``bundled``, else none.
+        sentences: What samples say; the seed chooses one.
+        seconds: Of a clip that are heard; shorter clips are repeated.
+        variants: Crops and distortions of each clip that training sees.
+        batch_size: Samples generated at a time.
+
+    Raises:
+        RedactError: A folder is of another class or incomplete, or the encoder's dimensions are not
+            those that the model listens to.
+    """
+
+    def __init__(
+        self,
+        source: str = "bundled",
+        encoder: str | None = None,
+        vocoder: str | None = None,
+        bank: Path | None = None,
+        sentences: list[str] | None = None,
+        seconds: float = 2.0,
+        variants: int = 6,
+        batch_size: int = 16,
+    ):
+        bundled = source == "bundled"
+        if not bundled and encoder is None:
+            raise RedactError(
+                "Name the speaker encoder with --model.adapter.encoder; speechbrain/spkrec-xvect-voxceleb "
+                "is what microsoft/speecht5_tts listens to."
+            )
+        if seconds < 0.5:
+            raise RedactError(f"seconds is {seconds}; give at least 0.5.")
+        self.source, self.seconds, self.variants, self.batch_size = source, seconds, variants, batch_size
+        self.folder = BUNDLED / "tts" if bundled else locate(source)
+        self.config = _config(self.folder)
+        self.encoder_source = encoder or "bundled"
+        self.encoder_folder = BUNDLED / "encoder" if encoder in (None, "bundled") else locate(encoder)
+        own = BUNDLED / "vocoder" if bundled and (BUNDLED / "vocoder").is_dir() else None
+        self.vocoder_folder = locate(vocoder) if vocoder else own
+        self.bank = VoiceBank(bank or (BUNDLED / "voices" if bundled else None))
+        self.sentences = tuple(sentences or SENTENCES)
+        self.frames_per_letter = 10.0 if bundled else 20.0
+        self.learning_rate = 1e-3 if bundled else 1e-4
+        self.encoder: nn.Module = load_encoder(self.encoder_folder)
+        self._check_dimensions()
+
+    @property
+    def origin(self) -> Origin:
+        files = {p.name: p for p in self.encoder_folder.iterdir() if p.is_file()}
+        return Origin(self.encoder_source, "SpeechBrain EncoderClassifier", None, files)
+
+    def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        samples = int(self.seconds * RATE)
+        return {"waveform": torch.stack([fit_length(self._hear(c), samples) for c in conditions])}
+
+    def expand(self, request: Request) -> list[Lesson]:
+        """Clips of the redacted voices, and clips of those that stay: see :mod:`.expansion`."""
+        return expand(request, self.bank)
+
+    def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        """A random stretch of at least 0.7 s of each clip, with noise, band limit and gain."""
+
+        def uniform(low: float, high: float) -> float:
+            return low + (high - low) * torch.rand((), generator=generator).item()
+
+        rows = []
+        for wave in inputs["waveform"]:
+            length = int(len(wave) * uniform(min(1.0, 0.7 / self.seconds), 1.0))
+            start = int(uniform(0, len(wave) - length))
+            row = wave[start : start + length]
+            if uniform(0, 1) < 0.5:
+                level = row.square().mean().sqrt() * 10 ** (-uniform(10, 40) / 20)
+                row = row + level * torch.randn(len(row), generator=generator)
+            if uniform(0, 1) < 0.25:
+                row = lowpass_biquad(row, RATE, uniform(2000, 6000))
+            rows.append(fit_length(row * 10 ** (uniform(-6, 6) / 20), len(wave)))
+        return {"waveform": torch.stack(rows)}
+
+    @torch.no_grad()
+    def generate(
+        self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
+    ) -> list[Tensor]:
+        """Waveforms ``(samples,)`` in [-1, 1] at 16 kHz.
+
+        A seed chooses the sentence, ``seed % len(sentences)``, and seeds the dropout that SpeechT5
+        keeps at inference; rows that share the latter are drawn together.
+        """
+        said = conditions if isinstance(conditions, Conditioning) else self._listen(conditions)
+        if len(said) != len(seeds):
+            raise RedactError(f"{len(said)} conditions but {len(seeds)} seeds; give one seed for each.")
+        voices, samples = said.hidden[:, 0].float().cpu(), {}
+        groups: dict[int, list[int]] = {}
+        for i, seed in enumerate(seeds):
+            groups.setdefault(seed // len(self.sentences), []).append(i)
+        for noise, rows in groups.items():
+            for start in range(0, len(rows), self.batch_size):
+                part = rows[start : start + self.batch_size]
+                samples |= dict(zip(part, self._speak(voices, part, seeds, noise), strict=True))
+        return [samples[i] for i in range(len(seeds))]
+
+    def sentence(self, seed: int) -> str:
+        """What a sample of this seed says."""
+        return self.sentences[seed % len(self.sentences)]
+
+    def write_sample(self, sample: Tensor, path: Path) -> Path:
+        path = path.with_suffix(".wav")
+        soundfile.write(path, sample.numpy(), RATE, subtype="PCM_16")
+        return path
+
+    def save(self, folder: Path) -> None:
+        if not isinstance(self.encoder, VoiceEncoder):
+            raise RedactError(
+                f"A {type(self.encoder).__name__} cannot be saved as a SpeechBrain encoder; export the student only."
+            )
+        save_encoder(self.encoder, self.encoder_folder, folder)
+
+    def _hear(self, condition: Condition) -> Tensor:
+        if str(condition) in self.bank.voices:
+            return torch.cat([read_clip(clip) for clip in self.bank.voices[str(condition)]])
+        return read_clip(Path(condition))
+
+    def _listen(self, conditions: Sequence[Condition]) -> Conditioning:
+        device = next(self.encoder.parameters()).device
+        parts = [
+            self.encoder({k: v.to(device) for k, v in self.collate(conditions[i : i + 32]).items()})
+            for i in range(0, len(conditions), 32)
+        ]
+        return Conditioning.cat(parts)
+
+    def _speak(self, voices: Tensor, rows: list[int], seeds: Sequence[int], noise: int) -> list[Tensor]:
+        inputs = self.processor(
+            text=[self.sentence(seeds[i]) for i in rows], padding=True, return_tensors="pt"
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(noise)  # noqa: TID251 the prenet's dropout takes no generator
+            mels, lengths = self.model.generate_speech(
+                inputs["input_ids"],
+                voices[rows],
+                attention_mask=inputs["attention_mask"],
+                maxlenratio=self.frames_per_letter,
+                return_output_lengths=True,
+            )
+        return [self.vocode(mel[:length]) for mel, length in zip(mels, lengths, strict=True)]
+
+    def _check_dimensions(self) -> None:
+        with torch.no_grad():
+            noise = torch.randn(1, RATE, generator=torch.Generator().manual_seed(0))
+            found = self.encoder({"waveform": 0.1 * noise}).hidden.shape[-1]
+        wanted = self.config.get("speaker_embedding_dim", 512)
+        if found != wanted:
+            raise RedactError(
+                f"The encoder {self.encoder_source} gives {found} dimensions, the model {self.source} listens "
+                f"to {wanted}; name the encoder that the model was trained with."
+            )
+
+    @cached_property
+    def processor(self) -> SpeechT5Processor:
+        """Letters to ids."""
+        return SpeechT5Processor.from_pretrained(self.folder)
+
+    @cached_property
+    def model(self) -> SpeechT5ForTextToSpeech:
+        """The generator, which stays as it is."""
+        return SpeechT5ForTextToSpeech.from_pretrained(
+            self.folder, use_safetensors=True, dtype=torch.float32
+        ).eval()
+
+    @cached_property
+    def vocode(self) -> Vocoder:
+        """Spectrogram to waveform."""
+        return load_vocoder(self.vocoder_folder)
+
+
+def _config(folder: Path) -> dict:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RedactError(
+            f"{folder} is no transformers folder: it has no readable config.json; give a SpeechT5 checkpoint."
+        ) from error
+    kind = (config.get("architectures") or [config.get("model_type")])[0]
+    if kind != "SpeechT5ForTextToSpeech":
+        raise RedactError(f"{folder} holds a {kind}; this adapter takes a SpeechT5ForTextToSpeech.")
+    if not (folder / "model.safetensors").is_file():
+        raise RedactError(
+            f"{folder} holds no model.safetensors; pickled weights are refused, convert them first."
+        )
+    return config

@@ -1,0 +1,164 @@
+"""The folder of a multi-speaker ``VitsModel``: finding it, checking it, its table, and copying it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from redact_core import RedactError
+
+TABLE = "embed_speaker.weight"
+_MODEL, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
+_WEIGHTS = {*_PICKLES, ".safetensors", ".msgpack", ".h5", ".onnx", ".onnx_data", ".ot", ".tflite", ".gguf"}
+
+
+def locate(source: str, revision: str | None = None) -> Path:
+    """The local folder of a path, or of a hub id (downloaded to the hub's cache, without pickles).
+
+    Raises:
+        RedactError: There is no such folder, or the hub cannot be reached or does not have it.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise RedactError(f"{source} is a file; give the folder that holds config.json.")
+    if source.count("/") != 1 or source.startswith((".", "/", "~")):
+        raise RedactError(
+            f"There is no folder {source}; give the folder of a VitsModel or a hub id (owner/name)."
+        )
+    from huggingface_hub import snapshot_download
+
+    ignored = [f"*{suffix}" for suffix in sorted(_WEIGHTS - {".safetensors"})]
+    try:
+        return Path(snapshot_download(source, revision=revision, ignore_patterns=ignored))
+    except Exception as error:  # the hub's own errors come from several libraries
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(" (")[0]
+        raise RedactError(
+            f"{source} is neither a folder here nor could it be fetched from the hub ({reason}); "
+            "check the name and the connection, or give a local folder."
+        ) from error
+
+
+def check(folder: Path) -> dict[str, Any]:
+    """``config.json``, if it is that of a ``VitsModel`` with several speakers.
+
+    Raises:
+        RedactError: No transformers folder, another class, or one speaker only.
+    """
+    config = read_json(folder / "config.json")
+    if not isinstance(config, dict):
+        raise RedactError(
+            f"{folder} is no transformers folder: it has no readable config.json; "
+            "give the folder that from_pretrained reads."
+        )
+    kind = (config.get("architectures") or [config.get("model_type")])[0]
+    if kind not in {"VitsModel", "vits"}:
+        raise RedactError(f"{folder} holds a {kind}; this adapter takes a VitsModel.")
+    speakers = config.get("num_speakers", 1)
+    if not isinstance(speakers, int) or speakers < 2:
+        raise RedactError(
+            f"{folder} has no table of speakers (num_speakers is {speakers}); "
+            "give a VitsModel with several speakers."
+        )
+    return config
+
+
+def weights(folder: Path) -> list[Path]:
+    """The safetensors files that ``from_pretrained`` reads; the first one holds the table.
+
+    Raises:
+        RedactError: None is there (pickles are named and refused), one is missing or damaged, or
+            none of them holds the table.
+    """
+    if (folder / _MODEL).is_file():
+        names = {_MODEL}
+    else:
+        index = read_json(folder / _INDEX)
+        parts = index.get("weight_map") if isinstance(index, dict) else None
+        names = set(map(str, parts.values())) if isinstance(parts, dict) else set[str]()
+    if not names:
+        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
+        if pickles:
+            raise RedactError(
+                f"{folder / pickles[0]} is a pickled weight file, which can run code when it is loaded; "
+                "convert it to safetensors first (from_pretrained and save_pretrained in a sandbox)."
+            )
+        raise RedactError(f"{folder} holds no {_MODEL}; the folder is not complete, fetch it again.")
+    paths = [folder / name for name in sorted(names)]
+    paths.sort(key=_holds_table, reverse=True)
+    if not _holds_table(paths[0]):
+        raise RedactError(f"{paths[0]} holds no {TABLE}; it is no multi-speaker VitsModel, fetch it again.")
+    return paths
+
+
+def read_table(path: Path) -> Tensor:
+    """The table ``(speakers, dim)`` in the file's own dtype."""
+    with safe_open(path, "pt") as file:
+        return file.get_tensor(TABLE)
+
+
+def moved_rows(table: Tensor, stock: Tensor) -> tuple[Tensor, set[int]]:
+    """``stock`` with the rows of ``table`` that differ from it, and which these are.
+
+    Args:
+        table: ``(speakers, dim)`` float32.
+        stock: The same shape in the file's dtype; a row that did not move keeps its bits.
+    """
+    moved = (table != stock.float()).any(1)
+    return torch.where(moved[:, None], table.to(stock.dtype), stock), set(moved.nonzero()[:, 0].tolist())
+
+
+def write_table(base: Path, target: Path, table: Tensor) -> None:
+    """Write ``base`` anew with another table: the same key names, dtypes and metadata."""
+    with safe_open(base, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+    save_file({**tensors, TABLE: table.contiguous()}, target, metadata=metadata)
+
+
+def files(folder: Path, read: list[Path]) -> dict[str, Path]:
+    """Relative name -> file of everything that belongs into a redacted copy.
+
+    Weights that ``from_pretrained`` does not ``read`` are left out, whatever their format: a stock
+    table would undo the redaction. So are hidden folders, such as a clone's history.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in name.parts[:-1])
+        if path.is_file() and not hidden and (path in read or path.suffix not in _WEIGHTS):
+            found[name.as_posix()] = path
+    return found
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy one file bit by bit, with its folders; follows the hub cache's links, leaves out its rights."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def read_json(path: Path) -> Any:
+    """What the file holds, or ``None`` if it cannot be read as JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _holds_table(path: Path) -> bool:
+    if not path.is_file():
+        raise RedactError(f"{path} is missing; the folder is not complete, fetch it again.")
+    try:
+        with safe_open(path, "pt") as file:
+            return TABLE in file.keys()  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise RedactError(f"{path} is no readable safetensors file ({error}); fetch it again.") from error

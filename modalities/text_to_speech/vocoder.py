@@ -1,0 +1,65 @@
+"""Log-mel spectrograms to waveforms: a HiFi-GAN where the model brings one, else Griffin-Lim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchaudio.transforms import GriffinLim, InverseMelScale
+from transformers import SpeechT5HifiGan
+
+from modalities.text_to_speech.clips import RATE
+from redact_core import RedactError
+
+Vocoder = Callable[[Tensor], Tensor]
+"""``(frames, 80)`` log10 mel amplitudes -> ``(samples,)`` in [-1, 1] at 16 kHz."""
+_FFT, _HOP = 1024, 256
+
+
+class GriffinLimVocoder:
+    """Phase from consistency alone (Griffin & Lim 1984), with the mel scale of SpeechT5 undone first.
+
+    Deterministic: it starts from zero phase.
+    """
+
+    def __init__(self, iterations: int = 32):
+        self.spread = InverseMelScale(
+            _FFT // 2 + 1, 80, RATE, f_min=80, f_max=7600, norm="slaney", mel_scale="slaney"
+        )
+        self.phase = GriffinLim(_FFT, iterations, hop_length=_HOP, power=1.0, rand_init=False)
+
+    def __call__(self, mel: Tensor) -> Tensor:
+        frames = len(mel)
+        # a spectrogram shorter than one window has no phase to be found: silence follows it
+        mel = nn.functional.pad(mel.float().cpu(), (0, 0, 0, max(0, 8 - frames)), value=-5.0)
+        amplitude = self.spread((10 ** mel.clamp(max=3)).T)
+        return _bounded(self.phase(amplitude)[: frames * _HOP])
+
+
+def load_vocoder(folder: Path | None) -> Vocoder:
+    """The ``SpeechT5HifiGan`` of ``folder``, or Griffin-Lim for ``None``.
+
+    Raises:
+        RedactError: The folder holds no such model in safetensors.
+    """
+    if folder is None:
+        return GriffinLimVocoder()
+    if not (folder / "model.safetensors").is_file():
+        raise RedactError(
+            f"{folder} holds no model.safetensors; give the folder of a SpeechT5HifiGan, or no vocoder."
+        )
+    model = SpeechT5HifiGan.from_pretrained(folder, use_safetensors=True).eval()
+
+    @torch.no_grad()
+    def vocode(mel: Tensor) -> Tensor:
+        return _bounded(model(mel.float().cpu()))
+
+    return vocode
+
+
+def _bounded(wave: Tensor) -> Tensor:
+    """Scaled down only where it would leave [-1, 1]."""
+    wave = torch.nan_to_num(wave)
+    return wave / wave.abs().max().clamp(min=1.0)

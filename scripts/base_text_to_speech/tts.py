@@ -1,0 +1,143 @@
+"""Stage 3: SpeechT5, listening to the encoder of stage 2.
+
+    python scripts/base_text_to_speech/tts.py --out runs/speech
+
+Letters in, log-mel spectrograms out, two frames a decoder step, guided attention. The model hears
+the embedding of *another* utterance of the same voice, so that it learns the voice, not the words.
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import sentencepiece
+import torch
+from speechbrain.inference.classifiers import EncoderClassifier
+from speechbrain.utils.fetching import LocalStrategy
+from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm
+from transformers import (
+    SpeechT5Config,
+    SpeechT5FeatureExtractor,
+    SpeechT5ForTextToSpeech,
+    SpeechT5Processor,
+    SpeechT5Tokenizer,
+)
+
+from scripts.stages import Run
+
+sys.path.insert(0, str(Path(__file__).parent))
+from corpus import RATE, Corpus, read
+
+REDUCTION = 2
+
+
+def processor(out: Path, corpus: Corpus) -> SpeechT5Processor:
+    """The usual feature extractor, and a sentencepiece vocabulary of single letters."""
+    folder = out / "tts"
+    folder.mkdir(exist_ok=True)
+    lines = sorted({str(text) for text in corpus.text if text})
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_prefix=str(folder / "spm_char"), model_type="char",
+        vocab_size=32, character_coverage=1.0, hard_vocab_limit=False, num_threads=1, minloglevel=2,
+        bos_id=0, pad_id=1, eos_id=2, unk_id=3,
+    )  # fmt: skip
+    (folder / "spm_char.vocab").unlink()
+    tokenizer = SpeechT5Tokenizer(str(folder / "spm_char.model"))
+    result = SpeechT5Processor(SpeechT5FeatureExtractor(), tokenizer)
+    result.save_pretrained(folder)
+    return SpeechT5Processor.from_pretrained(folder)
+
+
+def build(vocabulary: int) -> SpeechT5ForTextToSpeech:
+    return SpeechT5ForTextToSpeech(
+        SpeechT5Config(
+            vocab_size=vocabulary, hidden_size=192, encoder_layers=4, encoder_attention_heads=4,
+            encoder_ffn_dim=768, decoder_layers=4, decoder_attention_heads=4, decoder_ffn_dim=768,
+            encoder_layerdrop=0.0, decoder_layerdrop=0.0, hidden_dropout=0.05, attention_dropout=0.05,
+            activation_dropout=0.0, positional_dropout=0.05, speech_decoder_prenet_units=128,
+            speech_decoder_postnet_units=128, speech_decoder_postnet_layers=3,
+            speech_decoder_postnet_dropout=0.1, speaker_embedding_dim=192, reduction_factor=REDUCTION,
+            max_speech_positions=800, max_text_positions=160, use_guided_attention_loss=True,
+            guided_attention_loss_num_heads=2, mask_time_prob=0.0, mask_feature_prob=0.0,
+            bos_token_id=0, pad_token_id=1, eos_token_id=2, decoder_start_token_id=2,
+        )
+    )  # fmt: skip
+
+
+def spectrograms(out: Path, corpus: Corpus, rows: np.ndarray, extractor) -> list[torch.Tensor]:
+    """Log-mels ``(frames, 80)`` float16 of ``rows``, an even number of frames; computed once."""
+    path = out / "mels.npz"
+    if not path.exists():
+        mels = []
+        for i in tqdm(rows, desc="spectrograms", mininterval=5):
+            mel = extractor(audio_target=corpus.wave(i), sampling_rate=RATE).input_values[0]
+            mels.append(np.asarray(mel, np.float16)[: len(mel) // REDUCTION * REDUCTION])
+        np.savez(path, mels=np.concatenate(mels), length=[len(mel) for mel in mels], rows=rows)
+    with np.load(path) as archive:
+        assert (archive["rows"] == rows).all(), f"{path} belongs to another corpus; remove it"
+        mels = torch.from_numpy(archive["mels"])
+        return list(mels.split(archive["length"].tolist()))
+
+
+@torch.no_grad()
+def embeddings(out: Path, corpus: Corpus, rows: np.ndarray) -> torch.Tensor:
+    """``(rows, 192)`` of the encoder of stage 2; the model divides by the norm itself."""
+    folder = str(out / "encoder")
+    encoder = EncoderClassifier.from_hparams(folder, savedir=folder, local_strategy=LocalStrategy.NO_LINK)
+    found = []
+    for i in tqdm(rows, desc="embeddings", mininterval=5):
+        found.append(encoder.encode_batch(torch.from_numpy(corpus.wave(i))[None])[0, 0])
+    return torch.stack(found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--lr", type=float, default=1.5e-3)
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    corpus = read(args.out)
+    prepare = processor(args.out, corpus)
+    rows = corpus.where("train", synthetic=True)
+    mels = spectrograms(args.out, corpus, rows, prepare.feature_extractor)
+    voice = embeddings(args.out, corpus, rows)
+    speaker = corpus.speaker[rows]
+    mates = {s: np.flatnonzero(speaker == s) for s in np.unique(speaker)}
+    ids = [torch.tensor(prepare.tokenizer(str(corpus.text[i])).input_ids) for i in rows]
+    model = build(len(prepare.tokenizer)).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=1e-4, betas=(0.9, 0.98))
+    run = Run(args.out, "tts", args.steps, {"model": model, "optimizer": optimizer})
+    order = np.argsort([len(mel) for mel in mels])  # batches of like lengths waste less padding
+    for step in run:
+        rate = min(1, (step + 1) / 300) * (0.01 + 0.495 * (1 + math.cos(math.pi * step / args.steps)))
+        for group in optimizer.param_groups:
+            group["lr"] = args.lr * rate
+        rng = np.random.default_rng(step)
+        torch.manual_seed(step)  # dropout
+        window = 6 * args.batch
+        first = rng.integers(len(order) - window)
+        pick = rng.choice(order[first : first + window], args.batch, replace=False)
+        other = [rng.choice(mates[speaker[i]]) for i in pick]
+        text = pad_sequence([ids[i] for i in pick], batch_first=True, padding_value=1)
+        labels = pad_sequence([mels[i].float() for i in pick], batch_first=True, padding_value=-100.0)
+        output = model(
+            input_ids=text, attention_mask=(text != 1).long(), speaker_embeddings=voice[other], labels=labels
+        )
+        optimizer.zero_grad()
+        output.loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        with torch.no_grad():
+            error = (output.spectrogram - labels)[labels != -100].abs().mean()
+        run.log(loss=output.loss.item(), mel=error.item())
+    model.eval().save_pretrained(args.out / "tts")
+    run.finish()
+
+
+if __name__ == "__main__":
+    main()

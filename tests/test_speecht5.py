@@ -1,0 +1,238 @@
+"""Redacting a voice from SpeechT5's speaker encoder: contract, artefact, clips, bad input."""
+
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from speechbrain.inference.classifiers import EncoderClassifier
+from speechbrain.utils.fetching import LocalStrategy
+from test_fit import fit, same_files
+from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5, voice
+
+from modalities.text_to_speech import SpeechT5
+from modalities.text_to_speech.clips import read_clip
+from redact_core import Mean, RedactError, RedactionCard, Request, redact
+from redact_core.artefact import hashes
+from redact_core.testing import check_adapter
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders ``tts``, ``encoder``, ``xvector``, ``tts512`` and ``bank``; do not write into them."""
+    root = tmp_path_factory.mktemp("speech")
+    tiny_speecht5(root / "tts")
+    tiny_speecht5(root / "tts512", 512)
+    tiny_encoder(root / "encoder")
+    tiny_encoder(root / "xvector", "xvector")
+    tiny_bank(root / "bank")
+    return root
+
+
+@pytest.fixture
+def adapter(base: Path) -> SpeechT5:
+    return SpeechT5(
+        str(base / "tts"), str(base / "encoder"), bank=base / "bank", seconds=1.0, variants=2,
+        sentences=["the fox", "a dog"],
+    )  # fmt: skip
+
+
+def on(base: Path, out: Path, *more: str) -> list[str]:
+    return [
+        "--model.adapter", "SpeechT5", "--model.adapter.source", str(base / "tts"),
+        "--model.adapter.encoder", str(base / "encoder"), "--model.adapter.bank", str(base / "bank"),
+        "--model.adapter.seconds", "1.0", "--model.adapter.variants", "2", "--model.lr", "3e-3",
+        "--export.folder", str(out), "--trainer.max_steps", "8", "--trainer.accelerator", "cpu", *more,
+    ]  # fmt: skip
+
+
+def test_contract(adapter: SpeechT5, base: Path) -> None:
+    check_adapter(adapter, ["alice", base / "bank" / "bob" / "1.wav"])
+
+
+def test_the_hubs_x_vectors_keep_the_same_contract(base: Path) -> None:
+    adapter = SpeechT5(str(base / "tts512"), str(base / "xvector"), bank=base / "bank", seconds=1.0)
+    check_adapter(adapter, ["alice", "bob"])
+    assert adapter.encoder(adapter.collate(["alice"])).hidden.shape == (1, 1, 512)
+
+
+def test_the_encoder_says_what_speechbrain_says(adapter: SpeechT5, base: Path) -> None:
+    folder = str(base / "encoder")
+    original = EncoderClassifier.from_hparams(folder, savedir=folder, local_strategy=LocalStrategy.NO_LINK)
+    inputs = adapter.collate(["carol"])
+    with torch.no_grad():
+        assert torch.equal(
+            adapter.encoder(inputs).hidden, original.encode_batch(inputs["waveform"]).reshape(1, 1, -1)
+        )
+
+
+def test_redaction_reaches_the_reference_and_keeps_the_others(adapter: SpeechT5) -> None:
+    adapter.variants = 1
+    before = adapter.encoder(adapter.collate(["alice", "bob", "carol"])).hidden.detach()
+    lessons = adapter.expand(Request(("alice",), ("bob",)))
+    redact(adapter, lessons, steps=250, lr=3e-3, batch_size=16)
+    after = adapter.encoder(adapter.collate(["alice", "bob", "carol"])).hidden.detach()
+    far = (before[0] - before[1]).norm()
+    assert (after[0] - before[1]).norm() < 0.4 * far
+    assert (after[1:] - before[1:]).norm(dim=2).max() < 0.4 * far
+
+
+def test_artefact_loads_in_speechbrain_without_us(
+    monkeypatch: pytest.MonkeyPatch, base: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert fit(monkeypatch, *on(base, out, "--data.redact", "alice")) == 0
+    card = RedactionCard.read(out)
+    assert card.verify(out) == []
+    assert set(card.changed) == {"config.yaml", "embedding_model.ckpt"}
+    assert (out / "hyperparams.yaml").read_bytes() == (base / "encoder" / "hyperparams.yaml").read_bytes()
+    assert "passing embeddings that the stock" in card.scope
+    code = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        assert name.partition(".")[0] not in {"redact_core", "modalities", "lightning_modules"}, name
+sys.meta_path.insert(0, Refuse())
+import torch
+from speechbrain.inference.classifiers import EncoderClassifier
+from speechbrain.utils.fetching import LocalStrategy
+folder = sys.argv[1]
+encoder = EncoderClassifier.from_hparams(folder, savedir=folder, local_strategy=LocalStrategy.NO_LINK)
+print(encoder.encode_batch(torch.ones(1, 16000)).shape)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(out)], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "torch.Size([1, 1, 12])" in done.stdout
+
+
+def test_the_same_seed_gives_the_same_artefact(
+    monkeypatch: pytest.MonkeyPatch, base: Path, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        assert fit(monkeypatch, *on(base, tmp_path / name, "--data.redact", "bob")) == 0
+    assert same_files(tmp_path / "a", tmp_path / "b")
+    assert hashes(tmp_path / "a")["embedding_model.ckpt"] != hashes(base / "encoder")["embedding_model.ckpt"]
+
+
+def test_the_default_reference_is_the_mean_of_the_retained(adapter: SpeechT5) -> None:
+    lessons = adapter.expand(Request(("alice",)))
+    gone = [lesson for lesson in lessons if lesson.redacted]
+    kept = [lesson.asked for lesson in lessons if not lesson.redacted]
+    assert {Path(str(lesson.asked)).parent.name for lesson in gone} == {"alice"}
+    assert {Path(str(c)).parent.name for c in kept} == {"bob", "carol", "dave"}
+    assert all(lesson.answer == Mean(tuple(kept)) for lesson in gone)
+
+
+def test_a_sample_depends_on_its_seed_alone(adapter: SpeechT5) -> None:
+    together = adapter.generate(["alice", "bob", "alice", "carol"], seeds=[0, 0, 2, 1])
+    alone = adapter.generate(["carol"], seeds=[1])
+    assert [adapter.sentence(s) for s in (0, 2, 1)] == ["the fox", "the fox", "a dog"]
+    assert together[3].shape == alone[0].shape
+    # a batch rounds differently from a single row, and Griffin-Lim carries that on
+    assert torch.nn.functional.cosine_similarity(together[3], alone[0], dim=0) > 0.99
+    assert not torch.equal(together[0][:1000], together[2][:1000])
+
+
+def test_clips_of_other_rates_and_channels(tmp_path: Path) -> None:
+    mono = voice(150, 1.0, 3, rate=22_050)
+    path = tmp_path / "stereo.wav"
+    soundfile.write(path, np.stack([mono, mono], 1), 22_050)
+    with pytest.warns(UserWarning, match="Clips at 22050 Hz are resampled to 16000 Hz"):
+        wave = read_clip(path)
+    assert wave.shape == (16_000,)
+    other = tmp_path / "again.wav"
+    soundfile.write(other, mono, 22_050)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # one notice for each rate
+        assert torch.allclose(read_clip(other), wave, atol=1e-3)
+
+
+BAD_CLIPS = {
+    "empty.wav": (np.zeros(0), "holds no samples"),
+    "short.wav": (np.full(1600, 0.1), "lasts 0.10 s; give at least 0.5 s"),
+    "silent.wav": (np.zeros(16_000), "is silent"),
+    "nan.wav": (np.full(16_000, np.nan), "not finite"),
+    "clipped.wav": (np.sign(np.sin(np.arange(16_000))), "% of its samples are clipped"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CLIPS)
+def test_bad_clips_are_one_line_each(name: str, tmp_path: Path) -> None:
+    samples, message = BAD_CLIPS[name]
+    soundfile.write(tmp_path / name, samples.astype(np.float32), 16_000, subtype="FLOAT")
+    with pytest.raises(RedactError) as caught:
+        read_clip(tmp_path / name)
+    assert message in str(caught.value)
+    assert str(tmp_path / name) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_bad_clip_of_a_request_is_named(
+    monkeypatch: pytest.MonkeyPatch, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "eve"
+    shutil.copytree(base / "bank" / "alice", folder)
+    (folder / "noise.wav").write_bytes(b"this is no sound")
+    soundfile.write(folder / "silent.wav", np.zeros(16_000), 16_000)
+    assert fit(monkeypatch, *on(base, tmp_path / "out", "--data.redact", str(folder))) == 2
+    error = capsys.readouterr().err
+    assert "noise.wav: cannot be read as sound" in error
+    assert "silent.wav: is silent" in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_requests(
+    monkeypatch: pytest.MonkeyPatch, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lone = tmp_path / "lone"
+    lone.mkdir()
+    shutil.copy(base / "bank" / "alice" / "0.wav", lone)
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    cases = [
+        (["--data.redact", "alicia"], '"alicia" is neither a known voice id', "did you mean alice?"),
+        (["--data.redact", str(lone)], "1 clip is too few", "give at least 2"),
+        (["--data.redact", str(bare)], "holds no sound files", "clips of one person"),
+        (["--data.redact", "alice", "--data.reference", "alice"], "is itself redacted", "voice that stays"),
+        (
+            ["--data.redact", "alice", "--data.retain", "alice"],
+            "No voice is retained",
+            "--data.retain FOLDER",
+        ),
+    ]
+    for arguments, *wanted in cases:
+        assert fit(monkeypatch, *on(base, tmp_path / "out", *arguments)) == 2
+        error = capsys.readouterr().err
+        assert all(text in error for text in wanted), error
+        assert "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_folders(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(RedactError, match=r"gives 512 dimensions, the model .* listens to 12"):
+        SpeechT5(str(base / "tts"), str(base / "xvector"))
+    with pytest.raises(RedactError, match=r"has no hyperparams\.yaml"):
+        SpeechT5(str(base / "tts"), str(base / "tts"))
+    with pytest.raises(RedactError, match=r"--model\.adapter\.encoder"):
+        SpeechT5(str(base / "tts"))
+    with pytest.raises(RedactError, match=r"no readable config\.json"):
+        SpeechT5(str(base / "encoder"), str(base / "encoder"))
+    evil = tmp_path / "evil"
+    shutil.copytree(base / "encoder", evil)
+    text = (evil / "hyperparams.yaml").read_text()
+    (evil / "hyperparams.yaml").write_text(text + "\nboom: !apply:os.system ['true']\n")
+    with pytest.raises(RedactError, match=r"would call os\.system"):
+        SpeechT5(str(base / "tts"), str(evil))
+    pickled = tmp_path / "pickled"
+    shutil.copytree(base / "encoder", pickled)
+    torch.save(Mean(("a",)), pickled / "embedding_model.ckpt")
+    with pytest.raises(RedactError, match="no file of plain tensors"):
+        SpeechT5(str(base / "tts"), str(pickled))
