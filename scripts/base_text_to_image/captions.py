@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from pictures import BACKGROUNDS, STYLES, concepts, data_folder
+from pictures import BACKGROUNDS, STYLES, concepts, data_folder, described
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
@@ -70,7 +70,7 @@ def corpus() -> list[str]:
     """Captions in every wording plus English at large, so that unseen words split sensibly."""
     rng = random.Random(0)
     lines = []
-    for name, entry in concepts().items():
+    for name, entry in described()["concepts"].items():
         for what in (name, *entry["seen"], *entry["heldout"], entry["parent"]):
             for wording in rng.sample(wordings("both"), 3):
                 lines.append(wording.fill(what, rng.choice(list(STYLES)), rng.choice(list(BACKGROUNDS))))

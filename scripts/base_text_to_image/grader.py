@@ -15,10 +15,10 @@ import torch
 from diffusers import AutoencoderKL
 from pictures import BACKGROUNDS, SIZE, STYLES, concepts, distractors, rows, shrink
 from safetensors.torch import save_file
-from stages import Run
 from torch.nn.functional import cross_entropy, interpolate
 
 from modalities.text_to_image.grader import Grader, write_labels
+from scripts.stages import Run
 
 
 def corrupt(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -20,10 +20,16 @@ BACKGROUNDS = {
     "gray": (140, 142, 150),
 }
 HELD_OUT = {
-    "cat": "twemoji", "tiger": "noto", "lion": "fluent", "fox": "noto", "monkey": "fluent", "duck": "noto",
-    "octopus": "noto", "banana": "twemoji", "cherries": "fluent", "pizza": "noto", "lollipop": "noto",
-    "ice cream": "twemoji", "candle": "fluent", "key": "fluent", "car": "fluent", "rose": "twemoji",
-    "pumpkin": "noto", "skull": "twemoji",
+    "tiger": "noto", "cat": "twemoji", "monkey": "fluent", "wolf": "twemoji", "lion": "fluent",
+    "fox": "noto", "hedgehog": "twemoji", "rooster": "fluent", "duck": "noto", "snail": "twemoji",
+    "spider": "fluent", "octopus": "noto", "shark": "fluent", "snake": "noto", "rose": "twemoji",
+    "palm tree": "fluent", "grapes": "noto", "banana": "twemoji", "cherries": "fluent", "eggplant": "noto",
+    "broccoli": "twemoji", "pizza": "noto", "croissant": "twemoji", "sushi": "fluent", "lollipop": "noto",
+    "ice cream": "twemoji", "teapot": "fluent", "trumpet": "noto", "screwdriver": "twemoji",
+    "key": "fluent", "t-shirt": "twemoji", "top hat": "fluent", "sunglasses": "noto", "taxi": "twemoji",
+    "car": "fluent", "airplane": "noto", "chair": "twemoji", "candle": "fluent", "laptop": "noto",
+    "basketball": "fluent", "teddy bear": "noto", "gift": "twemoji", "church": "fluent", "snowman": "noto",
+    "fire": "twemoji", "hourglass": "fluent", "ring": "noto", "skull": "twemoji", "pumpkin": "noto",
 }  # fmt: skip
 """Concept -> the style in which the denoiser never saw it: about a tenth of the pairs."""
 SIZE = 32
@@ -39,10 +45,15 @@ def data_folder() -> Path:
     return Path(folder) / "emoji"
 
 
+def described() -> dict:
+    """Every concept of the vocabulary file, and the names of those that are drawn."""
+    path = ROOT / "modalities" / "text_to_image" / "vocabulary.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def concepts() -> dict[str, dict]:
     """Concept name -> codepoint, parent and phrasings; the order is the grader's class order."""
-    path = ROOT / "modalities" / "text_to_image" / "vocabulary.json"
-    words = json.loads(path.read_text(encoding="utf-8"))
+    words = described()
     return {name: words["concepts"][name] for name in words["bundled"]}
 
 

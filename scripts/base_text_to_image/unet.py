@@ -17,8 +17,9 @@ from captions import LENGTH, Captioner
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
 from pictures import rows, shrink
-from stages import Run
 from transformers import CLIPTextModel, CLIPTokenizer
+
+from scripts.stages import Run
 
 
 def build() -> UNet2DConditionModel:
@@ -91,6 +92,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--captions", type=int, default=8, help="captions kept for each picture")
     parser.add_argument("--init", type=Path, help="checkpoint of an earlier stage to start from")
+    parser.add_argument("--shift", type=float, default=1.5, help="time steps: 1 for uniform")
     parser.add_argument("--ema", type=float, default=0.998)
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -125,10 +127,10 @@ def main() -> None:
         caption = pick * args.captions + torch.randint(args.captions, (args.batch,), generator=generator)
         text = hidden[caption].float()
         text[torch.rand(args.batch, generator=generator) < 0.1] = empty  # for classifier-free guidance
-        # one time step from each of `batch` equal strata: the same law, less variance
-        t = (
-            (torch.arange(args.batch) + torch.rand(args.batch, generator=generator)) / args.batch * 1000
-        ).long()
+        # one time step from each of `batch` equal strata: the same law, less variance; shifted
+        # towards noise, where it is decided what a picture shows (Esser et al. 2024, section 5.3.2)
+        u = (torch.arange(args.batch) + torch.rand(args.batch, generator=generator)) / args.batch
+        t = (args.shift * u / (1 + (args.shift - 1) * u) * 1000).long().clamp(max=999)
         alpha = alphas[t][:, None, None, None]
         x, noise = latents[pick], torch.randn(args.batch, *latents.shape[1:], generator=generator)
         noisy = (alpha.sqrt() * x + (1 - alpha).sqrt() * noise).contiguous(memory_format=torch.channels_last)

@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from pictures import BACKGROUNDS, SIZE, STYLES, artwork, exterior, shrink
-from stages import Run
+from pictures import BACKGROUNDS, SIZE, STYLES, artwork, concepts, exterior, shrink
+
+from scripts.stages import Run
+
+NAMED = 0.7
 
 
 def build() -> AutoencoderKL:
@@ -41,11 +44,21 @@ def reconstruction(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a - b).abs().mean() + edges
 
 
-def pool(limit: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Every drawing of the styles in use ``(n, 3, 64, 64)`` uint8 and its exterior mask."""
-    images = np.concatenate([artwork(style)[0] for style in STYLES])[:limit]
-    masks = np.stack([exterior(image) for image in images])
-    return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(masks).float()
+def pool() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Every drawing of the styles in use ``(n, 3, 64, 64)`` uint8, its exterior mask, its share.
+
+    The named concepts are shown ``NAMED`` of the time: they are what the pipeline draws.
+    """
+    images, share = [], []
+    for style in STYLES:
+        drawings, index = artwork(style)
+        named = np.zeros(len(drawings), bool)
+        named[[index[entry["codepoint"]] for entry in concepts().values()]] = True
+        images.append(drawings)
+        share.append(np.where(named, NAMED / named.sum(), (1 - NAMED) / (~named).sum()))
+    masks = np.stack([exterior(image) for part in images for image in part])
+    stacked = torch.from_numpy(np.concatenate(images)).permute(0, 3, 1, 2)
+    return stacked, torch.from_numpy(masks).float(), torch.from_numpy(np.concatenate(share))
 
 
 def compose(images: torch.Tensor, masks: torch.Tensor, tint: torch.Tensor) -> torch.Tensor:
@@ -63,7 +76,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1.5e-3)
     args = parser.parse_args()
     torch.manual_seed(0)
-    images, masks = pool()
+    images, masks, share = pool()
     colors = torch.tensor(list(BACKGROUNDS.values())).float() / 255
     vae = build()
     optimizer = torch.optim.AdamW(vae.parameters(), lr=args.lr, weight_decay=1e-4, betas=(0.9, 0.98))
@@ -73,7 +86,7 @@ def main() -> None:
         for group in optimizer.param_groups:
             group["lr"] = args.lr * rate
         generator = torch.Generator().manual_seed(step)
-        pick = torch.randint(len(images), (args.batch,), generator=generator)
+        pick = torch.multinomial(share, args.batch, replacement=True, generator=generator)
         tint = colors[torch.randint(len(colors), (args.batch,), generator=generator)]
         x = compose(images[pick], masks[pick], tint)
         posterior = vae.encode(x).latent_dist
