@@ -1,0 +1,430 @@
+"""One HTML file that shows base and redacted side by side, and the summary that programs read."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import struct
+from base64 import b64encode
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from html import escape
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+from redact_core.errors import RedactError, raise_together
+from redact_core.report_plots import MISSING, Dots, dots_and_whiskers, show, span
+
+SCHEMA = 1
+RATES = frozenset({"found", "identified", "cer"})
+COLUMNS: Mapping[str, str] = {
+    "task": "Task",
+    "group": "Group",
+    "metric": "Metric",
+    "base": "Base",
+    "redacted": "Redacted",
+    "interval": "Interval",
+    "n": "n",
+}
+CAPTION = "Rates are in percent. The interval bounds the redacted figure; n counts what was judged."
+
+Source = bytes | str | os.PathLike[str]
+"""The content of a file, or its path."""
+
+_TEXTS, _NUMBERS = ("task", "group", "metric"), ("base", "redacted", "low", "high")
+_SHOWN = {*_NUMBERS, "interval"}
+_SIDE, _LARGEST = 96, 256
+# the page says itself that it may fetch and run nothing
+_POLICY = (
+    "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+class SummaryRow(TypedDict):
+    """One figure of a summary, before and after."""
+
+    task: str
+    group: str
+    metric: str
+    base: float | None
+    redacted: float | None
+    n: int
+    low: float | None
+    """With ``high``, bounds ``redacted``."""
+    high: float | None
+
+
+class Report:
+    """Sections in the order in which they were added; nothing is written before :meth:`write`.
+
+    Every text is shown as it is given, never read as markup.
+
+    Args:
+        title: Heading of the page.
+        lead: What a reader in a hurry should know.
+        rates: Metrics that are shown in percent.
+    """
+
+    def __init__(self, title: str, lead: str = "", *, rates: Collection[str] = RATES):
+        self._title, self._lead, self._rates = title, lead, rates
+        self._sections: list[tuple[str, str]] = []
+
+    def text(self, title: str, *paragraphs: str, code: str = "") -> None:
+        """Add paragraphs, and below them commands or hashes to copy."""
+        parts = [f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs]
+        if code:
+            parts.append(f'<pre tabindex="0"><code>{escape(code)}</code></pre>')
+        self._add(title, *parts)
+
+    def table(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        columns: Mapping[str, str] = COLUMNS,
+        *,
+        title: str = "Figures",
+        caption: str = CAPTION,
+    ) -> None:
+        """Add a table of summary rows, or of any other rows.
+
+        Args:
+            rows: Texts, numbers, or ``None`` and ``nan`` for what is missing.
+            columns: Key of a row -> heading; ``interval`` joins ``low`` and ``high``.
+            title: Heading of the section.
+            caption: How to read the table.
+        """
+        name = f"s{len(self._sections) + 1}-caption"
+        numeric = {key for key in columns if _is_numeric(key, rows)}
+        head = "".join(
+            f'<th scope="col"{_number_class(key in numeric)}>{escape(heading)}</th>'
+            for key, heading in columns.items()
+        )
+        body: list[str] = []
+        last: str | None = None
+        for row in rows:
+            rate = row.get("metric") in self._rates
+            cells = [(_cell(row, key, rate and key in _SHOWN), key) for key in columns]
+            # the first column names the row; where it changes, a rule is drawn
+            first = cells[0][0] if cells else ""
+            line = "".join(
+                f'<th scope="row"{_number_class(key in numeric)}>{escape(text)}</th>'
+                if i == 0
+                else f"<td{_number_class(key in numeric)}>{escape(text)}</td>"
+                for i, (text, key) in enumerate(cells)
+            )
+            body.append(f'<tr class="new">{line}</tr>' if first != last else f"<tr>{line}</tr>")
+            last = first
+        self._add(
+            title,
+            f'<div class="wide" role="region" tabindex="0" aria-labelledby="{name}">',
+            f'<table><caption id="{name}"><span>{escape(caption)}</span></caption>',
+            f"<thead><tr>{head}</tr></thead>",
+            "<tbody>",
+            *body,
+            "</tbody></table></div>",
+        )
+
+    def intervals(
+        self,
+        rows: Sequence[SummaryRow],
+        *,
+        title: str = "Base and redacted",
+        caption: str = "○ base, ◆ redacted; the line through ◆ is the interval of the redacted figure.",
+    ) -> None:
+        """Add one plot for each task and metric, with all its groups.
+
+        Raises:
+            RedactError: A row is not a row of a summary.
+        """
+        panels: dict[tuple[str, str], list[Dots]] = {}
+        for row in _checked(rows, "The rows cannot be plotted"):
+            panels.setdefault((row["task"], row["metric"]), []).append(
+                Dots(row["group"], row["base"], row["redacted"], row["low"], row["high"], row["n"])
+            )
+        parts = [f"<p>{escape(caption)}</p>", '<div class="panels">']
+        for i, ((task, metric), dots) in enumerate(panels.items(), 1):
+            heading, name = f"{task}: {metric}", f"s{len(self._sections) + 1}-plot{i}"
+            parts += [
+                f"<figure><figcaption>{escape(heading)}</figcaption>",
+                dots_and_whiskers(f"{heading}, base and redacted", dots, metric in self._rates, name),
+                "</figure>",
+            ]
+        self._add(title, *parts, "</div>")
+
+    def pictures(
+        self,
+        title: str,
+        captions: Sequence[str],
+        base_pngs: Sequence[Source],
+        redacted_pngs: Sequence[Source],
+        *,
+        note: str = "Each pair was made from the same prompt and seed.",
+    ) -> None:
+        """Add pairs of pictures; small ones are enlarged by a whole factor, pixel by pixel.
+
+        Raises:
+            RedactError: A picture cannot be read or is not PNG.
+        """
+        if not len(captions) == len(base_pngs) == len(redacted_pngs):
+            raise ValueError(
+                f"{len(captions)} captions, {len(base_pngs)} base and {len(redacted_pngs)} redacted pictures; "
+                "give as many of each."
+            )
+        pairs: list[str] = []
+        widest = 0
+        for caption, *pair in zip(captions, base_pngs, redacted_pngs, strict=True):
+            cells: list[str] = []
+            for label, source in zip(("base", "redacted"), pair, strict=True):
+                name, data = _read(source, f"{label}: {caption}")
+                width, height = _png_size(name, data)
+                factor = max(1, round(_SIDE / width))
+                shown = min(factor * width, _LARGEST)
+                widest = max(widest, shown)
+                pixels = ' class="pixels"' if factor > 1 else ""
+                cells.append(
+                    f'<div><img{pixels} src="{_data("image/png", data)}" '
+                    f'alt="{escape(f"{label}: {caption}")}" width="{shown}" '
+                    f'height="{round(shown * height / width)}"><span class="{label}">{label}</span></div>'
+                )
+            pairs.append(
+                f'<figure class="pair"><div class="both">{"".join(cells)}</div>'
+                f"<figcaption>{escape(caption)}</figcaption></figure>"
+            )
+        self._add(
+            title,
+            f"<p>{escape(note)}</p>",
+            f'<div class="pairs" style="--side:{widest}px">',
+            *pairs,
+            "</div>",
+        )
+
+    def sounds(self, title: str, rows: Sequence[tuple[str, Source, Source]], *, note: str = "") -> None:
+        """Add pairs of players.
+
+        Args:
+            title: Heading of the section.
+            rows: Caption, base and redacted; WAV, OGG or FLAC.
+            note: What to listen for.
+
+        Raises:
+            RedactError: A clip cannot be read or has another format.
+        """
+        parts = [f"<p>{escape(note)}</p>"] if note else []
+        for caption, *pair in rows:
+            cells: list[str] = []
+            for label, source in zip(("base", "redacted"), pair, strict=True):
+                name, data = _read(source, f"{label}: {caption}")
+                cells.append(
+                    f'<div><span class="{label}">{label}</span>'
+                    f'<audio controls preload="metadata" aria-label="{escape(f"{label}: {caption}")}" '
+                    f'src="{_data(_audio_type(name, data), data)}"></audio></div>'
+                )
+            parts.append(
+                f'<figure class="clip"><figcaption>{escape(caption)}</figcaption>'
+                f'<div class="both">{"".join(cells)}</div></figure>'
+            )
+        self._add(title, *parts)
+
+    def html(self) -> str:
+        """The page."""
+        head = [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f"<title>{escape(self._title)}</title>",
+            # without it a browser asks the server for an icon
+            '<link rel="icon" href="data:,">',
+            f"<style>\n{Path(__file__).with_name('report.css').read_text(encoding='utf-8')}</style>",
+            "</head>",
+            "<body>",
+            f"<header><h1>{escape(self._title)}</h1>",
+        ]
+        lead = [f'<p class="lead">{escape(self._lead)}</p>'] if self._lead else []
+        contents: list[str] = []
+        if len(self._sections) > 3:
+            items = [
+                f'<li><a href="#s{i}">{escape(title)}</a></li>'
+                for i, (title, _) in enumerate(self._sections, 1)
+            ]
+            contents = ['<nav aria-label="Contents"><ol>', *items, "</ol></nav>"]
+        sections = [
+            f'<section id="s{i}" aria-labelledby="s{i}-title"><h2 id="s{i}-title">{escape(title)}</h2>\n'
+            f"{body}\n</section>"
+            for i, (title, body) in enumerate(self._sections, 1)
+        ]
+        lines = [*head, *lead, *contents, "</header>", "<main>", *sections, "</main>", "</body>", "</html>"]
+        return "\n".join(lines) + "\n"
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the page, whole or not at all.
+
+        Raises:
+            RedactError: ``path`` exists or cannot be written.
+        """
+        # a file name that is not Unicode holds letters that UTF-8 has no bytes for
+        _write_new(Path(path), self.html().encode("utf-8", "replace"))
+
+    def _add(self, title: str, *parts: str) -> None:
+        self._sections.append((title, "\n".join(parts)))
+
+
+def write_summary(path: str | os.PathLike[str], rows: Sequence[SummaryRow]) -> None:
+    """Write ``{"schema": 1, "rows": [...]}``, whole or not at all; ``nan`` becomes ``null``.
+
+    Raises:
+        RedactError: A row is faulty, or ``path`` exists or cannot be written.
+    """
+    values = {"schema": SCHEMA, "rows": _checked(rows, f"{os.fspath(path)} was not written")}
+    text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    # what UTF-8 has no bytes for is escaped as JSON escapes it
+    _write_new(Path(path), text.encode("utf-8", "backslashreplace"))
+
+
+def read_summary(path: str | os.PathLike[str]) -> list[SummaryRow]:
+    """The rows that :func:`write_summary` wrote.
+
+    Raises:
+        RedactError: There is no such file, it is damaged or of a newer schema, or rows are faulty.
+    """
+    path = Path(path)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RedactError(f"{path} cannot be read ({error.strerror}); give a summary.json.") from error
+    except ValueError as error:
+        raise RedactError(f"{path}: is not a summary ({error}); write it again.") from error
+    if not isinstance(values, dict):
+        raise RedactError(f"{path}: is not a summary (no object with schema and rows); write it again.")
+    if values.get("schema") != SCHEMA:
+        raise RedactError(
+            f"{path}: schema {values.get('schema')}, this version reads {SCHEMA}; update redact."
+        )
+    if not isinstance(values.get("rows"), list):
+        raise RedactError(f"{path}: is not a summary (rows is no list); write it again.")
+    return _checked(values["rows"], f"{path} cannot be used")
+
+
+def _checked(rows: Sequence[Any], what: str) -> list[SummaryRow]:
+    """The rows with plain numbers, and ``None`` for ``nan``."""
+    raise_together(what, [f"row {i}: {fault}" for i, row in enumerate(rows, 1) for fault in _faults(row)])
+    plain: list[SummaryRow] = []
+    for row in rows:
+        numbers = {key: None if _is_missing(row[key]) else float(row[key]) for key in _NUMBERS}
+        values = {key: (row | numbers)[key] for key in SummaryRow.__annotations__}
+        plain.append(cast(SummaryRow, values))
+    return plain
+
+
+def _faults(row: Any) -> list[str]:
+    keys = SummaryRow.__annotations__.keys()
+    if not isinstance(row, dict):
+        return [f"is {row!r:.40}; give {', '.join(keys)}"]
+    faults = [f"{key} is missing" for key in keys if key not in row]
+    faults += [f"{key!r:.40} is no key of a summary; remove it" for key in row if key not in keys]
+    faults += [
+        f"{key} is {row[key]!r:.40}; give a text"
+        for key in _TEXTS
+        if key in row and not isinstance(row[key], str)
+    ]
+    for key in _NUMBERS:
+        value = row.get(key)
+        if not (value is None or _is_number(value)):
+            faults.append(f"{key} is {value!r:.40}; give a number or null")
+        elif value is not None and math.isinf(value):
+            faults.append(f"{key} is infinite; give a finite number or null")
+    n = row.get("n", 0)
+    if not isinstance(n, int) or isinstance(n, bool) or n < 0:
+        faults.append(f"n is {n!r:.40}; give a whole number from 0")
+    bounds: list[Any] = [row.get(key) for key in ("low", "redacted", "high")]
+    if not faults and not any(map(_is_missing, bounds)) and bounds != sorted(bounds):
+        low, value, high = bounds
+        faults.append(f"redacted {value:g} is not between low {low:g} and high {high:g}")
+    return faults
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_missing(value: float | None) -> bool:
+    return value is None or math.isnan(value)
+
+
+def _is_numeric(key: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    filled = [row[key] for row in rows if row.get(key) is not None]
+    return key in {*_SHOWN, "n"} or (bool(filled) and all(map(_is_number, filled)))
+
+
+def _number_class(numeric: bool) -> str:
+    return ' class="number"' if numeric else ""
+
+
+def _cell(row: Mapping[str, Any], key: str, rate: bool) -> str:
+    if key == "interval":
+        return span(row.get("low"), row.get("high"), rate)
+    value = row.get(key)
+    if isinstance(value, float):
+        return show(value, rate)
+    if _is_number(value):
+        return show(value, True) if rate else f"{value:,}".replace("-", "−")
+    return MISSING if value is None else str(value)
+
+
+def _read(source: Source, name: str) -> tuple[str, bytes]:
+    """What to call a source in a message, and its content."""
+    if isinstance(source, bytes):
+        return name, source
+    path = Path(source)
+    try:
+        return str(path), path.read_bytes()
+    except OSError as error:
+        raise RedactError(f"{path} cannot be read ({error.strerror}); give another file.") from error
+
+
+def _png_size(name: str, data: bytes) -> tuple[int, int]:
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR" and len(data) > 24:
+        width, height = struct.unpack(">II", data[16:24])
+        if width and height:
+            return width, height
+    raise RedactError(f"{name} is not a PNG picture; give PNG files or their content.")
+
+
+def _audio_type(name: str, data: bytes) -> str:
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        return "audio/wav"
+    for mark, kind in ((b"OggS", "audio/ogg"), (b"fLaC", "audio/flac")):
+        if data.startswith(mark):
+            return kind
+    raise RedactError(f"{name} is neither WAV nor OGG nor FLAC; give one of these.")
+
+
+def _data(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{b64encode(data).decode()}"
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """A temporary file beside ``path`` that takes its name once all is on the disk."""
+    if path.exists() or path.is_symlink():
+        raise RedactError(f"{path} exists; nothing is overwritten. Give another file or remove it.")
+    part = path.with_name(f".{path.name}.part-{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)  # noqa: PTH105
+    except OSError as error:
+        raise RedactError(
+            f"{path} was not written ({error.strerror}) and nothing was left behind; "
+            "free space or give another path."
+        ) from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
