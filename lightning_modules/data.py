@@ -43,8 +43,10 @@ class RedactionData(L.LightningDataModule):
         self.key: AnswerKey | None = None
 
     def setup(self, stage: str) -> None:
-        """Expand and check the lessons; ``stage`` is Lightning's."""
+        """Expand and check the lessons, once; ``stage`` is Lightning's."""
         del stage
+        if self.lessons:
+            return
         if not self.request.redact and self.file is None:
             raise RedactError("Nothing to redact was named; give --data.redact WHAT or --data.lessons FILE.")
         rows = [] if self.file is None else load_lessons(self.file)
@@ -54,16 +56,21 @@ class RedactionData(L.LightningDataModule):
         self.lessons = rows
 
     def train_dataloader(self) -> LessonLoader:
-        """Ask the teacher once, then walk over the rows; every process takes its share."""
+        """Walk over the rows; every process takes its share."""
         assert self.trainer is not None
         module = self.trainer.lightning_module
         assert isinstance(module, RedactionModule)
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        key = self.answer_key(module)
+        return LessonLoader(key, self.batch_size, seed=self.seed, rank=rank, world=world)
+
+    def answer_key(self, module: RedactionModule) -> AnswerKey:
+        """The lessons with the answers of the module's teacher, which is asked once and then let go."""
         if self.key is None:
             teacher = module.teacher.to(module.device)
             self.key = AnswerKey(self.adapter, module.objective, teacher, self.lessons, seed=self.seed)
             del module.__dict__["teacher"]
-        rank, world = self.trainer.global_rank, self.trainer.world_size
-        return LessonLoader(self.key, self.batch_size, seed=self.seed, rank=rank, world=world)
+        return self.key
 
     def asked_for(self) -> list[str]:
         """What the person asked for, in words, for the card."""

@@ -64,10 +64,12 @@ class ExportRedacted(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.is_global_zero or trainer.interrupted:
             return
-        module, data = _ours(trainer, pl_module)
+        self.write(*_ours(trainer, pl_module), steps=trainer.global_step)
+
+    def write(self, module: RedactionModule, data: RedactionData, *, steps: int) -> None:
+        """Write the artefact after ``steps`` of training; 0 where the lessons were carried out without."""
         module.student.float()
-        assert data.key is not None
-        end = module.distances(data.key)
+        end = module.distances(data.answer_key(module))
         measures = {f"{name} distance before": value for name, value in self._start.items()}
         measures |= {f"{name} distance after": value for name, value in end.items()}
         write_artefact(
@@ -77,7 +79,7 @@ class ExportRedacted(L.Callback):
             config=self._disclosed_config(),
             measures=measures,
             request=describe_lessons(data.asked_for(), data.lessons, self.disclosure, self._key()),
-            steps=trainer.global_step,
+            steps=steps,
         )
         rank_zero_info(f"Wrote {self.folder}; 'redact card {self.folder}' shows what was done.")
 
@@ -143,6 +145,7 @@ def write_artefact(
             measures=measures,
             versions=_versions(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            notes=[] if steps else ["The lessons were carried out exactly, without training."],
         ).write(part)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules.data import RedactionData
 from lightning_modules.export import ExportRedacted
@@ -52,9 +54,24 @@ class RedactCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Give the export the resolved config, and say once where things go."""
-        export = next(c for c in self.trainer.callbacks if isinstance(c, ExportRedacted))  # pyright: ignore
         parser = self._parser("fit")
-        export.config = yaml.safe_load(parser.dump(self.config["fit"], skip_link_targets=True))
+        self._export().config = yaml.safe_load(parser.dump(self.config["fit"], skip_link_targets=True))
+
+    def fit(self, model: RedactionModule, datamodule: RedactionData, **options: Any) -> None:
+        """Train; where the adapter carries out the lessons exactly, export at once instead."""
+        datamodule.setup("fit")
+        if not model.adapter.solve(datamodule.lessons):
+            self.trainer.fit(model, datamodule=datamodule, **options)
+            return
+        export = self._export()
+        export.setup(self.trainer, model, "fit")
+        name = type(model.adapter).__name__
+        rank_zero_info(f"There is nothing to train: {name} carries out the lessons exactly.")
+        if self.trainer.is_global_zero:
+            export.write(model, datamodule, steps=0)
+
+    def _export(self) -> ExportRedacted:
+        return next(c for c in self.trainer.callbacks if isinstance(c, ExportRedacted))  # pyright: ignore
 
 
 def run() -> None:

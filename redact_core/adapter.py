@@ -56,6 +56,14 @@ class Adapter(ABC):
     def expand(self, request: Request) -> list[Lesson]:
         """The rows that carry out ``request``: redacted ones in many wordings, and retained ones."""
 
+    def solve(self, lessons: Sequence[Lesson]) -> bool:
+        """Carry out the lessons exactly, without training, if this conditioning allows it; True when done.
+
+        The encoder is changed in place; the default, ``False``, leaves it to training.
+        """
+        del lessons
+        return False
+
     def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """One variant of collated ``inputs``; the default leaves them as they are."""
         del generator

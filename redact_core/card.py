@@ -159,14 +159,16 @@ def describe_lessons(
 
 
 def digest(condition: Condition, key: bytes) -> str:
-    """HMAC-SHA-256 of a condition's text under the owner's key, hexadecimal."""
-    return hmac.digest(key, str(condition).encode(), "sha256").hex()
+    """HMAC-SHA-256 of a condition's text (of a clip: folder and file name) under the owner's key, hexadecimal."""
+    return hmac.digest(key, _text(condition).encode(), "sha256").hex()
 
 
 def _text(condition: Condition | Mean) -> str:
     if isinstance(condition, Mean):
-        return "mean: " + " | ".join(map(str, condition.conditions))
-    return str(condition)
+        return "mean: " + " | ".join(map(_text, condition.conditions))
+    if isinstance(condition, Path):  # where the owner keeps the clips is nobody's business
+        return "/".join(condition.parts[-2:])
+    return condition
 
 
 def _describe(request: Mapping[str, Any]) -> list[str]:

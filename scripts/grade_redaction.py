@@ -12,32 +12,14 @@ import json
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.folders import BUNDLED
 from modalities.text_to_image.grader import Judge, Verdict
+from modalities.text_to_image.grading import found, nearest, sample
 from modalities.text_to_image.groups import Case, groups
 from modalities.text_to_image.vocabulary import bundled_vocabulary
 from redact_core.statistics import wilson
-
-
-def nearest(model: StableDiffusion, name: str, count: int = 10) -> list[str]:
-    """Concepts whose conditioning by the untouched base is nearest to that of ``name``."""
-    names = [n for n in bundled_vocabulary().concepts if n != name]
-    with torch.no_grad():
-        hidden = model.encoder(model.collate([name, *names])).hidden.flatten(1)
-    hidden = hidden - hidden.mean(0)
-    order = torch.cosine_similarity(hidden[:1], hidden[1:]).argsort(descending=True)
-    return [names[i] for i in order[:count].tolist()]
-
-
-def sample(model: StableDiffusion, prompts: list[str], seed: int, label: str) -> list[torch.Tensor]:
-    out: list[torch.Tensor] = []
-    for start in tqdm(range(0, len(prompts), 50), desc=label, unit_scale=50, unit="picture", mininterval=5):
-        part = prompts[start : start + 50]
-        out += model.generate(part, seeds=range(seed + start, seed + start + len(part)))
-    return out
 
 
 class Evidence:
@@ -59,12 +41,8 @@ class Evidence:
         return verdict
 
 
-def found(verdict: Verdict, cases: list[Case], what: str) -> str:
-    if what == "style":
-        hits = [a == c.style for a, c in zip(verdict.styles, cases, strict=True)]
-    else:
-        hits = [a == c.concept for a, c in zip(verdict.concepts, cases, strict=True)]
-    return str(wilson(sum(hits), len(hits)))
+def shown(verdict: Verdict, cases: list[Case], kind: str) -> str:
+    return str(found(verdict, cases, kind))
 
 
 def main() -> None:
@@ -100,12 +78,12 @@ def main() -> None:
             evidence(m, f"{name} {label}", prompts, 0) for m, name in ((base, "base"), (model, "redacted"))
         )
         if label in ("redacted", "reworded", "synonyms"):
-            rows.append((label, f"{kind} found", found(before, group, kind), found(after, group, kind)))
+            rows.append((label, f"{kind} found", shown(before, group, kind), shown(after, group, kind)))
             if label == "redacted":
                 rows += reference_rows(base, evidence, label, group, after, args)
         else:
             for key in ("concept", "style"):
-                rows.append((label, f"{key} found", found(before, group, key), found(after, group, key)))
+                rows.append((label, f"{key} found", shown(before, group, key), shown(after, group, key)))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     head = ("group", "measure", "base", "redacted")
     for row in (head, *rows):
@@ -131,9 +109,9 @@ def reference_rows(
     again = evidence(base, f"base reference of {label} again", prompts, 100_000)
     if args.concept:
         cases = [Case("", args.reference, case.style) for case in group]
-        rows = [(label, "reference found", found(said, cases, "concept"), found(after, cases, "concept"))]
+        rows = [(label, "reference found", shown(said, cases, "concept"), shown(after, cases, "concept"))]
     else:
-        rows = [(label, "concept still found", found(said, group, "concept"), found(after, group, "concept"))]
+        rows = [(label, "concept still found", shown(said, group, "concept"), shown(after, group, "concept"))]
         rows += [(label, "style of the reference", *_style_agreement(said, again, after))]
     same = (said.features - again.features).norm(dim=1).mean().item()
     ours = (after.features - again.features).norm(dim=1).mean().item()

@@ -206,12 +206,13 @@ class SpeakerTable(Adapter):
     def _speak(self, row: Tensor, seed: int) -> Tensor:
         """One waveform ``(samples,)`` in the voice ``row (1, dim)``."""
         ids = self._read(self.texts[seed % len(self.texts)]).to(row.device)
-        model = self.model.to(row.device)  # pyright: ignore[reportArgumentType]
         devices = [row.device] if row.is_cuda else []
-        # the model looks up a row by its id; ours takes its place on the way out
-        with torch.random.fork_rng(devices), model.embed_speaker.register_forward_hook(lambda *_: row):
+        with torch.random.fork_rng(devices):
+            model = self.model.to(row.device)  # pyright: ignore[reportArgumentType]
             torch.manual_seed(seed)  # noqa: TID251 the model draws from the global generator
-            return model(input_ids=ids, speaker_id=0).waveform[0].float().cpu()
+            # it looks up a row by its id; ours takes that row's place on the way out
+            with model.embed_speaker.register_forward_hook(lambda *_: row):
+                return model(input_ids=ids, speaker_id=0).waveform[0].float().cpu()
 
     def _read(self, text: str) -> Tensor:
         """``(1, letters)``."""

@@ -92,7 +92,9 @@ def weights(folder: Path) -> list[Path]:
                 f"{folder / pickles[0]} is a pickled weight file, which can run code when it is loaded; "
                 "convert it to safetensors first (from_pretrained and save_pretrained in a sandbox)."
             )
-        raise RedactError(f"{folder} holds no {_MODEL}; the folder is not complete, fetch it again.")
+        raise RedactError(
+            f"{folder} holds no {_MODEL}; other kinds of weights are not read, convert them or fetch it again."
+        )
     paths = [folder / name for name in sorted(names)]
     paths.sort(key=_holds_table, reverse=True)
     if not _holds_table(paths[0]):

@@ -1,0 +1,49 @@
+"""What a redaction did to pictures: which concept or style the grader finds, base against redacted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from modalities.text_to_image.grader import Verdict
+from modalities.text_to_image.groups import Case
+from modalities.text_to_image.stable_diffusion import StableDiffusion
+from redact_core.report import SummaryRow
+from redact_core.statistics import Rate, wilson
+
+
+def nearest(model: StableDiffusion, name: str, count: int = 10) -> list[str]:
+    """Concepts whose conditioning by the untouched base is nearest to that of ``name``."""
+    names = [n for n in model.vocabulary.concepts if n != name]
+    with torch.no_grad():
+        hidden = model.encoder(model.collate([name, *names])).hidden.flatten(1)
+    hidden = hidden - hidden.mean(0)
+    order = torch.cosine_similarity(hidden[:1], hidden[1:]).argsort(descending=True)
+    return [names[i] for i in order[:count].tolist()]
+
+
+def sample(model: StableDiffusion, prompts: Sequence[str], seed: int, label: str) -> list[Tensor]:
+    """Pictures of ``prompts``, the first with ``seed``, each later one with the next; shows progress."""
+    out: list[Tensor] = []
+    for start in tqdm(range(0, len(prompts), 50), desc=label, unit_scale=50, unit="picture", mininterval=5):
+        part = prompts[start : start + 50]
+        out += model.generate(part, seeds=range(seed + start, seed + start + len(part)))
+    return out
+
+
+def found(verdict: Verdict, cases: Sequence[Case], kind: str) -> Rate:
+    """How often the grader sees the case's ``concept`` or ``style``."""
+    seen = verdict.styles if kind == "style" else verdict.concepts
+    wanted = [case.style if kind == "style" else case.concept for case in cases]
+    return wilson(sum(a == b for a, b in zip(seen, wanted, strict=True)), len(wanted))
+
+
+def row(task: str, group: str, base: Rate, redacted: Rate) -> SummaryRow:
+    """A ``found`` row of the summary."""
+    return SummaryRow(
+        task=task, group=group, metric="found", base=base.value, redacted=redacted.value,
+        n=redacted.n, low=redacted.low, high=redacted.high,
+    )  # fmt: skip

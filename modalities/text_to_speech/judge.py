@@ -1,0 +1,81 @@
+"""Who speaks and what is said: the bundled verifier and recogniser behind one call.
+
+The verifier is another network than the encoder that is redacted, trained on other utterances: an
+encoder never grades itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from modalities.text_to_speech.clips import RATE, read_clip
+from modalities.text_to_speech.recogniser import load_recogniser
+from modalities.text_to_speech.voice_encoder import load_encoder
+
+BUNDLED = Path(__file__).with_name("bundled")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the judge hears in samples; a row for each sample, a column for each enrolled voice."""
+
+    similarity: Tensor  # (samples, voices) cosine with each voice's prototype
+    voices: list[str]
+
+    def identified(self, voice: str) -> Tensor:
+        """``(samples,)`` bool: is ``voice`` the nearest of all enrolled ones (id@N)?"""
+        return self.similarity.argmax(1) == self.voices.index(voice)
+
+    def similar(self, voice: str) -> Tensor:
+        """``(samples,)`` cosine with the prototype of ``voice``."""
+        return self.similarity[:, self.voices.index(voice)]
+
+
+class VoiceJudge:
+    """The gallery of enrolled voices, and the question who of them speaks.
+
+    Args:
+        gallery: Voice id -> clips; a voice's prototype is the mean of its clips' embeddings.
+        folder: With ``verifier`` and ``recogniser``; default: the bundled ones.
+    """
+
+    def __init__(self, gallery: Mapping[str, Sequence[Path]], folder: Path | None = None):
+        folder = folder or BUNDLED
+        self.verifier = load_encoder(folder / "verifier").requires_grad_(False)
+        self.recogniser = load_recogniser(folder / "recogniser")
+        self.voices = list(gallery)
+        prototypes = [self.embed([read_clip(c) for c in clips]).mean(0) for clips in gallery.values()]
+        self.prototypes = normalize(torch.stack(prototypes), dim=1)
+
+    @torch.no_grad()
+    def embed(self, samples: Sequence[Tensor]) -> Tensor:
+        """``(samples, dim)`` of length 1; whole clips, one by one, so that none is cut or padded.
+
+        A sample of less than a third of a second, which holds no voice to speak of, is repeated.
+        """
+        rows = []
+        for wave in samples:
+            short = max(1, -(-RATE // 3 // max(1, len(wave))))
+            heard = wave.repeat(short) if len(wave) else torch.zeros(RATE // 3)
+            rows.append(self.verifier({"waveform": heard[None]}).hidden[0, 0])
+        return normalize(torch.stack(rows), dim=1)
+
+    def __call__(self, samples: Sequence[Tensor]) -> Heard:
+        """Compare waveforms ``(samples,)`` at 16 kHz with every enrolled voice."""
+        return Heard(self.embed(samples) @ self.prototypes.T, self.voices)
+
+    def read(self, samples: Sequence[Tensor]) -> list[str]:
+        """What is said in each sample."""
+        return [self.recogniser.read(wave) for wave in samples]
+
+
+def auroc(positive: Tensor, negative: Tensor) -> float:
+    """Probability that a positive score exceeds a negative one, ties counted half (Mann-Whitney)."""
+    difference = positive[:, None] - negative[None, :]
+    return ((difference > 0).float() + 0.5 * (difference == 0).float()).mean().item()

@@ -1,0 +1,116 @@
+"""Half-precision folders for the package: text-to-speech model, encoder, judges, clips of voices.
+
+    python scripts/base_text_to_speech/pack.py --runs runs/speech --out modalities/text_to_speech/bundled
+
+Voices of the bank are the synthetic ones, three clips each, and real strangers (LibriSpeech, CC BY
+4.0), one each. ``unseen`` holds clips that no stage learnt from. One voice has more clips: the one
+that the demonstration redacts.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import SpeechT5ForTextToSpeech
+
+sys.path.insert(0, str(Path(__file__).parent))
+from corpus import RATE, Corpus, read
+
+DEMO = "voice21"
+STRANGERS = 40
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    for name in ("tts", "encoder", "verifier", "recogniser", "vocoder", "voices", "unseen"):
+        shutil.rmtree(args.out / name, ignore_errors=True)
+    corpus = read(args.runs)
+    speech(args.runs / "tts", args.out / "tts")
+    for name in ("encoder", "verifier"):
+        speaker(args.runs / name, args.out / name)
+    (args.out / "recogniser").mkdir(parents=True)
+    state = load_file(args.runs / "recogniser" / "model.safetensors")
+    save_file({k: half(v) for k, v in state.items()}, args.out / "recogniser" / "model.safetensors")
+    if (args.runs / "vocoder").is_dir():
+        shutil.copytree(args.runs / "vocoder", args.out / "vocoder")
+    clips(corpus, args.out)
+    shutil.copy(args.runs / "times.json", args.out / "recipe.json")
+    size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())
+    print(f"{args.out}: {size / 1e6:.1f} MB")
+
+
+def half(value: torch.Tensor) -> torch.Tensor:
+    return value.half().contiguous() if value.is_floating_point() else value.contiguous()
+
+
+def speech(source: Path, target: Path) -> None:
+    SpeechT5ForTextToSpeech.from_pretrained(source).half().save_pretrained(target)
+    for path in source.iterdir():
+        if path.is_file() and not (target / path.name).exists():
+            shutil.copy(path, target / path.name)
+
+
+def speaker(source: Path, target: Path) -> None:
+    """SpeechBrain folders keep their own format; classifiers are left out, nothing needs them."""
+    target.mkdir(parents=True)
+    state = torch.load(source / "embedding_model.ckpt", weights_only=True)
+    # single precision: an artefact keeps the number format of its base, and small redactions need it
+    torch.save(state, target / "embedding_model.ckpt")
+    text = (source / "hyperparams.yaml").read_text(encoding="utf-8")
+    blocks = [
+        "classifier: !new:speechbrain.lobes.models.ECAPA_TDNN.Classifier",
+        "label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder",
+    ]
+    lines, skip = [], False
+    for line in text.splitlines():
+        if line in blocks:
+            skip = True
+            continue
+        if skip and line.startswith(" "):
+            continue
+        skip = False
+        if line.strip().startswith(("classifier:", "label_encoder:")):
+            continue
+        lines.append(line)
+    (target / "hyperparams.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def clips(corpus: Corpus, out: Path) -> None:
+    rng = np.random.default_rng(5)
+    for s, name in enumerate(corpus.names):
+        own = np.flatnonzero(corpus.speaker == s)
+        train, test = own[corpus.split[own] == "train"], own[corpus.split[own] == "test"]
+        if corpus.synthetic[s]:
+            many = str(name) == DEMO
+            write(corpus, rng.choice(train, 10 if many else 3, replace=False), out / "voices" / name)
+            write(corpus, rng.choice(test, 10 if many else 2, replace=False), out / "unseen" / name)
+    real = rng.choice(np.flatnonzero(~corpus.synthetic), STRANGERS, replace=False)
+    for s in real:
+        own = np.flatnonzero(corpus.speaker == s)
+        write(corpus, own[corpus.split[own] == "test"], out / "voices" / f"stranger{corpus.names[s]}")
+
+
+def write(corpus: Corpus, rows: np.ndarray, folder: Path) -> None:
+    """Vorbis at about 40 kbit/s; real clips are cut to two seconds."""
+    folder.mkdir(parents=True)
+    for number, i in enumerate(rows):
+        wave = corpus.wave(i)[: 2 * RATE]
+        soundfile.write(
+            folder / f"{number}.ogg", wave, RATE, format="OGG", subtype="VORBIS", compression_level=0.8
+        )
+    if any(corpus.text[i] for i in rows):
+        texts = {f"{number}.ogg": str(corpus.text[i]) for number, i in enumerate(rows)}
+        (folder / "texts.json").write_text(json.dumps(texts, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
