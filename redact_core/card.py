@@ -150,7 +150,8 @@ def describe_lessons(
     }
     if disclosure == "text":
         summary["asked"] = list(asked)
-        summary["lessons"] = [[_text(row.asked), _text(row.answer)] for row in rows]
+        pairs = dict.fromkeys((_text(row.asked), _text(row.answer)) for row in rows)  # rows may be repeated
+        summary["lessons"] = [list(pair) for pair in pairs]
     elif disclosure == "digest":
         if not key:
             raise RedactError("Digests need a key; give --export.key FILE with at least 16 random bytes.")
@@ -165,6 +166,8 @@ def digest(condition: Condition, key: bytes) -> str:
 
 def _text(condition: Condition | Mean) -> str:
     if isinstance(condition, Mean):
+        if len(condition.conditions) > 8:
+            return f"mean of {len(condition.conditions)} conditions"
         return "mean: " + " | ".join(map(_text, condition.conditions))
     if isinstance(condition, Path):  # where the owner keeps the clips is nobody's business
         return "/".join(condition.parts[-2:])
