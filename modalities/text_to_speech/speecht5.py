@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
 from modalities.text_to_speech.bank import VoiceBank
 from modalities.text_to_speech.clips import RATE, fit_length, read_clip
 from modalities.text_to_speech.expansion import expand
+from modalities.text_to_speech.purity import misplaced
 from modalities.text_to_speech.sentences import SENTENCES
 from modalities.text_to_speech.vocoder import Vocoder, load_vocoder
 from modalities.text_to_speech.voice_encoder import VoiceEncoder, load_encoder, locate, save_encoder
@@ -90,8 +92,22 @@ class SpeechT5(Adapter):
         return {"waveform": torch.stack([fit_length(self._hear(c), samples) for c in conditions])}
 
     def expand(self, request: Request) -> list[Lesson]:
-        """Clips of the redacted voices, and clips of those that stay: see :mod:`.expansion`."""
-        return expand(request, self.bank)
+        """Clips of the redacted voices, and clips of those that stay: see :mod:`.expansion`.
+
+        Warns of clips in a redacted folder that sound like somebody who stays.
+        """
+        lessons = expand(request, self.bank)
+        if (BUNDLED / "verifier").is_dir():
+            kept = list(dict.fromkeys(Path(row.asked) for row in lessons if not row.redacted))
+            verifier = load_encoder(BUNDLED / "verifier")
+            for what in request.redact:
+                for clip, voice in misplaced(self.bank.clips(what), kept, verifier).items():
+                    warnings.warn(
+                        f"{clip}: sounds more like the retained {voice} than like the other clips of {what}; "
+                        "listen to it, and take it out if it is of another person.",
+                        stacklevel=2,
+                    )
+        return lessons
 
     def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """A random stretch of at least 0.7 s of each clip, with noise, band limit and gain."""
