@@ -38,10 +38,12 @@ class Corpus:
     text: np.ndarray  # "" for parts of a real utterance
     names: np.ndarray
     synthetic: np.ndarray  # of names
+    revocoded: np.ndarray | None = None  # (all samples,) int16, see revocode.py; zeros where it was not
 
-    def wave(self, i: int) -> np.ndarray:
-        """``(samples,)`` float32 in [-1, 1]."""
-        return self.samples[self.start[i] : self.start[i] + self.length[i]].astype(np.float32) / 32768
+    def wave(self, i: int, revocoded: bool = False) -> np.ndarray:
+        """``(samples,)`` float32 in [-1, 1], maybe after a vocoder."""
+        source = self.samples if not revocoded or self.revocoded is None else self.revocoded
+        return source[self.start[i] : self.start[i] + self.length[i]].astype(np.float32) / 32768
 
     def where(self, split: str, synthetic: bool | None = None) -> np.ndarray:
         """Indices of a split, maybe of one kind of speaker."""
@@ -53,8 +55,10 @@ class Corpus:
 
 def read(out: Path) -> Corpus:
     """The corpus of :func:`main`."""
+    vocoded = out / "revocoded.npy"
+    extra = np.load(vocoded, mmap_mode="r") if vocoded.exists() else None
     with np.load(out / "corpus.npz") as archive:
-        return Corpus(np.load(out / "corpus.npy", mmap_mode="r"), **archive)
+        return Corpus(np.load(out / "corpus.npy", mmap_mode="r"), **archive, revocoded=extra)
 
 
 def data_folder() -> Path:

@@ -75,14 +75,22 @@ def distort(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def crops(
-    corpus: Corpus, rows: list[np.ndarray], pick: np.ndarray, samples: int, rng: np.random.Generator
+    corpus: Corpus,
+    rows: list[np.ndarray],
+    pick: np.ndarray,
+    samples: int,
+    rng: np.random.Generator,
+    revocoded: float = 0.0,
 ) -> torch.Tensor:
-    """One stretch of ``samples`` for each speaker in ``pick``; short utterances are joined."""
+    """One stretch of ``samples`` for each speaker in ``pick``; short utterances are joined.
+
+    A share ``revocoded`` of the utterances comes out of the vocoder.
+    """
     out = np.zeros((len(pick), samples), np.float32)
     for row, speaker in zip(out, pick, strict=True):
         have = 0
         while have < samples:
-            wave = corpus.wave(rng.choice(rows[speaker]))
+            wave = corpus.wave(rng.choice(rows[speaker]), bool(rng.random() < revocoded))
             if len(wave) > samples:
                 first = rng.integers(len(wave) - samples)
                 wave = wave[first : first + samples]
@@ -121,7 +129,8 @@ def main() -> None:
         few = args.batch // 4  # synthetic voices are told apart sooner
         pick = np.concatenate([rng.choice(of_kind[0], few), rng.choice(of_kind[1], args.batch - few)])
         samples = int(RATE * rng.uniform(1.0, 2.0))
-        x = distort(crops(corpus, rows, pick, samples, rng), generator)
+        share = 0.5 if args.name == "verifier" else 0.0
+        x = distort(crops(corpus, rows, pick, samples, rng, share), generator)
         whole = torch.ones(len(x))
         with torch.no_grad():
             mels = normalise(features(x), whole)
