@@ -30,7 +30,7 @@ from redact_core.plan import PlanRow, read_plan
 from redact_core.report import SummaryRow
 from redact_core.report_plots import show, span
 from redact_core.scorer import Scorer
-from redact_core.scoring import score, scorer_records
+from redact_core.scoring import metrics_of, score, scorer_records
 from redact_core.summarise import findings
 
 # those whose arithmetic the samples depend on
@@ -42,6 +42,7 @@ def evaluate_parser() -> LightningArgumentParser:
     parser = LightningArgumentParser(
         prog="redact evaluate", description="Sample, score and summarise base and redacted models."
     )
+    parser.add_argument("-c", "--config", action="config", help="YAML file with the same options.")
     parser.add_subclass_arguments(Adapter, "base", required=True, help="The untouched model.")
     parser.add_argument(
         "--redacted", type=Path, nargs="+", required=True, help="Folders that redact fit exported."
@@ -79,7 +80,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     size = config["batch_size"] or base.batch_size
     base.batch_size = size
     plan = _plan(config, base)
-    trainer: L.Trainer = ready["trainer"]
+    trainer = L.Trainer(**ready["trainer"])
     models = {BASE: base} | {name: base.reopen(folder) for name, folder in names.items()}
     prints = {name: fingerprint(model) for name, model in models.items()}
     conduct = Conduct(size, check_precision(trainer), _device(trainer), _versions())
@@ -147,7 +148,7 @@ def _finish(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mappi
     summary = write_evidence_summary(evidence)
     _say(f"Scored in {spent:.1f} s; figures are in {evidence.folder / 'summary.json'}.")
     _print_table(summary)
-    for finding in findings(summary):
+    for finding in findings(summary, metrics_of(evidence)):
         _say(f"! {finding}")
 
 
@@ -287,7 +288,7 @@ def _say(text: str) -> None:
 
 def _quiet() -> None:
     """The rows are in memory, need no workers, and are evaluated on purpose."""
-    for message in (".*does not have many workers.*", ".*tensorboardX.*", ".*batch indices.*"):
+    for message in (".*does not have many workers.*", ".*tensorboardX.*", ".*LeafSpec.*"):
         warnings.filterwarnings("ignore", message)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
         lambda record: not any(word in record.getMessage() for word in ("Tip", "available:"))

@@ -18,15 +18,20 @@ class Sampler(L.LightningModule):
     Args:
         adapter: The model; its encoder is moved to the trainer's device, the generator follows it.
         evidence: Holds the plan.
+        name: Of the model in the evidence.
     """
 
     adapter: Adapter
 
-    def __init__(self, adapter: Adapter, evidence: Evidence):
+    def __init__(self, adapter: Adapter, evidence: Evidence, name: str):
         super().__init__()
         self.__dict__["adapter"] = adapter
         self.encoder = adapter.encoder
-        self.plan = evidence.plan
+        self.evidence, self.plan, self.name = evidence, evidence.plan, name
+
+    def predict_dataloader(self) -> PlanLoader:
+        """Made in the process that walks over it: only there its rank is known for sure."""
+        return PlanLoader(self.evidence, self.name, self.trainer.global_rank, self.trainer.world_size)
 
     def predict_step(self, batch: list[int], batch_idx: int) -> list[Tensor]:
         del batch_idx
@@ -110,12 +115,21 @@ def check_precision(trainer: L.Trainer) -> str:
 
 
 def draw(trainer: L.Trainer, evidence: Evidence, adapter: Adapter, model: str) -> None:
-    """Make the samples of ``model`` that are missing; returns when every process has written its own."""
-    loader = PlanLoader(evidence, model, trainer.global_rank, trainer.world_size)
+    """Make the samples of ``model`` that are missing; returns when every process has written its own.
+
+    Raises:
+        RedactError: Some are still missing, because the trainer was limited.
+    """
     writer = WriteSamples(evidence, adapter, model)
     callbacks: list[Any] = trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
     callbacks.append(writer)
     try:
-        trainer.predict(Sampler(adapter, evidence), dataloaders=loader, return_predictions=False)
+        trainer.predict(Sampler(adapter, evidence, model), return_predictions=False)
     finally:
         callbacks.remove(writer)
+    missing = len(evidence.plan) - len(evidence.samples(model))
+    if missing:
+        raise RedactError(
+            f"{missing} of {len(evidence.plan)} samples of {model} are missing in {evidence.folder}; "
+            "run the same command again, without --trainer.limit_predict_batches."
+        )

@@ -52,7 +52,7 @@ def write_report(evidence: Evidence, target: Path) -> None:
     summary = summarise(rows, metrics)
     rates = RATES | {name for name, metric in metrics.items() if metric.kind == "rate"}
     report = Report("What was redacted, and what it cost", _lead(evidence, summary), rates=rates)
-    wrong = findings(summary)
+    wrong = findings(summary, metrics)
     report.text("What to know first", *(wrong or ["Every figure is as it was wished."]))
     by_key = {(row["model"], row["index"]): row for row in rows}
     models = [model for model in evidence.models if model != BASE]

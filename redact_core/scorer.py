@@ -31,6 +31,8 @@ class Metric:
     """Wish for groups that shall no longer work; ``None`` where there is none."""
     retained: Wish | None
     """Wish for groups that shall stay as they are."""
+    share: float = 1.0
+    """A figure is low if it is surely below this share of the base's."""
 
     def wish(self, redacted: bool) -> Wish | None:
         """The wish for a group."""

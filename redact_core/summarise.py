@@ -44,12 +44,13 @@ def summarise(rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, Metric]) 
     return found
 
 
-def findings(summary: Sequence[SummaryRow]) -> list[str]:
+def findings(summary: Sequence[SummaryRow], metrics: Mapping[str, Metric]) -> list[str]:
     """What a reader must not overlook, as sentences; empty if every wish came true.
 
-    A wish for *low* or *high* has failed unless the paired interval shows a change in that
-    direction, and for a rate wished low also while its lower end exceeds :data:`TOLERATED`. A wish
-    for *as base* has failed if the paired interval shows a change.
+    A wish for *low* has failed unless the paired interval shows a fall below the metric's share of
+    the base's figure, and for a rate also while its lower end exceeds :data:`TOLERATED`. A wish for
+    *high* has failed unless the paired interval shows a rise. A wish for *as base* has failed if it
+    shows a change.
     """
     found: list[str] = []
     for row in summary:
@@ -62,8 +63,10 @@ def findings(summary: Sequence[SummaryRow]) -> list[str]:
             continue
         if wanted == "as base" and not low <= 0 <= high:
             found.append(f"{where} is not as in the base ({figures}).")
-        elif wanted == "low" and low <= 0:
-            found.append(f"{where} is not lower than in the base ({figures}).")
+        elif wanted == "low" and low <= (1 - metrics[row["metric"]].share) * abs(row["base"] or 0.0):
+            share = metrics[row["metric"]].share
+            enough = "lower than in the base" if share == 1 else f"below {share:g} of the base's"
+            found.append(f"{where} is not {enough} ({figures}).")
         elif wanted == "high" and high >= 0:
             found.append(f"{where} is not higher than in the base ({figures}).")
         elif wanted == "low" and row.get("kind") == "rate" and (row["low"] or 0) > TOLERATED:
