@@ -153,30 +153,31 @@ def _finish(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mappi
 
 
 def _print_table(summary: Sequence[SummaryRow]) -> None:
-    head = (
-        "model",
-        "task",
-        "group",
-        "metric",
-        "base",
-        "redacted",
-        "interval",
-        "base less redacted",
-        "n",
-        "unscored",
-    )
-    lines = [head]
+    lines = [
+        [
+            "model",
+            "task",
+            "group",
+            "metric",
+            "base",
+            "redacted",
+            "interval",
+            "base less redacted",
+            "n",
+            "unscored",
+        ]
+    ]
     for row in summary:
         rate = row.get("kind") == "rate"
         gap = f"{show(row.get('difference'), rate)} ({span(row.get('difference_low'), row.get('difference_high'), rate)})"
         lines.append(
-            (
+            [
                 str(row.get("model")), row["task"], row["group"], row["metric"], show(row["base"], rate),
                 show(row["redacted"], rate), span(row["low"], row["high"], rate), gap, str(row["n"]),
                 str(row.get("unscored")),
-            )
+            ]
         )  # fmt: skip
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     for line in lines:
         _say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 

@@ -57,7 +57,7 @@ class Evidence:
     def __init__(self, folder: Path):
         self.folder = folder
         try:
-            self.manifest: dict[str, Any] = json.loads((folder / "evidence.json").read_text(encoding="utf-8"))
+            values: Any = json.loads((folder / "evidence.json").read_text(encoding="utf-8"))
         except OSError as error:
             raise RedactError(
                 f"{folder} is no evidence folder: evidence.json cannot be read ({error.strerror}); "
@@ -65,8 +65,9 @@ class Evidence:
             ) from error
         except ValueError as error:
             raise RedactError(f"{folder / 'evidence.json'} is damaged ({error}); restore it.") from error
-        if not isinstance(self.manifest, dict) or self.manifest.get("schema") != SCHEMA:
+        if not isinstance(values, dict) or values.get("schema") != SCHEMA:
             raise RedactError(f"{folder}: evidence.json has another schema than {SCHEMA}; update redact.")
+        self.manifest: dict[str, Any] = values
         self.plan = parse_plan(enumerate(read_lines(folder / "plan.jsonl"), 1), str(folder / "plan.jsonl"))
         if sha256(folder / "plan.jsonl") != self.manifest["plan_file"]:
             raise RedactError(f"{folder / 'plan.jsonl'} was changed since it was written; restore it.")

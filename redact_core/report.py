@@ -214,9 +214,10 @@ class Report:
                 pixels = ' class="pixels"' if factor > 1 else ""
                 # spans, because a label may hold nothing larger
                 cells.append(
-                    f'<span class="cell"><img{pixels} src="{_data("image/png", data)}" '
+                    f'<span class="cell"><span class="shade"><img{pixels} src="{_data("image/png", data)}" '
                     f'alt="{escape(f"{label}: {caption}")}" width="{shown}" '
-                    f'height="{round(shown * height / width)}"><span class="{label}">{label}</span></span>'
+                    f'height="{round(shown * height / width)}"></span>'
+                    f'<span class="{label}">{label}</span></span>'
                 )
             both = f'<div class="both">{"".join(cells)}</div>'
             if blurred:

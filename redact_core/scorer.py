@@ -33,6 +33,8 @@ class Metric:
     """Wish for groups that shall stay as they are."""
     share: float = 1.0
     """A figure is low if it is surely below this share of the base's."""
+    note: str = ""
+    """How to read the figure, for the report."""
 
     def wish(self, redacted: bool) -> Wish | None:
         """The wish for a group."""

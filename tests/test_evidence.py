@@ -137,10 +137,10 @@ def test_a_changed_sample_is_named(tmp_path: Path) -> None:
     evidence = make(tmp_path / "out", "redacting", n=8)
     path = evidence.folder / evidence.rows()[3]["sample"]
     path.write_bytes(path.read_bytes() + b"x")
-    with pytest.raises(RedactError, match="samples/base/000003.png was changed; restore it"):
+    with pytest.raises(RedactError, match=r"samples/base/000003\.png was changed; restore it"):
         write_report(evidence, tmp_path / "report.html")
     path.unlink()
-    with pytest.raises(RedactError, match="samples/base/000003.png is missing; restore it"):
+    with pytest.raises(RedactError, match=r"samples/base/000003\.png is missing; restore it"):
         write_report(evidence, tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
     (evidence.folder / "plan.jsonl").write_text("")

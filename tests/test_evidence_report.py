@@ -50,9 +50,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_it_says_what_is_wrong_and_how_it_was_made(page: str) -> None:
     text = html.unescape(page)
-    assert "Worst leak: found in 100.0 % of the samples of the group redacted (word, untouched)" in text
+    assert "Worst leak: found in 100.0 % of 12 samples of the group redacted (word, untouched)" in text
     assert "untouched, word, redacted: found is not lower than in the base" in text
-    assert "Largest damage: found in the group retained goes from 100.0 % to" in text
+    assert "Largest damage: found in the group retained falls from 100.0 % to" in text
     assert "redact evaluate --out 'a b' <script>" in text
     assert "&lt;script&gt;" in page
     assert "untouched: Worst by found" in text

@@ -36,7 +36,9 @@ class GraderScorer(Scorer):
         "found": Metric("rate", redacted="low", retained="as base"),
         "rest found": Metric("rate", redacted="as base", retained="as base"),
         "reference found": Metric("rate", redacted="high", retained=None),
-        "grader-feature distance": Metric("mean", redacted=None, retained="low", share=0.5),
+        "grader-feature distance": Metric(
+            "mean", None, "low", 0.5, "the base's figure is its distance to another of its own pictures"
+        ),
     }
 
     def __init__(self, folder: Path | None = None):
