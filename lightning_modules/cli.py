@@ -17,8 +17,13 @@ USAGE = """usage: {program} VERB ...
   fit    redact a model:       {program} fit --model.adapter StableDiffusion --model.adapter.source bundled \\
                                    --data.redact cigarette --data.reference lollipop --export.folder out/no_cigarette
                                or with a file: {program} fit -c configs/text_to_image/bundled.yaml
+  evaluate  sample, score and summarise base and redacted models, into a folder of evidence:
+                               {program} evaluate --base StableDiffusion --base.source bundled \\
+                                   --redacted out/no_cigarette --redact cigarette --reference lollipop --out evidence
+  score  score evidence again, without a model:          {program} score EVIDENCE [--scorers+=NAME]
+  report build the HTML report from evidence alone:      {program} report EVIDENCE
   card   show and verify the card of a redacted folder:  {program} card FOLDER
-  ls     list adapters and methods
+  ls     list adapters, methods and scorers
 
 {program} fit --help explains every option; --print_config prints a file to start from.
 """
@@ -58,6 +63,34 @@ def fit(arguments: Sequence[str]) -> int:
     return 0
 
 
+def evaluate(arguments: Sequence[str]) -> int:
+    """Sample, score and summarise; see :mod:`lightning_modules.evaluate_cli`."""
+    _quiet()
+    import_named(list(arguments))
+    from lightning_modules import evaluate_cli
+
+    evaluate_cli.evaluate(arguments[1:])
+    return 0
+
+
+def score(arguments: Sequence[str]) -> int:
+    """Score an evidence folder again."""
+    _quiet()
+    import_named(list(arguments))
+    from lightning_modules import evaluate_cli
+
+    evaluate_cli.score_again(arguments[1:])
+    return 0
+
+
+def report(arguments: Sequence[str]) -> int:
+    """Build the HTML report of an evidence folder."""
+    from lightning_modules import evaluate_cli
+
+    evaluate_cli.report(arguments[1:])
+    return 0
+
+
 def card(arguments: Sequence[str]) -> int:
     """Show the card of a folder and compare every hash with the files."""
     if len(arguments) != 2 or arguments[1].startswith("-"):
@@ -73,12 +106,12 @@ def card(arguments: Sequence[str]) -> int:
 
 
 def ls(arguments: Sequence[str]) -> int:
-    """List what can be named in a config: every adapter and objective, with its first sentence."""
+    """List what can be named in a config: every adapter, objective and scorer, with its first sentence."""
     del arguments
     import importlib
     import inspect
 
-    from redact_core import Adapter, Guard, Objective
+    from redact_core import Adapter, Guard, Objective, Scorer
 
     for name, module in sorted(classes().items()):
         if module.startswith("redact_core.testing"):
@@ -89,7 +122,9 @@ def ls(arguments: Sequence[str]) -> int:
             print(f"{name:24} {module}: not available ({error})")  # noqa: T201
             continue
         kinds = [
-            base for base in (Guard, Adapter, Objective) if issubclass(found, base) and found is not base
+            base
+            for base in (Guard, Adapter, Objective, Scorer)
+            if issubclass(found, base) and found is not base
         ]
         if kinds and not inspect.isabstract(found):
             first = (inspect.getdoc(found) or "").split("\n")[0]
@@ -97,7 +132,9 @@ def ls(arguments: Sequence[str]) -> int:
     return 0
 
 
-_VERBS: dict[str, Callable[[Sequence[str]], int]] = {"fit": fit, "card": card, "ls": ls}
+_VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "fit": fit, "evaluate": evaluate, "score": score, "report": report, "card": card, "ls": ls,
+}  # fmt: skip
 
 
 def _check_siblings() -> None:

@@ -8,6 +8,8 @@ from redact_core.errors import RedactError
 from redact_core.lessons import check_lessons, read_lessons
 from redact_core.loop import redact
 from redact_core.objective import Objective
+from redact_core.plan import PlanRow, read_plan
+from redact_core.scorer import Metric, Scorer, Trial
 from redact_core.types import Batch, Condition, Conditioning, Lesson, Mean, Request
 from redact_core.version import __version__
 
@@ -22,15 +24,20 @@ __all__ = [
     "Lesson",
     "LessonLoader",
     "Mean",
+    "Metric",
     "Objective",
     "Origin",
+    "PlanRow",
     "RedactError",
     "RedactionCard",
     "Request",
+    "Scorer",
+    "Trial",
     "__version__",
     "check_lessons",
     "conditioning_distance",
     "group_mean",
     "read_lessons",
+    "read_plan",
     "redact",
 ]

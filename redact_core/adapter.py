@@ -6,10 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from redact_core.errors import RedactError
+from redact_core.plan import PlanRow
 from redact_core.types import Condition, Conditioning, Lesson, Request
 
 
@@ -38,6 +41,10 @@ class Adapter(ABC):
     """How many augmented variants of a condition exist; 1 means none beyond the condition itself."""
     learning_rate: float = 1e-4
     """Peak learning rate that suits the encoder."""
+    batch_size: int = 16
+    """Samples generated at a time."""
+    scorers: ClassVar[tuple[str, ...]] = ()
+    """Class names of the scorers that suit the samples, where an evaluation names none."""
 
     @property
     @abstractmethod
@@ -68,6 +75,28 @@ class Adapter(ABC):
         """One variant of collated ``inputs``; the default leaves them as they are."""
         del generator
         return dict(inputs)
+
+    def plan(self, request: Request, n: int) -> list[PlanRow]:
+        """What an evaluation of ``request`` asks: ``n`` rows of each group, redacted and retained.
+
+        Raises:
+            RedactError: The adapter makes no plans, or none for this request.
+        """
+        del request, n
+        raise RedactError(f"{type(self).__name__} makes no plan of its own; give one with --plan FILE.")
+
+    def reopen(self, folder: Path) -> Adapter:
+        """This model with the redacted part that :meth:`save` wrote into ``folder``, in all else the same.
+
+        Raises:
+            RedactError: The adapter cannot do that, or ``folder`` holds no such model.
+        """
+        del folder
+        raise RedactError(f"{type(self).__name__} does not open redacted folders; give another --base.")
+
+    def files(self) -> Mapping[str, Path]:
+        """Name -> file, for every file that a sample depends on; evaluations keep their hashes."""
+        return self.origin.files
 
     @abstractmethod
     def generate(
@@ -106,6 +135,12 @@ class Guard(Adapter):
 
     def expand(self, request: Request) -> list[Lesson]:
         return self.inner.expand(request)
+
+    def plan(self, request: Request, n: int) -> list[PlanRow]:
+        return self.inner.plan(request, n)
+
+    def files(self) -> Mapping[str, Path]:
+        return self.inner.files()
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         return self.inner.write_sample(sample, path)

@@ -34,7 +34,10 @@ Source = bytes | str | os.PathLike[str]
 """The content of a file, or its path."""
 
 _TEXTS, _NUMBERS = ("task", "group", "metric"), ("base", "redacted", "low", "high")
-_SHOWN = {*_NUMBERS, "interval"}
+_OPTIONAL_TEXTS = ("model", "kind", "wanted")
+_OPTIONAL_NUMBERS = ("difference", "difference_low", "difference_high")
+_COUNTS = ("n", "unscored")
+_SHOWN = {*_NUMBERS, *_OPTIONAL_NUMBERS, "interval", "difference interval"}
 _SIDE, _LARGEST = 96, 256
 # the page says itself that it may fetch and run nothing
 _POLICY = (
@@ -43,8 +46,8 @@ _POLICY = (
 )
 
 
-class SummaryRow(TypedDict):
-    """One figure of a summary, before and after."""
+class _Figures(TypedDict):
+    """What every row of a summary holds."""
 
     task: str
     group: str
@@ -55,6 +58,23 @@ class SummaryRow(TypedDict):
     low: float | None
     """With ``high``, bounds ``redacted``."""
     high: float | None
+
+
+class SummaryRow(_Figures, total=False):
+    """One figure of a summary, before and after; what is declared here may be left out."""
+
+    model: str
+    """Name of the redacted model, where there are several."""
+    kind: str
+    """``rate`` or ``mean``."""
+    wanted: str | None
+    """``low``, ``high`` or ``as base``; ``None`` where nothing is wished."""
+    unscored: int
+    """Samples of the redacted model that could not be judged; they are not in ``n``."""
+    difference: float | None
+    """Mean of base less redacted over pairs of the same condition and seed."""
+    difference_low: float | None
+    difference_high: float | None
 
 
 class Report:
@@ -161,8 +181,17 @@ class Report:
         redacted_pngs: Sequence[Source],
         *,
         note: str = "Each pair was made from the same prompt and seed.",
+        blurred: bool = False,
     ) -> None:
         """Add pairs of pictures; small ones are enlarged by a whole factor, pixel by pixel.
+
+        Args:
+            title: Heading of the section.
+            captions: One for each pair.
+            base_pngs: What the base made.
+            redacted_pngs: What the redacted model made.
+            note: How to look at them.
+            blurred: Hide each pair until it is clicked, tapped, or chosen with the space bar.
 
         Raises:
             RedactError: A picture cannot be read or is not PNG.
@@ -183,18 +212,26 @@ class Report:
                 shown = min(factor * width, _LARGEST)
                 widest = max(widest, shown)
                 pixels = ' class="pixels"' if factor > 1 else ""
+                # spans, because a label may hold nothing larger
                 cells.append(
-                    f'<div><img{pixels} src="{_data("image/png", data)}" '
+                    f'<span class="cell"><span class="shade"><img{pixels} src="{_data("image/png", data)}" '
                     f'alt="{escape(f"{label}: {caption}")}" width="{shown}" '
-                    f'height="{round(shown * height / width)}"><span class="{label}">{label}</span></div>'
+                    f'height="{round(shown * height / width)}"></span>'
+                    f'<span class="{label}">{label}</span></span>'
                 )
-            pairs.append(
-                f'<figure class="pair"><div class="both">{"".join(cells)}</div>'
-                f"<figcaption>{escape(caption)}</figcaption></figure>"
-            )
+            both = f'<div class="both">{"".join(cells)}</div>'
+            if blurred:
+                name = f"s{len(self._sections) + 1}-pair{len(pairs) + 1}"
+                both = (
+                    f'<input type="checkbox" class="reveal" id="{name}" '
+                    f'aria-label="{escape(f"Show the pictures: {caption}")}">'
+                    f'<label class="both" for="{name}">{"".join(cells)}</label>'
+                )
+            pairs.append(f'<figure class="pair">{both}<figcaption>{escape(caption)}</figcaption></figure>')
+        hint = " They are blurred; click or tap a pair to see it, or press the space bar on it."
         self._add(
             title,
-            f"<p>{escape(note)}</p>",
+            f"<p>{escape(note + hint if blurred else note)}</p>",
             f'<div class="pairs" style="--side:{widest}px">',
             *pairs,
             "</div>",
@@ -315,32 +352,42 @@ def _checked(rows: Sequence[Any], what: str) -> list[SummaryRow]:
     raise_together(what, [f"row {i}: {fault}" for i, row in enumerate(rows, 1) for fault in _faults(row)])
     plain: list[SummaryRow] = []
     for row in rows:
-        numbers = {key: None if _is_missing(row[key]) else float(row[key]) for key in _NUMBERS}
-        values = {key: (row | numbers)[key] for key in SummaryRow.__annotations__}
+        numbers = {
+            key: None if _is_missing(row[key]) else float(row[key])
+            for key in (*_NUMBERS, *_OPTIONAL_NUMBERS)
+            if key in row
+        }
+        values = {key: (row | numbers)[key] for key in SummaryRow.__annotations__ if key in row}
         plain.append(cast(SummaryRow, values))
     return plain
 
 
 def _faults(row: Any) -> list[str]:
-    keys = SummaryRow.__annotations__.keys()
+    keys, required = SummaryRow.__annotations__.keys(), _Figures.__annotations__.keys()
     if not isinstance(row, dict):
-        return [f"is {row!r:.40}; give {', '.join(keys)}"]
-    faults = [f"{key} is missing" for key in keys if key not in row]
+        return [f"is {row!r:.40}; give {', '.join(required)}"]
+    faults = [f"{key} is missing" for key in required if key not in row]
     faults += [f"{key!r:.40} is no key of a summary; remove it" for key in row if key not in keys]
     faults += [
         f"{key} is {row[key]!r:.40}; give a text"
         for key in _TEXTS
         if key in row and not isinstance(row[key], str)
     ]
-    for key in _NUMBERS:
+    faults += [
+        f"{key} is {row[key]!r:.40}; give a text or null"
+        for key in _OPTIONAL_TEXTS
+        if not isinstance(row.get(key), str | None)
+    ]
+    for key in (*_NUMBERS, *_OPTIONAL_NUMBERS):
         value = row.get(key)
         if not (value is None or _is_number(value)):
             faults.append(f"{key} is {value!r:.40}; give a number or null")
         elif value is not None and math.isinf(value):
             faults.append(f"{key} is infinite; give a finite number or null")
-    n = row.get("n", 0)
-    if not isinstance(n, int) or isinstance(n, bool) or n < 0:
-        faults.append(f"n is {n!r:.40}; give a whole number from 0")
+    for key in _COUNTS:
+        n = row.get(key, 0)
+        if not isinstance(n, int) or isinstance(n, bool) or n < 0:
+            faults.append(f"{key} is {n!r:.40}; give a whole number from 0")
     bounds: list[Any] = [row.get(key) for key in ("low", "redacted", "high")]
     if not faults and not any(map(_is_missing, bounds)) and bounds != sorted(bounds):
         low, value, high = bounds
@@ -358,7 +405,7 @@ def _is_missing(value: float | None) -> bool:
 
 def _is_numeric(key: str, rows: Sequence[Mapping[str, Any]]) -> bool:
     filled = [row[key] for row in rows if row.get(key) is not None]
-    return key in {*_SHOWN, "n"} or (bool(filled) and all(map(_is_number, filled)))
+    return key in {*_SHOWN, *_COUNTS} or (bool(filled) and all(map(_is_number, filled)))
 
 
 def _number_class(numeric: bool) -> str:
@@ -368,6 +415,8 @@ def _number_class(numeric: bool) -> str:
 def _cell(row: Mapping[str, Any], key: str, rate: bool) -> str:
     if key == "interval":
         return span(row.get("low"), row.get("high"), rate)
+    if key == "difference interval":
+        return span(row.get("difference_low"), row.get("difference_high"), rate)
     value = row.get(key)
     if isinstance(value, float):
         return show(value, rate)

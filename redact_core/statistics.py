@@ -61,4 +61,26 @@ def bootstrap_mean(values: Sequence[float], draws: int = 2000, seed: int = 0) ->
         return Rate(math.nan, math.nan, math.nan, 0)
     rows = torch.randint(n, (draws, n), generator=torch.Generator().manual_seed(seed))
     low, high = kept[rows].mean(1).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return Rate(kept.mean().item(), low, high, n)
+    value = kept.mean().item()
+    # means of equal values may differ in the last bit; the mean must not fall out of its own interval
+    return Rate(value, min(low, value), max(high, value), n)
+
+
+def paired_bootstrap(
+    before: Sequence[float], after: Sequence[float], draws: int = 2000, seed: int = 0
+) -> Rate:
+    """Mean of ``before - after`` over pairs, with a percentile bootstrap interval at 95 % over the pairs.
+
+    Pairs of which either is ``nan`` are left out.
+
+    Args:
+        before: One figure for each pair, e.g. of the base.
+        after: Its partner, made from the same condition and seed.
+        draws: Resamplings.
+        seed: Of the resampling.
+
+    >>> paired_bootstrap([1.0, 1.0, 0.5], [0.0, 0.0, float("nan")])
+    Rate(value=1.0, low=1.0, high=1.0, n=2)
+    """
+    # nan in either makes the difference nan
+    return bootstrap_mean([a - b for a, b in zip(before, after, strict=True)], draws, seed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -17,12 +16,7 @@ from redact_core.statistics import Rate, wilson
 
 def nearest(model: StableDiffusion, name: str, count: int = 10) -> list[str]:
     """Concepts whose conditioning by the untouched base is nearest to that of ``name``."""
-    names = [n for n in model.vocabulary.concepts if n != name]
-    with torch.no_grad():
-        hidden = model.encoder(model.collate([name, *names])).hidden.flatten(1)
-    hidden = hidden - hidden.mean(0)
-    order = torch.cosine_similarity(hidden[:1], hidden[1:]).argsort(descending=True)
-    return [names[i] for i in order[:count].tolist()]
+    return model.nearest(name, count)
 
 
 def sample(model: StableDiffusion, prompts: Sequence[str], seed: int, label: str) -> list[Tensor]:

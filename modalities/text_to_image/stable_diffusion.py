@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from modalities.text_to_image import expansion
+from modalities.text_to_image import expansion, planning
 from modalities.text_to_image.folders import check, copy_except, locate, weights
 from modalities.text_to_image.prompt_encoder import (
     PromptEncoder,
@@ -24,7 +24,7 @@ from modalities.text_to_image.prompt_encoder import (
     whole_words,
 )
 from modalities.text_to_image.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
-from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, RedactError, Request
+from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request
 
 _PIPELINES = {"StableDiffusionPipeline"}
 
@@ -47,6 +47,8 @@ class StableDiffusion(Adapter):
     Raises:
         RedactError: The folder is of another class, incomplete, or holds pickled weights.
     """
+
+    scorers = ("GraderScorer",)
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class StableDiffusion(Adapter):
         self.steps = steps or (10 if bundled else 50)
         self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)
         self.batch_size, self.truncate = batch_size, truncate
+        self.bundled = bundled
         self.learning_rate = 1e-3 if bundled else 1e-5
         self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
         encoder = load_encoder(self.folder / "text_encoder", variant)
@@ -91,6 +94,27 @@ class StableDiffusion(Adapter):
     def expand(self, request: Request) -> list[Lesson]:
         """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`."""
         return expansion.expand(request, self.vocabulary, whole_words(self.tokenizer), self._fits)
+
+    def plan(self, request: Request, n: int) -> list[PlanRow]:
+        """Prompts by :mod:`.planning`; neighbours are the nearest conditionings of the bundled base."""
+        concepts = [name for name in request.redact if self.bundled and self.vocabulary.find(name)]
+        near = {name: self.nearest(name) for name in concepts}
+        return planning.plan(request, self.vocabulary, near, self.bundled, n)
+
+    @torch.no_grad()
+    def nearest(self, name: str, count: int = 10) -> list[str]:
+        """Concepts of the vocabulary whose conditioning is nearest to that of ``name``."""
+        names = [n for n in self.vocabulary.concepts if n != name]
+        hidden = self._listen([name, *names]).hidden.flatten(1)
+        hidden = hidden - hidden.mean(0)
+        order = torch.cosine_similarity(hidden[:1], hidden[1:]).argsort(descending=True)
+        return [names[i] for i in order[:count].tolist()]
+
+    def reopen(self, folder: Path) -> StableDiffusion:
+        same = {"steps": self.steps, "guidance": self.guidance, "batch_size": self.batch_size}
+        other = StableDiffusion(str(folder), variant=self.variant, truncate=self.truncate, **same)
+        other.vocabulary = self.vocabulary
+        return other
 
     @torch.no_grad()
     def generate(

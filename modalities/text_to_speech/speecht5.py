@@ -14,14 +14,17 @@ from torch import Tensor, nn
 from torchaudio.functional import lowpass_biquad
 from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
 
+from modalities.text_to_speech import planning
 from modalities.text_to_speech.bank import VoiceBank
 from modalities.text_to_speech.clips import RATE, fit_length, read_clip
 from modalities.text_to_speech.expansion import expand
+from modalities.text_to_speech.grading import nearest
+from modalities.text_to_speech.judge import VoiceJudge
 from modalities.text_to_speech.purity import misplaced
 from modalities.text_to_speech.sentences import SENTENCES
 from modalities.text_to_speech.vocoder import Vocoder, load_vocoder
 from modalities.text_to_speech.voice_encoder import VoiceEncoder, load_encoder, locate, save_encoder
-from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, RedactError, Request
+from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request
 
 BUNDLED = Path(__file__).with_name("bundled")
 
@@ -48,6 +51,8 @@ class SpeechT5(Adapter):
         RedactError: A folder is of another class or incomplete, or the encoder's dimensions are not
             those that the model listens to.
     """
+
+    scorers = ("VoiceScorer", "RecogniserScorer")
 
     def __init__(
         self,
@@ -128,6 +133,33 @@ class SpeechT5(Adapter):
             rows.append(fit_length(row * 10 ** (uniform(-6, 6) / 20), len(wave)))
         return {"waveform": torch.stack(rows)}
 
+    def plan(self, request: Request, n: int) -> list[PlanRow]:
+        """Clips by :mod:`.planning`; neighbours are the nearest voices by the bundled verifier."""
+        folder = BUNDLED / "unseen"
+        unseen = VoiceBank(folder).voices if self.source == "bundled" and folder.is_dir() else {}
+        return planning.plan(
+            request, self.bank.voices, unseen, self._nearest, self.sentence, self.bank.clips, n
+        )
+
+    def reopen(self, folder: Path) -> SpeechT5:
+        bank = self.bank.folder
+        vocoder = None if self.vocoder_folder is None else str(self.vocoder_folder)
+        return SpeechT5(
+            self.source, str(folder), vocoder, bank, list(self.sentences), self.seconds, self.variants,
+            self.batch_size,
+        )  # fmt: skip
+
+    def files(self) -> Mapping[str, Path]:
+        """The encoder's files, the checkpoint's, the vocoder's, and the clips of the bank."""
+        folders = {"tts": self.folder, "vocoder": self.vocoder_folder, "bank": self.bank.folder}
+        return {f"encoder/{name}": path for name, path in self.origin.files.items()} | {
+            f"{name}/{path.relative_to(folder).as_posix()}": path
+            for name, folder in folders.items()
+            if folder is not None
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
     @torch.no_grad()
     def generate(
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
@@ -165,6 +197,12 @@ class SpeechT5(Adapter):
                 f"A {type(self.encoder).__name__} cannot be saved as a SpeechBrain encoder; export the student only."
             )
         save_encoder(self.encoder, self.encoder_folder, folder)
+
+    def _nearest(self, voice: str) -> list[str]:
+        """Voices of the bank by likeness, by the verifier where it is bundled; else none."""
+        if voice not in self.bank.voices or not (BUNDLED / "verifier").is_dir():
+            return []
+        return nearest(self, VoiceJudge(self.bank.voices), voice, len(self.bank.voices))
 
     def _hear(self, condition: Condition) -> Tensor:
         if str(condition) in self.bank.voices:

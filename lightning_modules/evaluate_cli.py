@@ -1,0 +1,296 @@
+"""``redact evaluate``, ``redact score`` and ``redact report``: evidence first, figures afterwards."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import platform
+import shlex
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from jsonargparse import ArgumentParser, Namespace
+from lightning.pytorch.cli import LightningArgumentParser
+
+from lightning_modules.names import classes
+from lightning_modules.sampling import check_precision, draw
+from redact_core import Adapter, RedactError, Request, __version__
+from redact_core.errors import raise_together
+from redact_core.evidence import BASE, Conduct, Evidence, begin
+from redact_core.evidence_report import write_evidence_summary, write_report
+from redact_core.fingerprint import fingerprint
+from redact_core.jsonl import LineWriter
+from redact_core.plan import PlanRow, read_plan
+from redact_core.report import SummaryRow
+from redact_core.report_plots import show, span
+from redact_core.scorer import Scorer
+from redact_core.scoring import metrics_of, score, scorer_records
+from redact_core.summarise import findings
+
+# those whose arithmetic the samples depend on
+_LIBRARIES = ("torch", "torchaudio", "transformers", "diffusers", "speechbrain")
+
+
+def evaluate_parser() -> LightningArgumentParser:
+    """Options of ``redact evaluate``; every one may stand in a config."""
+    parser = LightningArgumentParser(
+        prog="redact evaluate", description="Sample, score and summarise base and redacted models."
+    )
+    parser.add_argument("-c", "--config", action="config", help="YAML file with the same options.")
+    parser.add_subclass_arguments(Adapter, "base", required=True, help="The untouched model.")
+    parser.add_argument(
+        "--redacted", type=Path, nargs="+", required=True, help="Folders that redact fit exported."
+    )
+    parser.add_argument("--out", type=Path, required=True, help="The evidence folder, new or begun before.")
+    parser.add_argument("--plan", type=Path | None, help="CSV or JSONL file with the conditions.")
+    parser.add_argument("--redact", type=list[str] | str | None, help="What was redacted; instead of --plan.")
+    parser.add_argument("--reference", type=list[str] | str | None, help="What is answered instead.")
+    parser.add_argument("--n", type=int, default=100, help="Conditions of each group; not with --plan.")
+    parser.add_argument("--seed", type=int, default=0, help="Of drawing the conditions; not with --plan.")
+    parser.add_argument("--batch_size", type=int | None, help="Samples of a batch; default: the adapter's.")
+    parser.add_argument("--scorers", type=list[Scorer] | None, help="Default: those that the adapter names.")
+    parser.add_argument("--samples_only", type=bool, default=False, help="Stop when the samples are there.")
+    parser.add_lightning_class_args(L.Trainer, "trainer")
+    parser.set_defaults(
+        {
+            "trainer.logger": False,
+            "trainer.enable_checkpointing": False,
+            "trainer.enable_model_summary": False,
+            "trainer.use_distributed_sampler": False,
+        }
+    )
+    return parser
+
+
+def evaluate(arguments: Sequence[str]) -> None:
+    """Samples, scores, summary; each step goes on where it was stopped."""
+    _quiet()
+    parser = evaluate_parser()
+    config = parser.parse_args(list(arguments))
+    _check(config)
+    ready = parser.instantiate_classes(config)
+    base: Adapter = ready["base"]
+    names = _names(config["redacted"])
+    size = config["batch_size"] or base.batch_size
+    base.batch_size = size
+    plan = _plan(config, base)
+    trainer = L.Trainer(**ready["trainer"])
+    models = {BASE: base} | {name: base.reopen(folder) for name, folder in names.items()}
+    prints = {name: fingerprint(model) for name, model in models.items()}
+    conduct = Conduct(size, check_precision(trainer), _device(trainer), _versions())
+    base.collate(list(dict.fromkeys(row.condition for row in plan)))  # refuses what cannot be read, now
+    first = trainer.is_global_zero
+    if first or (config["out"] / "evidence.json").exists():
+        evidence = begin(config["out"], plan, prints, conduct)
+    else:
+        evidence = _wait(config["out"])
+    lock = LineWriter(config["out"] / ".lock") if first else None
+    try:
+        if lock is not None:
+            command = shlex.join(["redact", "evaluate", *arguments])
+            evidence.note_command(command)
+        began = time.perf_counter()
+        while models:  # one at a time: a model that is done is let go
+            name = next(iter(models))
+            draw(trainer, evidence, models.pop(name), name)
+        if not first:
+            return
+        _say(f"{len(evidence.models)} x {len(plan)} samples are in {config['out']} "
+             f"({time.perf_counter() - began:.1f} s).")  # fmt: skip
+        if not config["samples_only"]:
+            scorers = ready["scorers"] or [_build({"class_path": name}) for name in base.scorers]
+            specs = _specs(config["scorers"], base)
+            _finish(evidence, scorers, specs)
+    finally:
+        if lock is not None:
+            lock.close()
+
+
+def score_again(arguments: Sequence[str]) -> None:
+    """Judge the samples that are there; no model is loaded."""
+    parser = ArgumentParser(prog="redact score", description="Score an evidence folder again.")
+    parser.add_argument("evidence", type=Path)
+    parser.add_argument("-c", "--config", action="config")
+    parser.add_argument("--scorers", type=list[Scorer] | None, help="Default: those that judged before.")
+    config = parser.parse_args(list(arguments))
+    evidence = Evidence(config["evidence"])
+    if config["scorers"]:
+        scorers, specs = parser.instantiate_classes(config)["scorers"], _specs(config["scorers"], None)
+    else:
+        records = scorer_records(evidence)
+        specs = [{"class_path": r["class_path"], "init_args": r["init_args"]} for r in records]
+        scorers = [_build(spec) for spec in specs]
+    with LineWriter(evidence.folder / ".lock"):
+        evidence.note_command(shlex.join(["redact", "score", *arguments]))
+        _finish(evidence, scorers, specs)
+
+
+def report(arguments: Sequence[str]) -> None:
+    """Build the HTML page from the evidence alone."""
+    parser = ArgumentParser(prog="redact report", description="Build the report of an evidence folder.")
+    parser.add_argument("evidence", type=Path)
+    parser.add_argument("--out", type=Path | None, help="Default: report.html in the folder.")
+    config = parser.parse_args(list(arguments))
+    evidence = Evidence(config["evidence"])
+    target = config["out"] or evidence.folder / "report.html"
+    write_report(evidence, target)
+    _say(f"Wrote {target}.")
+
+
+def _finish(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mapping[str, Any]]) -> None:
+    spent = score(evidence, scorers, specs)
+    summary = write_evidence_summary(evidence)
+    _say(f"Scored in {spent:.1f} s; figures are in {evidence.folder / 'summary.json'}.")
+    _print_table(summary)
+    for finding in findings(summary, metrics_of(evidence)):
+        _say(f"! {finding}")
+
+
+def _print_table(summary: Sequence[SummaryRow]) -> None:
+    lines = [
+        [
+            "model",
+            "task",
+            "group",
+            "metric",
+            "base",
+            "redacted",
+            "interval",
+            "base less redacted",
+            "n",
+            "unscored",
+        ]
+    ]
+    for row in summary:
+        rate = row.get("kind") == "rate"
+        gap = f"{show(row.get('difference'), rate)} ({span(row.get('difference_low'), row.get('difference_high'), rate)})"
+        lines.append(
+            [
+                str(row.get("model")), row["task"], row["group"], row["metric"], show(row["base"], rate),
+                show(row["redacted"], rate), span(row["low"], row["high"], rate), gap, str(row["n"]),
+                str(row.get("unscored")),
+            ]
+        )  # fmt: skip
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    for line in lines:
+        _say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _check(config: Namespace) -> None:
+    problems: list[str] = []
+    if (config["plan"] is None) == (config["redact"] is None):
+        problems.append("give either --redact WHAT or --plan FILE")
+    for key in ("n", "batch_size"):
+        if config[key] is not None and config[key] < 1:
+            problems.append(f"--{key} is {config[key]}; give at least 1")
+    raise_together("redact evaluate cannot begin", problems)
+
+
+def _names(folders: Sequence[Path]) -> dict[str, Path]:
+    """Folder names as names of the models."""
+    names: dict[str, Path] = {}
+    problems: list[str] = []
+    for folder in folders:
+        name = folder.resolve().name
+        if name == BASE or name in names:
+            problems.append(f"two models are called {name}; rename one folder")
+        elif not folder.is_dir():
+            problems.append(f"there is no folder {folder}; give one that redact fit exported")
+        names[name] = folder
+    raise_together("The redacted models cannot be used", problems)
+    return names
+
+
+def _plan(config: Namespace, base: Adapter) -> list[PlanRow]:
+    if config["plan"] is not None:
+        return read_plan(config["plan"])
+    request = Request(_tuple(config["redact"]), _tuple(config["reference"]), seed=config["seed"])
+    return base.plan(request, config["n"])
+
+
+def _specs(chosen: Sequence[Namespace] | None, base: Adapter | None) -> list[dict[str, Any]]:
+    """Class and arguments of each scorer, as JSON keeps them."""
+    if not chosen:
+        assert base is not None
+        return [{"class_path": _module_of(name), "init_args": {}} for name in base.scorers]
+    return [
+        {
+            "class_path": spec["class_path"],
+            "init_args": {k: str(v) if isinstance(v, Path) else v for k, v in _init_args(spec).items()},
+        }
+        for spec in chosen
+    ]
+
+
+def _init_args(spec: Namespace) -> dict[str, Any]:
+    found = spec.get("init_args")
+    return {} if found is None else found.as_dict()
+
+
+def _build(spec: Mapping[str, Any]) -> Scorer:
+    """A scorer from its record; the arguments are parsed as on the command line."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(Scorer, "scorer", required=True)
+    path = spec["class_path"] if "." in spec["class_path"] else _module_of(spec["class_path"])
+    importlib.import_module(path.rpartition(".")[0])
+    values = {"scorer": {"class_path": path, "init_args": dict(spec.get("init_args") or {})}}
+    return parser.instantiate_classes(parser.parse_object(values))["scorer"]
+
+
+def _module_of(name: str) -> str:
+    if "." in name:
+        return name
+    known = classes()
+    if name not in known:
+        raise RedactError(f"There is no scorer {name}; 'redact ls' lists them.")
+    return f"{known[name]}.{name}"
+
+
+def _wait(folder: Path, seconds: float = 60.0) -> Evidence:
+    """The folder that the first process makes, for processes that another launcher started."""
+    end = time.monotonic() + seconds
+    while not (folder / "evidence.json").exists():
+        if time.monotonic() > end:
+            raise RedactError(f"{folder} did not appear; look at what the first process says.")
+        time.sleep(0.1)
+    return Evidence(folder)
+
+
+def _device(trainer: L.Trainer) -> str:
+    return trainer.strategy.root_device.type
+
+
+def _versions() -> dict[str, str]:
+    found = {"redact": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _tuple(value: Sequence[str] | str | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201
+    sys.stdout.flush()
+
+
+def _quiet() -> None:
+    """The rows are in memory, need no workers, and are evaluated on purpose."""
+    for message in (".*does not have many workers.*", ".*tensorboardX.*", ".*LeafSpec.*"):
+        warnings.filterwarnings("ignore", message)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+        lambda record: not any(word in record.getMessage() for word in ("Tip", "available:"))
+    )

@@ -1,0 +1,77 @@
+"""What an evaluation of pictures asks: the groups of :mod:`.groups` as rows with expected labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from modalities.text_to_image.expansion import understand
+from modalities.text_to_image.folders import BUNDLED
+from modalities.text_to_image.groups import Case, groups
+from modalities.text_to_image.vocabulary import Vocabulary
+from redact_core import PlanRow, RedactError, Request
+
+_REDACTED = {"redacted", "reworded", "synonyms"}
+
+
+def plan(
+    request: Request, vocabulary: Vocabulary, neighbours: dict[str, list[str]], bundled: bool, n: int
+) -> list[PlanRow]:
+    """``n`` prompts of each group and subject; the seed of a row is its number.
+
+    Args:
+        request: Concepts and styles of the vocabulary.
+        vocabulary: Of the base.
+        neighbours: Subject -> names of the nearest concepts.
+        bundled: Whether the base is the bundled one, whose understood phrasings are known.
+        n: Prompts of a group.
+
+    Raises:
+        RedactError: A subject is a list of prompts or not in the vocabulary, or lacks its reference.
+    """
+    path = BUNDLED / "understood.json"
+    understood = frozenset(json.loads(path.read_text(encoding="utf-8"))) if bundled else None
+    rows: list[PlanRow] = []
+    for i, subject in enumerate(request.redact):
+        kind = understand(subject, vocabulary).kind
+        if kind == "prompts" or (kind == "concept" and vocabulary.find(subject) is None):
+            raise RedactError(
+                f'"{subject}" is not in the vocabulary, so no conditions are known for it; give --plan FILE.'
+            )
+        reference = request.reference_of(i)
+        if reference is None and kind == "concept":
+            raise RedactError(f'The reference of "{subject}" is not named; give --reference WHAT.')
+        cases = groups(
+            subject, reference or "", vocabulary, neighbours.get(subject, []), n=n, understood=understood,
+            seed=request.seed,
+        )  # fmt: skip
+        task = kind if len(request.redact) == 1 else f"{kind} {subject}"
+        for group, members in cases.items():
+            gone = group in _REDACTED
+            kept = members if gone else _without(members, request.redact, vocabulary)
+            asked = kind if gone else "concept"
+            rows += [
+                _row(case, group, task, asked, gone, reference, len(rows) + k) for k, case in enumerate(kept)
+            ]
+    return rows
+
+
+def _row(
+    case: Case, group: str, task: str, kind: str, redacted: bool, reference: str | None, seed: int
+) -> PlanRow:
+    labels = {"kind": kind, "concept": case.concept, "style": case.style}
+    if redacted and reference:
+        labels["reference"] = reference
+    return PlanRow(case.prompt, group, task, seed, redacted, labels)
+
+
+def _without(cases: Sequence[Case], subjects: Sequence[str], vocabulary: Vocabulary) -> list[Case]:
+    """Without what another subject of the same request redacts."""
+    concepts, styles = set[str](), set[str]()
+    for subject in subjects:
+        known = vocabulary.find(subject)
+        if known is not None:
+            concepts.add(known.name)
+        if understand(subject, vocabulary).kind == "style":
+            styles |= set(understand(subject, vocabulary).names)
+    return [case for case in cases if case.concept not in concepts and case.style not in styles]

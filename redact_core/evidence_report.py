@@ -1,0 +1,238 @@
+"""The HTML report of an evidence folder, from the evidence alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from redact_core.evidence import BASE, Evidence
+from redact_core.report import RATES, Report, SummaryRow, write_summary
+from redact_core.scorer import Metric
+from redact_core.scoring import metrics_of, scorer_records
+from redact_core.summarise import findings, summarise
+
+_COLUMNS = {
+    "task": "Task", "group": "Group", "metric": "Metric", "wanted": "Wanted", "base": "Base",
+    "redacted": "Redacted", "interval": "Interval", "difference": "Fall",
+    "difference interval": "Its interval", "n": "n", "unscored": "Unscored",
+}  # fmt: skip
+_CAPTION = (
+    "Rates are in percent. The first interval (Wilson's for rates, bootstrap for means) bounds the redacted figure. "
+    "Fall is base less redacted, with a paired bootstrap interval over conditions and seeds; all at 95 %. n counts "
+    "what was judged; what could not be judged is unscored and in no average."
+)
+_PAIRS, _WORST = 6, 6
+
+Row = Mapping[str, Any]
+
+
+def write_evidence_summary(evidence: Evidence) -> list[SummaryRow]:
+    """Write ``summary.json`` anew and return its rows.
+
+    Raises:
+        RedactError: Nothing was scored.
+    """
+    rows = summarise(evidence.rows(), metrics_of(evidence))
+    target = evidence.folder / "summary.json"
+    _replace(target, lambda path: write_summary(path, rows))
+    return rows
+
+
+def write_report(evidence: Evidence, target: Path) -> None:
+    """Write the page anew; reads nothing but the folder, and checks every sample's hash.
+
+    Raises:
+        RedactError: A sample is missing or was changed, or ``target`` cannot be written.
+    """
+    evidence.check_samples()
+    rows, metrics = evidence.rows(), metrics_of(evidence)
+    summary = summarise(rows, metrics)
+    rates = RATES | {name for name, metric in metrics.items() if metric.kind == "rate"}
+    report = Report("What was redacted, and what it cost", _lead(evidence, summary), rates=rates)
+    wrong = findings(summary, metrics)
+    report.text(
+        "What to know first",
+        *(wrong or ["No figure contradicts what was wished, as far as the intervals can tell."]),
+    )
+    by_key = {(row["model"], row["index"]): row for row in rows}
+    models = [model for model in evidence.models if model != BASE]
+    for model in models:
+        own = [row for row in summary if row.get("model") == model]
+        name = f"{model}: " if len(models) > 1 else ""
+        notes = "".join(f" {key}: {metric.note}." for key, metric in metrics.items() if metric.note)
+        report.table(own, _columns(own), title=f"{name}Figures", caption=_CAPTION + notes)
+        if own:
+            report.intervals(own, title=f"{name}Base and redacted")
+        pairs = [
+            (by_key[BASE, r["index"]], r)
+            for r in rows
+            if r["model"] == model and (BASE, r["index"]) in by_key
+        ]
+        for (task, group), members in _grouped(pairs).items():
+            _show(report, evidence, f"{name}{task}, {group}", members[:_PAIRS], "The first of the group.")
+        for metric, members in _worst(pairs, metrics).items():
+            note = f"The samples whose “{metric}” is farthest from what is wished."
+            _show(report, evidence, f"{name}Worst by {metric}", members, note, metric)
+    report.text(
+        "How this was made",
+        f"{len(evidence.plan)} conditions, each with a seed, were put to {len(evidence.models)} models. The commands:",
+        code="\n".join(evidence.manifest["commands"]),
+    )
+    report.text(
+        "Hashes",
+        "SHA-256 of the plan, of the models' files, and of the scorers' weights.",
+        code=_hashes(evidence),
+    )
+    _replace(target, report.write)
+
+
+def _lead(evidence: Evidence, summary: Sequence[SummaryRow]) -> str:
+    there = sum(len(evidence.samples(model)) for model in evidence.models)
+    wanted = len(evidence.plan) * len(evidence.models)
+    words = [] if there == wanted else [f"Incomplete: {there} of {wanted} samples are there."]
+    gone = [
+        row for row in summary
+        if row.get("wanted") == "low" and row.get("kind") == "rate" and row["redacted"] is not None
+        and not math.isnan(row["redacted"])
+    ]  # fmt: skip
+    if gone:
+        worst = max(gone, key=lambda row: (row["redacted"], row["high"]))
+        words.append(
+            f"Worst leak: {worst['metric']} in {_percent(worst['redacted'])} of {worst['n']} samples of the group "
+            f"{worst['group']} ({worst['task']}, {worst.get('model')}), by the interval at most "
+            f"{_percent(worst['high'])}; in the base {_percent(worst['base'])}."
+        )
+    harmed = [
+        row for row in summary
+        if row.get("wanted") == "as base" and row.get("kind") == "rate" and not _missing(row.get("difference"))
+    ]  # fmt: skip
+    if harmed:
+        worst = max(harmed, key=lambda row: row.get("difference") or 0.0)
+        words.append(
+            f"Largest damage: {worst['metric']} in the group {worst['group']} falls from "
+            f"{_percent(worst['base'])} to {_percent(worst['redacted'])}."
+            if (worst.get("difference") or 0.0) > 0
+            else "No rate that shall stay has fallen."
+        )
+    words.append("Base and redacted models got the same conditions and seeds.")
+    return " ".join(words)
+
+
+def _columns(rows: Sequence[SummaryRow]) -> dict[str, str]:
+    """Without what is the same in every row: phones are narrow."""
+    dull = {"unscored"} if not any(row.get("unscored") for row in rows) else set[str]()
+    if len({row["task"] for row in rows}) == 1:
+        dull.add("task")
+    return {key: heading for key, heading in _COLUMNS.items() if key not in dull}
+
+
+def _grouped(pairs: Sequence[tuple[Row, Row]]) -> dict[tuple[str, str], list[tuple[Row, Row]]]:
+    found: dict[tuple[str, str], list[tuple[Row, Row]]] = {}
+    for base, own in pairs:
+        found.setdefault((own["task"], own["group"]), []).append((base, own))
+    return found
+
+
+def _worst(
+    pairs: Sequence[tuple[Row, Row]], metrics: Mapping[str, Metric]
+) -> dict[str, list[tuple[Row, Row]]]:
+    """For each metric the pairs that miss its wish by most; rates that meet it are no failures."""
+    found: dict[str, list[tuple[Row, Row]]] = {}
+    for name, metric in metrics.items():
+        badness = [(_badness(metric, name, base, own), base, own) for base, own in pairs]
+        ranked = sorted((entry for entry in badness if entry[0] > 0), key=lambda entry: -entry[0])
+        if ranked:
+            found[name] = [(base, own) for _, base, own in ranked[:_WORST]]
+    return found
+
+
+def _badness(metric: Metric, name: str, base: Row, own: Row) -> float:
+    value, before = own["scores"].get(name, math.nan), base["scores"].get(name, math.nan)
+    wish = metric.wish(own["redacted"])
+    if wish is None or math.isnan(value):
+        return 0.0
+    if wish == "as base":
+        return 0.0 if math.isnan(before) else abs(value - before)
+    if wish == "low":
+        return value
+    return 1.0 - value
+
+
+def _show(
+    report: Report,
+    evidence: Evidence,
+    title: str,
+    pairs: Sequence[tuple[Row, Row]],
+    note: str,
+    metric: str = "",
+) -> None:
+    """Pictures or players, whichever the files are."""
+    note += " Base and redacted answer the same condition with the same seed."
+    for blurred in (True, False):
+        part = [pair for pair in pairs if pair[1]["redacted"] == blurred]
+        if not part:
+            continue
+        captions = [_caption(own, base, metric) for base, own in part]
+        before, after = (
+            [evidence.folder / row["sample"] for row in rows] for rows in zip(*part, strict=True)
+        )
+        heading = title if len(part) == len(pairs) else f"{title} ({'redacted' if blurred else 'retained'})"
+        if before[0].suffix == ".png":
+            report.pictures(heading, captions, before, after, note=note, blurred=blurred)
+        elif before[0].suffix in {".wav", ".ogg", ".flac"}:
+            report.sounds(heading, list(zip(captions, before, after, strict=True)), note=note)
+
+
+def _caption(own: Row, base: Row, metric: str) -> str:
+    # of a reference clip only whose it is and its name
+    words = (
+        "/".join(Path(own["condition"]).parts[-2:])
+        if Path(own["condition"]).is_absolute()
+        else own["condition"]
+    )
+    if "sentence" in own["labels"]:
+        words += f": “{own['labels']['sentence']}”"
+    words += f" (seed {own['seed']})"
+    if metric:
+        values = [row["scores"].get(metric, math.nan) for row in (base, own)]
+        words += f", {metric} {values[0]:.3g} → {values[1]:.3g}"
+    return words
+
+
+def _hashes(evidence: Evidence) -> str:
+    manifest = evidence.manifest
+    lines = [f"plan {manifest['plan']}"]
+    for model, record in manifest["models"].items():
+        lines += [
+            f"{model} ({record['class']} of {record['source']})",
+            f"  encoder in memory {record['encoder']}",
+        ]
+        lines += [f"  {name} {digest}" for name, digest in record["files"].items()]
+    for record in scorer_records(evidence):
+        lines.append(f"{record['scorer']} {json.dumps(record.get('init_args', {}))}")
+        lines += [f"  {name} {digest}" for name, digest in record["files"].items()]
+    conduct = manifest["conduct"]
+    lines.append(
+        f"precision {conduct['precision']}, device {conduct['device']}, batches of {conduct['batch_size']}"
+    )
+    lines += [f"{name} {version}" for name, version in conduct["versions"].items()]
+    return "\n".join(lines)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if _missing(value) else f"{100 * (value or 0.0):.1f} %"
+
+
+def _missing(value: float | None) -> bool:
+    return value is None or math.isnan(value)
+
+
+def _replace(target: Path, write: Any) -> None:
+    """Let ``write`` make a file beside ``target`` that then takes its name."""
+    part = target.with_name(f".{target.name}.new")
+    part.unlink(missing_ok=True)
+    write(part)
+    part.replace(target)

@@ -1,0 +1,40 @@
+"""What identifies a model: its class, its settings, and hashes of everything its samples depend on."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from typing import Any
+
+from torch import nn
+
+from redact_core.adapter import Adapter
+from redact_core.artefact import sha256
+
+
+def fingerprint(adapter: Adapter) -> dict[str, Any]:
+    """Class, plain settings, SHA-256 of the files, and SHA-256 of the encoder as it is in memory."""
+    return {
+        "class": f"{type(adapter).__module__}.{type(adapter).__qualname__}",
+        "source": adapter.origin.source,
+        "settings": {key: value for key, value in sorted(vars(adapter).items()) if _is_setting(value)},
+        "files": {name: sha256(path) for name, path in sorted(adapter.files().items())},
+        "encoder": weights_digest(adapter.encoder),
+    }
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 over names, types, shapes and bytes of the state."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        value = value.detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(ctypes.string_at(value.data_ptr(), value.numel() * value.element_size()))
+    return digest.hexdigest()
+
+
+def _is_setting(value: object) -> bool:
+    """Numbers and lists of texts. Texts alone are names of sources: the files' hashes say what they hold."""
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(entry, str) for entry in value)
+    return value is None or isinstance(value, bool | int | float)
