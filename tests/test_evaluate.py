@@ -157,6 +157,13 @@ def test_a_config_says_the_same_as_options(redacted: Path, whole: Path, tmp_path
     assert result(tmp_path / "out") == result(whole)
 
 
+def test_the_shipped_config_parses(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        redact("evaluate", "-c", ROOT / "configs" / "evaluate" / "bundled.yaml", "--print_config")
+    assert stop.value.code == 0
+    assert yaml.safe_load(capsys.readouterr().out)["redacted"] == ["out/no_cigarette"]
+
+
 def test_a_plan_of_the_user_is_used(redacted: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.csv"
     plan.write_text("condition,group,seed,redacted,word\nplum,redacted,3,,plum\npear,near,,no,pear\n")
