@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from corpus import RATE, Corpus, read
 
 DEMO = "voice21"
-STRANGERS = 40
+STRANGERS = 30
 
 
 def main() -> None:
@@ -92,20 +92,20 @@ def clips(corpus: Corpus, out: Path) -> None:
         if corpus.synthetic[s]:
             many = str(name) == DEMO
             write(corpus, rng.choice(train, 10 if many else 3, replace=False), out / "voices" / name)
-            write(corpus, rng.choice(test, 10 if many else 2, replace=False), out / "unseen" / name)
-    real = rng.choice(np.flatnonzero(~corpus.synthetic), STRANGERS, replace=False)
-    for s in real:
-        own = np.flatnonzero(corpus.speaker == s)
-        write(corpus, own[corpus.split[own] == "test"], out / "voices" / f"stranger{corpus.names[s]}")
+            write(corpus, rng.choice(test, 10 if many else 1, replace=False), out / "unseen" / name)
+    real = corpus.where("test", synthetic=False)
+    long = real[corpus.length[real] > 1.5 * RATE]
+    for i in rng.choice(long, STRANGERS, replace=False):
+        write(corpus, np.array([i]), out / "voices" / f"stranger{corpus.names[corpus.speaker[i]]}")
 
 
 def write(corpus: Corpus, rows: np.ndarray, folder: Path) -> None:
-    """Vorbis at about 40 kbit/s; real clips are cut to two seconds."""
+    """Opus, whose headers are small; real clips are cut to two seconds."""
     folder.mkdir(parents=True)
     for number, i in enumerate(rows):
         wave = corpus.wave(i)[: 2 * RATE]
         soundfile.write(
-            folder / f"{number}.ogg", wave, RATE, format="OGG", subtype="VORBIS", compression_level=0.8
+            folder / f"{number}.ogg", wave, RATE, format="OGG", subtype="OPUS", compression_level=0.9
         )
     if any(corpus.text[i] for i in rows):
         texts = {f"{number}.ogg": str(corpus.text[i]) for number, i in enumerate(rows)}
