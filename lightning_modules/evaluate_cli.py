@@ -75,37 +75,27 @@ def evaluate(arguments: Sequence[str]) -> None:
     config = parser.parse_args(list(arguments))
     _check(config)
     ready = parser.instantiate_classes(config)
-    base: Adapter = ready["base"]
-    names = _names(config["redacted"])
-    size = config["batch_size"] or base.batch_size
-    base.batch_size = size
-    plan = _plan(config, base)
     trainer = L.Trainer(**ready["trainer"])
-    models = {BASE: base} | {name: base.reopen(folder) for name, folder in names.items()}
-    prints = {name: fingerprint(model) for name, model in models.items()}
-    conduct = Conduct(size, check_precision(trainer), _device(trainer), _versions())
-    base.collate(list(dict.fromkeys(row.condition for row in plan)))  # refuses what cannot be read, now
     first = trainer.is_global_zero
-    if first or (config["out"] / "evidence.json").exists():
-        evidence = begin(config["out"], plan, prints, conduct)
-    else:
-        evidence = _wait(config["out"])
+    models, plan = _models(config, ready.pop("base"))
+    evidence, scorer_names = _begin(config, trainer, models, plan), models[BASE].scorers
     lock = LineWriter(config["out"] / ".lock") if first else None
     try:
-        if lock is not None:
-            command = shlex.join(["redact", "evaluate", *arguments])
-            evidence.note_command(command)
+        scorers, specs = list[Scorer](), list[dict[str, Any]]()
+        if first:
+            evidence.note_command(shlex.join(["redact", "evaluate", *arguments]))
+            if not config["samples_only"]:  # what is missing for scoring is said now, not after hours
+                specs = _specs(config["scorers"], scorer_names)
+                scorers = ready["scorers"] or [_build(spec) for spec in specs]
         began = time.perf_counter()
         while models:  # one at a time: a model that is done is let go
             name = next(iter(models))
             draw(trainer, evidence, models.pop(name), name)
         if not first:
             return
-        _say(f"{len(evidence.models)} x {len(plan)} samples are in {config['out']} "
-             f"({time.perf_counter() - began:.1f} s).")  # fmt: skip
+        spent = f"{time.perf_counter() - began:.1f} s"
+        _say(f"{len(evidence.models)} x {len(plan)} samples are in {config['out']} ({spent}).")
         if not config["samples_only"]:
-            scorers = ready["scorers"] or [_build({"class_path": name}) for name in base.scorers]
-            specs = _specs(config["scorers"], base)
             _finish(evidence, scorers, specs)
     finally:
         if lock is not None:
@@ -121,7 +111,7 @@ def score_again(arguments: Sequence[str]) -> None:
     config = parser.parse_args(list(arguments))
     evidence = Evidence(config["evidence"])
     if config["scorers"]:
-        scorers, specs = parser.instantiate_classes(config)["scorers"], _specs(config["scorers"], None)
+        scorers, specs = parser.instantiate_classes(config)["scorers"], _specs(config["scorers"], ())
     else:
         records = scorer_records(evidence)
         specs = [{"class_path": r["class_path"], "init_args": r["init_args"]} for r in records]
@@ -207,18 +197,35 @@ def _names(folders: Sequence[Path]) -> dict[str, Path]:
     return names
 
 
-def _plan(config: Namespace, base: Adapter) -> list[PlanRow]:
+def _models(config: Namespace, base: Adapter) -> tuple[dict[str, Adapter], list[PlanRow]]:
+    """The base, the redacted models, and what they are asked."""
+    base.batch_size = config["batch_size"] or base.batch_size
     if config["plan"] is not None:
-        return read_plan(config["plan"])
-    request = Request(_tuple(config["redact"]), _tuple(config["reference"]), seed=config["seed"])
-    return base.plan(request, config["n"])
+        plan = read_plan(config["plan"])
+    else:
+        request = Request(_tuple(config["redact"]), _tuple(config["reference"]), seed=config["seed"])
+        plan = base.plan(request, config["n"])
+    base.collate(list(dict.fromkeys(row.condition for row in plan)))  # refuses what cannot be read
+    redacted = {name: base.reopen(folder) for name, folder in _names(config["redacted"]).items()}
+    return {BASE: base, **redacted}, plan
 
 
-def _specs(chosen: Sequence[Namespace] | None, base: Adapter | None) -> list[dict[str, Any]]:
-    """Class and arguments of each scorer, as JSON keeps them."""
+def _begin(
+    config: Namespace, trainer: L.Trainer, models: Mapping[str, Adapter], plan: Sequence[PlanRow]
+) -> Evidence:
+    """The evidence folder; the first process makes it."""
+    prints = {name: fingerprint(model) for name, model in models.items()}
+    device = trainer.strategy.root_device.type
+    conduct = Conduct(models[BASE].batch_size, check_precision(trainer), device, _versions())
+    if not trainer.is_global_zero and not (config["out"] / "evidence.json").exists():
+        return _wait(config["out"])
+    return begin(config["out"], plan, prints, conduct)
+
+
+def _specs(chosen: Sequence[Namespace] | None, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Class and arguments of each scorer, as JSON keeps them; ``names`` if none was chosen."""
     if not chosen:
-        assert base is not None
-        return [{"class_path": _module_of(name), "init_args": {}} for name in base.scorers]
+        return [{"class_path": _module_of(name), "init_args": {}} for name in names]
     return [
         {
             "class_path": spec["class_path"],
@@ -237,7 +244,7 @@ def _build(spec: Mapping[str, Any]) -> Scorer:
     """A scorer from its record; the arguments are parsed as on the command line."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Scorer, "scorer", required=True)
-    path = spec["class_path"] if "." in spec["class_path"] else _module_of(spec["class_path"])
+    path = _module_of(spec["class_path"])
     importlib.import_module(path.rpartition(".")[0])
     values = {"scorer": {"class_path": path, "init_args": dict(spec.get("init_args") or {})}}
     return parser.instantiate_classes(parser.parse_object(values))["scorer"]
@@ -260,10 +267,6 @@ def _wait(folder: Path, seconds: float = 60.0) -> Evidence:
             raise RedactError(f"{folder} did not appear; look at what the first process says.")
         time.sleep(0.1)
     return Evidence(folder)
-
-
-def _device(trainer: L.Trainer) -> str:
-    return trainer.strategy.root_device.type
 
 
 def _versions() -> dict[str, str]:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import soundfile
 import torch
@@ -218,12 +219,13 @@ class SpeechT5(Adapter):
         return Conditioning.cat(parts)
 
     def _speak(self, voices: Tensor, rows: list[int], seeds: Sequence[int], noise: int) -> list[Tensor]:
-        inputs = self.processor(
+        inputs: Any = self.processor(
             text=[self.sentence(seeds[i]) for i in rows], padding=True, return_tensors="pt"
         )
         with torch.random.fork_rng():
             torch.manual_seed(noise)  # noqa: TID251 the prenet's dropout takes no generator
-            mels, lengths = self.model.generate_speech(
+            model: Any = self.model
+            mels, lengths = model.generate_speech(
                 inputs["input_ids"],
                 voices[rows],
                 attention_mask=inputs["attention_mask"],

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -87,7 +88,7 @@ def load_encoder(folder: Path) -> VoiceEncoder:
 
     logging.getLogger("speechbrain").setLevel(logging.WARNING)
     try:
-        loaded = EncoderClassifier.from_hparams(
+        loaded: Any = EncoderClassifier.from_hparams(
             str(folder), savedir=str(folder), local_strategy=LocalStrategy.NO_LINK, run_opts={"device": "cpu"}
         )
         parts = [loaded.mods[name] for name in ("compute_features", "mean_var_norm", "embedding_model")]
@@ -161,7 +162,7 @@ def _check_weights(path: Path) -> None:
         raise RedactError(f"{path}: holds more than named tensors; give a plain state dict.")
 
 
-def _state(path: Path) -> dict[str, Tensor]:
+def _state(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 SpeechBrain's format
     except Exception as error:  # zip, unpickling and tensor errors alike
