@@ -119,4 +119,4 @@ def test_only_the_shipped_weights_are_large() -> None:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     files = [ROOT / name for name in listed.stdout.split("\0") if name]
     large = [path for path in files if path.exists() and path.stat().st_size > 250_000]
-    assert all(path.suffix == ".safetensors" and "bundled" in path.parts for path in large), large
+    assert all(path.suffix in {".safetensors", ".ckpt"} and "bundled" in path.parts for path in large), large
