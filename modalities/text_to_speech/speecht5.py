@@ -263,7 +263,7 @@ class SpeechT5(Adapter):
         return load_vocoder(self.vocoder_folder)
 
 
-def _config(folder: Path) -> dict:
+def _config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
