@@ -113,6 +113,10 @@ def reference_rows(
     else:
         rows = [(label, "concept still found", shown(said, group, "concept"), shown(after, group, "concept"))]
         rows += [(label, "style of the reference", *_style_agreement(said, again, after))]
+        # the floor: a base may draw the style even where the prompt does not name it
+        rows += [
+            (label, "style found, not asked for", shown(said, group, "style"), shown(after, group, "style"))
+        ]
     same = (said.features - again.features).norm(dim=1).mean().item()
     ours = (after.features - again.features).norm(dim=1).mean().item()
     return [*rows, (label, "feature distance to reference", f"{same:.2f} (another seed)", f"{ours:.2f}")]
