@@ -20,11 +20,12 @@ from modalities.text_to_speech.bank import VoiceBank
 from modalities.text_to_speech.clips import RATE, fit_length, read_clip
 from modalities.text_to_speech.expansion import expand
 from modalities.text_to_speech.grading import nearest
+from modalities.text_to_speech.hub import locate
 from modalities.text_to_speech.judge import VoiceJudge
 from modalities.text_to_speech.purity import misplaced
 from modalities.text_to_speech.sentences import SENTENCES
 from modalities.text_to_speech.vocoder import Vocoder, load_vocoder
-from modalities.text_to_speech.voice_encoder import VoiceEncoder, load_encoder, locate, save_encoder
+from modalities.text_to_speech.voice_encoder import VoiceEncoder, load_encoder, save_encoder
 from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request
 
 BUNDLED = Path(__file__).with_name("bundled")

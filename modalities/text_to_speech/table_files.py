@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from modalities.text_to_speech import hub
 from redact_core import RedactError
 
 TABLE = "embed_speaker.weight"
@@ -21,31 +22,10 @@ _WEIGHTS = {*_PICKLES, ".safetensors", ".msgpack", ".h5", ".onnx", ".onnx_data",
 
 
 def locate(source: str, revision: str | None = None) -> Path:
-    """The local folder of a path, or of a hub id (downloaded to the hub's cache, without pickles).
-
-    Raises:
-        RedactError: There is no such folder, or the hub cannot be reached or does not have it.
-    """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.exists():
-        raise RedactError(f"{source} is a file; give the folder that holds config.json.")
-    if source.count("/") != 1 or source.startswith((".", "/", "~")):
-        raise RedactError(
-            f"There is no folder {source}; give the folder of a VitsModel or a hub id (owner/name)."
-        )
-    from huggingface_hub import snapshot_download
-
+    """The folder of a ``VitsModel``, without the weight files that are never read; see :mod:`.hub`."""
     ignored = [f"*{suffix}" for suffix in sorted(_WEIGHTS - {".safetensors"})]
-    try:
-        return Path(snapshot_download(source, revision=revision, ignore_patterns=ignored))
-    except Exception as error:  # the hub's own errors come from several libraries
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(" (")[0]
-        raise RedactError(
-            f"{source} is neither a folder here nor could it be fetched from the hub ({reason}); "
-            "check the name and the connection, or give a local folder."
-        ) from error
+    wanted = "the folder of a VitsModel or a hub id (owner/name)"
+    return hub.locate(source, revision, holds="config.json", wanted=wanted, ignored=ignored)
 
 
 def check(folder: Path) -> dict[str, Any]:

@@ -42,33 +42,6 @@ class VoiceEncoder(nn.Module):
         return Conditioning(hidden, torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device))
 
 
-def locate(source: str, revision: str | None = None) -> Path:
-    """A local folder, or a hub id downloaded to the hub's cache.
-
-    Raises:
-        RedactError: There is no such folder, or the hub cannot be reached or does not have it.
-    """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.exists():
-        raise RedactError(f"{source} is a file; give the folder that holds it.")
-    if source.count("/") != 1 or source.startswith((".", "/", "~")):
-        raise RedactError(
-            f"There is no folder {source}; give a model folder, a hub id (owner/name) or bundled."
-        )
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(source, revision=revision))
-    except Exception as error:  # the hub's own errors come from several libraries
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(" (")[0]
-        raise RedactError(
-            f"{source} is neither a folder here nor could it be fetched from the hub ({reason}); "
-            "check the name and the connection, or give a local folder."
-        ) from error
-
-
 def load_encoder(folder: Path) -> VoiceEncoder:
     """The encoder of a SpeechBrain folder, in evaluation mode and float32.
 

@@ -1,0 +1,47 @@
+"""Folders of models: here, or fetched from the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from redact_core import RedactError
+
+
+def locate(
+    source: str,
+    revision: str | None = None,
+    *,
+    holds: str = "it",
+    wanted: str = "a model folder, a hub id (owner/name) or bundled",
+    ignored: Sequence[str] = (),
+) -> Path:
+    """The local folder of a path, or of a hub id (downloaded to the hub's cache).
+
+    Args:
+        source: What the user gave.
+        revision: Of the hub repository.
+        holds: The file by which the folder is known, for messages.
+        wanted: What is accepted, for messages.
+        ignored: Patterns of files that are not downloaded.
+
+    Raises:
+        RedactError: There is no such folder, or the hub cannot be reached or does not have it.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise RedactError(f"{source} is a file; give the folder that holds {holds}.")
+    if source.count("/") != 1 or source.startswith((".", "/", "~")):
+        raise RedactError(f"There is no folder {source}; give {wanted}.")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(source, revision=revision, ignore_patterns=list(ignored)))
+    except Exception as error:  # the hub's own errors come from several libraries
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(" (")[0]
+        raise RedactError(
+            f"{source} is neither a folder here nor could it be fetched from the hub ({reason}); "
+            "check the name and the connection, or give a local folder."
+        ) from error
