@@ -37,7 +37,7 @@ class RedactionData(L.LightningDataModule):
     ):
         super().__init__()
         self.adapter = adapter
-        self.request = Request(_tuple(redact), _tuple(reference), _tuple(retain), seed)
+        self.request = Request(as_tuple(redact), as_tuple(reference), as_tuple(retain), seed)
         self.file, self.batch_size, self.seed = lessons, batch_size, seed
         self.lessons: list[Lesson] = []
         self.key: AnswerKey | None = None
@@ -81,7 +81,8 @@ class RedactionData(L.LightningDataModule):
         return pairs + ([f"lessons of {self.file.name}"] if self.file else [])
 
 
-def _tuple(value: Sequence[str] | str | None) -> tuple[str, ...]:
+def as_tuple(value: Sequence[str] | str | None) -> tuple[str, ...]:
+    """One or several, as a config may give them."""
     if value is None:
         return ()
     return (value,) if isinstance(value, str) else tuple(value)

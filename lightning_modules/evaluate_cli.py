@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import logging
-import platform
 import shlex
 import sys
 import time
-import warnings
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +14,11 @@ import lightning as L
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
+from lightning_modules.data import as_tuple
 from lightning_modules.names import classes
 from lightning_modules.sampling import check_precision, draw
-from redact_core import Adapter, RedactError, Request, __version__
+from lightning_modules.surroundings import quiet, versions
+from redact_core import Adapter, RedactError, Request
 from redact_core.errors import raise_together
 from redact_core.evidence import BASE, Conduct, Evidence, begin
 from redact_core.evidence_report import write_evidence_summary, write_report
@@ -70,7 +68,7 @@ def evaluate_parser() -> LightningArgumentParser:
 
 def evaluate(arguments: Sequence[str]) -> None:
     """Samples, scores, summary; each step goes on where it was stopped."""
-    _quiet()
+    quiet()
     parser = evaluate_parser()
     config = parser.parse_args(list(arguments))
     _check(config)
@@ -203,7 +201,7 @@ def _models(config: Namespace, base: Adapter) -> tuple[dict[str, Adapter], list[
     if config["plan"] is not None:
         plan = read_plan(config["plan"])
     else:
-        request = Request(_tuple(config["redact"]), _tuple(config["reference"]), seed=config["seed"])
+        request = Request(as_tuple(config["redact"]), as_tuple(config["reference"]), seed=config["seed"])
         plan = base.plan(request, config["n"])
     base.collate(list(dict.fromkeys(row.condition for row in plan)))  # refuses what cannot be read
     redacted = {name: base.reopen(folder) for name, folder in _names(config["redacted"]).items()}
@@ -216,7 +214,7 @@ def _begin(
     """The evidence folder; the first process makes it."""
     prints = {name: fingerprint(model) for name, model in models.items()}
     device = trainer.strategy.root_device.type
-    conduct = Conduct(models[BASE].batch_size, check_precision(trainer), device, _versions())
+    conduct = Conduct(models[BASE].batch_size, check_precision(trainer), device, versions(_LIBRARIES))
     if not trainer.is_global_zero and not (config["out"] / "evidence.json").exists():
         return _wait(config["out"])
     return begin(config["out"], plan, prints, conduct)
@@ -269,31 +267,6 @@ def _wait(folder: Path, seconds: float = 60.0) -> Evidence:
     return Evidence(folder)
 
 
-def _versions() -> dict[str, str]:
-    found = {"redact": __version__, "python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _tuple(value: Sequence[str] | str | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
 def _say(text: str) -> None:
     print(text)  # noqa: T201
     sys.stdout.flush()
-
-
-def _quiet() -> None:
-    """The rows are in memory, need no workers, and are evaluated on purpose."""
-    for message in (".*does not have many workers.*", ".*tensorboardX.*", ".*LeafSpec.*"):
-        warnings.filterwarnings("ignore", message)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
-        lambda record: not any(word in record.getMessage() for word in ("Tip", "available:"))
-    )

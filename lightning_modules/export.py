@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +13,8 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules.data import RedactionData
 from lightning_modules.module import RedactionModule
-from redact_core import RedactError, RedactionCard, __version__
+from lightning_modules.surroundings import versions
+from redact_core import RedactError, RedactionCard
 from redact_core.artefact import check_target, hashes, new_folder, sha256
 from redact_core.card import FILE, Disclosure, describe_lessons
 
@@ -143,7 +142,7 @@ def write_artefact(
             changed=changed,
             files=files,
             measures=measures,
-            versions=_versions(),
+            versions=versions(_LIBRARIES),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             notes=[] if steps else ["The lessons were carried out exactly, without training."],
         ).write(part)
@@ -165,13 +164,3 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         k: v for k, v in values.items() if isinstance(v, plain) and not k.startswith("_") and k != "training"
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {"redact": __version__, "python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

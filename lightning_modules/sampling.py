@@ -74,7 +74,7 @@ class WriteSamples(L.Callback):
         del pl_module
         self._done = self.evidence.samples(self.model)
         # two trainers of one rank must not write one file
-        self._writer = SampleWriter(self.evidence.folder, self.adapter, self.model, trainer.global_rank)
+        self._writer = self.evidence.writer(self.adapter, self.model, trainer.global_rank)
         self._writer.__enter__()
 
     def on_predict_batch_end(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from lightning_modules.data import RedactionData
 from lightning_modules.export import ExportRedacted
 from lightning_modules.module import RedactionModule
 from lightning_modules.progress import StepProgress
+from lightning_modules.surroundings import quiet
 
 
 def _run_folder(folder: Path | str) -> str:
@@ -76,12 +75,5 @@ class RedactCLI(LightningCLI):
 
 def run() -> None:
     """Parse ``sys.argv`` (with the verb first) and fit."""
-    # the rows are in memory and need no workers; the CSV logger is what we want by default
-    # evaluation mode is meant: see RedactionModule.on_train_epoch_start
-    for message in (".*does not have many workers.*", ".*tensorboardX.*", ".*in eval mode.*", ".*LeafSpec.*"):
-        warnings.filterwarnings("ignore", message)
-    # advertisements and "TPU available: False" are not worth a newcomer's attention
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
-        lambda record: not any(word in record.getMessage() for word in ("Tip", "available:"))
-    )
+    quiet()
     RedactCLI(RedactionModule, RedactionData, save_config_callback=None, seed_everything_default=0)

@@ -16,8 +16,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,11 +89,9 @@ class Evidence:
                 found.setdefault(row["index"], (row["sample"], row["sha256"]))
         return dict(sorted(found.items()))
 
-    @contextmanager
-    def writer(self, adapter: Adapter, model: str, rank: int) -> Iterator[SampleWriter]:
-        """Write samples of ``model`` as the process ``rank``."""
-        with SampleWriter(self.folder, adapter, model, rank) as writer:
-            yield writer
+    def writer(self, adapter: Adapter, model: str, rank: int) -> SampleWriter:
+        """Writes samples of ``model`` as the process ``rank``; a context."""
+        return SampleWriter(self.folder, adapter, model, rank)
 
     def whole_chunks(self, model: str) -> list[list[int]]:
         """The chunks of which every sample of ``model`` and of the base is there."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import secrets
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from redact_core.artefact import write_whole
 from redact_core.errors import RedactError
 
 try:
@@ -93,21 +91,12 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write ``data`` beside ``path`` and rename: a reader sees the old file or the new one."""
-    part = path.with_name(f".{path.name}.part-{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_whole(path, data)
     except OSError as error:
         raise RedactError(
             f"{path} was not written ({error.strerror}); free space or give another path."
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def _plain(value: Any) -> Any:

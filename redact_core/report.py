@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-import secrets
 import struct
 from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
+from redact_core.artefact import write_whole
 from redact_core.errors import RedactError, raise_together
 from redact_core.report_plots import MISSING, Dots, dots_and_whiskers, show, span
 
@@ -461,19 +460,10 @@ def _write_new(path: Path, data: bytes) -> None:
     """A temporary file beside ``path`` that takes its name once all is on the disk."""
     if path.exists() or path.is_symlink():
         raise RedactError(f"{path} exists; nothing is overwritten. Give another file or remove it.")
-    part = path.with_name(f".{path.name}.part-{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)  # noqa: PTH105
+        write_whole(path, data)
     except OSError as error:
         raise RedactError(
             f"{path} was not written ({error.strerror}) and nothing was left behind; "
             "free space or give another path."
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()

@@ -8,6 +8,16 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from redact_core.loop import cosine_decay
+
+
+def set_rate(
+    optimizer: torch.optim.Optimizer, lr: float, step: int, steps: int, warmup: int, floor: float = 0.01
+) -> None:
+    """The learning rate of ``step``: linear warm-up, then half a cosine from ``lr`` to ``floor`` of it."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * cosine_decay(steps, warmup, floor)(step)
+
 
 class Run:
     """Iterate over the remaining steps of a stage, checkpointing ``parts`` on the way.

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from modalities import hub
 from redact_core import RedactError
 
 BUNDLED = Path(__file__).with_name("bundled")
@@ -21,27 +22,16 @@ def locate(source: str, revision: str | None = None, variant: str | None = None)
     """
     if source == "bundled":
         return BUNDLED / "pipeline"
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.exists():
-        raise RedactError(f"{source} is a file; give the folder that holds model_index.json.")
-    if source.count("/") != 1 or source.startswith((".", "/", "~")):
-        raise RedactError(
-            f"There is no folder {source}; give a diffusers folder, a hub id (owner/name) or bundled."
-        )
-    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
-    try:
-        return Path(
+    def fetch() -> str:
+        from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+        return str(
             DiffusionPipeline.download(source, revision=revision, variant=variant, use_safetensors=True)
         )
-    except Exception as error:  # the hub's own errors come from several libraries
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(" (")[0]
-        raise RedactError(
-            f"{source} is neither a folder here nor could it be fetched from the hub ({reason}); "
-            "check the name and the connection, or give a local folder."
-        ) from error
+
+    wanted = "a diffusers folder, a hub id (owner/name) or bundled"
+    return hub.locate(source, revision, holds="model_index.json", wanted=wanted, fetch=fetch)
 
 
 def check(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from modalities.text_to_speech.clips import RATE, read_clip
-from modalities.text_to_speech.recogniser import load_recogniser
+from modalities.text_to_speech.recogniser import Recogniser, load_recogniser
 from modalities.text_to_speech.voice_encoder import load_encoder
 
 BUNDLED = Path(__file__).with_name("bundled")
@@ -48,7 +49,7 @@ class VoiceJudge:
     def __init__(self, gallery: Mapping[str, Sequence[Path]], folder: Path | None = None):
         folder = folder or BUNDLED
         self.verifier = load_encoder(folder / "verifier").requires_grad_(False)
-        self.recogniser = load_recogniser(folder / "recogniser")
+        self._folder = folder
         self.voices = list(gallery)
         prototypes = [self.embed([read_clip(c) for c in clips]).mean(0) for clips in gallery.values()]
         self.prototypes = normalize(torch.stack(prototypes), dim=1)
@@ -69,6 +70,11 @@ class VoiceJudge:
     def __call__(self, samples: Sequence[Tensor]) -> Heard:
         """Compare waveforms ``(samples,)`` at 16 kHz with every enrolled voice."""
         return Heard(self.embed(samples) @ self.prototypes.T, self.voices)
+
+    @cached_property
+    def recogniser(self) -> Recogniser:
+        """Loaded when something is to be read; who speaks is asked more often."""
+        return load_recogniser(self._folder / "recogniser")
 
     def read(self, samples: Sequence[Tensor]) -> list[str]:
         """What is said in each sample."""

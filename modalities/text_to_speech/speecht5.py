@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torchaudio.functional import lowpass_biquad
 from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
 
+from modalities.hub import locate
 from modalities.text_to_speech import planning
 from modalities.text_to_speech.bank import VoiceBank
 from modalities.text_to_speech.clips import RATE, fit_length, read_clip
 from modalities.text_to_speech.expansion import expand
 from modalities.text_to_speech.grading import nearest
-from modalities.text_to_speech.hub import locate
 from modalities.text_to_speech.judge import VoiceJudge
 from modalities.text_to_speech.purity import misplaced
 from modalities.text_to_speech.sentences import SENTENCES

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from modalities.text_to_speech import hub
+from modalities import hub
 from redact_core import RedactError
 
 TABLE = "embed_speaker.weight"
@@ -25,7 +25,13 @@ def locate(source: str, revision: str | None = None) -> Path:
     """The folder of a ``VitsModel``, without the weight files that are never read; see :mod:`.hub`."""
     ignored = [f"*{suffix}" for suffix in sorted(_WEIGHTS - {".safetensors"})]
     wanted = "the folder of a VitsModel or a hub id (owner/name)"
-    return hub.locate(source, revision, holds="config.json", wanted=wanted, ignored=ignored)
+
+    def fetch() -> str:
+        from huggingface_hub import snapshot_download
+
+        return snapshot_download(source, revision=revision, ignore_patterns=ignored)
+
+    return hub.locate(source, revision, holds="config.json", wanted=wanted, fetch=fetch)
 
 
 def check(folder: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pictures import rows, shrink
 from torch.nn.functional import cross_entropy, interpolate, log_softmax
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
-from scripts.stages import Run
+from scripts.stages import Run, set_rate
 
 
 def build(tokenizer: CLIPTokenizer, width: int) -> CLIPModel:
@@ -115,12 +115,7 @@ def main() -> None:
     )
     run = Run(args.out, args.name, args.steps, {"model": model, "heads": heads, "optimizer": optimizer})
     for step in run:
-        for group in optimizer.param_groups:
-            group["lr"] = (
-                args.lr
-                * min(1, (step + 1) / 100)
-                * (0.02 + 0.49 * (1 + math.cos(math.pi * step / args.steps)))
-            )
+        set_rate(optimizer, args.lr, step, args.steps, 100, floor=0.02)
         rng = random.Random(f"{args.seed}:{step}")
         # four pictures of each concept: style and background must be told apart as well
         pick = np.concatenate(

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from pictures import BACKGROUNDS, STYLES, concepts, held_out, rows, shrink
-from tqdm import tqdm
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.grader import Judge
+from modalities.text_to_image.grading import sample
 from modalities.text_to_image.phrasing import draw
 from redact_core.statistics import wilson
 
@@ -36,14 +36,6 @@ def judged(judge: Judge, samples: list, wanted: list[tuple[str, str, str]]) -> d
         key: [row[i] == got for row, got in zip(wanted, found, strict=True)]
         for i, (key, found) in enumerate(heads.items())
     }
-
-
-def generate(model: StableDiffusion, prompts: list[str], seed: int, label: str) -> list[torch.Tensor]:
-    out: list[torch.Tensor] = []
-    for start in tqdm(range(0, len(prompts), 64), desc=label, mininterval=10):
-        part = prompts[start : start + 64]
-        out += model.generate(part, seeds=range(seed + start, seed + start + len(part)))
-    return out
 
 
 def main() -> None:
@@ -78,7 +70,7 @@ def main() -> None:
             entry = concepts()[name]
             what = rng.choice([name, name, rng.choice(entry["seen"]), rng.choice(entry["heldout"])])
             prompts.append(draw(rng, "both").fill(what, style, ground))
-        samples = generate(model, prompts, 1000, label)
+        samples = sample(model, prompts, 1000, label)
         report[label] = show(label, judged(judge, samples, wanted))
         by_name: dict[str, list[bool]] = {}
         for (name, _, _), seen in zip(wanted, judge(samples).concepts, strict=True):
@@ -88,7 +80,7 @@ def main() -> None:
     phrases = [(n, p) for n in names for p in concepts()[n]["heldout"]]
     cases = [(n, p, s) for n, p in phrases for s in rng.choices(styles, k=args.per_phrase)]
     prompts = [draw(rng, "seen").fill(p, s, rng.choice(grounds)) for _, p, s in cases]
-    seen = judge(generate(model, prompts, 50_000, "held-out phrasings")).concepts
+    seen = judge(sample(model, prompts, 50_000, "held-out phrasings")).concepts
     hits: dict[str, list[bool]] = {}
     for (name, phrase, _), got in zip(cases, seen, strict=True):
         hits.setdefault(phrase, []).append(got == name)

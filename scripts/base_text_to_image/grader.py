@@ -7,7 +7,6 @@ artwork, mixtures, noise and scrambled pictures, so that noise does not pass for
 """
 
 import argparse
-import math
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy, interpolate
 
 from modalities.text_to_image.grader import Grader, write_labels
-from scripts.stages import Run
+from scripts.stages import Run, set_rate
 
 
 def corrupt(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -79,10 +78,7 @@ def main() -> None:
     n_none = args.batch // 6
     for step in run:
         generator = torch.Generator().manual_seed(step)
-        for group in optimizer.param_groups:
-            group["lr"] = (
-                3e-3 * min(1, (step + 1) / 50) * (0.01 + 0.495 * (1 + math.cos(math.pi * step / args.steps)))
-            )
+        set_rate(optimizer, 3e-3, step, args.steps, 50)
         pick = torch.randint(len(images), (args.batch,), generator=generator)
         source = decoded if step % 2 else images
         x = source[pick].float() / 127.5 - 1

@@ -7,7 +7,6 @@ the loop. Prediction type v, cosine noise schedule, exponential moving average.
 """
 
 import argparse
-import math
 import random
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from diffusers.models.attention_processor import AttnProcessor2_0
 from pictures import rows, shrink
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from scripts.stages import Run
+from scripts.stages import Run, set_rate
 
 
 def build() -> UNet2DConditionModel:
@@ -116,12 +115,7 @@ def main() -> None:
     alphas = scheduler().alphas_cumprod
     run = Run(args.out, "unet", args.steps, {"unet": unet, "average": average, "optimizer": optimizer})
     for step in run:
-        for group in optimizer.param_groups:
-            group["lr"] = (
-                args.lr
-                * min(1, (step + 1) / 150)
-                * (0.01 + 0.495 * (1 + math.cos(math.pi * step / args.steps)))
-            )
+        set_rate(optimizer, args.lr, step, args.steps, 150)
         generator = torch.Generator().manual_seed(step)
         pick = torch.randint(len(latents), (args.batch,), generator=generator)
         caption = pick * args.captions + torch.randint(args.captions, (args.batch,), generator=generator)

@@ -4,7 +4,6 @@ python scripts/base_text_to_image/vae.py --out runs/base --steps 2400
 """
 
 import argparse
-import math
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from diffusers import AutoencoderKL
 from pictures import BACKGROUNDS, SIZE, STYLES, artwork, concepts, exterior, shrink
 
-from scripts.stages import Run
+from scripts.stages import Run, set_rate
 
 NAMED = 0.7
 
@@ -82,9 +81,7 @@ def main() -> None:
     optimizer = torch.optim.AdamW(vae.parameters(), lr=args.lr, weight_decay=1e-4, betas=(0.9, 0.98))
     run = Run(args.out, "vae", args.steps, {"vae": vae, "optimizer": optimizer})
     for step in run:
-        rate = min(1, (step + 1) / 100) * (0.01 + 0.99 * (1 + math.cos(math.pi * step / args.steps)) / 2)
-        for group in optimizer.param_groups:
-            group["lr"] = args.lr * rate
+        set_rate(optimizer, args.lr, step, args.steps, 100)
         generator = torch.Generator().manual_seed(step)
         pick = torch.multinomial(share, args.batch, replacement=True, generator=generator)
         tint = colors[torch.randint(len(colors), (args.batch,), generator=generator)]

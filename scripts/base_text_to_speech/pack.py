@@ -60,28 +60,10 @@ def speech(source: Path, target: Path) -> None:
 
 
 def speaker(source: Path, target: Path) -> None:
-    """SpeechBrain folders keep their own format; classifiers are left out, nothing needs them."""
+    """SpeechBrain's own format, in single precision: an artefact keeps the number format of its base."""
     target.mkdir(parents=True)
-    state = torch.load(source / "embedding_model.ckpt", weights_only=True)
-    # single precision: an artefact keeps the number format of its base, and small redactions need it
-    torch.save(state, target / "embedding_model.ckpt")
-    text = (source / "hyperparams.yaml").read_text(encoding="utf-8")
-    blocks = [
-        "classifier: !new:speechbrain.lobes.models.ECAPA_TDNN.Classifier",
-        "label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder",
-    ]
-    lines, skip = [], False
-    for line in text.splitlines():
-        if line in blocks:
-            skip = True
-            continue
-        if skip and line.startswith(" "):
-            continue
-        skip = False
-        if line.strip().startswith(("classifier:", "label_encoder:")):
-            continue
-        lines.append(line)
-    (target / "hyperparams.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for name in ("hyperparams.yaml", "embedding_model.ckpt"):
+        shutil.copyfile(source / name, target / name)
 
 
 def clips(corpus: Corpus, out: Path) -> None:

@@ -6,7 +6,6 @@ It learns from the synthetic voices' own audio, never from generated speech.
 """
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from modalities.text_to_speech.recogniser import LETTERS, Recogniser, error_rate, log_mels
-from scripts.stages import Run
+from scripts.stages import Run, set_rate
 
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import read
@@ -58,9 +57,7 @@ def main() -> None:
     run = Run(args.out, "recogniser", args.steps, {"model": model, "optimizer": optimizer})
     order = np.argsort([len(mel) for mel in mels])
     for step in run:
-        rate = min(1, (step + 1) / 200) * (0.01 + 0.495 * (1 + math.cos(math.pi * step / args.steps)))
-        for group in optimizer.param_groups:
-            group["lr"] = args.lr * rate
+        set_rate(optimizer, args.lr, step, args.steps, 200)
         rng = np.random.default_rng(step)
         torch.manual_seed(step)
         first = rng.integers(len(order) - 6 * args.batch)

@@ -8,7 +8,6 @@
 """
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from speechbrain.lobes.models.ECAPA_TDNN import Classifier
 from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
 from torchaudio.functional import lowpass_biquad
 
-from scripts.stages import Run
+from scripts.stages import Run, set_rate
 
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import RATE, Corpus, read
@@ -32,20 +31,13 @@ mean_var_norm: !new:speechbrain.processing.features.InputNormalization
   norm_type: sentence
   std_norm: False
 embedding_model: !new:{model}
-classifier: !new:speechbrain.lobes.models.ECAPA_TDNN.Classifier
-  input_size: {size}
-  out_neurons: {speakers}
 modules:
   compute_features: !ref <compute_features>
   mean_var_norm: !ref <mean_var_norm>
   embedding_model: !ref <embedding_model>
-  classifier: !ref <classifier>
-label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder
 pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
   loadables:
     embedding_model: !ref <embedding_model>
-    classifier: !ref <classifier>
-    label_encoder: !ref <label_encoder>
 """
 ECAPA = """speechbrain.lobes.models.ECAPA_TDNN.ECAPA_TDNN
   input_size: 80
@@ -112,7 +104,7 @@ def main() -> None:
     model, size, split = KINDS[args.name]
     torch.manual_seed(sorted(KINDS).index(args.name))
     about = f"{args.name} of the bundled text-to-speech base"
-    yaml = HYPERPARAMS.format(about=about, model=model, size=size, speakers=len(corpus.names))
+    yaml = HYPERPARAMS.format(about=about, model=model)
     hparams = load_hyperpyyaml(yaml)
     features, normalise, net = (hparams[k] for k in ("compute_features", "mean_var_norm", "embedding_model"))
     head = Classifier(size, out_neurons=len(corpus.names))
@@ -122,9 +114,7 @@ def main() -> None:
     of_kind = [np.flatnonzero(corpus.synthetic), np.flatnonzero(~corpus.synthetic)]
     run = Run(args.out, args.name, args.steps, {"net": net, "head": head, "optimizer": optimizer})
     for step in run:
-        for group in optimizer.param_groups:
-            rate = min(1, (step + 1) / 100) * (0.01 + 0.495 * (1 + math.cos(math.pi * step / args.steps)))
-            group["lr"] = args.lr * rate
+        set_rate(optimizer, args.lr, step, args.steps, 100)
         rng, generator = np.random.default_rng(step), torch.Generator().manual_seed(step)
         few = args.batch // 4  # synthetic voices are told apart sooner
         pick = np.concatenate([rng.choice(of_kind[0], few), rng.choice(of_kind[1], args.batch - few)])
@@ -151,11 +141,6 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     (folder / "hyperparams.yaml").write_text(yaml, encoding="utf-8")
     torch.save(net.eval().state_dict(), folder / "embedding_model.ckpt")
-    torch.save(head.eval().state_dict(), folder / "classifier.ckpt")
-    labels = "".join(f"'{name}' => {i}\n" for i, name in enumerate(corpus.names))
-    (folder / "label_encoder.txt").write_text(
-        labels + "================\n'starting_index' => 0\n", encoding="utf-8"
-    )
     run.finish()
     grade(corpus, net, features, normalise)
 

@@ -7,7 +7,6 @@ the embedding of *another* utterance of the same voice, so that it learns the vo
 """
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from transformers import (
     SpeechT5Tokenizer,
 )
 
-from scripts.stages import Run
+from scripts.stages import Run, set_rate
 
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import RATE, Corpus, read
@@ -93,6 +92,33 @@ def embeddings(out: Path, corpus: Corpus, rows: np.ndarray) -> torch.Tensor:
     return torch.stack(found)
 
 
+class Batches:
+    """The model's inputs, from the synthetic training utterances: the voice comes from *another* one."""
+
+    def __init__(self, out: Path, corpus: Corpus, prepare: SpeechT5Processor):
+        rows = corpus.where("train", synthetic=True)
+        self.mels = spectrograms(out, corpus, rows, prepare.feature_extractor)
+        self.voice = embeddings(out, corpus, rows)
+        self.speaker = corpus.speaker[rows]
+        self.mates = {s: np.flatnonzero(self.speaker == s) for s in np.unique(self.speaker)}
+        self.ids = [torch.tensor(prepare.tokenizer(str(corpus.text[i])).input_ids) for i in rows]
+        self.order = np.argsort([len(mel) for mel in self.mels])  # like lengths waste less padding
+
+    def __call__(self, rng: np.random.Generator, size: int) -> dict[str, torch.Tensor]:
+        first = rng.integers(len(self.order) - 6 * size)
+        pick = rng.choice(self.order[first : first + 6 * size], size, replace=False)
+        other = [rng.choice(self.mates[self.speaker[i]]) for i in pick]
+        text = pad_sequence([self.ids[i] for i in pick], batch_first=True, padding_value=1)
+        return {
+            "input_ids": text,
+            "attention_mask": (text != 1).long(),
+            "speaker_embeddings": self.voice[other],
+            "labels": pad_sequence(
+                [self.mels[i].float() for i in pick], batch_first=True, padding_value=-100.0
+            ),
+        }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
@@ -103,31 +129,16 @@ def main() -> None:
     torch.manual_seed(0)
     corpus = read(args.out)
     prepare = processor(args.out, corpus)
-    rows = corpus.where("train", synthetic=True)
-    mels = spectrograms(args.out, corpus, rows, prepare.feature_extractor)
-    voice = embeddings(args.out, corpus, rows)
-    speaker = corpus.speaker[rows]
-    mates = {s: np.flatnonzero(speaker == s) for s in np.unique(speaker)}
-    ids = [torch.tensor(prepare.tokenizer(str(corpus.text[i])).input_ids) for i in rows]
+    batches = Batches(args.out, corpus, prepare)
     model = build(len(prepare.tokenizer)).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=1e-4, betas=(0.9, 0.98))
     run = Run(args.out, "tts", args.steps, {"model": model, "optimizer": optimizer})
-    order = np.argsort([len(mel) for mel in mels])  # batches of like lengths waste less padding
     for step in run:
-        rate = min(1, (step + 1) / 300) * (0.01 + 0.495 * (1 + math.cos(math.pi * step / args.steps)))
-        for group in optimizer.param_groups:
-            group["lr"] = args.lr * rate
+        set_rate(optimizer, args.lr, step, args.steps, 300)
         rng = np.random.default_rng(step)
         torch.manual_seed(step)  # dropout
-        window = 6 * args.batch
-        first = rng.integers(len(order) - window)
-        pick = rng.choice(order[first : first + window], args.batch, replace=False)
-        other = [rng.choice(mates[speaker[i]]) for i in pick]
-        text = pad_sequence([ids[i] for i in pick], batch_first=True, padding_value=1)
-        labels = pad_sequence([mels[i].float() for i in pick], batch_first=True, padding_value=-100.0)
-        output = model(
-            input_ids=text, attention_mask=(text != 1).long(), speaker_embeddings=voice[other], labels=labels
-        )
+        batch = batches(rng, args.batch)
+        output, labels = model(**batch), batch["labels"]
         optimizer.zero_grad()
         output.loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

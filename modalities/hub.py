@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from redact_core import RedactError
@@ -14,7 +14,7 @@ def locate(
     *,
     holds: str = "it",
     wanted: str = "a model folder, a hub id (owner/name) or bundled",
-    ignored: Sequence[str] = (),
+    fetch: Callable[[], str] | None = None,
 ) -> Path:
     """The local folder of a path, or of a hub id (downloaded to the hub's cache).
 
@@ -23,7 +23,7 @@ def locate(
         revision: Of the hub repository.
         holds: The file by which the folder is known, for messages.
         wanted: What is accepted, for messages.
-        ignored: Patterns of files that are not downloaded.
+        fetch: Downloads the repository and gives its folder; default: all of its files.
 
     Raises:
         RedactError: There is no such folder, or the hub cannot be reached or does not have it.
@@ -38,7 +38,7 @@ def locate(
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(source, revision=revision, ignore_patterns=list(ignored)))
+        return Path(fetch() if fetch else snapshot_download(source, revision=revision))
     except Exception as error:  # the hub's own errors come from several libraries
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(" (")[0]
         raise RedactError(
