@@ -2,6 +2,7 @@
 
 from redact_core.adapter import Adapter, Guard, Origin
 from redact_core.answer_key import AnswerKey, LessonLoader
+from redact_core.attack import Access, Attack, Attempt
 from redact_core.card import RedactionCard
 from redact_core.distill import Distillation, conditioning_distance, group_mean
 from redact_core.errors import RedactError
@@ -14,8 +15,11 @@ from redact_core.types import Batch, Condition, Conditioning, Lesson, Mean, Requ
 from redact_core.version import __version__
 
 __all__ = [
+    "Access",
     "Adapter",
     "AnswerKey",
+    "Attack",
+    "Attempt",
     "Batch",
     "Condition",
     "Conditioning",

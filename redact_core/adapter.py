@@ -107,6 +107,29 @@ class Adapter(ABC):
         ``seeds`` holds one seed for each condition; a sample depends on its own seed only.
         """
 
+    @property
+    def generator(self) -> nn.Module:
+        """What turns conditionings into samples: the module whose parameters :meth:`training_loss` reaches.
+
+        Raises:
+            RedactError: The adapter does not show it.
+        """
+        raise RedactError(f"{type(self).__name__} shows no generator; use a method that needs none.")
+
+    def training_loss(
+        self, conditioning: Conditioning, samples: Sequence[Tensor], *, seeds: Sequence[int]
+    ) -> Tensor:
+        """``(batch,)`` the generator's own training loss of ``samples`` under ``conditioning``.
+
+        Differentiable in the conditioning and in the generator's parameters, without condition
+        dropout. ``seeds`` fix all that is drawn (times, noise) or chosen (a sentence), one a sample.
+
+        Raises:
+            RedactError: The adapter offers none.
+        """
+        del conditioning, samples, seeds
+        raise RedactError(f"{type(self).__name__} offers no training loss; use a method that needs none.")
+
     @abstractmethod
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         """Write one sample as a file people can open; return the path with its suffix."""
@@ -141,6 +164,15 @@ class Guard(Adapter):
 
     def files(self) -> Mapping[str, Path]:
         return self.inner.files()
+
+    @property
+    def generator(self) -> nn.Module:
+        return self.inner.generator
+
+    def training_loss(
+        self, conditioning: Conditioning, samples: Sequence[Tensor], *, seeds: Sequence[int]
+    ) -> Tensor:
+        return self.inner.training_loss(conditioning, samples, seeds=seeds)
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         return self.inner.write_sample(sample, path)

@@ -143,6 +143,37 @@ class StableDiffusion(Adapter):
             samples += list(result.images.float().cpu())
         return samples
 
+    @property
+    def generator(self) -> nn.Module:
+        """The denoiser."""
+        return self.pipeline.unet
+
+    def training_loss(
+        self, conditioning: Conditioning, samples: Sequence[Tensor], *, seeds: Sequence[int]
+    ) -> Tensor:
+        """``(batch,)`` mean squared error of the denoiser at one random time each (Ho et al. 2020, eq. 14).
+
+        It predicts what the scheduler's ``prediction_type`` says: noise, velocity or sample.
+        """
+        pipeline = self.pipeline.to(conditioning.hidden.device)
+        scheduler = pipeline.scheduler
+        pictures = torch.stack(list(samples)).to(conditioning.hidden.device)
+        latents = (
+            pipeline.vae.encode(2 * pictures - 1).latent_dist.mode() * pipeline.vae.config.scaling_factor
+        )
+        # drawn on the CPU one by one: a sample's loss depends on its seed, not on batch or device
+        draws = [torch.Generator().manual_seed(s) for s in seeds]
+        noise = torch.stack([torch.randn(latents.shape[1:], generator=g) for g in draws]).to(latents)
+        last = scheduler.config.num_train_timesteps
+        times = torch.cat([torch.randint(last, (1,), generator=g) for g in draws]).to(latents.device)
+        noisy = scheduler.add_noise(latents, noise, times)
+        kind = scheduler.config.prediction_type
+        target = {"epsilon": lambda: noise, "sample": lambda: latents}.get(
+            kind, lambda: scheduler.get_velocity(latents, noise, times)
+        )()
+        found = pipeline.unet(noisy, times, encoder_hidden_states=conditioning.hidden).sample
+        return (found - target).square().flatten(1).mean(1)
+
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         path = path.with_suffix(".png")
         pixels = (sample.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
