@@ -5,7 +5,8 @@
 Stage 3 always hears the true frame before the next one; speaking alone it hears its own, blurred
 ones, and loses the thread. Here most of what the decoder hears is its own: a first pass predicts
 each frame, the second pass hears the predictions in place of a share of the true frames (parallel
-scheduled sampling, Duckworth et al. 2019, arXiv:1906.04331).
+scheduled sampling, Duckworth et al. 2019, arXiv:1906.04331). The reader of stage 3a says in the loss
+what it cannot read.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from scripts.stages import Run, set_rate
 
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import read
+from reader import SILENCE, Reader
 from tts import REDUCTION, Batches, blanked
 
 
@@ -28,7 +30,7 @@ from tts import REDUCTION, Batches, blanked
 def predicted(model: SpeechT5ForTextToSpeech, batch: dict, heard: torch.Tensor) -> torch.Tensor:
     """The frames ``(batch, steps, 80)`` that :meth:`generate_speech` would hear after ``heard``."""
     hidden = model.speecht5(
-        input_values=batch["input_ids"], attention_mask=batch["attention_mask"],
+        encoder_outputs=batch["encoder_outputs"], attention_mask=batch["attention_mask"],
         speaker_embeddings=batch["speaker_embeddings"], decoder_input_values=heard, return_dict=True,
     )[0]  # fmt: skip
     last = model.speech_decoder_postnet.feat_out(hidden)[..., -model.config.num_mel_bins :]
@@ -59,10 +61,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--reading", type=float, default=0.1, help="weight of the reader's loss")
+    parser.add_argument("--reading_from", type=int, default=0, help="first step that hears the reader")
     args = parser.parse_args()
     torch.manual_seed(0)
     model = SpeechT5ForTextToSpeech.from_pretrained(args.out / "tts").train()
-    batches = Batches(args.out, read(args.out), SpeechT5Processor.from_pretrained(args.out / "tts"))
+    prepare = SpeechT5Processor.from_pretrained(args.out / "tts")
+    batches = Batches(args.out, read(args.out), prepare)
+    reader = Reader(len(prepare.tokenizer)).requires_grad_(False).eval()
+    reader.load_state_dict(torch.load(args.out / "checkpoints" / "reader.pt", weights_only=True)["model"])
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=1e-4, betas=(0.9, 0.98))
     run = Run(args.out, "tts_free", args.steps, {"model": model, "optimizer": optimizer})
     for step in run:
@@ -70,15 +77,24 @@ def main() -> None:
         rng = np.random.default_rng(step)
         torch.manual_seed(step)
         batch = batches(rng, args.batch)
+        ids, mask = batch.pop("input_ids"), batch["attention_mask"]
+        # the text is read once for all passes
+        batch["encoder_outputs"] = model.speecht5.encoder(ids, attention_mask=mask, return_dict=True)
         output = model(**batch, decoder_input_values=disturbed(model, batch, batches.blank, rng))
+        labels = batch["labels"]
+        spoken = labels[..., 0] != -100
+        loss, reading = output.loss, torch.zeros(())
+        if step >= args.reading_from:
+            mels = output.spectrogram.masked_fill(~spoken[..., None], SILENCE)
+            reading = reader.loss(mels, spoken.sum(1), [i[m.bool()] for i, m in zip(ids, mask, strict=True)])
+            loss = loss + args.reading * reading
         optimizer.zero_grad()
-        output.loss.backward()
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        labels = batch["labels"]
         with torch.no_grad():
             error = (output.spectrogram - labels)[labels != -100].abs().mean()
-        run.log(loss=output.loss.item(), mel=error.item())
+        run.log(loss=output.loss.item(), mel=error.item(), reading=reading.item())
     model.eval().save_pretrained(args.out / "tts_free")
     run.finish()
 
