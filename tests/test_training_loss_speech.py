@@ -1,7 +1,5 @@
 """The generator's own training loss of speech: what it depends on, and what it leaves alone."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
