@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import soundfile
 import torch
@@ -30,6 +30,11 @@ from modalities.text_to_speech.voice_encoder import VoiceEncoder, load_encoder, 
 from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request
 
 BUNDLED = Path(__file__).with_name("bundled")
+_QUICK = (
+    "UnseenClips", "ShortCrops", "ChannelChange", "PitchTempo", "SimilarVoices", "ClipGradient",
+    "OriginalEmbedding", "Mixtures", "EncoderSwap",
+)  # fmt: skip
+_STANDARD = (*_QUICK, "Interpolation", "EmbeddingSearch", "WeightInterpolation")
 
 
 class SpeechT5(Adapter):
@@ -56,6 +61,11 @@ class SpeechT5(Adapter):
     """
 
     scorers = ("VoiceScorer", "RecogniserScorer")
+    suites: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "quick": _QUICK,
+        "standard": _STANDARD,
+        "full": (*_STANDARD, "EmbeddingInversion", "Relearning"),
+    }
 
     def __init__(
         self,
