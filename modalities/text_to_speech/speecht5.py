@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ from modalities.text_to_speech.judge import VoiceJudge
 from modalities.text_to_speech.purity import misplaced
 from modalities.text_to_speech.sentences import SENTENCES
 from modalities.text_to_speech.spectrogram_loss import log_mel, spectrogram_loss
+from modalities.text_to_speech.verifier import embed_clip
 from modalities.text_to_speech.vocoder import Vocoder, load_vocoder
 from modalities.text_to_speech.voice_encoder import VoiceEncoder, load_encoder, save_encoder
 from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request
@@ -117,9 +118,9 @@ class SpeechT5(Adapter):
         lessons = expand(request, self.bank)
         if (BUNDLED / "verifier").is_dir():
             kept = list(dict.fromkeys(Path(row.asked) for row in lessons if not row.redacted))
-            verifier = load_encoder(BUNDLED / "verifier")
+            embed = partial(embed_clip, folder=BUNDLED / "verifier")
             for what in request.redact:
-                for clip, voice in misplaced(self.bank.clips(what), kept, verifier).items():
+                for clip, voice in misplaced(self.bank.clips(what), kept, embed).items():
                     warnings.warn(
                         f"{clip}: sounds more like the retained {voice} than like the other clips of {what}; "
                         "listen to it, and take it out if it is of another person.",
