@@ -46,7 +46,8 @@ class Adapter(ABC):
     scorers: ClassVar[tuple[str, ...]] = ()
     """Class names of the scorers that suit the samples, where an evaluation names none."""
     suites: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """Name of a suite (``quick``, ``standard``, ``full``) -> class names of its attacks."""
+    """``quick``, ``standard``, ``full`` -> attacks that suit the model, as on the command line:
+    ``Name`` or ``Name: {argument: value}``."""
 
     @property
     @abstractmethod

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
+import yaml
 from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5, voice
 from torch.nn.functional import cosine_similarity
 
@@ -332,15 +333,21 @@ def test_guards_are_looked_through_and_other_adapters_refused(base: SpeechT5, ro
         SimilarVoices()(ToyAdapter(), ToyAdapter(), rows, seed=0)
 
 
-def test_suites_name_attacks_that_need_no_settings() -> None:
+@pytest.mark.parametrize("suite", ["quick", "standard", "full"])
+def test_suites_name_attacks_and_settings_that_there_are(suite: str) -> None:
     known = {name: getattr(module, name) for module in (attacks, weight_attacks) for name in module.__all__}
-    assert SpeechT5.suites["quick"] == SpeechT5.suites["full"][: len(SpeechT5.suites["quick"])]
-    assert set(SpeechT5.suites["full"]) == set(known)
-    for name in SpeechT5.suites["full"]:
-        attack = known[name]()
-        assert isinstance(attack, Attack)
-        assert attack.name.startswith(name)
+    names: list[str] = []
+    for entry in map(yaml.safe_load, SpeechT5.suites[suite]):
+        ((kind, settings),) = entry.items() if isinstance(entry, dict) else [(entry, {})]
+        settings = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
+        attack = known[kind](**settings)
+        assert attack.name.startswith(kind)
         assert isinstance(attack.adaptive, bool)
+        assert attack.budget
+        names.append(attack.name)
+    assert len(names) == len(set(names))
+    if suite == "full":
+        assert {name.partition("-")[0] for name in names} == set(known)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import soundfile
 import torch
@@ -25,17 +25,13 @@ from modalities.text_to_speech.judge import VoiceJudge
 from modalities.text_to_speech.purity import misplaced
 from modalities.text_to_speech.sentences import SENTENCES
 from modalities.text_to_speech.spectrogram_loss import log_mel, spectrogram_loss
+from modalities.text_to_speech.suites import SUITES
 from modalities.text_to_speech.verifier import embed_clip
 from modalities.text_to_speech.vocoder import Vocoder, load_vocoder
 from modalities.text_to_speech.voice_encoder import VoiceEncoder, load_encoder, save_encoder
 from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request
 
 BUNDLED = Path(__file__).with_name("bundled")
-_QUICK = (
-    "UnseenClips", "ShortCrops", "ChannelChange", "PitchTempo", "SimilarVoices", "ClipGradient",
-    "OriginalEmbedding", "Mixtures", "EncoderSwap",
-)  # fmt: skip
-_STANDARD = (*_QUICK, "Interpolation", "EmbeddingSearch", "WeightInterpolation")
 
 
 class SpeechT5(Adapter):
@@ -62,11 +58,7 @@ class SpeechT5(Adapter):
     """
 
     scorers = ("VoiceScorer", "RecogniserScorer")
-    suites: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "quick": _QUICK,
-        "standard": _STANDARD,
-        "full": (*_STANDARD, "EmbeddingInversion", "Relearning"),
-    }
+    suites = SUITES
 
     def __init__(
         self,

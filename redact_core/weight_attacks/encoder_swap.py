@@ -40,7 +40,7 @@ class EncoderSwap(Attack):
 
     @property
     def name(self) -> str:
-        return "EncoderSwap" if self.fraction == 1 else f"EncoderSwap-{self.end}-{self.fraction:.0%}"
+        return f"EncoderSwap-{self.end}-{self.fraction:g}"
 
     @property
     def budget(self) -> str:

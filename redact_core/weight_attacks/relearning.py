@@ -64,7 +64,7 @@ class Relearning(Attack):
     @property
     def name(self) -> str:
         low_rank = f"-rank{self.rank}" if self.rank else ""
-        return f"Relearning-{self.data}-{self.loss}-{self.steps}{low_rank}"
+        return f"Relearning-{self.data}-{self.loss}{low_rank}-{self.steps}"
 
     @property
     def budget(self) -> str:

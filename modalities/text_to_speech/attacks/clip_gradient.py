@@ -57,7 +57,7 @@ class ClipGradient(ClipAttack):
 
     @property
     def name(self) -> str:
-        return f"ClipGradient-{self.snr:g}dB" + ("-other" if self.carrier == "other" else "")
+        return f"ClipGradient-{self.carrier}-{self.snr:g}"
 
     @property
     def budget(self) -> str:

@@ -37,6 +37,10 @@ class EmbeddingInversion(Attack):
         self.steps, self.lr = steps, lr
 
     @property
+    def name(self) -> str:
+        return f"EmbeddingInversion-{self.steps}"
+
+    @property
     def budget(self) -> str:
         return f"{self.steps} steps on 1 recording"
 

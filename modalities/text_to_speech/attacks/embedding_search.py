@@ -51,6 +51,10 @@ class EmbeddingSearch(Attack):
         self.steps, self.population, self.width = steps, population, width
 
     @property
+    def name(self) -> str:
+        return f"EmbeddingSearch-{1 + self.steps * self.population}"
+
+    @property
     def budget(self) -> str:
         return f"{1 + self.steps * self.population} samples"
 

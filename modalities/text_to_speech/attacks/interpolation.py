@@ -32,6 +32,10 @@ class Interpolation(Attack):
         self.alphas = alphas
 
     @property
+    def name(self) -> str:
+        return f"Interpolation-{self.alphas[0]:g}" if len(self.alphas) == 1 else "Interpolation"
+
+    @property
     def budget(self) -> str:
         return "1 embedding at " + ", ".join(f"{alpha:g}" for alpha in self.alphas)
 

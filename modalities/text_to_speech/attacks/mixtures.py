@@ -39,6 +39,10 @@ class Mixtures(Attack):
         self.voices, self.steps = voices, steps
 
     @property
+    def name(self) -> str:
+        return f"Mixtures-{self.voices}"
+
+    @property
     def budget(self) -> str:
         return f"{self.steps} steps over {self.voices} voices"
 

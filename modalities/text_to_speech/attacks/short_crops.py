@@ -44,6 +44,10 @@ class ShortCrops(ClipAttack):
         self.seconds, self.clips = seconds, clips
 
     @property
+    def name(self) -> str:
+        return f"ShortCrops-{self.seconds[0]:g}" if len(self.seconds) == 1 else "ShortCrops"
+
+    @property
     def budget(self) -> str:
         return "1 crop of " + ", ".join(f"{s:g} s" for s in self.seconds)
 

@@ -28,6 +28,10 @@ class SimilarVoices(Attack):
         self.voices = voices
 
     @property
+    def name(self) -> str:
+        return f"SimilarVoices-{self.voices}"
+
+    @property
     def budget(self) -> str:
         return f"1 clip of the {self.voices} nearest voices"
 
