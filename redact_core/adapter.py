@@ -45,6 +45,9 @@ class Adapter(ABC):
     """Samples generated at a time."""
     scorers: ClassVar[tuple[str, ...]] = ()
     """Class names of the scorers that suit the samples, where an evaluation names none."""
+    suites: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """``quick``, ``standard``, ``full`` -> attacks that suit the model, as on the command line:
+    ``Name`` or ``Name: {argument: value}``."""
 
     @property
     @abstractmethod
@@ -130,6 +133,13 @@ class Adapter(ABC):
         del conditioning, samples, seeds
         raise RedactError(f"{type(self).__name__} offers no training loss; use a method that needs none.")
 
+    def redraw(self, seed: int, draw: int) -> int:
+        """A seed for the ``draw``-th loss of a sample that was made with ``seed``; 0 gives ``seed`` itself.
+
+        What a seed chooses (a sentence) stays, what it draws (time, noise) is new.
+        """
+        return seed + 1_000_003 * draw
+
     @abstractmethod
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         """Write one sample as a file people can open; return the path with its suffix."""
@@ -173,6 +183,9 @@ class Guard(Adapter):
         self, conditioning: Conditioning, samples: Sequence[Tensor], *, seeds: Sequence[int]
     ) -> Tensor:
         return self.inner.training_loss(conditioning, samples, seeds=seeds)
+
+    def redraw(self, seed: int, draw: int) -> int:
+        return self.inner.redraw(seed, draw)
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         return self.inner.write_sample(sample, path)

@@ -6,36 +6,51 @@ import pytest
 import soundfile
 import torch
 from tiny_speech import voice
-from torch import nn
 
+from modalities.text_to_speech.clips import read_clip
 from modalities.text_to_speech.grading import Case, Spoken, against_others, cases, compare
-from modalities.text_to_speech.judge import Heard, auroc
-from modalities.text_to_speech.purity import misplaced
+from modalities.text_to_speech.judge import BUNDLED, Heard, VoiceJudge, auroc
+from modalities.text_to_speech.purity import PER_VOICE, misplaced
 from modalities.text_to_speech.recogniser import LETTERS, Recogniser, error_rate, log_mels
-from redact_core import Conditioning
+from modalities.text_to_speech.verifier import embed_clip
 from redact_core.statistics import bootstrap_mean
 
 
-class Pitch(nn.Module):
-    """A verifier that hears nothing but where the strongest harmonics lie."""
-
-    def forward(self, inputs):
-        spectrum = torch.fft.rfft(inputs["waveform"], n=16_000).abs()[:, 50:1050]
-        hidden = spectrum.reshape(len(spectrum), 100, 10).sum(2)
-        return Conditioning(hidden[:, None], torch.ones(len(hidden), 1, dtype=torch.bool))
+def pitch(clip: Path) -> torch.Tensor:
+    """Hears nothing but where the strongest harmonics lie."""
+    spectrum = torch.fft.rfft(read_clip(clip), n=16_000).abs()[50:1050]
+    return torch.nn.functional.normalize(spectrum.reshape(100, 10).sum(1), dim=0)
 
 
 def test_a_clip_of_somebody_else_is_named(tmp_path: Path) -> None:
-    for name, pitch in (("alice", 120.0), ("bob", 210.0), ("carol", 290.0)):
+    for name, height in (("alice", 120.0), ("bob", 210.0), ("carol", 290.0)):
         (tmp_path / name).mkdir()
         for i in range(4):
-            soundfile.write(tmp_path / name / f"{i}.wav", voice(pitch, 0.8, i), 16_000)
+            soundfile.write(tmp_path / name / f"{i}.wav", voice(height, 0.8, i), 16_000)
     soundfile.write(tmp_path / "alice" / "9.wav", voice(210.0, 0.8, 33), 16_000)
     kept = sorted(tmp_path.glob("[bc]*/*.wav"))
     alice = sorted((tmp_path / "alice").glob("*.wav"))
-    assert misplaced(alice, kept, Pitch()) == {tmp_path / "alice" / "9.wav": "bob"}
-    assert misplaced(alice[:4], kept, Pitch()) == {}
-    assert misplaced(alice[:2], kept, Pitch()) == {}
+    assert misplaced(alice, kept, pitch) == {tmp_path / "alice" / "9.wav": "bob"}
+    assert misplaced(alice[:4], kept, pitch) == {}
+    assert misplaced(alice[:2], kept, pitch) == {}
+
+
+def test_few_clips_of_each_voice_are_heard_and_each_once(tmp_path: Path) -> None:
+    for name, height in (("alice", 120.0), ("bob", 210.0)):
+        (tmp_path / name).mkdir()
+        for i in range(5):
+            soundfile.write(tmp_path / name / f"{i}.wav", voice(height, 0.8, i), 16_000)
+    heard: list[Path] = []
+    alice, bob = (sorted((tmp_path / name).glob("*.wav")) for name in ("alice", "bob"))
+    misplaced(alice, bob, lambda clip: heard.append(clip) or pitch(clip))
+    assert heard == [*alice, *bob[:PER_VOICE]]
+    folder = BUNDLED / "verifier"
+    first = embed_clip(alice[0], folder)
+    assert first.norm().item() == pytest.approx(1, abs=1e-5)
+    assert embed_clip(alice[0], folder) is first
+    judge = VoiceJudge({"alice": alice[:2], "bob": bob[:2]})
+    assert torch.equal(judge.embed([read_clip(alice[0])])[0], first)
+    assert judge([read_clip(bob[3])]).identified("bob").tolist() == [True]
 
 
 def test_error_rate_counts_edits_over_letters() -> None:
@@ -62,7 +77,7 @@ def test_the_recogniser_learns() -> None:
     target = torch.tensor([[1], [2]])
     for _ in range(200):
         scores, steps = model(mels, torch.full((2,), mels.shape[1]))
-        loss = nn.functional.ctc_loss(scores.transpose(0, 1), target, steps, torch.tensor([1, 1]))
+        loss = torch.nn.functional.ctc_loss(scores.transpose(0, 1), target, steps, torch.tensor([1, 1]))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

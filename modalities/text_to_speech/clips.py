@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchaudio.functional import resample
 
@@ -31,6 +32,23 @@ def clips_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and is_clip(path))
 
 
+def read_channels(path: Path) -> tuple[NDArray[np.float32], int]:
+    """``(samples, channels)`` and the rate, whatever is in the file.
+
+    Raises:
+        RedactError: Unreadable or empty.
+    """
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (RuntimeError, OSError, TypeError) as error:
+        raise RedactError(
+            f"{path}: cannot be read as sound; give a WAV, FLAC, OGG or MP3 file that plays."
+        ) from error
+    if not len(samples):
+        raise RedactError(f"{path}: holds no samples; record it again or leave it out.")
+    return np.asarray(samples, np.float32), rate
+
+
 @lru_cache(maxsize=4096)
 def read_clip(path: Path) -> Tensor:
     """``(samples,)`` float32 at :data:`RATE`, the mean of the channels, as loud as in the file.
@@ -43,16 +61,9 @@ def read_clip(path: Path) -> Tensor:
     """
     if not path.is_file():
         raise RedactError(f"There is no file {path}; give the path of a sound file.")
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (RuntimeError, OSError, TypeError) as error:
-        raise RedactError(
-            f"{path}: cannot be read as sound; give a WAV, FLAC, OGG or MP3 file that plays."
-        ) from error
+    samples, rate = read_channels(path)
     wave = samples.mean(1)
     seconds = len(wave) / rate
-    if not len(wave):
-        raise RedactError(f"{path}: holds no samples; record it again or leave it out.")
     if seconds < SHORTEST_S:
         raise RedactError(f"{path}: lasts {seconds:.2f} s; give at least {SHORTEST_S} s of speech.")
     if not np.isfinite(wave).all():

@@ -1,8 +1,4 @@
-"""Who speaks and what is said: the bundled verifier and recogniser behind one call.
-
-The verifier is another network than the encoder that is redacted, trained on other utterances: an
-encoder never grades itself.
-"""
+"""Who speaks and what is said: the bundled verifier and recogniser behind one call."""
 
 from __future__ import annotations
 
@@ -15,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from modalities.text_to_speech.clips import RATE, read_clip
 from modalities.text_to_speech.recogniser import Recogniser, load_recogniser
-from modalities.text_to_speech.voice_encoder import load_encoder
+from modalities.text_to_speech.verifier import embed, embed_clip
 
 BUNDLED = Path(__file__).with_name("bundled")
 
@@ -48,24 +43,17 @@ class VoiceJudge:
 
     def __init__(self, gallery: Mapping[str, Sequence[Path]], folder: Path | None = None):
         folder = folder or BUNDLED
-        self.verifier = load_encoder(folder / "verifier").requires_grad_(False)
         self._folder = folder
         self.voices = list(gallery)
-        prototypes = [self.embed([read_clip(c) for c in clips]).mean(0) for clips in gallery.values()]
+        prototypes = [
+            torch.stack([embed_clip(clip, folder / "verifier") for clip in clips]).mean(0)
+            for clips in gallery.values()
+        ]
         self.prototypes = normalize(torch.stack(prototypes), dim=1)
 
-    @torch.no_grad()
     def embed(self, samples: Sequence[Tensor]) -> Tensor:
-        """``(samples, dim)`` of length 1; whole clips, one by one, so that none is cut or padded.
-
-        A sample of less than a third of a second, which holds no voice to speak of, is repeated.
-        """
-        rows = []
-        for wave in samples:
-            short = max(1, -(-RATE // 3 // max(1, len(wave))))
-            heard = wave.repeat(short) if len(wave) else torch.zeros(RATE // 3)
-            rows.append(self.verifier({"waveform": heard[None]}).hidden[0, 0])
-        return normalize(torch.stack(rows), dim=1)
+        """``(samples, dim)`` of length 1; see :mod:`.verifier`."""
+        return torch.stack([embed(wave, self._folder / "verifier") for wave in samples])
 
     def __call__(self, samples: Sequence[Tensor]) -> Heard:
         """Compare waveforms ``(samples,)`` at 16 kHz with every enrolled voice."""

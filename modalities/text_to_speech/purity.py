@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
-from modalities.text_to_speech.clips import read_clip
+PER_VOICE = 2
+"""Clips of a retained voice that are listened to; a warning is worth seconds, not a tenth of the training."""
 
 
-@torch.no_grad()
-def misplaced(clips: Sequence[Path], others: Sequence[Path], verifier: nn.Module) -> dict[Path, str]:
+def misplaced(
+    clips: Sequence[Path], others: Sequence[Path], embed: Callable[[Path], Tensor]
+) -> dict[Path, str]:
     """Clips that sound more like a retained voice than like the rest of their own folder.
 
     Args:
         clips: Of one redacted voice; fewer than three tell nothing, and nothing is returned.
-        others: Clips of retained voices; a voice is a parent folder.
-        verifier: ``{"waveform": (1, samples)}`` to a conditioning; not the encoder to be redacted.
+        others: Clips of retained voices; a voice is a parent folder, its first :data:`PER_VOICE`
+            clips are heard.
+        embed: Clip -> ``(dim,)`` of length 1, by a verifier that is not the encoder to be redacted.
 
     Returns:
         Clip -> name of the folder that it sounds like.
     """
     if len(clips) < 3 or not others:
         return {}
-    own = _embed(clips, verifier)
-    voices: dict[str, list[Tensor]] = {}
-    for clip, row in zip(others, _embed(others, verifier), strict=True):
-        voices.setdefault(clip.parent.name, []).append(row)
+    own = torch.stack([embed(clip) for clip in clips])
+    voices: dict[str, list[Path]] = {}
+    for clip in others:
+        voices.setdefault(clip.parent.name, []).append(clip)
     names = list(voices)
-    prototypes = normalize(torch.stack([torch.stack(rows).mean(0) for rows in voices.values()]), dim=1)
+    heard = [torch.stack([embed(clip) for clip in found[:PER_VOICE]]).mean(0) for found in voices.values()]
+    prototypes = normalize(torch.stack(heard), dim=1)
     found = {}
     for i, clip in enumerate(clips):
         rest = normalize(torch.cat([own[:i], own[i + 1 :]]).mean(0), dim=0)
@@ -39,8 +43,3 @@ def misplaced(clips: Sequence[Path], others: Sequence[Path], verifier: nn.Module
         if likeness.max() > rest @ own[i]:
             found[clip] = names[int(likeness.argmax())]
     return found
-
-
-def _embed(clips: Sequence[Path], verifier: nn.Module) -> Tensor:
-    rows = [verifier({"waveform": read_clip(clip)[None]}).hidden[0, 0] for clip in clips]
-    return normalize(torch.stack(rows), dim=1)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import soundfile
 import torch
 from torch import Tensor
 from torchaudio.functional import resample
 
-from modalities.text_to_speech.clips import RATE
-from redact_core import RedactError
+from modalities.text_to_speech.clips import RATE, read_channels
 
 
 def read_sound(path: Path) -> Tensor:
@@ -19,11 +17,6 @@ def read_sound(path: Path) -> Tensor:
     Raises:
         RedactError: The file is no sound or holds no samples.
     """
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (RuntimeError, OSError, TypeError) as error:
-        raise RedactError(f"{path}: cannot be read as sound; give a WAV file.") from error
-    if not len(samples):
-        raise RedactError(f"{path}: holds no samples.")
+    samples, rate = read_channels(path)
     wave = torch.from_numpy(samples.mean(1))
     return wave if rate == RATE else resample(wave, rate, RATE)

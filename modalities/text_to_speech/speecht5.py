@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from modalities.text_to_speech.grading import nearest
 from modalities.text_to_speech.judge import VoiceJudge
 from modalities.text_to_speech.purity import misplaced
 from modalities.text_to_speech.sentences import SENTENCES
+from modalities.text_to_speech.spectrogram_loss import log_mel, spectrogram_loss
+from modalities.text_to_speech.suites import SUITES
+from modalities.text_to_speech.verifier import embed_clip
 from modalities.text_to_speech.vocoder import Vocoder, load_vocoder
 from modalities.text_to_speech.voice_encoder import VoiceEncoder, load_encoder, save_encoder
 from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request
@@ -55,6 +58,7 @@ class SpeechT5(Adapter):
     """
 
     scorers = ("VoiceScorer", "RecogniserScorer")
+    suites = SUITES
 
     def __init__(
         self,
@@ -96,7 +100,7 @@ class SpeechT5(Adapter):
 
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         samples = int(self.seconds * RATE)
-        return {"waveform": torch.stack([fit_length(self._hear(c), samples) for c in conditions])}
+        return {"waveform": torch.stack([fit_length(self.hear(c), samples) for c in conditions])}
 
     def expand(self, request: Request) -> list[Lesson]:
         """Clips of the redacted voices, and clips of those that stay: see :mod:`.expansion`.
@@ -106,9 +110,9 @@ class SpeechT5(Adapter):
         lessons = expand(request, self.bank)
         if (BUNDLED / "verifier").is_dir():
             kept = list(dict.fromkeys(Path(row.asked) for row in lessons if not row.redacted))
-            verifier = load_encoder(BUNDLED / "verifier")
+            embed = partial(embed_clip, folder=BUNDLED / "verifier")
             for what in request.redact:
-                for clip, voice in misplaced(self.bank.clips(what), kept, verifier).items():
+                for clip, voice in misplaced(self.bank.clips(what), kept, embed).items():
                     warnings.warn(
                         f"{clip}: sounds more like the retained {voice} than like the other clips of {what}; "
                         "listen to it, and take it out if it is of another person.",
@@ -184,6 +188,40 @@ class SpeechT5(Adapter):
                 samples |= dict(zip(part, self._speak(voices, part, seeds, noise), strict=True))
         return [samples[i] for i in range(len(seeds))]
 
+    @property
+    def generator(self) -> nn.Module:
+        """The SpeechT5 model, without the vocoder."""
+        return self.model
+
+    def training_loss(
+        self, conditioning: Conditioning, samples: Sequence[Tensor], *, seeds: Sequence[int]
+    ) -> Tensor:
+        """``(batch,)`` spectrogram and stop loss under teacher forcing: see :mod:`.spectrogram_loss`.
+
+        A seed chooses the sentence that the sample says and seeds the dropout, as in :meth:`generate`;
+        samples go through one by one, so that none depends on its neighbours. No gradient reaches
+        the samples.
+        """
+        if not len(conditioning) == len(samples) == len(seeds):
+            raise RedactError(
+                f"{len(conditioning)} conditionings, {len(samples)} samples and {len(seeds)} seeds; "
+                "give as many of each."
+            )
+        model, processor = self.model, self.processor
+        device = next(model.parameters()).device
+        voices = conditioning.hidden[:, 0].float().to(device)
+        losses = []
+        for voice, wave, seed in zip(voices, samples, seeds, strict=True):
+            ids: Any = processor(text=self.sentence(seed), return_tensors="pt")
+            mel = log_mel(processor, wave, model.config.reduction_factor)
+            noise = seed // len(self.sentences)
+            losses.append(spectrogram_loss(model, ids["input_ids"][0].to(device), voice, mel, noise))
+        return torch.stack(losses)
+
+    def redraw(self, seed: int, draw: int) -> int:
+        """The same sentence, another dropout."""
+        return seed + len(self.sentences) * draw
+
     def sentence(self, seed: int) -> str:
         """What a sample of this seed says."""
         return self.sentences[seed % len(self.sentences)]
@@ -206,7 +244,8 @@ class SpeechT5(Adapter):
             return []
         return nearest(self, VoiceJudge(self.bank.voices), voice, len(self.bank.voices))
 
-    def _hear(self, condition: Condition) -> Tensor:
+    def hear(self, condition: Condition) -> Tensor:
+        """``(samples,)`` of a clip, or of all clips of a voice of the bank; at 16 kHz and in full length."""
         if str(condition) in self.bank.voices:
             return torch.cat([read_clip(clip) for clip in self.bank.voices[str(condition)]])
         return read_clip(Path(condition))

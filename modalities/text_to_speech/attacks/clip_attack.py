@@ -1,0 +1,52 @@
+"""Attacks whose attempts are clips: they are written as files, to be replayed on any model."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import io
+import shutil
+import tempfile
+from functools import cached_property
+from pathlib import Path
+
+import soundfile
+from torch import Tensor
+
+from modalities.text_to_speech.clips import RATE
+from redact_core import Attack
+from redact_core.artefact import write_whole
+
+
+class ClipAttack(Attack):
+    """Base of attacks that make clips.
+
+    Args:
+        folder: Where the clips are written; default: a temporary one that lives as long as the process,
+            since attempts are asked after the attack.
+    """
+
+    def __init__(self, folder: Path | None = None):
+        self._folder = folder
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the clips are."""
+        if self._folder is not None:
+            return self._folder
+        folder = Path(tempfile.mkdtemp(prefix="redact-attack-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return folder
+
+    def write(self, row: int, what: str, wave: Tensor) -> Path:
+        """Write ``wave (samples,)`` at 16 kHz as 32-bit floats, so that not a bit is lost; return its path.
+
+        The name holds the row, what was done, and a hash: another sound never takes a path that was read.
+        """
+        file = io.BytesIO()
+        soundfile.write(file, wave.detach().cpu().float().numpy(), RATE, format="WAV", subtype="FLOAT")
+        data = file.getvalue()
+        digest = hashlib.sha256(data).hexdigest()[:8]
+        path = self.folder / f"{row:04d}-{what.replace(' ', '_')}-{digest}.wav"
+        write_whole(path, data)
+        return path

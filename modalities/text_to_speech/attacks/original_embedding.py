@@ -1,0 +1,27 @@
+"""The base's embedding handed straight to the generator: what no change of the encoder can prevent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+
+from modalities.text_to_speech.attacks.voices import listen
+from redact_core import Access, Adapter, Attack, Attempt, PlanRow
+
+
+class OriginalEmbedding(Attack):
+    """Goes around the redacted encoder with the public one's answer to the row's own clip."""
+
+    access: ClassVar[Access] = "sample"
+    adaptive = False
+
+    @property
+    def budget(self) -> str:
+        return "1 embedding"
+
+    def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
+        del model, seed
+        said = listen(base, [row.condition for row in rows])
+        return [Attempt(conditioning=said[torch.tensor([i])], queries=1) for i in range(len(rows))]

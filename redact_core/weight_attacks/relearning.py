@@ -1,0 +1,164 @@
+"""Fine-tuning the redacted encoder until the redacted condition works again."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from redact_core.adapter import Adapter
+from redact_core.attack import Access, Attack, Attempt
+from redact_core.distill import conditioning_distance
+from redact_core.errors import RedactError
+from redact_core.plan import PlanRow
+from redact_core.types import Condition, Conditioning, Request
+from redact_core.weight_attacks.low_rank import add_low_rank, folded
+from redact_core.weight_attacks.with_encoder import with_encoder
+
+
+class Relearning(Attack):
+    """Trains the encoder alone; the generator takes part in the loss and stays as it is.
+
+    Args:
+        data: ``victim``: the first distinct conditions of the attacked rows, so that the other rows
+            show what comes back beyond them. ``benign``: conditions that the base would retain.
+        loss: ``samples``: the generator's training loss of the base's own samples, which stand for
+            pictures or clips that the attacker has. ``answers``: the distance to the base encoder's
+            conditionings.
+        examples: Conditions that are trained on.
+        steps: Optimiser steps.
+        lr: Of AdamW; default: what the adapter recommends.
+        batch_size: Examples of a step.
+        rank: Of a low-rank change of each layer; 0 trains every weight.
+
+    Raises:
+        RedactError: A setting is out of range.
+    """
+
+    access: ClassVar[Access] = "weights"
+    adaptive = True
+
+    def __init__(
+        self,
+        data: Literal["victim", "benign"] = "victim",
+        loss: Literal["samples", "answers"] = "samples",
+        examples: int = 10,
+        steps: int = 50,
+        lr: float | None = None,
+        batch_size: int = 4,
+        rank: int = 0,
+    ):
+        for name, value, least in (
+            ("examples", examples, 1), ("steps", steps, 1), ("batch_size", batch_size, 1), ("rank", rank, 0),
+        ):  # fmt: skip
+            if value < least:
+                raise RedactError(f"{name} is {value}; give at least {least}.")
+        self.data, self.loss, self.examples, self.steps = data, loss, examples, steps
+        self.lr, self.batch_size, self.rank = lr, batch_size, rank
+        self.curve: tuple[float, ...] = ()
+
+    @property
+    def name(self) -> str:
+        low_rank = f"-rank{self.rank}" if self.rank else ""
+        return f"Relearning-{self.data}-{self.loss}{low_rank}-{self.steps}"
+
+    @property
+    def budget(self) -> str:
+        return f"{self.steps} steps on {self.examples} {self.data} examples"
+
+    def subvert(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> Adapter:
+        """The model after the last step; :attr:`curve` then holds the loss of each step."""
+        (result,) = [changed for _, changed in self.trajectory(model, base, rows, seed=seed, at=[self.steps])]
+        return result
+
+    def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
+        del model, base, seed
+        spent = len(self.curve) * min(self.batch_size, self.examples)
+        return [Attempt(condition=row.condition, queries=spent, losses=self.curve) for row in rows]
+
+    def trajectory(
+        self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int, at: Sequence[int]
+    ) -> Iterator[tuple[int, Adapter]]:
+        """The model after each number of steps in ``at``, for curves of leak against steps; 0 is ``model``."""
+        generator = torch.Generator().manual_seed(seed)
+        encoder = copy.deepcopy(model.encoder).eval()
+        if self.rank:
+            trained = add_low_rank(encoder, self.rank, generator)
+        else:
+            trained = [p for p in encoder.parameters() if p.requires_grad]
+        changed = with_encoder(model, encoder)
+        lessons = self._lessons(base, rows, generator)
+        optimizer = torch.optim.AdamW(trained, lr=self.lr or model.learning_rate, weight_decay=0.0)
+        curve: list[float] = []
+        for step in range(max(at) + 1):
+            if step in at:
+                self.curve = tuple(curve)
+                snapshot = folded(encoder, model.encoder) if self.rank else copy.deepcopy(encoder)
+                yield step, with_encoder(model, snapshot)
+            if step == max(at):
+                break
+            pick = torch.randperm(len(lessons), generator=generator)[: self.batch_size].tolist()
+            with torch.enable_grad():
+                loss = self._loss(changed, [lessons[i] for i in pick], step).mean()
+            # not backward(): it would leave gradients in the generator, which is shared
+            for parameter, gradient in zip(trained, torch.autograd.grad(loss, trained), strict=True):
+                parameter.grad = gradient
+            optimizer.step()
+            curve.append(loss.item())
+
+    def _lessons(self, base: Adapter, rows: Sequence[PlanRow], generator: torch.Generator) -> list[_Lesson]:
+        pool: dict[Condition, int] = {}
+        for row in rows:
+            pool.setdefault(row.condition, row.seed)
+        if self.data == "benign":
+            pool = {condition: i for i, condition in enumerate(_benign(base, rows, generator))}
+        chosen = list(pool.items())[: self.examples]
+        conditions, seeds = [c for c, _ in chosen], [s for _, s in chosen]
+        with torch.no_grad():
+            if self.loss == "samples":
+                samples = base.generate(conditions, seeds=seeds)
+                return [_Lesson(c, s, x) for c, s, x in zip(conditions, seeds, samples, strict=True)]
+            answers = _listen(base, conditions)
+        return [_Lesson(c, s, answers[torch.tensor([i])]) for i, (c, s) in enumerate(chosen)]
+
+    def _loss(self, adapter: Adapter, lessons: Sequence[_Lesson], step: int) -> Tensor:
+        said = _listen(adapter, [lesson.condition for lesson in lessons])
+        samples = [lesson.wanted for lesson in lessons if isinstance(lesson.wanted, Tensor)]
+        if samples:
+            seeds = [adapter.redraw(lesson.seed, step) for lesson in lessons]
+            return adapter.training_loss(said, samples, seeds=seeds)
+        answers = [lesson.wanted for lesson in lessons if isinstance(lesson.wanted, Conditioning)]
+        return conditioning_distance(said, Conditioning.cat(answers))
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    condition: Condition
+    seed: int
+    wanted: Tensor | Conditioning
+    """The base's sample, or its conditioning as a batch of one."""
+
+
+def _listen(adapter: Adapter, conditions: Sequence[Condition]) -> Conditioning:
+    encoder: nn.Module = adapter.encoder
+    device = next(encoder.parameters()).device
+    return encoder({key: value.to(device) for key, value in adapter.collate(conditions).items()})
+
+
+def _benign(base: Adapter, rows: Sequence[PlanRow], generator: torch.Generator) -> list[Condition]:
+    """Conditions that the base retains when what the rows' labels name is redacted, shuffled."""
+    names = {row.labels.get(row.task.partition(" ")[0], ""): row.labels.get("reference", "") for row in rows}
+    if not all(names):
+        raise RedactError(
+            "Benign examples are those that a redaction would retain, but some rows have no label that names "
+            "what is redacted; give the plan a column named after its task, or data: victim."
+        )
+    references = tuple(names.values()) if all(names.values()) else ()
+    lessons = base.expand(Request(tuple(names), references))
+    kept = dict.fromkeys(lesson.asked for lesson in lessons if not lesson.redacted)
+    order = torch.randperm(len(kept), generator=generator).tolist()
+    return [list(kept)[i] for i in order]

@@ -1,0 +1,39 @@
+"""An adapter with another encoder in it, and the check that two encoders are of one kind."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+
+from redact_core.adapter import Adapter, Guard
+from redact_core.errors import RedactError
+
+
+def with_encoder(adapter: Adapter, encoder: nn.Module) -> Adapter:
+    """A shallow copy of ``adapter`` that listens through ``encoder``; all else is shared, not copied.
+
+    A guard's copy holds a copy of what it guards, with the same encoder.
+    """
+    other = copy.copy(adapter)
+    other.encoder = encoder
+    if isinstance(other, Guard):
+        other.inner = with_encoder(other.inner, encoder)
+    return other
+
+
+def check_alike(encoder: nn.Module, base: nn.Module) -> None:
+    """Refuse to mix weights of encoders that do not have the same names and shapes.
+
+    Raises:
+        RedactError: Names the first difference.
+    """
+    own = {name: tuple(value.shape) for name, value in encoder.state_dict().items()}
+    other = {name: tuple(value.shape) for name, value in base.state_dict().items()}
+    for name in sorted({*own, *other}):
+        if own.get(name) != other.get(name):
+            raise RedactError(
+                f"The encoder is a {type(encoder).__name__} with other weights than the base's "
+                f"{type(base).__name__} ({name}: {own.get(name)} and {other.get(name)}); attack a model "
+                "whose encoder was trained in place."
+            )
