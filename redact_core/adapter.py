@@ -45,6 +45,9 @@ class Adapter(ABC):
     """Samples generated at a time."""
     scorers: ClassVar[tuple[str, ...]] = ()
     """Class names of the scorers that suit the samples, where an evaluation names none."""
+    suites: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """``quick``, ``standard``, ``full`` -> attacks that suit the model, as on the command line:
+    ``Name`` or ``Name: {argument: value}``."""
 
     @property
     @abstractmethod
