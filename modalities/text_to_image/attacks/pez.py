@@ -1,0 +1,42 @@
+"""Hard prompts made easy, with the encoder's gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+
+from modalities.text_to_image.attacks.objectives import SearchObjective, towards_hidden
+from modalities.text_to_image.attacks.reading import Reader, Slots
+from modalities.text_to_image.attacks.searches import Step, projected
+from modalities.text_to_image.attacks.token_search import TokenSearch
+from redact_core import Adapter, PlanRow
+
+
+class PEZ(TokenSearch):
+    """Words in front of the prompt by projected embeddings (Wen et al., arXiv 2302.03668).
+
+    They bring the attacked encoder's answer near the base's; the paper inverts a picture instead.
+
+    Args:
+        tokens: Words in front of the prompt.
+        steps: Gradients taken.
+        lr: In standard deviations of the token table.
+        checks: How often pictures are looked at.
+    """
+
+    access = "encoder gradient"
+
+    def __init__(self, tokens: int = 4, steps: int = 300, lr: float = 0.1, checks: int = 3):
+        super().__init__(tokens, steps, checks)
+        self.lr = lr
+
+    def objective(
+        self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int
+    ) -> SearchObjective:
+        return towards_hidden(base, asked)
+
+    def search(
+        self, reader: Reader, asked: Slots, objective: SearchObjective, words: Tensor, seed: int
+    ) -> Iterator[Step]:
+        return projected(reader, asked, objective, words, self.steps, self.lr, seed)
