@@ -17,7 +17,7 @@ _QUICK = (
     "HiddenState: {radius: 0.5, steps: 8}",
     "ImageToImage: {strength: 0.4}",
     "ImageToImage: {strength: 0.7}",
-    "NullText",
+    "NullText: {passes: 5}",
     "HandOver: {share: 0.3}",
 )
 

@@ -18,19 +18,25 @@ class NullText(Attack):
 
     Text-free inversion in the manner of TINA (Xu et al., arXiv 2403.07554): DDIM backwards through the
     attacked denoiser, every step solved by fixed-point iteration where the paper takes gradient steps.
+
+    Args:
+        passes: Of the denoiser at each step.
     """
 
     access, adaptive = "sample", True
 
+    def __init__(self, passes: int = 20):
+        self.passes = passes
+
     @property
     def budget(self) -> str:
-        return "1 picture of the base, 5 passes a step"
+        return f"1 picture of the base, {self.passes} passes a step"
 
     @torch.no_grad()
     def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
         del seed
         loop = Loop(model)
         empty = loop.hear([""] * len(rows))
-        noise = loop.invert(loop.latents(base_pictures(base, rows, _OTHER_SEEDS)), empty)
+        noise = loop.invert(loop.latents(base_pictures(base, rows, _OTHER_SEEDS)), empty, self.passes)
         made = loop.pictures(loop.run(noise, empty, loop.times))
-        return [Attempt(sample=picture, queries=5 * len(loop.times)) for picture in made]
+        return [Attempt(sample=picture, queries=self.passes * len(loop.times)) for picture in made]

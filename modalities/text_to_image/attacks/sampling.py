@@ -75,11 +75,11 @@ class Loop:
             latents = self.scheduler.step(found, time, latents).prev_sample
         return latents
 
-    def invert(self, latents: Tensor, said: Conditioning) -> Tensor:
+    def invert(self, latents: Tensor, said: Conditioning, passes: int) -> Tensor:
         """Noise from which unguided sampling leads back to ``latents``.
 
         DDIM read backwards (Song et al., arXiv 2010.02502, eq. 14); every step is solved for the
-        prediction at its noisier end by fixed-point iteration, as a plain reversal drifts at few steps.
+        prediction at its noisier end by ``passes`` fixed-point iterations: a plain reversal drifts.
         """
         shares = self.scheduler.alphas_cumprod.to(self._device)
         times = self.times
@@ -88,7 +88,7 @@ class Loop:
             before = int(time) - gap
             clean = shares[before] if before >= 0 else self.scheduler.final_alpha_cumprod.to(self._device)
             noisy, share = latents, shares[int(time)]
-            for _ in range(5):
+            for _ in range(passes):
                 found = self.predict(noisy, time, said, 1.0)
                 noise = self._noise(found, noisy, share)
                 # the step from here leads to sqrt(clean) x0 + sqrt(1 - clean) noise; solve it for x0
