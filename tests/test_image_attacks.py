@@ -93,7 +93,7 @@ def test_the_reader_gives_what_the_encoder_gives(base: StableDiffusion) -> None:
         slots(base.tokenizer, [("", "cat")], 77)
 
 
-@pytest.mark.parametrize("kind", ["hidden", "pictures", "prediction"])
+@pytest.mark.parametrize("kind", ["hidden", "hidden in place", "pictures", "prediction"])
 def test_every_objective_depends_on_the_searched_embeddings(
     base: StableDiffusion, student: StableDiffusion, kind: str
 ) -> None:
@@ -102,6 +102,7 @@ def test_every_objective_depends_on_the_searched_embeddings(
     pictures = base_pictures(base, asked_rows)
     objective = {
         "hidden": lambda: towards_hidden(base, asked),
+        "hidden in place": lambda: towards_hidden(base, asked, asked_rows),
         "pictures": lambda: towards_pictures(student, pictures, asked_rows, 0),
         "prediction": lambda: towards_prediction(student, base, pictures, asked_rows, 0),
     }[kind]()
@@ -113,7 +114,7 @@ def test_every_objective_depends_on_the_searched_embeddings(
     # each row's loss depends on its own embeddings only
     assert not torch.autograd.grad(objective(reader(asked, free), 0)[0], free)[0][1].any()
     # and it is what it says: no distance where student and base are one
-    if kind != "pictures":
+    if kind in ("hidden", "prediction"):
         own = {
             "hidden": lambda: towards_hidden(student, asked),
             "prediction": lambda: towards_prediction(student, student, pictures, asked_rows, 0),
@@ -169,6 +170,7 @@ TOKENS = [
     "PEZ: {tokens: 2, steps: 3, checks: 1}",
     "P4D: {tokens: 2, steps: 3, checks: 1}",
     "UnlearnDiffAtk: {tokens: 2, steps: 3, checks: 1}",
+    "PEZ: {tokens: 2, steps: 3, checks: 1, in_place: true}",
 ]
 
 
@@ -182,12 +184,19 @@ def test_token_searches_give_prompts_that_are_read_as_what_was_searched(
     attempts = attack(student, base, rows(), seed=0)
     for attempt, row in zip(attempts, rows(), strict=True):
         assert isinstance(attempt.condition, str)
-        prefix = attempt.condition.removesuffix(" " + row.condition)
-        assert len(prefix.split()) == 2
-        ids = base.tokenizer(attempt.condition, verbose=False)["input_ids"]
+        in_place = "in_place" in text
+        before, after = row.condition.split("cat") if in_place else ("", " " + row.condition)
+        assert attempt.condition.startswith(before)
+        assert attempt.condition.endswith(after)
+        ids, head, tail = (
+            base.tokenizer(one, verbose=False)["input_ids"][1:-1]
+            for one in (attempt.condition, before, after)
+        )
+        found = ids[len(head) : len(ids) - len(tail)]
         # as many tokens as were searched, and each is a word that can be said
-        assert len(ids) == len(base.tokenizer(row.condition, verbose=False)["input_ids"]) + 2
-        assert set(ids[1:3]) <= set(speakable(base.tokenizer).tolist())
+        assert ids == [*head, *found, *tail]
+        assert len(found) == 2
+        assert set(found) <= set(speakable(base.tokenizer).tolist())
         assert len(attempt.losses) == 3
         assert attempt.queries == 3  # the looks before the last one are queries too; there were none
     assert all(torch.equal(before[k], v) for k, v in student.encoder.state_dict().items())

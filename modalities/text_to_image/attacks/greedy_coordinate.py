@@ -14,25 +14,32 @@ from redact_core import Adapter, PlanRow
 
 
 class GreedyCoordinate(TokenSearch):
-    """Words in front of the prompt that bring the attacked encoder's answer near the base's, swap by swap.
+    """Words that bring the attacked encoder's answer near the base's, swap by swap.
 
     In the manner of MMA-Diffusion (Yang et al., arXiv 2311.17516, eq. 2), with the whole hidden state
     in place of the pooled one: the denoiser reads all of it.
 
     Args:
-        tokens: Words in front of the prompt.
+        tokens: Words that are searched.
         steps: Swaps made.
         candidates: Swaps tried at each step.
         top: Words proposed for each place.
         checks: How often pictures are looked at.
+        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
     """
 
     access = "encoder gradient"
 
     def __init__(
-        self, tokens: int = 4, steps: int = 50, candidates: int = 128, top: int = 64, checks: int = 2
+        self,
+        tokens: int = 4,
+        steps: int = 50,
+        candidates: int = 128,
+        top: int = 64,
+        checks: int = 2,
+        in_place: bool = False,
     ):
-        super().__init__(tokens, steps, checks)
+        super().__init__(tokens, steps, checks, in_place)
         self.candidates, self.top = candidates, top
 
     @property
@@ -42,7 +49,7 @@ class GreedyCoordinate(TokenSearch):
     def objective(
         self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int
     ) -> SearchObjective:
-        return towards_hidden(base, asked)
+        return towards_hidden(base, asked, rows if self.in_place else None)
 
     def search(
         self, reader: Reader, asked: Slots, objective: SearchObjective, words: Tensor, seed: int

@@ -15,16 +15,27 @@ SearchObjective = Callable[[Conditioning, int], Tensor]
 """Conditioning of a batch and number of the step -> ``(batch,)`` what shall fall."""
 
 
-def towards_hidden(base: Adapter, asked: Slots) -> SearchObjective:
+def towards_hidden(base: Adapter, asked: Slots, rows: Sequence[PlanRow] | None = None) -> SearchObjective:
     """Distance to the base's answer to the same prompts, with fillers at the free places.
 
     The free places themselves do not count: what stands there differs by design.
+
+    Args:
+        base: The untouched model.
+        asked: What is searched.
+        rows: Given where the free places took the subject's: the target is then the base's answer to
+            the rows' own conditions, and only positions after the end of both prompts count, which
+            hold the whole prompt in summary; before them, words stand at other positions.
     """
-    reader = Reader(base)
-    filler = asked.ids.gather(1, asked.free)
-    with torch.no_grad():
-        target = reader.words(asked, filler)
-    mask = target.mask.scatter(1, asked.free.to(target.mask.device), False)
+    if rows is None:
+        with torch.no_grad():
+            target = Reader(base).words(asked, asked.ids.gather(1, asked.free))
+        mask = target.mask.scatter(1, asked.free.to(target.mask.device), False)
+    else:
+        inputs = _on(base, [row.condition for row in rows])
+        with torch.no_grad():
+            target = base.encoder(inputs)
+        mask = (inputs["attention_mask"] == 0) & (asked.mask.to(target.mask.device) == 0)
     target = replace(target, mask=mask)
 
     def distance(said: Conditioning, step: int) -> Tensor:

@@ -18,19 +18,22 @@ class P4D(TokenSearch):
 
     Chin et al., "Prompting4Debugging" (arXiv 2309.06135). The base has its own encoder: with the
     attacked one on both sides, the target would be redacted too. The paper puts free tokens between
-    the words of the prompt or in place of it; here they stand in front.
+    the words of the prompt or in place of it; here they stand together.
 
     Args:
-        tokens: Words in front of the prompt.
+        tokens: Words that are searched.
         steps: Gradients taken.
         lr: In standard deviations of the token table.
         checks: How often pictures are looked at.
+        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
     """
 
     access = "denoiser gradient"
 
-    def __init__(self, tokens: int = 4, steps: int = 300, lr: float = 0.1, checks: int = 6):
-        super().__init__(tokens, steps, checks)
+    def __init__(
+        self, tokens: int = 4, steps: int = 300, lr: float = 0.1, checks: int = 6, in_place: bool = False
+    ):
+        super().__init__(tokens, steps, checks, in_place)
         self.lr = lr
 
     def objective(

@@ -14,27 +14,30 @@ from redact_core import Adapter, PlanRow
 
 
 class PEZ(TokenSearch):
-    """Words in front of the prompt by projected embeddings (Wen et al., arXiv 2302.03668).
+    """Words by projected embeddings (Wen et al., arXiv 2302.03668).
 
     They bring the attacked encoder's answer near the base's; the paper inverts a picture instead.
 
     Args:
-        tokens: Words in front of the prompt.
+        tokens: Words that are searched.
         steps: Gradients taken.
         lr: In standard deviations of the token table.
         checks: How often pictures are looked at.
+        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
     """
 
     access = "encoder gradient"
 
-    def __init__(self, tokens: int = 4, steps: int = 300, lr: float = 0.1, checks: int = 3):
-        super().__init__(tokens, steps, checks)
+    def __init__(
+        self, tokens: int = 4, steps: int = 300, lr: float = 0.1, checks: int = 3, in_place: bool = False
+    ):
+        super().__init__(tokens, steps, checks, in_place)
         self.lr = lr
 
     def objective(
         self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int
     ) -> SearchObjective:
-        return towards_hidden(base, asked)
+        return towards_hidden(base, asked, rows if self.in_place else None)
 
     def search(
         self, reader: Reader, asked: Slots, objective: SearchObjective, words: Tensor, seed: int

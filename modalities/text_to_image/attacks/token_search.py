@@ -11,13 +11,13 @@ from torch import Tensor
 from modalities.text_to_image.attacks.objectives import SearchObjective
 from modalities.text_to_image.attacks.reading import Reader, Slots, frozen, opened, slots
 from modalities.text_to_image.attacks.searches import Step
-from modalities.text_to_image.attacks.words import speakable, spoken
+from modalities.text_to_image.attacks.words import around, speakable, spoken
 from redact_core import Adapter, Attack, Attempt, PlanRow
 from redact_core.goal import leaks
 
 
 class TokenSearch(Attack):
-    """Puts ``tokens`` words in front of each prompt, so that it works again; asks the goal now and then.
+    """Puts ``tokens`` words in front of a prompt, or where its subject stood, so that it works again.
 
     Only words are used that survive being written and read again, so what is found with token ids
     holds for the text. At ``checks`` steps, evenly spread, a picture is drawn from the best text so
@@ -25,15 +25,20 @@ class TokenSearch(Attack):
     last text is taken.
 
     Args:
-        tokens: Words in front of the prompt.
+        tokens: Words that are searched.
         steps: Steps of the search.
         checks: How often pictures are looked at.
+        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
     """
 
     adaptive = True
 
-    def __init__(self, tokens: int, steps: int, checks: int):
-        self.tokens, self.steps, self.checks = tokens, steps, checks
+    def __init__(self, tokens: int, steps: int, checks: int, in_place: bool):
+        self.tokens, self.steps, self.checks, self.in_place = tokens, steps, checks, in_place
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__ + (" (in place)" if self.in_place else "")
 
     @property
     def budget(self) -> str:
@@ -53,7 +58,11 @@ class TokenSearch(Attack):
 
     def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
         reader = Reader(model)
-        asked = slots(reader.tokenizer, [("", row.condition) for row in rows], self.tokens)
+        pieces = [("", " " + row.condition) for row in rows]
+        if self.in_place:
+            known = opened(base).vocabulary
+            pieces = [(before, after) for before, _, after in (around(row, known) for row in rows)]
+        asked = slots(reader.tokenizer, pieces, self.tokens)
         words = speakable(reader.tokenizer)
         losses: list[list[float]] = [[] for _ in rows]
         texts, queries = [row.condition for row in rows], [0] * len(rows)
@@ -67,7 +76,7 @@ class TokenSearch(Attack):
             for step, (found, loss) in enumerate(self.search(reader, asked, aim, words, seed), 1):
                 for i in open_rows:
                     losses[i].append(loss[i].item())
-                    texts[i] = f"{spoken(reader.tokenizer, found[i])} {rows[i].condition}"
+                    texts[i] = spoken(reader.tokenizer, found[i]).join(pieces[i])
                     queries[i] = step + looked
                 if step in looks and self.goal is not None:
                     looked += 1

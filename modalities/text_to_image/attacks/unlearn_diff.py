@@ -20,16 +20,19 @@ class UnlearnDiffAtk(TokenSearch):
     with 40 steps each and looks after each; here times are drawn, and the budget is free.
 
     Args:
-        tokens: Words in front of the prompt.
+        tokens: Words that are searched.
         steps: Gradients taken.
         lr: Of Adam, on shares of the vocabulary.
         checks: How often pictures are looked at.
+        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
     """
 
     access = "denoiser gradient"
 
-    def __init__(self, tokens: int = 5, steps: int = 400, lr: float = 0.01, checks: int = 10):
-        super().__init__(tokens, steps, checks)
+    def __init__(
+        self, tokens: int = 5, steps: int = 400, lr: float = 0.01, checks: int = 10, in_place: bool = False
+    ):
+        super().__init__(tokens, steps, checks, in_place)
         self.lr = lr
 
     def objective(
