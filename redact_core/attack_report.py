@@ -73,7 +73,7 @@ def attack_sections(
                     for attack, lines in found.items()
                 ],
             )
-        worst = _worst(own, rows, model)
+        worst = _worst(evidence, own, rows, model)
         if worst:
             show(
                 f"{name}Worst sample of each attack",
@@ -112,7 +112,11 @@ def _losses(evidence: Evidence, model: str) -> dict[str, dict[str, list[Point]]]
     return {attack: lines for attack, lines in means.items() if any(lines.values())}
 
 
-def _worst(table: Sequence[AttackRow], rows: Sequence[Row], model: str) -> list[tuple[Row, Row]]:
+def _worst(
+    evidence: Evidence, table: Sequence[AttackRow], rows: Sequence[Row], model: str
+) -> list[tuple[Row, Row]]:
+    """Pairs of the base's and the model's row, with what was asked in the end as their condition."""
+    records, ceilings = attempts_of(evidence, model), attempts_of(evidence, BASE)
     base = {row["index"]: row for row in rows if row["model"] == BASE}
     found: list[tuple[Row, Row]] = []
     for entry in table:
@@ -122,5 +126,14 @@ def _worst(table: Sequence[AttackRow], rows: Sequence[Row], model: str) -> list[
             if row["model"] == model and row["group"] == group and row["task"] == entry["task"] and row["index"] in base
         ]  # fmt: skip
         own.sort(key=lambda row: row["scores"].get(entry["metric"]) != 1)
-        found += [(base[row["index"]], row) for row in own[:1]]
+        for row in own[:1]:
+            i = row["index"]
+            found.append((_named(base[i], ceilings.get(i)), _named(row, records.get(i))))
     return found
+
+
+def _named(row: Row, record: Row | None) -> Row:
+    if record is None:
+        return {**row, "condition": f"{row['group']}: {row['condition']}"}
+    asked = record.get("condition") or f"{row['condition']} ({record['kind']})"
+    return {**row, "condition": f"{record['attack']}: {asked}"}

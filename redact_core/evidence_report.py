@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from redact_core.attack_report import attack_sections
-from redact_core.attack_table import PREFIX, AttackRow, attack_table, attempts_of
+from redact_core.attack_table import PREFIX, attack_table
 from redact_core.evidence import BASE, Evidence
 from redact_core.report import RATES, Report, SummaryRow, write_summary
 from redact_core.scorer import Metric
@@ -63,7 +63,11 @@ def write_report(evidence: Evidence, target: Path) -> None:
         *(wrong or ["No figure contradicts what was wished, as far as the intervals can tell."]),
     )
     if attacks:
-        _explain_attacks(report, evidence, attacks, rows)
+
+        def show(title: str, pairs: Sequence[tuple[Row, Row]], note: str) -> None:
+            _show(report, evidence, title, pairs, note)
+
+        attack_sections(report, evidence, attacks, rows, show)
     by_key = {(row["model"], row["index"]): row for row in rows}
     models = [model for model in evidence.models if model != BASE]
     for model in models:
@@ -96,31 +100,6 @@ def write_report(evidence: Evidence, target: Path) -> None:
         code=_hashes(evidence),
     )
     _replace(target, report.write)
-
-
-def _explain_attacks(
-    report: Report, evidence: Evidence, attacks: Sequence[AttackRow], rows: Sequence[Row]
-) -> None:
-    def show(title: str, pairs: Sequence[tuple[Row, Row]], note: str) -> None:
-        found = {model: attempts_of(evidence, model) for model in evidence.models}
-        named = [
-            tuple(
-                {**row, "condition": _attempted(row, found[row["model"]].get(row["index"], {}))}
-                for row in pair
-            )
-            for pair in pairs
-        ]
-        _show(report, evidence, title, [(base, own) for base, own in named], note)
-
-    attack_sections(report, evidence, attacks, rows, show)
-
-
-def _attempted(row: Row, record: Row) -> str:
-    """What was asked in the end, in words."""
-    if not record:
-        return f"{row['group']}: {row['condition']}"
-    found = record.get("condition") or f"{row['condition']} ({record['kind']})"
-    return f"{record['attack']}: {found}"
 
 
 def _lead(evidence: Evidence, summary: Sequence[SummaryRow]) -> str:

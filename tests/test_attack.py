@@ -1,5 +1,6 @@
 """``redact attack`` as users call it: table, attempts that can be replayed, resuming, refusals."""
 
+import html
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from toy_attacks import OpenToy, Restore
 from lightning_modules import cli
 from lightning_modules.attempt_files import load_attempt
 from redact_core import Attempt, RedactError
+from redact_core.attack_report import _families
 from redact_core.attack_table import attack_table, attempts_of, leak_metric
 from redact_core.evidence import Evidence
 from redact_core.report import read_summary
+from redact_core.report_lines import curves
 from redact_core.scorer import Metric
 
 ATTACKS = "[toy_attacks.Spelling, toy_attacks.Bypass, toy_attacks.Restore, toy_attacks.Best]"
@@ -172,8 +175,30 @@ def test_score_and_report_work_on_it(whole: Path, capsys: pytest.CaptureFixture[
     assert redact("score", whole) == 0
     assert "weights           Restore" in capsys.readouterr().out
     assert redact("report", whole) == 0
-    page = (whole / "report.html").read_text(encoding="utf-8")
-    assert "Attacks" in page
+    page = html.unescape((whole / "report.html").read_text(encoding="utf-8"))
+    table = page[page.index('<h2 id="s2-title">Attacks') :]
+    leaky, tight = table.index(">Bypass<"), table.index(">Spelling<")
+    assert leaky < tight, "worst first"
+    assert "100.0 %" in table[leaky : leaky + 200]
+    assert "What the searches minimised" in page
+    assert 'class="redacted-line"' in page
+    assert 'class="base-line"' in page
+    worst = page[page.index("Worst sample of each attack</h2>") :]
+    assert worst.index("Bypass: plum (conditioning)") < worst.index("Spelling: plum")
+    assert worst.count('type="checkbox"') >= 5, "one pair for plain and each attack, blurred"
+    assert "attack:Bypass is not higher" not in page
+
+
+def test_a_family_of_attacks_is_a_curve() -> None:
+    def row(name: str, leak: float) -> Any:
+        return {"attack": name, "base": 1.0, "redacted": leak}
+
+    rows = [row("Radius-10", 0.9), row("Radius-0.5", 0.1), row("Alone-3", 0.2), row("plain", 0.0)]
+    assert _families(rows) == {
+        "Radius": {"base": [(0.5, 1.0), (10, 1.0)], "redacted": [(0.5, 0.1), (10, 0.9)]}
+    }
+    svg = curves("t", {"redacted": [(0.0, 0.0), (10.0, 0.5)]}, "n", rate=True)
+    assert "M52.0 122.0L330.0 67.0" in svg  # half of the height, at the right end
 
 
 def test_suites_are_the_adapters(redacted: Path, tmp_path: Path) -> None:
