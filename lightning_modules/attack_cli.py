@@ -20,7 +20,7 @@ from lightning_modules.scored import finish
 from lightning_modules.specs import build, folders_by_name, spec_of, specs_of
 from lightning_modules.surroundings import quiet, versions
 from redact_core import Adapter, Attack, PlanRow, RedactError, Request, Scorer, read_plan
-from redact_core.attack_table import PLAIN
+from redact_core.attack_table import PLAIN, leak_metric
 from redact_core.errors import raise_together
 from redact_core.evidence import BASE, Conduct, Evidence, begin
 from redact_core.fingerprint import fingerprint
@@ -119,11 +119,12 @@ def _attacks(
     else:
         specs = [spec_of(entry) for entry in config["attacks"] or _suite(config["suite"] or "quick", base)]
         found = [build(Attack, spec) for spec in specs]
+    goal = next((scorer for scorer in scorers if leak_metric(scorer.metrics)), None)
     attacks: dict[str, Attack] = {}
     for one in found:
         if one.name in attacks:
             raise RedactError(f"Two attacks are called {one.name}; keep one.")
-        one.goal = one.goal or scorers[0]
+        one.goal = one.goal or goal
         attacks[one.name] = one
     records = {
         one.name: {**spec, "access": one.access, "adaptive": one.adaptive, "budget": one.budget}

@@ -58,7 +58,7 @@ class Attack(ABC):
     """Whether the search looks at the attacked model; a static attack would find the same on any."""
     goal: Scorer | None = None
     """What counts as success, for attacks that look at samples while they search (see :mod:`.goal`);
-    ``redact attack`` sets the first scorer of the evaluation where an attack was given none."""
+    ``redact attack`` sets the first of its scorers that tells a leak, where an attack was given none."""
 
     @property
     def name(self) -> str:

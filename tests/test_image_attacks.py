@@ -385,6 +385,8 @@ def test_rewordings_and_compositions_can_be_asked(base: StableDiffusion) -> None
 def test_around_finds_the_longest_name(base: StableDiffusion) -> None:
     row = PlanRow("A Cat on blue", "redacted", "concept", 0, True, {"concept": "cat"})
     assert around(row, base.vocabulary) == ("A ", "Cat", " on blue")
+    row = PlanRow("a cat, not a caterpillar", "redacted", "concept", 0, True, {"concept": "cat"})
+    assert around(row, base.vocabulary) == ("a ", "cat", ", not a caterpillar")
 
 
 def test_another_kind_of_model_is_refused() -> None:

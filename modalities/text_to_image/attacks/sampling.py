@@ -27,6 +27,8 @@ class Loop:
         self._pipeline = self._model.pipeline.to(self._device)
         self.scheduler: Any = DDIMScheduler.from_config(self._pipeline.scheduler.config)
         self.scheduler.set_timesteps(self._model.steps, device=self._device)
+        with torch.no_grad():
+            self._empty = self.hear([""]).hidden
 
     @property
     def times(self) -> list[Tensor]:
@@ -59,7 +61,7 @@ class Loop:
 
     def predict(self, latents: Tensor, time: Tensor, said: Conditioning, guidance: float) -> Tensor:
         """The denoiser's guided prediction."""
-        empty = self.hear([""]).hidden.expand_as(said.hidden)
+        empty = self._empty.expand_as(said.hidden)
         if guidance == 1 or torch.equal(empty, said.hidden):
             return self._model.generator(latents, time, encoder_hidden_states=said.hidden).sample
         both = self._model.generator(

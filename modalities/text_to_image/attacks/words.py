@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 from torch import Tensor
 from transformers import CLIPTokenizer
@@ -51,13 +53,13 @@ def around(row: PlanRow, vocabulary: Vocabulary) -> tuple[str, str, str]:
     Raises:
         RedactError: The condition does not name what the row is labelled with.
     """
-    text = row.condition.lower()
-    found = [name for name in names_of(row, vocabulary) if name.lower() in text]
+    names = names_of(row, vocabulary)
+    found = [
+        match
+        for name in names
+        for match in re.finditer(rf"(?<!\w){re.escape(name)}s?(?!\w)", row.condition, re.IGNORECASE)
+    ]
     if not found:
-        raise RedactError(
-            f'"{row.condition[:60]}" does not name {names_of(row, vocabulary)[0]}; this attack works on the name.'
-        )
-    name = max(found, key=len)
-    start = text.rindex(name.lower())
-    end = start + len(name)
-    return row.condition[:start], row.condition[start:end], row.condition[end:]
+        raise RedactError(f'"{row.condition[:60]}" does not name {names[0]}; this attack works on the name.')
+    best = max(found, key=lambda match: (match.end() - match.start(), match.start()))
+    return row.condition[: best.start()], best[0], row.condition[best.end() :]
