@@ -20,10 +20,13 @@ USAGE = """usage: {program} VERB ...
   evaluate  sample, score and summarise base and redacted models, into a folder of evidence:
                                {program} evaluate --base StableDiffusion --base.source bundled \\
                                    --redacted out/no_cigarette --redact cigarette --reference lollipop --out evidence
+  attack  try to bring back what was redacted, on base and redacted models, with the same evidence:
+                               {program} attack --base StableDiffusion --base.source bundled \\
+                                   --redacted out/no_cigarette --redact cigarette --suite quick --out out/attacks
   score  score evidence again, without a model:          {program} score EVIDENCE [--scorers+=NAME]
   report build the HTML report from evidence alone:      {program} report EVIDENCE
   card   show and verify the card of a redacted folder:  {program} card FOLDER
-  ls     list adapters, methods and scorers
+  ls     list adapters, methods, scorers and attacks
 
 {program} fit --help explains every option; --print_config prints a file to start from.
 """
@@ -73,6 +76,16 @@ def evaluate(arguments: Sequence[str]) -> int:
     return 0
 
 
+def attack(arguments: Sequence[str]) -> int:
+    """Attack and score; see :mod:`lightning_modules.attack_cli`."""
+    _quiet()
+    import_named(list(arguments))
+    from lightning_modules import attack_cli
+
+    attack_cli.attack(arguments[1:])
+    return 0
+
+
 def score(arguments: Sequence[str]) -> int:
     """Score an evidence folder again."""
     _quiet()
@@ -106,12 +119,12 @@ def card(arguments: Sequence[str]) -> int:
 
 
 def ls(arguments: Sequence[str]) -> int:
-    """List what can be named in a config: every adapter, objective and scorer, with its first sentence."""
+    """List what can be named in a config: every adapter, objective, scorer and attack, with its first sentence."""
     del arguments
     import importlib
     import inspect
 
-    from redact_core import Adapter, Guard, Objective, Scorer
+    from redact_core import Adapter, Attack, Guard, Objective, Scorer
 
     for name, module in sorted(classes().items()):
         if module.startswith("redact_core.testing"):
@@ -123,7 +136,7 @@ def ls(arguments: Sequence[str]) -> int:
             continue
         kinds = [
             base
-            for base in (Guard, Adapter, Objective, Scorer)
+            for base in (Guard, Adapter, Objective, Scorer, Attack)
             if issubclass(found, base) and found is not base
         ]
         if kinds and not inspect.isabstract(found):
@@ -133,7 +146,7 @@ def ls(arguments: Sequence[str]) -> int:
 
 
 _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
-    "fit": fit, "evaluate": evaluate, "score": score, "report": report, "card": card, "ls": ls,
+    "fit": fit, "evaluate": evaluate, "attack": attack, "score": score, "report": report, "card": card, "ls": ls,
 }  # fmt: skip
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import shlex
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,24 +13,23 @@ from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_modules.data import as_tuple
-from lightning_modules.names import classes
+from lightning_modules.output import say
 from lightning_modules.sampling import check_precision, draw
+from lightning_modules.scored import finish
+from lightning_modules.specs import build, folders_by_name, specs_of
 from lightning_modules.surroundings import quiet, versions
 from redact_core import Adapter, RedactError, Request
 from redact_core.errors import raise_together
 from redact_core.evidence import BASE, Conduct, Evidence, begin
-from redact_core.evidence_report import write_evidence_summary, write_report
+from redact_core.evidence_report import write_report
 from redact_core.fingerprint import fingerprint
 from redact_core.jsonl import LineWriter
 from redact_core.plan import PlanRow, read_plan
-from redact_core.report import SummaryRow
-from redact_core.report_plots import show, span
 from redact_core.scorer import Scorer
-from redact_core.scoring import metrics_of, score, scorer_records
-from redact_core.summarise import findings
+from redact_core.scoring import scorer_records
 
 # those whose arithmetic the samples depend on
-_LIBRARIES = ("torch", "torchaudio", "transformers", "diffusers", "speechbrain")
+LIBRARIES = ("torch", "torchaudio", "transformers", "diffusers", "speechbrain")
 
 
 def evaluate_parser() -> LightningArgumentParser:
@@ -83,8 +80,8 @@ def evaluate(arguments: Sequence[str]) -> None:
         if first:
             evidence.note_command(shlex.join(["redact", "evaluate", *arguments]))
             if not config["samples_only"]:  # what is missing for scoring is said now, not after hours
-                specs = _specs(config["scorers"], scorer_names)
-                scorers = ready["scorers"] or [_build(spec) for spec in specs]
+                specs = specs_of(config["scorers"], scorer_names)
+                scorers = ready["scorers"] or [build(Scorer, spec) for spec in specs]
         began = time.perf_counter()
         while models:  # one at a time: a model that is done is let go
             name = next(iter(models))
@@ -92,9 +89,9 @@ def evaluate(arguments: Sequence[str]) -> None:
         if not first:
             return
         spent = f"{time.perf_counter() - began:.1f} s"
-        _say(f"{len(evidence.models)} x {len(plan)} samples are in {config['out']} ({spent}).")
+        say(f"{len(evidence.models)} x {len(plan)} samples are in {config['out']} ({spent}).")
         if not config["samples_only"]:
-            _finish(evidence, scorers, specs)
+            finish(evidence, scorers, specs)
     finally:
         if lock is not None:
             lock.close()
@@ -109,14 +106,14 @@ def score_again(arguments: Sequence[str]) -> None:
     config = parser.parse_args(list(arguments))
     evidence = Evidence(config["evidence"])
     if config["scorers"]:
-        scorers, specs = parser.instantiate_classes(config)["scorers"], _specs(config["scorers"], ())
+        scorers, specs = parser.instantiate_classes(config)["scorers"], specs_of(config["scorers"], ())
     else:
         records = scorer_records(evidence)
         specs = [{"class_path": r["class_path"], "init_args": r["init_args"]} for r in records]
-        scorers = [_build(spec) for spec in specs]
+        scorers = [build(Scorer, spec) for spec in specs]
     with LineWriter(evidence.folder / ".lock"):
         evidence.note_command(shlex.join(["redact", "score", *arguments]))
-        _finish(evidence, scorers, specs)
+        finish(evidence, scorers, specs)
 
 
 def report(arguments: Sequence[str]) -> None:
@@ -128,46 +125,7 @@ def report(arguments: Sequence[str]) -> None:
     evidence = Evidence(config["evidence"])
     target = config["out"] or evidence.folder / "report.html"
     write_report(evidence, target)
-    _say(f"Wrote {target}.")
-
-
-def _finish(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mapping[str, Any]]) -> None:
-    spent = score(evidence, scorers, specs)
-    summary = write_evidence_summary(evidence)
-    _say(f"Scored in {spent:.1f} s; figures are in {evidence.folder / 'summary.json'}.")
-    _print_table(summary)
-    for finding in findings(summary, metrics_of(evidence)):
-        _say(f"! {finding}")
-
-
-def _print_table(summary: Sequence[SummaryRow]) -> None:
-    lines = [
-        [
-            "model",
-            "task",
-            "group",
-            "metric",
-            "base",
-            "redacted",
-            "interval",
-            "base less redacted",
-            "n",
-            "unscored",
-        ]
-    ]
-    for row in summary:
-        rate = row.get("kind") == "rate"
-        gap = f"{show(row.get('difference'), rate)} ({span(row.get('difference_low'), row.get('difference_high'), rate)})"
-        lines.append(
-            [
-                str(row.get("model")), row["task"], row["group"], row["metric"], show(row["base"], rate),
-                show(row["redacted"], rate), span(row["low"], row["high"], rate), gap, str(row["n"]),
-                str(row.get("unscored")),
-            ]
-        )  # fmt: skip
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    for line in lines:
-        _say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    say(f"Wrote {target}.")
 
 
 def _check(config: Namespace) -> None:
@@ -180,21 +138,6 @@ def _check(config: Namespace) -> None:
     raise_together("redact evaluate cannot begin", problems)
 
 
-def _names(folders: Sequence[Path]) -> dict[str, Path]:
-    """Folder names as names of the models."""
-    names: dict[str, Path] = {}
-    problems: list[str] = []
-    for folder in folders:
-        name = folder.resolve().name
-        if name == BASE or name in names:
-            problems.append(f"two models are called {name}; rename one folder")
-        elif not folder.is_dir():
-            problems.append(f"there is no folder {folder}; give one that redact fit exported")
-        names[name] = folder
-    raise_together("The redacted models cannot be used", problems)
-    return names
-
-
 def _models(config: Namespace, base: Adapter) -> tuple[dict[str, Adapter], list[PlanRow]]:
     """The base, the redacted models, and what they are asked."""
     base.batch_size = config["batch_size"] or base.batch_size
@@ -204,7 +147,7 @@ def _models(config: Namespace, base: Adapter) -> tuple[dict[str, Adapter], list[
         request = Request(as_tuple(config["redact"]), as_tuple(config["reference"]), seed=config["seed"])
         plan = base.plan(request, config["n"])
     base.collate(list(dict.fromkeys(row.condition for row in plan)))  # refuses what cannot be read
-    redacted = {name: base.reopen(folder) for name, folder in _names(config["redacted"]).items()}
+    redacted = {name: base.reopen(folder) for name, folder in folders_by_name(config["redacted"]).items()}
     return {BASE: base, **redacted}, plan
 
 
@@ -214,47 +157,10 @@ def _begin(
     """The evidence folder; the first process makes it."""
     prints = {name: fingerprint(model) for name, model in models.items()}
     device = trainer.strategy.root_device.type
-    conduct = Conduct(models[BASE].batch_size, check_precision(trainer), device, versions(_LIBRARIES))
+    conduct = Conduct(models[BASE].batch_size, check_precision(trainer), device, versions(LIBRARIES))
     if not trainer.is_global_zero and not (config["out"] / "evidence.json").exists():
         return _wait(config["out"])
     return begin(config["out"], plan, prints, conduct)
-
-
-def _specs(chosen: Sequence[Namespace] | None, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Class and arguments of each scorer, as JSON keeps them; ``names`` if none was chosen."""
-    if not chosen:
-        return [{"class_path": _module_of(name), "init_args": {}} for name in names]
-    return [
-        {
-            "class_path": spec["class_path"],
-            "init_args": {k: str(v) if isinstance(v, Path) else v for k, v in _init_args(spec).items()},
-        }
-        for spec in chosen
-    ]
-
-
-def _init_args(spec: Namespace) -> dict[str, Any]:
-    found = spec.get("init_args")
-    return {} if found is None else found.as_dict()
-
-
-def _build(spec: Mapping[str, Any]) -> Scorer:
-    """A scorer from its record; the arguments are parsed as on the command line."""
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(Scorer, "scorer", required=True)
-    path = _module_of(spec["class_path"])
-    importlib.import_module(path.rpartition(".")[0])
-    values = {"scorer": {"class_path": path, "init_args": dict(spec.get("init_args") or {})}}
-    return parser.instantiate_classes(parser.parse_object(values))["scorer"]
-
-
-def _module_of(name: str) -> str:
-    if "." in name:
-        return name
-    known = classes()
-    if name not in known:
-        raise RedactError(f"There is no scorer {name}; 'redact ls' lists them.")
-    return f"{known[name]}.{name}"
 
 
 def _wait(folder: Path, seconds: float = 60.0) -> Evidence:
@@ -265,8 +171,3 @@ def _wait(folder: Path, seconds: float = 60.0) -> Evidence:
             raise RedactError(f"{folder} did not appear; look at what the first process says.")
         time.sleep(0.1)
     return Evidence(folder)
-
-
-def _say(text: str) -> None:
-    print(text)  # noqa: T201
-    sys.stdout.flush()

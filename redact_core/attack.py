@@ -15,6 +15,7 @@ from torch import Tensor
 from redact_core.adapter import Adapter
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
+from redact_core.scorer import Scorer
 from redact_core.types import Condition, Conditioning
 
 Access = Literal["prompt", "encoder gradient", "denoiser gradient", "sample", "weights"]
@@ -55,6 +56,9 @@ class Attack(ABC):
     access: ClassVar[Access]
     adaptive: ClassVar[bool]
     """Whether the search looks at the attacked model; a static attack would find the same on any."""
+    goal: Scorer | None = None
+    """What counts as success, for attacks that look at samples while they search (see :mod:`.goal`);
+    ``redact attack`` sets the first of its scorers that tells a leak, where an attack was given none."""
 
     @property
     def name(self) -> str:
@@ -69,7 +73,8 @@ class Attack(ABC):
     def subvert(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> Adapter:
         """The model that is asked. An attacker who has the weights returns a changed copy.
 
-        ``model`` itself must be left as it is.
+        ``model`` itself must be left as it is. Called once for each model with all rows, before any
+        of them is attempted: also the place for a search whose result serves every row.
         """
         del base, rows, seed
         return model

@@ -5,6 +5,7 @@
     evidence.json       plan hash, models with hashes, precision, versions, commands
     plan.jsonl          one line for each condition
     samples/MODEL/      one file for each line of the plan
+    attempts/           what each attack found, where there were attacks
     parts/              which process wrote which sample, with its hash
     scores/SCORER.jsonl first line: the scorer; then one line for each sample
     rows.jsonl          all of it together, one line for each sample, in the order of the plan
@@ -192,8 +193,9 @@ class SampleWriter:
 
 
 def begin(
-    folder: Path, plan: Sequence[PlanRow], models: Mapping[str, Mapping[str, Any]], conduct: Conduct
-) -> Evidence:
+    folder: Path, plan: Sequence[PlanRow], models: Mapping[str, Mapping[str, Any]], conduct: Conduct,
+    attacks: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Evidence:  # fmt: skip
     """Make the evidence folder, or open it to go on.
 
     Args:
@@ -201,6 +203,7 @@ def begin(
         plan: What every model is asked.
         models: Name -> :func:`redact_core.fingerprint.fingerprint`, the base first.
         conduct: How samples are made.
+        attacks: Name -> class, arguments, access, budget of the attacks that the plan names.
 
     Raises:
         RedactError: ``folder`` was begun with other models, another plan or another conduct.
@@ -211,6 +214,7 @@ def begin(
         "plan_file": "",
         "models": dict(models),
         "conduct": {**vars(conduct), "versions": dict(conduct.versions)},
+        "attacks": dict(attacks or {}),
         "commands": [],
     }
     if not (folder / "evidence.json").exists():
@@ -241,6 +245,12 @@ def check_same(evidence: Evidence, new: Mapping[str, Any]) -> None:
         f"{key} was {_short(old['conduct'][key])} and is {_short(value)}"
         for key, value in new["conduct"].items()
         if old["conduct"][key] != value
+    ]
+    before = old.get("attacks", {})
+    problems += [
+        f"the attack {name} was {_short(before.get(name, 'absent'))} and is {_short(new['attacks'].get(name, 'absent'))}"
+        for name in {**before, **new["attacks"]}
+        if before.get(name) != new["attacks"].get(name)
     ]
     if problems:
         problems[-1] += "; give another --out, or what it was begun with."

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from redact_core.attack_report import attack_sections
+from redact_core.attack_table import PREFIX, attack_table
 from redact_core.evidence import BASE, Evidence
 from redact_core.report import RATES, Report, SummaryRow, write_summary
 from redact_core.scorer import Metric
@@ -50,17 +52,26 @@ def write_report(evidence: Evidence, target: Path) -> None:
     evidence.check_samples()
     rows, metrics = evidence.rows(), metrics_of(evidence)
     summary = summarise(rows, metrics)
+    attacks = attack_table(evidence, summary)
     rates = RATES | {name for name, metric in metrics.items() if metric.kind == "rate"}
     report = Report("What was redacted, and what it cost", _lead(evidence, summary), rates=rates)
-    wrong = findings(summary, metrics)
+    # what an attack does to other figures than the leak is nobody's wish
+    judged = [row for row in summary if row.get("wanted") == "low"] if attacks else summary
+    wrong = findings(judged, metrics)
     report.text(
         "What to know first",
         *(wrong or ["No figure contradicts what was wished, as far as the intervals can tell."]),
     )
+    if attacks:
+
+        def show(title: str, pairs: Sequence[tuple[Row, Row]], note: str) -> None:
+            _show(report, evidence, title, pairs, note)
+
+        attack_sections(report, evidence, attacks, rows, show)
     by_key = {(row["model"], row["index"]): row for row in rows}
     models = [model for model in evidence.models if model != BASE]
     for model in models:
-        own = [row for row in summary if row.get("model") == model]
+        own = [row for row in judged if row.get("model") == model]
         name = f"{model}: " if len(models) > 1 else ""
         notes = "".join(f" {key}: {metric.note}." for key, metric in metrics.items() if metric.note)
         report.table(own, _columns(own), title=f"{name}Figures", caption=_CAPTION + notes)
@@ -71,6 +82,8 @@ def write_report(evidence: Evidence, target: Path) -> None:
             for r in rows
             if r["model"] == model and (BASE, r["index"]) in by_key
         ]
+        if attacks:  # their samples were shown
+            pairs = [pair for pair in pairs if not pair[1]["group"].startswith(PREFIX)]
         for (task, group), members in _grouped(pairs).items():
             _show(report, evidence, f"{name}{task}, {group}", members[:_PAIRS], "The first of the group.")
         for metric, members in _worst(pairs, metrics).items():

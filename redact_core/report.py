@@ -172,6 +172,19 @@ class Report:
             ]
         self._add(title, *parts, "</div>")
 
+    def figures(self, title: str, note: str, plots: Sequence[tuple[str, str]]) -> None:
+        """Add plots beside one another.
+
+        Args:
+            title: Heading of the section.
+            note: How to read them.
+            plots: Caption and SVG; the latter is written as it is.
+        """
+        parts = [
+            f"<figure><figcaption>{escape(caption)}</figcaption>{svg}</figure>" for caption, svg in plots
+        ]
+        self._add(title, f"<p>{escape(note)}</p>", '<div class="panels">', *parts, "</div>")
+
     def pictures(
         self,
         title: str,

@@ -64,7 +64,10 @@ def test_an_unknown_verb_is_one_line(
 ) -> None:
     assert run(monkeypatch, "fitt") == 2
     error = capsys.readouterr().err
-    assert error == "redact: There is no verb 'fitt'; the verbs are fit, evaluate, score, report, card, ls.\n"
+    assert (
+        error
+        == "redact: There is no verb 'fitt'; the verbs are fit, evaluate, attack, score, report, card, ls.\n"
+    )
 
 
 def test_a_package_that_shadows_ours_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

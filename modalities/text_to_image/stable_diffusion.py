@@ -23,6 +23,7 @@ from modalities.text_to_image.prompt_encoder import (
     train_last,
     whole_words,
 )
+from modalities.text_to_image.suites import SUITES
 from modalities.text_to_image.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
 from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request
 
@@ -49,6 +50,7 @@ class StableDiffusion(Adapter):
     """
 
     scorers = ("GraderScorer",)
+    suites = SUITES
 
     def __init__(
         self,
@@ -155,24 +157,39 @@ class StableDiffusion(Adapter):
 
         It predicts what the scheduler's ``prediction_type`` says: noise, velocity or sample.
         """
-        pipeline = self.pipeline.to(conditioning.hidden.device)
-        scheduler = pipeline.scheduler
-        pictures = torch.stack(list(samples)).to(conditioning.hidden.device)
+        scheduler = self.pipeline.to(conditioning.hidden.device).scheduler
+        latents, noise, noisy, times = self._noised(samples, seeds, conditioning.hidden.device)
+        kind = scheduler.config.prediction_type
+        target = {"epsilon": lambda: noise, "sample": lambda: latents}.get(
+            kind, lambda: scheduler.get_velocity(latents, noise, times)
+        )()
+        found = self.generator(noisy, times, encoder_hidden_states=conditioning.hidden).sample
+        return (found - target).square().flatten(1).mean(1)
+
+    def noised(self, samples: Sequence[Tensor], *, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Latents ``(batch, channels, height, width)`` of samples with noise, and their times ``(batch,)``.
+
+        The same draws as in :meth:`training_loss`.
+        """
+        device = next(self.encoder.parameters()).device
+        return self._noised(samples, seeds, device)[2:]
+
+    @torch.no_grad()
+    def _noised(
+        self, samples: Sequence[Tensor], seeds: Sequence[int], device: torch.device
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Latents, noise, latents with noise, times."""
+        pipeline = self.pipeline.to(device)
+        pictures = torch.stack(list(samples)).to(device)
         latents = (
             pipeline.vae.encode(2 * pictures - 1).latent_dist.mode() * pipeline.vae.config.scaling_factor
         )
         # drawn on the CPU one by one: a sample's loss depends on its seed, not on batch or device
         draws = [torch.Generator().manual_seed(s) for s in seeds]
         noise = torch.stack([torch.randn(latents.shape[1:], generator=g) for g in draws]).to(latents)
-        last = scheduler.config.num_train_timesteps
+        last = pipeline.scheduler.config.num_train_timesteps
         times = torch.cat([torch.randint(last, (1,), generator=g) for g in draws]).to(latents.device)
-        noisy = scheduler.add_noise(latents, noise, times)
-        kind = scheduler.config.prediction_type
-        target = {"epsilon": lambda: noise, "sample": lambda: latents}.get(
-            kind, lambda: scheduler.get_velocity(latents, noise, times)
-        )()
-        found = pipeline.unet(noisy, times, encoder_hidden_states=conditioning.hidden).sample
-        return (found - target).square().flatten(1).mean(1)
+        return latents, noise, pipeline.scheduler.add_noise(latents, noise, times), times
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         path = path.with_suffix(".png")

@@ -1,0 +1,158 @@
+"""``redact attack``: evidence of what still leaks, by what the attacker may touch, with ceilings."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser
+
+from lightning_modules.attacking import attacked_plan, carry_out
+from lightning_modules.data import as_tuple
+from lightning_modules.evaluate_cli import LIBRARIES
+from lightning_modules.output import say
+from lightning_modules.replay import replays
+from lightning_modules.scored import finish
+from lightning_modules.specs import build, folders_by_name, spec_of, specs_of
+from lightning_modules.surroundings import quiet, versions
+from redact_core import Adapter, Attack, PlanRow, RedactError, Request, Scorer, read_plan
+from redact_core.attack_table import PLAIN, leak_metric
+from redact_core.errors import raise_together
+from redact_core.evidence import BASE, Conduct, Evidence, begin
+from redact_core.fingerprint import fingerprint
+from redact_core.jsonl import LineWriter
+
+
+def attack_parser() -> LightningArgumentParser:
+    """Options of ``redact attack``; every one may stand in a config."""
+    parser = LightningArgumentParser(
+        prog="redact attack", description="Attack base and redacted models, score what comes out."
+    )
+    parser.add_argument("-c", "--config", action="config", help="YAML file with the same options.")
+    parser.add_subclass_arguments(Adapter, "base", required=True, help="The untouched model.")
+    parser.add_argument(
+        "--redacted", type=Path, nargs="+", required=True, help="Folders that redact fit exported."
+    )
+    parser.add_argument("--out", type=Path, required=True, help="The evidence folder, new or begun before.")
+    parser.add_argument("--plan", type=Path | None, help="CSV or JSONL file with redacted conditions.")
+    parser.add_argument("--redact", type=list[str] | str | None, help="What was redacted; instead of --plan.")
+    parser.add_argument("--reference", type=list[str] | str | None, help="What is answered instead.")
+    parser.add_argument("--replay", type=Path | None, help="Evidence whose attempts are asked again.")
+    parser.add_argument("--from", type=str | None, help="Model of --replay on which they were found.")
+    parser.add_argument("--n", type=int, default=20, help="Conditions that every attack gets.")
+    parser.add_argument("--seed", type=int, default=0, help="Of the conditions and of the attacks.")
+    parser.add_argument("--suite", type=str | None, help="quick, standard or full; default: quick.")
+    parser.add_argument(
+        "--attacks", type=list[Any] | None, help="Instead of a suite: [Name, 'Name: {argument: value}', ...]."
+    )
+    parser.add_argument("--batch_size", type=int | None, help="Rows of a batch; default: the adapter's.")
+    parser.add_argument(
+        "--device", type=str | None, help="E.g. cpu or cuda; default: cuda where there is one."
+    )
+    parser.add_argument("--scorers", type=list[Scorer] | None, help="Default: those that the adapter names.")
+    return parser
+
+
+def attack(arguments: Sequence[str]) -> None:
+    """Attempts, samples, scores, table; each step goes on where it was stopped."""
+    quiet()
+    parser = attack_parser()
+    config = parser.parse_args(list(arguments))
+    _check(config)
+    ready = parser.instantiate_classes(config)
+    base: Adapter = ready["base"]
+    base.batch_size = config["batch_size"] or base.batch_size
+    specs = specs_of(config["scorers"], base.scorers)
+    scorers = ready["scorers"] or [build(Scorer, spec) for spec in specs]
+    attacks, records = _attacks(config, base, scorers)
+    rows = _rows(config, base)
+    models = {BASE: base} | {
+        name: base.reopen(folder) for name, folder in folders_by_name(config["redacted"]).items()
+    }
+    device = config["device"] or ("cuda" if torch.cuda.is_available() else "cpu")
+    for model in models.values():
+        model.encoder.to(device)
+    prints = {name: fingerprint(model) for name, model in models.items()}
+    conduct = Conduct(base.batch_size, "32-true", torch.device(device).type, versions(LIBRARIES))
+    evidence = begin(config["out"], attacked_plan(rows, list(attacks)), prints, conduct, records)
+    with LineWriter(evidence.folder / ".lock"):
+        evidence.note_command(shlex.join(["redact", "attack", *arguments]))
+        for name, model in models.items():
+            carry_out(evidence, model, base, name, attacks, seed=config["seed"])
+        finish(evidence, scorers, specs)
+    say(
+        f"The attempts are in {evidence.folder / 'attempts'}; 'redact report {evidence.folder}' shows the page."
+    )
+
+
+def _check(config: Namespace) -> None:
+    problems: list[str] = []
+    if sum(config[key] is not None for key in ("plan", "redact", "replay")) != 1:
+        problems.append("give one of --redact WHAT, --plan FILE and --replay EVIDENCE")
+    if sum(config[key] is not None for key in ("suite", "attacks", "replay")) > 1:
+        problems.append("give one of --suite, --attacks and --replay")
+    if (config["replay"] is None) != (config["from"] is None):
+        problems.append("give --replay EVIDENCE and --from MODEL together")
+    for key in ("n", "batch_size"):
+        if config[key] is not None and config[key] < 1:
+            problems.append(f"--{key} is {config[key]}; give at least 1")
+    raise_together("redact attack cannot begin", problems)
+
+
+def _attacks(
+    config: Namespace, base: Adapter, scorers: Sequence[Scorer]
+) -> tuple[dict[str, Attack], Mapping[str, Mapping[str, Any]]]:
+    """The attacks by name, and what the evidence keeps of them."""
+    if config["replay"] is not None:
+        found: list[Attack] = [*replays(config["replay"], config["from"])]
+        specs = [
+            {
+                "class_path": "lightning_modules.replay.Replay",
+                "init_args": {"evidence": str(config["replay"]), "model": config["from"], "attack": one.name},
+            }
+            for one in found
+        ]
+    else:
+        specs = [spec_of(entry) for entry in config["attacks"] or _suite(config["suite"] or "quick", base)]
+        found = [build(Attack, spec) for spec in specs]
+    goal = next((scorer for scorer in scorers if leak_metric(scorer.metrics)), None)
+    attacks: dict[str, Attack] = {}
+    for one in found:
+        if one.name in attacks:
+            raise RedactError(f"Two attacks are called {one.name}; keep one.")
+        one.goal = one.goal or goal
+        attacks[one.name] = one
+    records = {
+        one.name: {**spec, "access": one.access, "adaptive": one.adaptive, "budget": one.budget}
+        for one, spec in zip(found, specs, strict=True)
+    }
+    return attacks, records
+
+
+def _suite(name: str, base: Adapter) -> tuple[str, ...]:
+    if not base.suites:
+        raise RedactError(f"{type(base).__name__} has no suites of attacks; give --attacks.")
+    if name not in base.suites:
+        raise RedactError(
+            f"There is no suite {name!r} for {type(base).__name__}; give {', '.join(base.suites)}."
+        )
+    return base.suites[name]
+
+
+def _rows(config: Namespace, base: Adapter) -> list[PlanRow]:
+    """Redacted conditions: of a replayed evidence its own, so that seeds and labels agree."""
+    if config["replay"] is not None:
+        return [row for row in Evidence(config["replay"]).plan if row.group == PLAIN]
+    if config["plan"] is not None:
+        rows = [row for row in read_plan(config["plan"]) if row.redacted][: config["n"]]
+    else:
+        request = Request(as_tuple(config["redact"]), as_tuple(config["reference"]), seed=config["seed"])
+        rows = [row for row in base.plan(request, config["n"]) if row.group == "redacted"]
+    if not rows:
+        raise RedactError("The plan holds no redacted condition, so there is nothing to attack.")
+    base.collate(list(dict.fromkeys(row.condition for row in rows)))  # refuses what cannot be read
+    return rows

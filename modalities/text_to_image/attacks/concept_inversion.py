@@ -1,0 +1,101 @@
+"""Textual inversion of what was redacted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from modalities.text_to_image.attacks.reading import Reader, frozen, opened, slots
+from modalities.text_to_image.attacks.token_search import base_pictures
+from modalities.text_to_image.attacks.words import around
+from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
+
+_OTHER_SEEDS = 1_000_000
+
+
+class ConceptInversion(Attack):
+    """Learns ``tokens`` new embeddings from the base's pictures; they stand where the subject stood.
+
+    Pham et al., "Circumventing Concept Erasure Methods" (arXiv 2308.01508), by textual inversion (Gal
+    et al., arXiv 2208.01618, eq. 2). One search for each model serves every row; the pictures it
+    learns from have other seeds than the rows.
+
+    Args:
+        tokens: Learnt embeddings.
+        steps: Of Adam.
+        pictures: The base's pictures to learn from.
+        batch: Pictures of a step.
+        lr: In standard deviations of the token table.
+    """
+
+    access, adaptive = "denoiser gradient", True
+
+    def __init__(
+        self, tokens: int = 1, steps: int = 500, pictures: int = 24, batch: int = 8, lr: float = 0.3
+    ):
+        self.tokens, self.steps, self.pictures, self.batch, self.lr = tokens, steps, pictures, batch, lr
+        self._learnt: WeakKeyDictionary[Adapter, tuple[Tensor, tuple[float, ...]]] = WeakKeyDictionary()
+
+    @property
+    def name(self) -> str:
+        return f"ConceptInversion:{self.tokens}-{self.steps}"
+
+    @property
+    def budget(self) -> str:
+        return f"{self.tokens} embeddings, {self.steps} steps of {self.batch}, {self.pictures} pictures"
+
+    def subvert(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> Adapter:
+        """Learn the embeddings, which serve every row; the model stays as it is."""
+        reader = Reader(model)
+        rows = [rows[i % len(rows)] for i in range(self.pictures)]
+        subjects = {row.labels.get(row.labels.get("kind", "concept")) for row in rows}
+        if len(subjects) > 1:
+            raise RedactError(
+                f"{self.name} learns one subject, the rows ask for {len(subjects)}; attack one at a time."
+            )
+        asked = slots(reader.tokenizer, self._pieces(base, rows), self.tokens)
+        pictures = [
+            picture for turn in range(0, len(rows), base.batch_size)
+            for picture in base_pictures(base, rows[turn : turn + base.batch_size], _OTHER_SEEDS + turn)
+        ]  # fmt: skip
+        generator = torch.Generator().manual_seed(seed)
+        free = (
+            reader.table[asked.ids.gather(1, asked.free)[:1].to(reader.table.device)].clone().requires_grad_()
+        )
+        optimiser = torch.optim.Adam([free], lr=self.lr * reader.table.std().item())
+        losses: list[float] = []
+        with frozen(model.encoder, opened(model).generator):
+            for _ in range(self.steps):
+                chosen = torch.randint(len(rows), (self.batch,), generator=generator)
+                draws = torch.randint(2**31 - 1, (self.batch,), generator=generator).tolist()
+                part = type(asked)(asked.ids[chosen], asked.free[chosen], asked.mask[chosen])
+                said = reader(part, free.expand(self.batch, -1, -1))
+                loss = model.training_loss(said, [pictures[i] for i in chosen.tolist()], seeds=draws).mean()
+                free.grad = torch.autograd.grad(loss, free)[0]
+                optimiser.step()
+                losses.append(loss.item())
+        self._learnt[model] = free.detach(), tuple(losses)
+        return model
+
+    def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
+        if model not in self._learnt:
+            self.subvert(model, base, rows, seed=seed)
+        free, losses = self._learnt[model]
+        reader = Reader(model)
+        asked = slots(reader.tokenizer, self._pieces(base, rows), self.tokens)
+        with torch.no_grad():
+            said = reader(asked, free.expand(len(rows), -1, -1))
+        return [
+            Attempt(
+                conditioning=said[torch.tensor([i], device=said.hidden.device)],
+                queries=self.steps,
+                losses=losses,
+            )
+            for i in range(len(rows))
+        ]
+
+    def _pieces(self, base: Adapter, rows: Sequence[PlanRow]) -> list[tuple[str, str]]:
+        return [(before, after) for before, _, after in (around(r, opened(base).vocabulary) for r in rows)]

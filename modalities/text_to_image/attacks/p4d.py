@@ -1,0 +1,47 @@
+"""Prompting4Debugging, with the denoiser's gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+
+from modalities.text_to_image.attacks.objectives import SearchObjective, towards_prediction
+from modalities.text_to_image.attacks.reading import Reader, Slots
+from modalities.text_to_image.attacks.searches import Step, projected
+from modalities.text_to_image.attacks.token_search import TokenSearch, base_pictures
+from redact_core import Adapter, PlanRow
+
+
+class P4D(TokenSearch):
+    """Words by projected embeddings that make the denoiser predict what the base's predicts.
+
+    Chin et al., "Prompting4Debugging" (arXiv 2309.06135). The base has its own encoder: with the
+    attacked one on both sides, the target would be redacted too. The paper puts free tokens between
+    the words of the prompt or in place of it; here they stand together.
+
+    Args:
+        tokens: Words that are searched.
+        steps: Gradients taken.
+        lr: In standard deviations of the token table.
+        checks: How often pictures are looked at.
+        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
+    """
+
+    access = "denoiser gradient"
+
+    def __init__(
+        self, tokens: int = 4, steps: int = 300, lr: float = 0.1, checks: int = 6, in_place: bool = False
+    ):
+        super().__init__(tokens, steps, checks, in_place)
+        self.lr = lr
+
+    def objective(
+        self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int
+    ) -> SearchObjective:
+        return towards_prediction(model, base, base_pictures(base, rows), rows, seed)
+
+    def search(
+        self, reader: Reader, asked: Slots, objective: SearchObjective, words: Tensor, seed: int
+    ) -> Iterator[Step]:
+        return projected(reader, asked, objective, words, self.steps, self.lr, seed)

@@ -1,0 +1,45 @@
+"""Hard prompts made easy, with the encoder's gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+
+from modalities.text_to_image.attacks.objectives import SearchObjective, towards_hidden
+from modalities.text_to_image.attacks.reading import Reader, Slots
+from modalities.text_to_image.attacks.searches import Step, projected
+from modalities.text_to_image.attacks.token_search import TokenSearch
+from redact_core import Adapter, PlanRow
+
+
+class PEZ(TokenSearch):
+    """Words by projected embeddings (Wen et al., arXiv 2302.03668).
+
+    They bring the attacked encoder's answer near the base's; the paper inverts a picture instead.
+
+    Args:
+        tokens: Words that are searched.
+        steps: Gradients taken.
+        lr: In standard deviations of the token table.
+        checks: How often pictures are looked at.
+        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
+    """
+
+    access = "encoder gradient"
+
+    def __init__(
+        self, tokens: int = 4, steps: int = 300, lr: float = 0.1, checks: int = 3, in_place: bool = False
+    ):
+        super().__init__(tokens, steps, checks, in_place)
+        self.lr = lr
+
+    def objective(
+        self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int
+    ) -> SearchObjective:
+        return towards_hidden(base, asked, rows if self.in_place else None)
+
+    def search(
+        self, reader: Reader, asked: Slots, objective: SearchObjective, words: Tensor, seed: int
+    ) -> Iterator[Step]:
+        return projected(reader, asked, objective, words, self.steps, self.lr, seed)

@@ -1,0 +1,137 @@
+"""A model's prompt encoder as attacks use it: fed with token embeddings, at free places of a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from modalities.text_to_image.stable_diffusion import StableDiffusion
+from redact_core import Adapter, Conditioning, Guard, RedactError
+
+FILLER = "a"
+"""Stands at a free place until something is put there."""
+
+
+def opened(model: Adapter) -> StableDiffusion:
+    """The Stable Diffusion inside any number of guards.
+
+    Raises:
+        RedactError: There is none.
+    """
+    while isinstance(model, Guard):
+        model = model.inner
+    if not isinstance(model, StableDiffusion):
+        raise RedactError(
+            f"This attack needs a tokenizer and a denoiser, {type(model).__name__} has none; give a StableDiffusion."
+        )
+    return model
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Prompts with ``k`` free places each."""
+
+    ids: Tensor  # (batch, length) int64, FILLER at the free places, padded to the context
+    free: Tensor  # (batch, k) int64, positions of the free places
+    mask: Tensor  # (batch, length) int64, 0 where padded
+
+    def filled(self, words: Tensor) -> Tensor:
+        """``ids`` with ``words (batch, k)`` at the free places."""
+        return self.ids.scatter(1, self.free, words.to(self.ids))
+
+    def repeat(self, times: int) -> Slots:
+        """Every prompt ``times`` times, next to one another."""
+        return Slots(*(x.repeat_interleave(times, 0) for x in (self.ids, self.free, self.mask)))
+
+
+def slots(tokenizer: CLIPTokenizer, pieces: Sequence[tuple[str, str]], k: int) -> Slots:
+    """Prompts of which all is given but ``k`` tokens between two pieces.
+
+    Args:
+        tokenizer: Of the model.
+        pieces: What stands before and what after the free places.
+        k: How many there are.
+
+    Raises:
+        RedactError: A prompt is too long for so many more tokens.
+    """
+
+    def ids_of(text: str) -> list[int]:
+        return tokenizer(text, verbose=False)["input_ids"][1:-1]
+
+    context, filler = tokenizer.model_max_length, ids_of(FILLER)[:1]
+    rows, free, masks = [], [], []
+    for before, after in pieces:
+        head, tail = ids_of(before), ids_of(after)
+        row = [tokenizer.bos_token_id, *head, *filler * k, *tail, tokenizer.eos_token_id]
+        if len(row) > context:
+            raise RedactError(
+                f'"{(before + after)[:60]}" with {k} more tokens has {len(row)}, the encoder reads {context}; '
+                "give the attack fewer tokens."
+            )
+        masks.append([1] * len(row) + [0] * (context - len(row)))
+        rows.append(row + [tokenizer.pad_token_id] * (context - len(row)))
+        free.append(list(range(1 + len(head), 1 + len(head) + k)))
+    return Slots(torch.tensor(rows), torch.tensor(free), torch.tensor(masks))
+
+
+class Reader:
+    """Reads :class:`Slots` with a model's encoder; differentiable in what is put there.
+
+    Args:
+        model: A Stable Diffusion, guarded or not; its encoder is used as it is.
+    """
+
+    def __init__(self, model: Adapter):
+        self.tokenizer = opened(model).tokenizer
+        self.encoder = model.encoder
+        text = next((m for m in self.encoder.modules() if isinstance(m, CLIPTextModel)), None)
+        if text is None:
+            raise RedactError(f"{type(self.encoder).__name__} holds no CLIPTextModel; this attack needs one.")
+        self._layer: nn.Module = text.get_input_embeddings()
+
+    @property
+    def table(self) -> Tensor:
+        """``(vocabulary, dim)`` token embeddings, not to be trained."""
+        return self._layer.get_parameter("weight").detach()
+
+    def __call__(self, asked: Slots, embeddings: Tensor) -> Conditioning:
+        """The encoder's answer with ``embeddings (batch, k, dim)`` at the free places."""
+        asked = self._placed(asked)
+        known = self.table[asked.ids]
+        index = asked.free.unsqueeze(-1).expand(-1, -1, known.shape[-1])
+        whole = known.scatter(1, index, embeddings.to(known))
+        # the model takes no embeddings, so its table is made to answer with them
+        handle = self._layer.register_forward_hook(lambda *_: whole)
+        try:
+            return self.encoder({"input_ids": asked.ids, "attention_mask": asked.mask})
+        finally:
+            handle.remove()
+
+    def words(self, asked: Slots, words: Tensor) -> Conditioning:
+        """The encoder's answer with the tokens ``words (batch, k)`` at the free places."""
+        asked = self._placed(asked)
+        return self.encoder({"input_ids": asked.filled(words.to(asked.ids)), "attention_mask": asked.mask})
+
+    def _placed(self, asked: Slots) -> Slots:
+        device = self.table.device
+        return Slots(asked.ids.to(device), asked.free.to(device), asked.mask.to(device))
+
+
+@contextmanager
+def frozen(*modules: nn.Module) -> Generator[None]:
+    """Without gradients of the parameters, which attacks do not need and which cost half the time."""
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)

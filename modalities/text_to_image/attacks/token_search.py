@@ -1,0 +1,104 @@
+"""What attacks share that search for tokens in front of a prompt."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from modalities.text_to_image.attacks.objectives import SearchObjective
+from modalities.text_to_image.attacks.reading import Reader, Slots, frozen, opened, slots
+from modalities.text_to_image.attacks.searches import Step
+from modalities.text_to_image.attacks.words import around, speakable, spoken
+from redact_core import Adapter, Attack, Attempt, PlanRow
+from redact_core.goal import leaks
+
+
+class TokenSearch(Attack):
+    """Puts ``tokens`` words in front of a prompt, or where its subject stood, so that it works again.
+
+    Only words are used that survive being written and read again, so what is found with token ids
+    holds for the text. At ``checks`` steps, evenly spread, a picture is drawn from the best text so
+    far, with the row's seed; a row is done when the goal sees what was asked for. Without a goal the
+    last text is taken.
+
+    Args:
+        tokens: Words that are searched.
+        steps: Steps of the search.
+        checks: How often pictures are looked at.
+        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
+    """
+
+    adaptive = True
+
+    def __init__(self, tokens: int, steps: int, checks: int, in_place: bool):
+        self.tokens, self.steps, self.checks, self.in_place = tokens, steps, checks, in_place
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__ + (" (in place)" if self.in_place else "")
+
+    @property
+    def budget(self) -> str:
+        return f"{self.tokens} words, {self.steps} steps, {self.checks} looks"
+
+    @abstractmethod
+    def objective(
+        self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int
+    ) -> SearchObjective:
+        """What the search minimises."""
+
+    @abstractmethod
+    def search(
+        self, reader: Reader, asked: Slots, objective: SearchObjective, words: Tensor, seed: int
+    ) -> Iterator[Step]:
+        """``steps`` steps of the search."""
+
+    def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
+        reader = Reader(model)
+        pieces = [("", " " + row.condition) for row in rows]
+        if self.in_place:
+            known = opened(base).vocabulary
+            pieces = [(before, after) for before, _, after in (around(row, known) for row in rows)]
+        asked = slots(reader.tokenizer, pieces, self.tokens)
+        words = speakable(reader.tokenizer)
+        losses: list[list[float]] = [[] for _ in rows]
+        texts, queries = [row.condition for row in rows], [0] * len(rows)
+        open_rows, looks = (
+            set(range(len(rows))),
+            {(i + 1) * self.steps // self.checks for i in range(self.checks)},
+        )
+        looked = 0
+        with frozen(model.encoder, opened(model).generator):
+            aim = self.objective(model, base, rows, asked, seed)
+            for step, (found, loss) in enumerate(self.search(reader, asked, aim, words, seed), 1):
+                for i in open_rows:
+                    losses[i].append(loss[i].item())
+                    texts[i] = spoken(reader.tokenizer, found[i]).join(pieces[i])
+                    queries[i] = step + looked
+                if step in looks and self.goal is not None:
+                    looked += 1
+                    open_rows -= self._done(model, rows, texts, sorted(open_rows))
+                if not open_rows:
+                    break
+        return [
+            Attempt(condition=text, queries=count, losses=tuple(own))
+            for text, count, own in zip(texts, queries, losses, strict=True)
+        ]
+
+    @torch.no_grad()
+    def _done(
+        self, model: Adapter, rows: Sequence[PlanRow], texts: Sequence[str], which: Sequence[int]
+    ) -> set[int]:
+        asked = [rows[i] for i in which]
+        made = model.generate([texts[i] for i in which], seeds=[row.seed for row in asked])
+        seen = leaks(self.goal, model, made, asked)
+        return {i for i, hit in zip(which, seen, strict=True) if hit}
+
+
+def base_pictures(base: Adapter, rows: Sequence[PlanRow], shift: int = 0) -> list[Tensor]:
+    """What the untouched model draws for the rows, with their seeds plus ``shift``."""
+    with torch.no_grad():
+        return base.generate([row.condition for row in rows], seeds=[row.seed + shift for row in rows])

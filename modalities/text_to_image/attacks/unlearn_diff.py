@@ -1,0 +1,46 @@
+"""UnlearnDiffAtk, with the denoiser's gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+
+from modalities.text_to_image.attacks.objectives import SearchObjective, towards_pictures
+from modalities.text_to_image.attacks.reading import Reader, Slots
+from modalities.text_to_image.attacks.searches import Step, on_simplex
+from modalities.text_to_image.attacks.token_search import TokenSearch, base_pictures
+from redact_core import Adapter, PlanRow
+
+
+class UnlearnDiffAtk(TokenSearch):
+    """Words drawn from learnt distributions that make the denoiser fit the base's pictures.
+
+    Zhang et al., "To Generate or Not?" (arXiv 2310.11868). The paper walks through 50 times in order
+    with 40 steps each and looks after each; here times are drawn, and the budget is free.
+
+    Args:
+        tokens: Words that are searched.
+        steps: Gradients taken.
+        lr: Of Adam, on shares of the vocabulary.
+        checks: How often pictures are looked at.
+        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
+    """
+
+    access = "denoiser gradient"
+
+    def __init__(
+        self, tokens: int = 5, steps: int = 400, lr: float = 0.01, checks: int = 10, in_place: bool = False
+    ):
+        super().__init__(tokens, steps, checks, in_place)
+        self.lr = lr
+
+    def objective(
+        self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int
+    ) -> SearchObjective:
+        return towards_pictures(model, base_pictures(base, rows), rows, seed)
+
+    def search(
+        self, reader: Reader, asked: Slots, objective: SearchObjective, words: Tensor, seed: int
+    ) -> Iterator[Step]:
+        return on_simplex(reader, asked, objective, words, self.steps, self.lr, seed)

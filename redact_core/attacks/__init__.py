@@ -1,0 +1,1 @@
+"""Attacks that any adapter can be put to; one class in one file."""
