@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import importlib
 import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_modules.data import as_tuple
-from lightning_modules.names import classes
+from lightning_modules.panel import Panel, add_judges, panel, panel_again
 from lightning_modules.sampling import check_precision, draw
 from lightning_modules.surroundings import quiet, versions
-from redact_core import Adapter, RedactError, Request
+from redact_core import Adapter, RedactError, RedactionCard, Request
+from redact_core.card import FILE as CARD
+from redact_core.cost import ModelCost, model_cost, note_models
 from redact_core.errors import raise_together
 from redact_core.evidence import BASE, Conduct, Evidence, begin
 from redact_core.evidence_report import write_evidence_summary, write_report
+from redact_core.figures import all_metrics
 from redact_core.fingerprint import fingerprint
 from redact_core.jsonl import LineWriter
 from redact_core.plan import PlanRow, read_plan
+from redact_core.plan_source import PlanSource
 from redact_core.report import SummaryRow
 from redact_core.report_plots import show, span
-from redact_core.scorer import Scorer
-from redact_core.scoring import metrics_of, score, scorer_records
+from redact_core.report_sections import write_report_json
 from redact_core.summarise import findings
 
 # those whose arithmetic the samples depend on
@@ -47,12 +48,13 @@ def evaluate_parser() -> LightningArgumentParser:
     )
     parser.add_argument("--out", type=Path, required=True, help="The evidence folder, new or begun before.")
     parser.add_argument("--plan", type=Path | None, help="CSV or JSONL file with the conditions.")
+    parser.add_argument("--test_bed", type=PlanSource | None, help="Class that reads published prompts.")
     parser.add_argument("--redact", type=list[str] | str | None, help="What was redacted; instead of --plan.")
     parser.add_argument("--reference", type=list[str] | str | None, help="What is answered instead.")
     parser.add_argument("--n", type=int, default=100, help="Conditions of each group; not with --plan.")
     parser.add_argument("--seed", type=int, default=0, help="Of drawing the conditions; not with --plan.")
     parser.add_argument("--batch_size", type=int | None, help="Samples of a batch; default: the adapter's.")
-    parser.add_argument("--scorers", type=list[Scorer] | None, help="Default: those that the adapter names.")
+    add_judges(parser, "those that the adapter names.")
     parser.add_argument("--samples_only", type=bool, default=False, help="Stop when the samples are there.")
     parser.add_lightning_class_args(L.Trainer, "trainer")
     parser.set_defaults(
@@ -75,16 +77,17 @@ def evaluate(arguments: Sequence[str]) -> None:
     ready = parser.instantiate_classes(config)
     trainer = L.Trainer(**ready["trainer"])
     first = trainer.is_global_zero
-    models, plan = _models(config, ready.pop("base"))
-    evidence, scorer_names = _begin(config, trainer, models, plan), models[BASE].scorers
+    models, plan = _models(config, ready.pop("base"), ready["test_bed"])
+    evidence = _begin(config, trainer, models, plan)
+    names = models[BASE].scorers, models[BASE].set_scorers
     lock = LineWriter(config["out"] / ".lock") if first else None
     try:
-        scorers, specs = list[Scorer](), list[dict[str, Any]]()
+        judges = Panel()
         if first:
             evidence.note_command(shlex.join(["redact", "evaluate", *arguments]))
             if not config["samples_only"]:  # what is missing for scoring is said now, not after hours
-                specs = _specs(config["scorers"], scorer_names)
-                scorers = ready["scorers"] or [_build(spec) for spec in specs]
+                judges = panel(config, ready, *names)
+            note_models(evidence, _costs(models, config))
         began = time.perf_counter()
         while models:  # one at a time: a model that is done is let go
             name = next(iter(models))
@@ -94,7 +97,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         spent = f"{time.perf_counter() - began:.1f} s"
         _say(f"{len(evidence.models)} x {len(plan)} samples are in {config['out']} ({spent}).")
         if not config["samples_only"]:
-            _finish(evidence, scorers, specs)
+            _finish(evidence, judges)
     finally:
         if lock is not None:
             lock.close()
@@ -105,18 +108,13 @@ def score_again(arguments: Sequence[str]) -> None:
     parser = ArgumentParser(prog="redact score", description="Score an evidence folder again.")
     parser.add_argument("evidence", type=Path)
     parser.add_argument("-c", "--config", action="config")
-    parser.add_argument("--scorers", type=list[Scorer] | None, help="Default: those that judged before.")
+    add_judges(parser, "those that judged before.")
     config = parser.parse_args(list(arguments))
     evidence = Evidence(config["evidence"])
-    if config["scorers"]:
-        scorers, specs = parser.instantiate_classes(config)["scorers"], _specs(config["scorers"], ())
-    else:
-        records = scorer_records(evidence)
-        specs = [{"class_path": r["class_path"], "init_args": r["init_args"]} for r in records]
-        scorers = [_build(spec) for spec in specs]
+    judges = panel_again(config, parser.instantiate_classes(config), evidence)
     with LineWriter(evidence.folder / ".lock"):
         evidence.note_command(shlex.join(["redact", "score", *arguments]))
-        _finish(evidence, scorers, specs)
+        _finish(evidence, judges)
 
 
 def report(arguments: Sequence[str]) -> None:
@@ -128,15 +126,16 @@ def report(arguments: Sequence[str]) -> None:
     evidence = Evidence(config["evidence"])
     target = config["out"] or evidence.folder / "report.html"
     write_report(evidence, target)
-    _say(f"Wrote {target}.")
+    write_report_json(evidence, target.with_suffix(".json"))
+    _say(f"Wrote {target} and {target.with_suffix('.json').name}.")
 
 
-def _finish(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mapping[str, Any]]) -> None:
-    spent = score(evidence, scorers, specs)
+def _finish(evidence: Evidence, judges: Panel) -> None:
+    spent = judges.judge(evidence)
     summary = write_evidence_summary(evidence)
     _say(f"Scored in {spent:.1f} s; figures are in {evidence.folder / 'summary.json'}.")
     _print_table(summary)
-    for finding in findings(summary, metrics_of(evidence)):
+    for finding in findings(summary, all_metrics(evidence)):
         _say(f"! {finding}")
 
 
@@ -172,8 +171,8 @@ def _print_table(summary: Sequence[SummaryRow]) -> None:
 
 def _check(config: Namespace) -> None:
     problems: list[str] = []
-    if (config["plan"] is None) == (config["redact"] is None):
-        problems.append("give either --redact WHAT or --plan FILE")
+    if sum(config[key] is not None for key in ("plan", "redact", "test_bed")) != 1:
+        problems.append("give either --redact WHAT or --plan FILE, or a --test_bed")
     for key in ("n", "batch_size"):
         if config[key] is not None and config[key] < 1:
             problems.append(f"--{key} is {config[key]}; give at least 1")
@@ -195,10 +194,14 @@ def _names(folders: Sequence[Path]) -> dict[str, Path]:
     return names
 
 
-def _models(config: Namespace, base: Adapter) -> tuple[dict[str, Adapter], list[PlanRow]]:
+def _models(
+    config: Namespace, base: Adapter, bed: PlanSource | None
+) -> tuple[dict[str, Adapter], list[PlanRow]]:
     """The base, the redacted models, and what they are asked."""
     base.batch_size = config["batch_size"] or base.batch_size
-    if config["plan"] is not None:
+    if bed is not None:
+        plan = bed.rows()
+    elif config["plan"] is not None:
         plan = read_plan(config["plan"])
     else:
         request = Request(as_tuple(config["redact"]), as_tuple(config["reference"]), seed=config["seed"])
@@ -206,6 +209,13 @@ def _models(config: Namespace, base: Adapter) -> tuple[dict[str, Adapter], list[
     base.collate(list(dict.fromkeys(row.condition for row in plan)))  # refuses what cannot be read
     redacted = {name: base.reopen(folder) for name, folder in _names(config["redacted"]).items()}
     return {BASE: base, **redacted}, plan
+
+
+def _costs(models: Mapping[str, Adapter], config: Namespace) -> dict[str, ModelCost]:
+    """Sizes of all models, and what the cards of redacted folders say of their training."""
+    folders = _names(config["redacted"])
+    cards = {n: RedactionCard.read(f).cost for n, f in folders.items() if (f / CARD).is_file()}
+    return {name: model_cost(model, models[BASE], cards.get(name)) for name, model in models.items()}
 
 
 def _begin(
@@ -218,43 +228,6 @@ def _begin(
     if not trainer.is_global_zero and not (config["out"] / "evidence.json").exists():
         return _wait(config["out"])
     return begin(config["out"], plan, prints, conduct)
-
-
-def _specs(chosen: Sequence[Namespace] | None, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Class and arguments of each scorer, as JSON keeps them; ``names`` if none was chosen."""
-    if not chosen:
-        return [{"class_path": _module_of(name), "init_args": {}} for name in names]
-    return [
-        {
-            "class_path": spec["class_path"],
-            "init_args": {k: str(v) if isinstance(v, Path) else v for k, v in _init_args(spec).items()},
-        }
-        for spec in chosen
-    ]
-
-
-def _init_args(spec: Namespace) -> dict[str, Any]:
-    found = spec.get("init_args")
-    return {} if found is None else found.as_dict()
-
-
-def _build(spec: Mapping[str, Any]) -> Scorer:
-    """A scorer from its record; the arguments are parsed as on the command line."""
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(Scorer, "scorer", required=True)
-    path = _module_of(spec["class_path"])
-    importlib.import_module(path.rpartition(".")[0])
-    values = {"scorer": {"class_path": path, "init_args": dict(spec.get("init_args") or {})}}
-    return parser.instantiate_classes(parser.parse_object(values))["scorer"]
-
-
-def _module_of(name: str) -> str:
-    if "." in name:
-        return name
-    known = classes()
-    if name not in known:
-        raise RedactError(f"There is no scorer {name}; 'redact ls' lists them.")
-    return f"{known[name]}.{name}"
 
 
 def _wait(folder: Path, seconds: float = 60.0) -> Evidence:
