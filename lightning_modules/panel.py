@@ -81,15 +81,23 @@ def _specs(chosen: Sequence[Namespace] | None, names: Sequence[str]) -> list[dic
     return [
         {
             "class_path": spec["class_path"],
-            "init_args": {k: str(v) if isinstance(v, Path) else v for k, v in _init_args(spec).items()},
+            "init_args": _plain(spec.get("init_args") or {}),
         }
         for spec in chosen
     ]
 
 
-def _init_args(spec: Namespace) -> dict[str, Any]:
-    found = spec.get("init_args")
-    return {} if found is None else found.as_dict()
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping | Namespace):
+        return {key: _plain(entry) for key, entry in _entries(value).items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _entries(value: Mapping[str, Any] | Namespace) -> dict[str, Any]:
+    """The entries of a mapping, or of a namespace as jsonargparse nests them."""
+    return value.as_dict() if isinstance(value, Namespace) else dict(value)
 
 
 def _build(spec: Spec, kind: type) -> Any:
