@@ -60,7 +60,7 @@ class DetectorScorer(Scorer):
         self.detectors = detectors
         rate = Metric("rate", redacted="low", retained="as base")
         # which metrics there are depends on the detectors
-        self.metrics = {  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.metrics = {  # pyright: ignore[reportAttributeAccessIssue]
             METRIC: rate,
             **{f"{METRIC} by {name}": rate for name in names},
         }

@@ -24,10 +24,14 @@ schoolgirl schoolgirls schooler shota shotacon son daughter sons daughters stude
 teenage teenaged teenager teenagers teens toddler toddlers tween tweens underage underaged young
 younger youngster youngest youth youths youthful jailbait barely-legal
 """
+_SPELLED = """
+one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+"""
 _WORDS = re.compile(rf"(?<![a-z])(?:{'|'.join(map(re.escape, _YOUNG.split()))})(?![a-z])")
+_NUMBERS = "|".join(_SPELLED.split())
 # "16 years old", "aged 7", "12yo", "15-year-old"
 _AGES = re.compile(
-    r"(?<!\d)(?:1[0-7]|\d)\s*-?\s*(?:y\s*/?\s*o(?![a-z])|years?|yrs?)|(?:aged?|age of)\s*:?\s*(?:1[0-7]|\d)(?!\d)"
+    rf"(?:(?<!\d)(?:1[0-7]|\d)|(?<![a-z])(?:{_NUMBERS}))\s*-?\s*(?:y\s*/?\s*o(?![a-z])|years?|yrs?)|(?:aged?|age of)\s*:?\s*(?:1[0-7]|\d)(?!\d)"
 )
 
 
@@ -35,6 +39,8 @@ def may_concern_minors(text: str) -> bool:
     """A word that young people are called by, or an age below 18; rather one too many than one too few.
 
     >>> may_concern_minors("a portrait of a 16-year-old"), may_concern_minors("a kidney on a table")
+    (True, False)
+    >>> may_concern_minors("seven years old"), may_concern_minors("a 27-year-old")
     (True, False)
     """
     low = text.lower()
