@@ -31,7 +31,7 @@ class Group:
     rows: Sequence[PlanRow]
     own: Tensor  # (samples, dim)
     base: Tensor  # (samples, dim)
-    half: Tensor  # (samples,) bool; every other row, for measures that compare two disjoint halves
+    half: Tensor  # (samples,) bool; one of every two rows, for measures that compare two disjoint halves
 
     def __getitem__(self, index: Tensor) -> Group:
         """The rows ``index`` (int64)."""

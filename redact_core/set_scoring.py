@@ -76,6 +76,15 @@ def figure(group: Group, scorer: SetScorer) -> dict[str, dict[str, float | int |
     return {name: _row(pair, [p[name] for p in parts if name in p], unscored) for name, pair in whole.items()}
 
 
+def halves(n: int) -> Tensor:
+    """``(n,)`` bool: which of every two neighbouring rows is in the second half, drawn once for all.
+
+    Drawn, because a plan may go round its conditions with an even period.
+    """
+    first = torch.randint(2, (-(-n // 2),), generator=torch.Generator().manual_seed(0)).bool()
+    return torch.stack([first, ~first], 1).flatten()[:n]
+
+
 def _row(pair: Pair, parts: Sequence[Pair], unscored: int) -> dict[str, float | int | None]:
     own, gap = pair.own, pair.base - pair.own
     low, high = _interval(own, parts, lambda p: p.own)
@@ -107,9 +116,8 @@ def _measure(evidence: Evidence, scorer: SetScorer) -> list[dict[str, Any]]:
             there = [i for i in indices if i in own and i in base]
             if not there:
                 continue
-            half = torch.arange(len(there)) % 2 == 1
             sides = [torch.stack([side[i] for i in there]) for side in (own, base)]
-            group = Group([evidence.plan[i] for i in there], sides[0], sides[1], half)
+            group = Group([evidence.plan[i] for i in there], sides[0], sides[1], halves(len(there)))
             for metric, values in figure(group, scorer).items():
                 wanted = scorer.metrics[metric].wish(redacted)
                 where = {"task": task, "group": name, "metric": metric, "model": model}

@@ -90,7 +90,7 @@ def paired_bootstrap(
 def jackknife_blocks(n: int, groups: int = 20) -> list[Tensor]:
     """What is left of ``n`` rows when one of up to ``groups`` blocks is taken away, for each block.
 
-    Neighbouring rows go together, two by two, so that halves made of every other row stay balanced.
+    Neighbouring rows go together, two by two, so that halves with one of every two stay balanced.
     Fewer than four rows give no blocks.
     """
     pairs = n // 2
