@@ -201,6 +201,8 @@ def _models(
     base.batch_size = config["batch_size"] or base.batch_size
     if bed is not None:
         plan = bed.rows()
+        if bed.note:
+            _say(bed.note)
     elif config["plan"] is not None:
         plan = read_plan(config["plan"])
     else:

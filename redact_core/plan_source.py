@@ -10,6 +10,9 @@ from redact_core.plan import PlanRow
 class PlanSource(ABC):
     """Where the conditions of an evaluation come from; the files are the user's. Named by class."""
 
+    note: str = ""
+    """What whoever reads the figures must know of the rows, once they have been made."""
+
     @abstractmethod
     def rows(self) -> list[PlanRow]:
         """What every model is asked.

@@ -101,7 +101,9 @@ def test_saboteurs_move_what_shall_stay(tmp_path: Path, mode: str, called_out: b
     assert report_json(evidence)["metrics"]["pixel distance"]["kind"] == "set"
 
 
-def test_figures_are_kept_and_made_again_by_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_are_kept_and_made_again_by_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = tmp_path / "no_plum"
     model.mkdir()
     PictureToy().save(model)

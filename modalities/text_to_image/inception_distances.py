@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -54,9 +55,11 @@ class InceptionDistances(FeatureDistances):
         return metric.compute().item()
 
     def kernel(self, a: Tensor, b: Tensor) -> float:
-        metric = KernelInceptionDistance(
-            feature=_Ready(a.shape[1]), subsets=1, subset_size=min(len(a), len(b))
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # it keeps all features; they are here already
+            metric = KernelInceptionDistance(
+                feature=_Ready(a.shape[1]), subsets=1, subset_size=min(len(a), len(b))
+            )
         metric.update(a.double(), real=False)
         metric.update(b.double(), real=True)
         with torch.random.fork_rng([]):

@@ -79,6 +79,7 @@ class TestBed(PlanSource):
         # what a row says beside its prompts may tell of minors, too
         kept = [e for e in entries if not any(may_concern_minors(str(value)) for value in e.values())]
         self.left_out = len(entries) - len(kept)
+        self.note = f"{self.left_out} row{'s' * (self.left_out != 1)} of {self.path} may concern minors and are left out."
         found: list[PlanRow] = []
         for number, entry in enumerate(kept[: self.n]):
             found += self.of(entry, number, len(found))
