@@ -1,9 +1,10 @@
 """Stage 2: a CLIP trained contrastively; its text tower is what the pipeline listens to.
 
     python scripts/base_text_to_image/clip.py --out runs/base --name clip
-    python scripts/base_text_to_image/clip.py --out runs/base --name clip_judge --width 128 --seed 1
+    python scripts/base_text_to_image/clip.py --out runs/base --name clip_judge --width 96 --seed 1 \
+        --steps 1000 --concepts 32
 
-The second call trains the independent judge: other seed, other width, other wordings.
+The second call trains the independent judge: other seed, other width, the same captions.
 """
 
 import argparse

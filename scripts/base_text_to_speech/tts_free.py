@@ -5,8 +5,7 @@
 Stage 3 always hears the true frame before the next one; speaking alone it hears its own, blurred
 ones, and loses the thread. Here most of what the decoder hears is its own: a first pass predicts
 each frame, the second pass hears the predictions in place of a share of the true frames (parallel
-scheduled sampling, Duckworth et al. 2019, arXiv:1906.04331), and some frames are blanked (Liu et
-al. 2020, arXiv:1909.01145), so that what comes next has to be read from the text.
+scheduled sampling, Duckworth et al. 2019, arXiv:1906.04331).
 """
 
 import argparse
@@ -22,7 +21,7 @@ from scripts.stages import Run, set_rate
 
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import read
-from tts import REDUCTION, Batches
+from tts import REDUCTION, Batches, blanked
 
 
 @torch.no_grad()
@@ -51,9 +50,7 @@ def disturbed(
     rate = rng.random(rows) ** 0.5  # most utterances mostly from their own frames
     for _ in range(1 + int(rng.random() < 0.5)):
         heard = torch.where(chosen(rate), predicted(model, batch, heard), true)
-    heard = heard + 0.15 * float(rng.random()) * torch.randn(heard.shape)
-    heard = torch.where(chosen(rng.uniform(0.0, 0.3, rows)), blank, heard)
-    return torch.cat([torch.zeros(rows, 1, heard.shape[-1]), heard[:, 1:]], 1)
+    return blanked(heard, blank, rng)
 
 
 def main() -> None:
@@ -66,7 +63,6 @@ def main() -> None:
     torch.manual_seed(0)
     model = SpeechT5ForTextToSpeech.from_pretrained(args.out / "tts").train()
     batches = Batches(args.out, read(args.out), SpeechT5Processor.from_pretrained(args.out / "tts"))
-    blank = torch.cat([mel[::50].float() for mel in batches.mels]).mean(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=1e-4, betas=(0.9, 0.98))
     run = Run(args.out, "tts_free", args.steps, {"model": model, "optimizer": optimizer})
     for step in run:
@@ -74,7 +70,7 @@ def main() -> None:
         rng = np.random.default_rng(step)
         torch.manual_seed(step)
         batch = batches(rng, args.batch)
-        output = model(**batch, decoder_input_values=disturbed(model, batch, blank, rng))
+        output = model(**batch, decoder_input_values=disturbed(model, batch, batches.blank, rng))
         optimizer.zero_grad()
         output.loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
