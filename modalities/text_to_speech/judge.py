@@ -42,7 +42,8 @@ class VoiceJudge:
     """The gallery of enrolled voices, and the question who of them speaks.
 
     Args:
-        gallery: Voice id -> clips; a voice's prototype is the mean of its clips' embeddings.
+        gallery: Voice id -> clips; a voice's prototype is the mean of its clips' embeddings. It may be empty
+            where nobody is to be recognised.
         folder: With ``verifier`` and ``recogniser``; default: the bundled ones.
     """
 
@@ -52,7 +53,7 @@ class VoiceJudge:
         self._folder = folder
         self.voices = list(gallery)
         prototypes = [self.embed([read_clip(c) for c in clips]).mean(0) for clips in gallery.values()]
-        self.prototypes = normalize(torch.stack(prototypes), dim=1)
+        self.prototypes = normalize(torch.stack(prototypes), dim=1) if prototypes else torch.zeros(0, 0)
 
     @torch.no_grad()
     def embed(self, samples: Sequence[Tensor]) -> Tensor:
