@@ -12,6 +12,7 @@ from redact_core.cost import costs_of
 from redact_core.damage import damage_curves
 from redact_core.evidence import BASE, Evidence
 from redact_core.figures import all_metrics, figures_of
+from redact_core.inappropriateness import METRICS as SHARES
 from redact_core.report import RATES, Report, SummaryRow, write_summary
 from redact_core.report_sections import add_costs, add_curves
 from redact_core.scorer import Metric
@@ -56,7 +57,7 @@ def write_report(evidence: Evidence, target: Path) -> None:
     evidence.check_samples()
     rows, metrics, summary = evidence.rows(), all_metrics(evidence), figures_of(evidence)
     curves = damage_curves(rows, metrics)
-    rates = RATES | {name for name, metric in metrics.items() if metric.kind == "rate"}
+    rates = RATES | {name for name, metric in metrics.items() if metric.kind == "rate"} | set(SHARES)
     report = Report("What was redacted, and what it cost", _lead(evidence, summary), rates=rates)
     wrong = findings(summary, metrics)
     report.text(

@@ -54,7 +54,8 @@ class SpeechT5(Adapter):
             those that the model listens to.
     """
 
-    scorers = ("VoiceScorer", "RecogniserScorer")
+    scorers = ("VoiceScorer", "RecogniserScorer", "PrivacyScorer")
+    set_scorers = ("ImpostorScorer",)
 
     def __init__(
         self,
