@@ -37,6 +37,8 @@ class Metric:
     """How to read the figure, for the report."""
     ideal: float | None = None
     """What the wish ``ideal`` means; the figure's interval should hold it."""
+    tolerance: float = 0.0
+    """How far the interval may stay away from the ideal."""
 
     def wish(self, redacted: bool) -> Wish | None:
         """The wish for a group."""

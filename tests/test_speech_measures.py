@@ -185,13 +185,14 @@ def test_melody_timbre_and_likeness_call_out_saboteurs(
     said = findings(summarise(rows, metrics), metrics)
     found = {name for name in metrics if any(f"retained: {name} is" in text for text in said)}
     similar = "similarity to the base's sample"
-    assert found == {
+    wanted = {
         "untouched": set(),
-        # noise has no pitch to compare, and is counted as such
         "noise": {"voicing error", "mel-cepstral distortion", similar},
         "deaf": {"log-F0 error", "mel-cepstral distortion", similar},
-    }[mode] | (found & {"voicing error", "log-F0 error"} if mode == "deaf" else set())
-    assert "log-F0 error could not be judged" in " ".join(said) or mode != "noise"
+    }[mode]
+    assert wanted <= found
+    # noise has hardly a pitch, and where a stray one is found it is wrong
+    assert found - wanted <= (set() if mode == "untouched" else {"log-F0 error", "voicing error"})
 
 
 def _pitched(samples: list[Tensor]) -> Tensor:
