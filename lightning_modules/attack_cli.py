@@ -15,6 +15,7 @@ from lightning_modules.attacking import attacked_plan, carry_out
 from lightning_modules.data import as_tuple
 from lightning_modules.evaluate_cli import LIBRARIES
 from lightning_modules.output import say
+from lightning_modules.panel import Panel
 from lightning_modules.replay import replays
 from lightning_modules.scored import finish
 from lightning_modules.specs import build, folders_by_name, spec_of, specs_of
@@ -83,7 +84,7 @@ def attack(arguments: Sequence[str]) -> None:
         evidence.note_command(shlex.join(["redact", "attack", *arguments]))
         for name, model in models.items():
             carry_out(evidence, model, base, name, attacks, seed=config["seed"])
-        finish(evidence, scorers, specs)
+        finish(evidence, Panel(scorers, specs))
     say(
         f"The attempts are in {evidence.folder / 'attempts'}; 'redact report {evidence.folder}' shows the page."
     )

@@ -119,12 +119,12 @@ def card(arguments: Sequence[str]) -> int:
 
 
 def ls(arguments: Sequence[str]) -> int:
-    """List what can be named in a config: every adapter, objective, scorer and attack, with its first sentence."""
+    """List what can be named in a config: every adapter, objective, scorer, attack and test bed, with its first sentence."""
     del arguments
     import importlib
     import inspect
 
-    from redact_core import Adapter, Attack, Guard, Objective, Scorer
+    from redact_core import Adapter, Attack, Guard, Objective, PlanSource, Scorer, SetScorer
 
     for name, module in sorted(classes().items()):
         if module.startswith("redact_core.testing"):
@@ -136,7 +136,7 @@ def ls(arguments: Sequence[str]) -> int:
             continue
         kinds = [
             base
-            for base in (Guard, Adapter, Objective, Scorer, Attack)
+            for base in (Guard, Adapter, Objective, Scorer, SetScorer, PlanSource, Attack)
             if issubclass(found, base) and found is not base
         ]
         if kinds and not inspect.isabstract(found):

@@ -6,7 +6,6 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 from jsonargparse import ArgumentParser, Namespace
@@ -14,19 +13,22 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_modules.data import as_tuple
 from lightning_modules.output import say
+from lightning_modules.panel import Panel, add_judges, panel, panel_again
 from lightning_modules.sampling import check_precision, draw
 from lightning_modules.scored import finish
-from lightning_modules.specs import build, folders_by_name, specs_of
+from lightning_modules.specs import folders_by_name
 from lightning_modules.surroundings import quiet, versions
-from redact_core import Adapter, RedactError, Request
+from redact_core import Adapter, RedactError, RedactionCard, Request
+from redact_core.card import FILE as CARD
+from redact_core.cost import ModelCost, model_cost, note_models
 from redact_core.errors import raise_together
 from redact_core.evidence import BASE, Conduct, Evidence, begin
 from redact_core.evidence_report import write_report
 from redact_core.fingerprint import fingerprint
 from redact_core.jsonl import LineWriter
 from redact_core.plan import PlanRow, read_plan
-from redact_core.scorer import Scorer
-from redact_core.scoring import scorer_records
+from redact_core.plan_source import PlanSource
+from redact_core.report_sections import write_report_json
 
 # those whose arithmetic the samples depend on
 LIBRARIES = ("torch", "torchaudio", "transformers", "diffusers", "speechbrain")
@@ -44,12 +46,13 @@ def evaluate_parser() -> LightningArgumentParser:
     )
     parser.add_argument("--out", type=Path, required=True, help="The evidence folder, new or begun before.")
     parser.add_argument("--plan", type=Path | None, help="CSV or JSONL file with the conditions.")
+    parser.add_argument("--test_bed", type=PlanSource | None, help="Class that reads published prompts.")
     parser.add_argument("--redact", type=list[str] | str | None, help="What was redacted; instead of --plan.")
     parser.add_argument("--reference", type=list[str] | str | None, help="What is answered instead.")
     parser.add_argument("--n", type=int, default=100, help="Conditions of each group; not with --plan.")
     parser.add_argument("--seed", type=int, default=0, help="Of drawing the conditions; not with --plan.")
     parser.add_argument("--batch_size", type=int | None, help="Samples of a batch; default: the adapter's.")
-    parser.add_argument("--scorers", type=list[Scorer] | None, help="Default: those that the adapter names.")
+    add_judges(parser, "those that the adapter names.")
     parser.add_argument("--samples_only", type=bool, default=False, help="Stop when the samples are there.")
     parser.add_lightning_class_args(L.Trainer, "trainer")
     parser.set_defaults(
@@ -72,16 +75,17 @@ def evaluate(arguments: Sequence[str]) -> None:
     ready = parser.instantiate_classes(config)
     trainer = L.Trainer(**ready["trainer"])
     first = trainer.is_global_zero
-    models, plan = _models(config, ready.pop("base"))
-    evidence, scorer_names = _begin(config, trainer, models, plan), models[BASE].scorers
+    models, plan = _models(config, ready.pop("base"), ready["test_bed"])
+    evidence = _begin(config, trainer, models, plan)
+    names = models[BASE].scorers, models[BASE].set_scorers
     lock = LineWriter(config["out"] / ".lock") if first else None
     try:
-        scorers, specs = list[Scorer](), list[dict[str, Any]]()
+        judges = Panel()
         if first:
             evidence.note_command(shlex.join(["redact", "evaluate", *arguments]))
             if not config["samples_only"]:  # what is missing for scoring is said now, not after hours
-                specs = specs_of(config["scorers"], scorer_names)
-                scorers = ready["scorers"] or [build(Scorer, spec) for spec in specs]
+                judges = panel(config, ready, *names)
+            note_models(evidence, _costs(models, config))
         began = time.perf_counter()
         while models:  # one at a time: a model that is done is let go
             name = next(iter(models))
@@ -91,7 +95,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         spent = f"{time.perf_counter() - began:.1f} s"
         say(f"{len(evidence.models)} x {len(plan)} samples are in {config['out']} ({spent}).")
         if not config["samples_only"]:
-            finish(evidence, scorers, specs)
+            finish(evidence, judges)
     finally:
         if lock is not None:
             lock.close()
@@ -102,18 +106,13 @@ def score_again(arguments: Sequence[str]) -> None:
     parser = ArgumentParser(prog="redact score", description="Score an evidence folder again.")
     parser.add_argument("evidence", type=Path)
     parser.add_argument("-c", "--config", action="config")
-    parser.add_argument("--scorers", type=list[Scorer] | None, help="Default: those that judged before.")
+    add_judges(parser, "those that judged before.")
     config = parser.parse_args(list(arguments))
     evidence = Evidence(config["evidence"])
-    if config["scorers"]:
-        scorers, specs = parser.instantiate_classes(config)["scorers"], specs_of(config["scorers"], ())
-    else:
-        records = scorer_records(evidence)
-        specs = [{"class_path": r["class_path"], "init_args": r["init_args"]} for r in records]
-        scorers = [build(Scorer, spec) for spec in specs]
+    judges = panel_again(config, parser.instantiate_classes(config), evidence)
     with LineWriter(evidence.folder / ".lock"):
         evidence.note_command(shlex.join(["redact", "score", *arguments]))
-        finish(evidence, scorers, specs)
+        finish(evidence, judges)
 
 
 def report(arguments: Sequence[str]) -> None:
@@ -125,23 +124,30 @@ def report(arguments: Sequence[str]) -> None:
     evidence = Evidence(config["evidence"])
     target = config["out"] or evidence.folder / "report.html"
     write_report(evidence, target)
-    say(f"Wrote {target}.")
+    write_report_json(evidence, target.with_suffix(".json"))
+    say(f"Wrote {target} and {target.with_suffix('.json').name}.")
 
 
 def _check(config: Namespace) -> None:
     problems: list[str] = []
-    if (config["plan"] is None) == (config["redact"] is None):
-        problems.append("give either --redact WHAT or --plan FILE")
+    if sum(config[key] is not None for key in ("plan", "redact", "test_bed")) != 1:
+        problems.append("give either --redact WHAT or --plan FILE, or a --test_bed")
     for key in ("n", "batch_size"):
         if config[key] is not None and config[key] < 1:
             problems.append(f"--{key} is {config[key]}; give at least 1")
     raise_together("redact evaluate cannot begin", problems)
 
 
-def _models(config: Namespace, base: Adapter) -> tuple[dict[str, Adapter], list[PlanRow]]:
+def _models(
+    config: Namespace, base: Adapter, bed: PlanSource | None
+) -> tuple[dict[str, Adapter], list[PlanRow]]:
     """The base, the redacted models, and what they are asked."""
     base.batch_size = config["batch_size"] or base.batch_size
-    if config["plan"] is not None:
+    if bed is not None:
+        plan = bed.rows()
+        if bed.note:
+            say(bed.note)
+    elif config["plan"] is not None:
         plan = read_plan(config["plan"])
     else:
         request = Request(as_tuple(config["redact"]), as_tuple(config["reference"]), seed=config["seed"])
@@ -149,6 +155,13 @@ def _models(config: Namespace, base: Adapter) -> tuple[dict[str, Adapter], list[
     base.collate(list(dict.fromkeys(row.condition for row in plan)))  # refuses what cannot be read
     redacted = {name: base.reopen(folder) for name, folder in folders_by_name(config["redacted"]).items()}
     return {BASE: base, **redacted}, plan
+
+
+def _costs(models: Mapping[str, Adapter], config: Namespace) -> dict[str, ModelCost]:
+    """Sizes of all models, and what the cards of redacted folders say of their training."""
+    folders = folders_by_name(config["redacted"])
+    cards = {n: RedactionCard.read(f).cost for n, f in folders.items() if (f / CARD).is_file()}
+    return {name: model_cost(model, models[BASE], cards.get(name)) for name, model in models.items()}
 
 
 def _begin(

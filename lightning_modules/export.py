@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from lightning_modules.surroundings import versions
 from redact_core import RedactError, RedactionCard
 from redact_core.artefact import check_target, hashes, new_folder, sha256
 from redact_core.card import FILE, Disclosure, describe_lessons
+from redact_core.cost import Meter
 
 _LIBRARIES = ("torch", "lightning", "transformers", "diffusers", "speechbrain", "safetensors")
 
@@ -41,12 +43,14 @@ class ExportRedacted(L.Callback):
         self.folder, self.key_file = Path(folder), key
         self.config: dict[str, Any] = {}
         self._start: dict[str, float] = {}
+        self._meter, self._earlier = Meter(), 0.0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse now what would fail after training."""
         if trainer.is_global_zero:
             check_target(self.folder)
             self._key()
+        self._meter = Meter(trainer.strategy.root_device.type).__enter__()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         module, data = _ours(trainer, pl_module)
@@ -54,11 +58,12 @@ class ExportRedacted(L.Callback):
             self._start = module.distances(data.key)
 
     def state_dict(self) -> dict[str, Any]:
-        """The distances before training survive an interruption."""
-        return {"start": self._start}
+        """The distances before training and the seconds spent survive an interruption."""
+        return {"start": self._start, "seconds": self._earlier + self._meter.spent}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._start = dict(state_dict["start"])
+        self._earlier = float(state_dict.get("seconds", 0.0))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.is_global_zero or trainer.interrupted:
@@ -67,6 +72,10 @@ class ExportRedacted(L.Callback):
 
     def write(self, module: RedactionModule, data: RedactionData, *, steps: int) -> None:
         """Write the artefact after ``steps`` of training; 0 where the lessons were carried out without."""
+        self._meter.__exit__(None, None, None)
+        cost = {"seconds": self._earlier + self._meter.seconds}
+        if not math.isnan(self._meter.peak_bytes):
+            cost["peak_bytes"] = self._meter.peak_bytes
         module.student.float()
         end = module.distances(data.answer_key(module))
         measures = {f"{name} distance before": value for name, value in self._start.items()}
@@ -79,6 +88,7 @@ class ExportRedacted(L.Callback):
             measures=measures,
             request=describe_lessons(data.asked_for(), data.lessons, self.disclosure, self._key()),
             steps=steps,
+            cost=cost,
         )
         rank_zero_info(f"Wrote {self.folder}; 'redact card {self.folder}' shows what was done.")
 
@@ -114,6 +124,7 @@ def write_artefact(
     measures: dict[str, float],
     request: dict[str, Any],
     steps: int,
+    cost: Mapping[str, float] | None = None,
 ) -> None:
     """Save the adapter's folder with card and config; see :func:`redact_core.artefact.new_folder`."""
     origin = module.adapter.origin
@@ -144,6 +155,7 @@ def write_artefact(
             measures=measures,
             versions=versions(_LIBRARIES),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            cost=dict(cost or {}),
             notes=[] if steps else ["The lessons were carried out exactly, without training."],
         ).write(part)
 

@@ -9,6 +9,7 @@ import lightning as L
 from torch import Tensor
 
 from redact_core import Adapter, RedactError
+from redact_core.cost import Meter, note_sampling
 from redact_core.evidence import Evidence, SampleWriter
 
 
@@ -37,8 +38,7 @@ class Sampler(L.LightningModule):
         del batch_idx
         if not batch:
             return []
-        rows = [self.plan[i] for i in batch]
-        samples = self.adapter.generate([row.condition for row in rows], seeds=[row.seed for row in rows])
+        samples = self.adapter.answer([self.plan[i] for i in batch])
         return [sample.float().cpu() for sample in samples]
 
 
@@ -69,6 +69,7 @@ class WriteSamples(L.Callback):
         self.evidence, self.adapter, self.model = evidence, adapter, model
         self._writer: SampleWriter | None = None
         self._done: Mapping[int, Any] = {}
+        self._meter, self._made = Meter(), 0
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         del pl_module
@@ -76,18 +77,22 @@ class WriteSamples(L.Callback):
         # two trainers of one rank must not write one file
         self._writer = self.evidence.writer(self.adapter, self.model, trainer.global_rank)
         self._writer.__enter__()
+        self._meter = Meter(trainer.strategy.root_device.type).__enter__()
 
     def on_predict_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:  # fmt: skip
         del trainer, pl_module, batch_idx, dataloader_idx
+        self._made += len(batch)
         missing = [(i, sample) for i, sample in zip(batch, outputs, strict=True) if i not in self._done]
         if missing:
             assert self._writer is not None
             self._writer.write(*zip(*missing, strict=True))
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._meter.__exit__(None, None, None)
+        note_sampling(self.evidence, self.model, trainer.global_rank, self._made, self._meter)
         self._close()
         trainer.strategy.barrier("samples written")
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from lightning_modules.output import say, say_columns
+from lightning_modules.panel import Panel
 from redact_core.attack_table import AttackRow, attack_table
 from redact_core.evidence import Evidence
 from redact_core.evidence_report import write_evidence_summary
+from redact_core.figures import all_metrics
 from redact_core.report import SummaryRow
 from redact_core.report_plots import show, span
-from redact_core.scorer import Scorer
-from redact_core.scoring import metrics_of, score
 from redact_core.summarise import findings
 
 
-def finish(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mapping[str, Any]]) -> None:
+def finish(evidence: Evidence, judges: Panel) -> None:
     """Score what is there, write the summary and print it: by attack where there were attacks."""
-    spent = score(evidence, scorers, specs)
+    spent = judges.judge(evidence)
     summary = write_evidence_summary(evidence)
     say(f"Scored in {spent:.1f} s; figures are in {evidence.folder / 'summary.json'}.")
     attacks = attack_table(evidence, summary)
@@ -26,7 +25,7 @@ def finish(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mappin
         _print_attacks(attacks)
         return
     _print_table(summary)
-    for finding in findings(summary, metrics_of(evidence)):
+    for finding in findings(summary, all_metrics(evidence)):
         say(f"! {finding}")
 
 

@@ -25,7 +25,7 @@ def specs_of(chosen: Sequence[Namespace] | None, names: Sequence[str]) -> list[d
     return [
         {
             "class_path": spec["class_path"],
-            "init_args": {k: str(v) if isinstance(v, Path) else v for k, v in _init_args(spec).items()},
+            "init_args": _plain(spec.get("init_args") or {}),
         }
         for spec in chosen
     ]
@@ -96,9 +96,14 @@ def folders_by_name(folders: Sequence[Path]) -> dict[str, Path]:
     return names
 
 
-def _init_args(spec: Namespace) -> dict[str, Any]:
-    found = spec.get("init_args")
-    return {} if found is None else found.as_dict()
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping | Namespace):
+        # of a namespace the entries as jsonargparse nests them
+        entries = value.as_dict() if isinstance(value, Namespace) else value
+        return {key: _plain(entry) for key, entry in entries.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _module_of(name: str) -> str:

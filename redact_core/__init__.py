@@ -10,7 +10,9 @@ from redact_core.lessons import check_lessons, read_lessons
 from redact_core.loop import redact
 from redact_core.objective import Objective
 from redact_core.plan import PlanRow, read_plan
+from redact_core.plan_source import PlanSource
 from redact_core.scorer import Metric, Scorer, Trial
+from redact_core.set_scorer import Group, Pair, SetScorer
 from redact_core.types import Batch, Condition, Conditioning, Lesson, Mean, Request
 from redact_core.version import __version__
 
@@ -24,6 +26,7 @@ __all__ = [
     "Condition",
     "Conditioning",
     "Distillation",
+    "Group",
     "Guard",
     "Lesson",
     "LessonLoader",
@@ -31,11 +34,14 @@ __all__ = [
     "Metric",
     "Objective",
     "Origin",
+    "Pair",
     "PlanRow",
+    "PlanSource",
     "RedactError",
     "RedactionCard",
     "Request",
     "Scorer",
+    "SetScorer",
     "Trial",
     "__version__",
     "check_lessons",

@@ -15,6 +15,9 @@ from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
 from redact_core.types import Condition, Conditioning, Lesson, Request
 
+ROW_SETTINGS = ("guidance", "height", "width")
+"""Labels of a plan's row that ask for another way of sampling than the adapter's."""
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -45,6 +48,8 @@ class Adapter(ABC):
     """Samples generated at a time."""
     scorers: ClassVar[tuple[str, ...]] = ()
     """Class names of the scorers that suit the samples, where an evaluation names none."""
+    set_scorers: ClassVar[tuple[str, ...]] = ()
+    """The same of set scorers."""
     suites: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """``quick``, ``standard``, ``full`` -> attacks that suit the model, as on the command line:
     ``Name`` or ``Name: {argument: value}``."""
@@ -109,6 +114,21 @@ class Adapter(ABC):
 
         ``seeds`` holds one seed for each condition; a sample depends on its own seed only.
         """
+
+    def answer(self, rows: Sequence[PlanRow]) -> list[Tensor]:
+        """The samples that rows of a plan ask for, like :meth:`generate`.
+
+        Raises:
+            RedactError: Rows ask for a guidance or a picture size of their own, which the adapter
+                does not know.
+        """
+        own = sorted({key for row in rows for key in ROW_SETTINGS if key in row.labels})
+        if own:
+            raise RedactError(
+                f"{type(self).__name__} takes no {' and no '.join(own)} of single rows; leave the column out, "
+                "or give the test bed settings=adapter."
+            )
+        return self.generate([row.condition for row in rows], seeds=[row.seed for row in rows])
 
     @property
     def generator(self) -> nn.Module:

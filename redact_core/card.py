@@ -43,10 +43,12 @@ class RedactionCard:
     """What training measured; an evaluation adds its own."""
     versions: dict[str, str]
     created: str
-    """UTC date and time, ISO 8601; the only field that differs between two equal runs."""
+    """UTC date and time, ISO 8601; with ``cost`` all that differs between two equal runs."""
     scope: str = SCOPE
     schema: int = SCHEMA
     notes: list[str] = field(default_factory=list)
+    cost: dict[str, float] = field(default_factory=dict)
+    """``seconds`` and ``peak_bytes`` of training."""
 
     def write(self, folder: Path) -> None:
         """Write ``redaction.json`` and ``README.md``."""

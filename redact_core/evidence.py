@@ -112,6 +112,16 @@ class Evidence:
             i: Trial(self.plan[i], model, self.folder / own[i][0], self.folder / base[i][0]) for i in indices
         }
 
+    def paths(self, model: str, indices: Sequence[int]) -> list[Path]:
+        """Files of samples that are there, in order.
+
+        Raises:
+            RedactError: A sample is not the one that was generated.
+        """
+        own = self.samples(model)
+        self._check(own[i] for i in indices)
+        return [self.folder / own[i][0] for i in indices]
+
     def check_samples(self) -> None:
         """Compare every sample with its recorded hash.
 

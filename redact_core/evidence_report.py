@@ -10,19 +10,26 @@ from typing import Any
 
 from redact_core.attack_report import attack_sections
 from redact_core.attack_table import PREFIX, attack_table
+from redact_core.cost import costs_of
+from redact_core.damage import damage_curves
 from redact_core.evidence import BASE, Evidence
+from redact_core.figures import all_metrics, figures_of
+from redact_core.inappropriateness import METRICS as SHARES
 from redact_core.report import RATES, Report, SummaryRow, write_summary
+from redact_core.report_sections import add_costs, add_curves
 from redact_core.scorer import Metric
-from redact_core.scoring import metrics_of, scorer_records
-from redact_core.summarise import findings, summarise
+from redact_core.scoring import scorer_records
+from redact_core.set_scoring import set_records
+from redact_core.summarise import findings
 
 _COLUMNS = {
     "task": "Task", "group": "Group", "metric": "Metric", "wanted": "Wanted", "base": "Base",
     "redacted": "Redacted", "interval": "Interval", "difference": "Fall",
-    "difference interval": "Its interval", "n": "n", "unscored": "Unscored",
+    "difference interval": "Its interval", "n": "n", "others": "Compared with", "unscored": "Unscored",
 }  # fmt: skip
 _CAPTION = (
-    "Rates are in percent. The first interval (Wilson's for rates, bootstrap for means) bounds the redacted figure. "
+    "Rates are in percent. The first interval (Wilson's for rates, bootstrap for means, jackknife for figures of whole "
+    "groups) bounds the redacted figure. "
     "Fall is base less redacted, with a paired bootstrap interval over conditions and seeds; all at 95 %. n counts "
     "what was judged; what could not be judged is unscored and in no average."
 )
@@ -37,7 +44,7 @@ def write_evidence_summary(evidence: Evidence) -> list[SummaryRow]:
     Raises:
         RedactError: Nothing was scored.
     """
-    rows = summarise(evidence.rows(), metrics_of(evidence))
+    rows = figures_of(evidence)
     target = evidence.folder / "summary.json"
     _replace(target, lambda path: write_summary(path, rows))
     return rows
@@ -50,10 +57,10 @@ def write_report(evidence: Evidence, target: Path) -> None:
         RedactError: A sample is missing or was changed, or ``target`` cannot be written.
     """
     evidence.check_samples()
-    rows, metrics = evidence.rows(), metrics_of(evidence)
-    summary = summarise(rows, metrics)
+    rows, metrics, summary = evidence.rows(), all_metrics(evidence), figures_of(evidence)
     attacks = attack_table(evidence, summary)
-    rates = RATES | {name for name, metric in metrics.items() if metric.kind == "rate"}
+    curves = damage_curves(rows, metrics)
+    rates = RATES | {name for name, metric in metrics.items() if metric.kind == "rate"} | set(SHARES)
     report = Report("What was redacted, and what it cost", _lead(evidence, summary), rates=rates)
     # what an attack does to other figures than the leak is nobody's wish
     judged = [row for row in summary if row.get("wanted") == "low"] if attacks else summary
@@ -73,10 +80,15 @@ def write_report(evidence: Evidence, target: Path) -> None:
     for model in models:
         own = [row for row in judged if row.get("model") == model]
         name = f"{model}: " if len(models) > 1 else ""
-        notes = "".join(f" {key}: {metric.note}." for key, metric in metrics.items() if metric.note)
+        shown = {row["metric"] for row in own}
+        notes = "".join(
+            f" {key}: {metrics[key].note}." for key in metrics if key in shown and metrics[key].note
+        )
         report.table(own, _columns(own), title=f"{name}Figures", caption=_CAPTION + notes)
         if own:
             report.intervals(own, title=f"{name}Base and redacted")
+        mine = [curve for curve in curves if curve.model == model]
+        add_curves(report, mine, rates, f"{name}Damage against distance")
         pairs = [
             (by_key[BASE, r["index"]], r)
             for r in rows
@@ -89,6 +101,7 @@ def write_report(evidence: Evidence, target: Path) -> None:
         for metric, members in _worst(pairs, metrics).items():
             note = f"The samples whose “{metric}” is farthest from what is wished."
             _show(report, evidence, f"{name}Worst by {metric}", members, note, metric)
+    add_costs(report, costs_of(evidence))
     report.text(
         "How this was made",
         f"{len(evidence.plan)} conditions, each with a seed, were put to {len(evidence.models)} models. The commands:",
@@ -136,7 +149,7 @@ def _lead(evidence: Evidence, summary: Sequence[SummaryRow]) -> str:
 
 def _columns(rows: Sequence[SummaryRow]) -> dict[str, str]:
     """Without what is the same in every row: phones are narrow."""
-    dull = {"unscored"} if not any(row.get("unscored") for row in rows) else set[str]()
+    dull = {key for key in ("unscored", "others") if not any(row.get(key) for row in rows)}
     if len({row["task"] for row in rows}) == 1:
         dull.add("task")
     return {key: heading for key, heading in _COLUMNS.items() if key not in dull}
@@ -224,7 +237,7 @@ def _hashes(evidence: Evidence) -> str:
             f"  encoder in memory {record['encoder']}",
         ]
         lines += [f"  {name} {digest}" for name, digest in record["files"].items()]
-    for record in scorer_records(evidence):
+    for record in (*scorer_records(evidence), *set_records(evidence)):
         lines.append(f"{record['scorer']} {json.dumps(record.get('init_args', {}))}")
         lines += [f"  {name} {digest}" for name, digest in record["files"].items()]
     conduct = manifest["conduct"]

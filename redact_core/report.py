@@ -35,7 +35,7 @@ Source = bytes | str | os.PathLike[str]
 _TEXTS, _NUMBERS = ("task", "group", "metric"), ("base", "redacted", "low", "high")
 _OPTIONAL_TEXTS = ("model", "kind", "wanted")
 _OPTIONAL_NUMBERS = ("difference", "difference_low", "difference_high")
-_COUNTS = ("n", "unscored")
+_COUNTS = ("n", "unscored", "others")
 _SHOWN = {*_NUMBERS, *_OPTIONAL_NUMBERS, "interval", "difference interval"}
 _SIDE, _LARGEST = 96, 256
 # the page says itself that it may fetch and run nothing
@@ -65,9 +65,11 @@ class SummaryRow(_Figures, total=False):
     model: str
     """Name of the redacted model, where there are several."""
     kind: str
-    """``rate`` or ``mean``."""
+    """``rate``, ``mean`` or ``set``."""
     wanted: str | None
-    """``low``, ``high`` or ``as base``; ``None`` where nothing is wished."""
+    """A :data:`redact_core.scorer.Wish`; ``None`` where nothing is wished."""
+    others: int
+    """Of a figure of a set: how many samples the ``n`` were compared with."""
     unscored: int
     """Samples of the redacted model that could not be judged; they are not in ``n``."""
     difference: float | None

@@ -14,8 +14,8 @@ from torch import Tensor
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
 
-Wish = Literal["low", "high", "as base"]
-"""What a good redaction does to a figure, in comparison with the base."""
+Wish = Literal["low", "high", "as base", "at most base", "ideal"]
+"""What a good redaction does to a figure, in comparison with the base or with an ideal."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Metric:
     """What a figure is and what it should become.
 
     A ``rate`` is 0 or 1 for each sample and gets Wilson's interval; a ``mean`` is any number and
-    gets a bootstrap interval.
+    gets a bootstrap interval; a ``set`` is of a whole group and gets a jackknife interval.
     """
 
-    kind: Literal["rate", "mean"]
+    kind: Literal["rate", "mean", "set"]
     redacted: Wish | None
     """Wish for groups that shall no longer work; ``None`` where there is none."""
     retained: Wish | None
@@ -35,6 +35,10 @@ class Metric:
     """A figure is low if it is surely below this share of the base's."""
     note: str = ""
     """How to read the figure, for the report."""
+    ideal: float | None = None
+    """What the wish ``ideal`` means; the figure's interval should hold it."""
+    tolerance: float = 0.0
+    """How far the interval may stay away from the ideal."""
 
     def wish(self, redacted: bool) -> Wish | None:
         """The wish for a group."""

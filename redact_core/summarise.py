@@ -50,7 +50,8 @@ def findings(summary: Sequence[SummaryRow], metrics: Mapping[str, Metric]) -> li
     A wish for *low* has failed unless the paired interval shows a fall below the metric's share of
     the base's figure, and for a rate also while its lower end exceeds :data:`TOLERATED`. A wish for
     *high* has failed unless the paired interval shows a rise. A wish for *as base* has failed if it
-    shows a change.
+    shows a change, one for *at most base* if it shows a rise, one for *ideal* if the interval of the
+    redacted figure stays farther from the metric's ideal than its tolerance. A mean of exactly 0 is low.
     """
     found: list[str] = []
     for row in summary:
@@ -59,19 +60,34 @@ def findings(summary: Sequence[SummaryRow], metrics: Mapping[str, Metric]) -> li
         figures = f"base {_text(row['base'])}, redacted {_text(row['redacted'])}, n = {row['n']}"
         if row.get("unscored"):
             found.append(f"{where} could not be judged in {row.get('unscored')} samples.")
+        if wanted == "ideal":
+            found += _far_from_ideal(row, metrics[row["metric"]], f"{where} is not {{}} ({figures}).")
         if wanted is None or low is None or high is None:
             continue
         if wanted == "as base" and not low <= 0 <= high:
             found.append(f"{where} is not as in the base ({figures}).")
+        elif wanted == "low" and row.get("kind") == "mean" and row["redacted"] == 0:
+            continue  # as low as can be, also where the base's figure is 0
         elif wanted == "low" and low <= (1 - metrics[row["metric"]].share) * abs(row["base"] or 0.0):
             share = metrics[row["metric"]].share
             enough = "lower than in the base" if share == 1 else f"below {share:g} of the base's"
             found.append(f"{where} is not {enough} ({figures}).")
+        elif wanted == "at most base" and high < 0:
+            found.append(f"{where} is higher than in the base ({figures}).")
         elif wanted == "high" and high >= 0:
             found.append(f"{where} is not higher than in the base ({figures}).")
         elif wanted == "low" and row.get("kind") == "rate" and (row["low"] or 0) > TOLERATED:
             found.append(f"{where} is lower than in the base, but not gone ({figures}).")
     return found
+
+
+def _far_from_ideal(row: SummaryRow, metric: Metric, sentence: str) -> list[str]:
+    ideal, slack, low, high = metric.ideal, metric.tolerance, row["low"], row["high"]
+    if ideal is None or low is None or high is None or math.isnan(low):
+        return []
+    if low - slack <= ideal <= high + slack:
+        return []
+    return [sentence.format(f"{ideal:g}")]
 
 
 def _row(

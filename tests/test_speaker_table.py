@@ -16,6 +16,7 @@ from lightning_modules import cli
 from modalities.text_to_speech.speaker_table import SpeakerTable
 from redact_core import Lesson, Mean, RedactError, RedactionCard, Request
 from redact_core.artefact import hashes
+from redact_core.report import read_summary
 from redact_core.testing import ToyAdapter, check_adapter
 
 TABLE, WEIGHTS = "embed_speaker.weight", "model.safetensors"
@@ -430,3 +431,54 @@ def test_fit_refuses_in_one_line_and_leaves_nothing(
         assert message in lines[0]
         assert "nothing to train" not in lines[0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "there"]
+
+
+def test_the_plan_of_a_table_and_the_reopened_copy(tiny_vits: Path, tmp_path: Path) -> None:
+    model = SpeakerTable(str(tiny_vits), text=["the cat", "a dog"])
+    plan = model.plan(Request(("alice",), ("bob",)), 4)
+    groups = {
+        g: {r.labels["voice"] for r in plan if r.group == g} for g in dict.fromkeys(r.group for r in plan)
+    }
+    assert list(groups) == ["redacted", "neighbours", "retained"]
+    assert groups["redacted"] == {"alice"}
+    assert groups["neighbours"] | groups["retained"] == {"carol", "dave", "erin"}
+    assert len(plan) == 12
+    for row in plan:
+        assert row.redacted == (row.group == "redacted") == (row.labels.get("reference") == "bob")
+        assert row.labels["sentence"] == ["the cat", "a dog"][row.seed % 2]
+        assert row.labels["redacted voices"] == "alice"
+    away = {r.labels["rank"]: float(r.labels["distance"]) for r in plan if not r.redacted}
+    assert [away[str(k)] for k in (1, 2, 3)] == sorted(away.values())
+    with pytest.raises(RedactError, match="No speaker is left beside the redacted ones"):
+        model.plan(Request(("alice", "bob", "carol", "dave", "erin")), 2)
+    # the copy forgot the name, the evaluation asks by it nevertheless
+    out = redacted(table(tiny_vits), tmp_path / "out", "alice", references=("bob",))
+    assert "alice" not in names(out)
+    again = table(tiny_vits).reopen(out)
+    stock = table(tiny_vits)
+    (gone,), (kept,) = (again.generate([name], seeds=[3]) for name in ("alice", "carol"))
+    assert torch.equal(gone, stock.generate(["bob"], seeds=[3])[0])
+    assert torch.equal(kept, stock.generate(["carol"], seeds=[3])[0])
+    assert again.texts == ["the cat"]
+
+
+def test_evaluate_works_on_a_table(tiny_vits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = redacted(table(tiny_vits), tmp_path / "no_alice", "alice", references=("bob",))
+    given = [
+        "evaluate", "--base", "SpeakerTable", "--base.source", str(tiny_vits), "--base.text", "the cat sat on the mat",
+        "--redacted", str(out), "--redact", "alice", "--reference", "bob", "--n", "4", "--out", str(tmp_path / "e"),
+        "--scorers+=modalities.text_to_speech.base_voice_scorer.BaseVoiceScorer", "--trainer.accelerator", "cpu",
+        "--trainer.enable_progress_bar", "false",
+    ]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["redact", *given])
+    assert cli.main() == 0
+    rows = {r["group"]: r for r in read_summary(tmp_path / "e" / "summary.json")}
+    assert rows["redacted"]["base"] == rows["retained"]["redacted"] == rows["neighbours"]["redacted"] == 1
+    samples = [json.loads(line) for line in (tmp_path / "e" / "rows.jsonl").read_text().splitlines()]
+    stock = {row["index"]: row["sha256"] for row in samples if row["model"] == "base"}
+    for row in samples:
+        if row["model"] == "no_alice":
+            assert (row["sha256"] != stock[row["index"]]) == row["redacted"]
+    costs = json.loads((tmp_path / "e" / "costs" / "models.json").read_text())
+    assert costs["no_alice"]["changed"] == 6  # one row of six numbers
+    assert costs["base"]["changed"] == 0

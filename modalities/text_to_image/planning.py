@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from modalities.text_to_image.expansion import understand
 from modalities.text_to_image.folders import BUNDLED
 from modalities.text_to_image.groups import Case, groups
 from modalities.text_to_image.vocabulary import Vocabulary
 from redact_core import PlanRow, RedactError, Request
+from redact_core.damage import LABEL
 
 _REDACTED = {"redacted", "reworded", "synonyms"}
+_NEAREST = 10
 
 
 def plan(
-    request: Request, vocabulary: Vocabulary, neighbours: dict[str, list[str]], bundled: bool, n: int
+    request: Request,
+    vocabulary: Vocabulary,
+    distances: Mapping[str, Mapping[str, float]],
+    bundled: bool,
+    n: int,
 ) -> list[PlanRow]:
     """``n`` prompts of each group and subject; the seed of a row is its number.
+
+    Rows that shall stay are labelled with ``rank`` (1 is the nearest) and ``distance`` of their
+    concept from the subject, where these are known.
 
     Args:
         request: Concepts and styles of the vocabulary.
         vocabulary: Of the base.
-        neighbours: Subject -> names of the nearest concepts.
+        distances: Subject -> other concept -> how far it is from the subject, nearest first.
         bundled: Whether the base is the bundled one, whose understood phrasings are known.
         n: Prompts of a group.
 
@@ -42,17 +52,19 @@ def plan(
         if reference is None and kind == "concept":
             raise RedactError(f'The reference of "{subject}" is not named; give --reference WHAT.')
         cases = groups(
-            subject, reference or "", vocabulary, neighbours.get(subject, []), n=n, understood=understood,
-            seed=request.seed,
+            subject, reference or "", vocabulary, list(distances.get(subject, {}))[:_NEAREST], n=n,
+            understood=understood, seed=request.seed,
         )  # fmt: skip
+        order = {name: k for k, name in enumerate(distances.get(subject, {}), 1)}
         task = kind if len(request.redact) == 1 else f"{kind} {subject}"
         for group, members in cases.items():
             gone = group in _REDACTED
             kept = members if gone else _without(members, request.redact, vocabulary)
             asked = kind if gone else "concept"
-            rows += [
+            made = [
                 _row(case, group, task, asked, gone, reference, len(rows) + k) for k, case in enumerate(kept)
             ]
+            rows += made if gone else [_placed(row, order, distances.get(subject, {})) for row in made]
     return rows
 
 
@@ -63,6 +75,14 @@ def _row(
     if redacted and reference:
         labels["reference"] = reference
     return PlanRow(case.prompt, group, task, seed, redacted, labels)
+
+
+def _placed(row: PlanRow, order: Mapping[str, int], distances: Mapping[str, float]) -> PlanRow:
+    """The row with its concept's rank and distance."""
+    name = row.labels["concept"]
+    if name not in order:
+        return row
+    return replace(row, labels={**row.labels, "rank": str(order[name]), LABEL: f"{distances[name]:.4f}"})
 
 
 def _without(cases: Sequence[Case], subjects: Sequence[str], vocabulary: Vocabulary) -> list[Case]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from modalities.text_to_image import expansion, planning
-from modalities.text_to_image.folders import check, copy_except, locate, weights
+from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate, weights
 from modalities.text_to_image.prompt_encoder import (
     PromptEncoder,
     load_encoder,
@@ -23,9 +23,11 @@ from modalities.text_to_image.prompt_encoder import (
     train_last,
     whole_words,
 )
+from modalities.text_to_image.row_settings import settings_of
 from modalities.text_to_image.suites import SUITES
 from modalities.text_to_image.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
 from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request
+from redact_core.adapter import ROW_SETTINGS
 
 _PIPELINES = {"StableDiffusionPipeline"}
 
@@ -49,7 +51,13 @@ class StableDiffusion(Adapter):
         RedactError: The folder is of another class, incomplete, or holds pickled weights.
     """
 
-    scorers = ("GraderScorer",)
+    # the independent CLIP is used where it is shipped
+    scorers = (
+        "GraderScorer",
+        "PixelScorer",
+        *(("ClipScorer",) if (BUNDLED / "clip_judge" / "config.json").is_file() else ()),
+    )
+    set_scorers = ("GraderFeatureDistances",)
     suites = SUITES
 
     def __init__(
@@ -100,17 +108,21 @@ class StableDiffusion(Adapter):
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         """Prompts by :mod:`.planning`; neighbours are the nearest conditionings of the bundled base."""
         concepts = [name for name in request.redact if self.bundled and self.vocabulary.find(name)]
-        near = {name: self.nearest(name) for name in concepts}
+        near = {name: self.distances(name) for name in concepts}
         return planning.plan(request, self.vocabulary, near, self.bundled, n)
 
-    @torch.no_grad()
     def nearest(self, name: str, count: int = 10) -> list[str]:
         """Concepts of the vocabulary whose conditioning is nearest to that of ``name``."""
+        return list(self.distances(name))[:count]
+
+    @torch.no_grad()
+    def distances(self, name: str) -> dict[str, float]:
+        """Every other concept of the vocabulary, nearest first: 1 less the cosine of the centred conditionings."""
         names = [n for n in self.vocabulary.concepts if n != name]
         hidden = self._listen([name, *names]).hidden.flatten(1)
         hidden = hidden - hidden.mean(0)
-        order = torch.cosine_similarity(hidden[:1], hidden[1:]).argsort(descending=True)
-        return [names[i] for i in order[:count].tolist()]
+        alike = torch.cosine_similarity(hidden[:1], hidden[1:])
+        return {names[i]: 1 - alike[i].item() for i in alike.argsort(descending=True).tolist()}
 
     def reopen(self, folder: Path) -> StableDiffusion:
         same = {"steps": self.steps, "guidance": self.guidance, "batch_size": self.batch_size}
@@ -124,7 +136,31 @@ class StableDiffusion(Adapter):
     ) -> list[Tensor]:
         """Pictures ``(3, height, width)`` in [0, 1], one for each condition and seed."""
         said = conditions if isinstance(conditions, Conditioning) else self._listen(conditions)
-        hidden = said.hidden
+        return self._draw(said.hidden, seeds)
+
+    @torch.no_grad()
+    def answer(self, rows: Sequence[PlanRow]) -> list[Tensor]:
+        """Pictures of rows; the labels ``guidance``, ``height`` and ``width`` take the place of the model's own.
+
+        Raises:
+            RedactError: A label is no number, or a side is no multiple of 8.
+        """
+        groups: dict[tuple[str | None, ...], list[int]] = {}
+        for i, row in enumerate(rows):
+            groups.setdefault(tuple(row.labels.get(key) for key in ROW_SETTINGS), []).append(i)
+        found: dict[int, Tensor] = {}
+        for own, indices in groups.items():
+            guidance, height, width = settings_of(own)
+            hidden = self._listen([rows[i].condition for i in indices]).hidden
+            drawn = self._draw(hidden, [rows[i].seed for i in indices], guidance, height, width)
+            found |= dict(zip(indices, drawn, strict=True))
+        return [found[i] for i in range(len(rows))]
+
+    def _draw(
+        self, hidden: Tensor, seeds: Sequence[int], guidance: float | None = None,
+        height: int | None = None, width: int | None = None,
+    ) -> list[Tensor]:  # fmt: skip
+        """Pictures of ``hidden (pictures, length, dim)``; what is ``None`` is the model's own."""
         if len(hidden) != len(seeds):
             raise RedactError(f"{len(hidden)} conditions but {len(seeds)} seeds; give one seed for each.")
         pipeline = self.pipeline.to(hidden.device)
@@ -138,7 +174,9 @@ class StableDiffusion(Adapter):
                 prompt_embeds=part,
                 negative_prompt_embeds=unconditional.expand_as(part),
                 num_inference_steps=self.steps,
-                guidance_scale=self.guidance,
+                guidance_scale=self.guidance if guidance is None else guidance,
+                height=height,
+                width=width,
                 generator=generators,
                 output_type="pt",
             )

@@ -37,7 +37,8 @@ class VoiceJudge:
     """The gallery of enrolled voices, and the question who of them speaks.
 
     Args:
-        gallery: Voice id -> clips; a voice's prototype is the mean of its clips' embeddings.
+        gallery: Voice id -> clips; a voice's prototype is the mean of its clips' embeddings. It may be empty
+            where nobody is to be recognised.
         folder: With ``verifier`` and ``recogniser``; default: the bundled ones.
     """
 
@@ -49,7 +50,7 @@ class VoiceJudge:
             torch.stack([embed_clip(clip, folder / "verifier") for clip in clips]).mean(0)
             for clips in gallery.values()
         ]
-        self.prototypes = normalize(torch.stack(prototypes), dim=1)
+        self.prototypes = normalize(torch.stack(prototypes), dim=1) if prototypes else torch.zeros(0, 0)
 
     def embed(self, samples: Sequence[Tensor]) -> Tensor:
         """``(samples, dim)`` of length 1; see :mod:`.verifier`."""

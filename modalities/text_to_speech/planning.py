@@ -9,6 +9,8 @@ from modalities.text_to_speech.grading import cases
 from redact_core import PlanRow, Request
 
 Voices = Mapping[str, Sequence[Path]]
+SEPARATOR = "|"
+"""Between the redacted voices, in the label that names them all."""
 NEIGHBOURS = 3
 """Voices in the group of the nearest ones."""
 
@@ -48,7 +50,11 @@ def plan(
         for k, (group, voices) in enumerate(groups.items()):
             gone = group in ("redacted", "paraphrased")
             for case in cases(voices, n, request.seed + 1000 * k) if voices else []:
-                labels = {"voice": case.voice, "sentence": sentence(case.seed)}
+                labels = {
+                    "voice": case.voice,
+                    "sentence": sentence(case.seed),
+                    "redacted voices": SEPARATOR.join(request.redact),
+                }
                 if gone and reference:
                     labels["reference"] = reference
                 rows.append(PlanRow(str(case.clip), group, task, case.seed, gone, labels))

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import VitsModel, VitsTokenizer
 
-from modalities.text_to_speech import table_files
+from modalities.text_to_speech import speaker_planning, table_files
 from modalities.text_to_speech.speaker_names import FILE, forget, load_names, write_json
 from redact_core import (
     Adapter,
@@ -21,6 +21,7 @@ from redact_core import (
     Lesson,
     Mean,
     Origin,
+    PlanRow,
     RedactError,
     Request,
     check_lessons,
@@ -59,6 +60,7 @@ class SpeakerTable(Adapter):
     """
 
     learning_rate = 1e-2
+    scorers = ("BaseVoiceScorer", "RecogniserScorer")
 
     def __init__(
         self,
@@ -118,6 +120,23 @@ class SpeakerTable(Adapter):
             answer = Mean(tuple(kept)) if reference == "mean" else self._canonical(reference)
             rows.append(Lesson.redact(self.names.name(row), answer))
         return rows + [Lesson.retain(name) for name in kept]
+
+    def plan(self, request: Request, n: int) -> list[PlanRow]:
+        """Speakers by :mod:`.speaker_planning`; neighbours are the nearest rows of the table."""
+        assert isinstance(self.encoder, SpeakerRows)
+        table = self.encoder.embed_speaker.weight.detach().cpu()
+        return speaker_planning.plan(request, self.names, table, self.texts, n)
+
+    def reopen(self, folder: Path) -> SpeakerTable:
+        """The table of ``folder``; it is asked by this model's names, of which the copy forgot some."""
+        other = SpeakerTable(str(folder), text=list(self.texts))
+        if other.names.count != self.names.count:
+            raise RedactError(
+                f"{folder} has {other.names.count} speakers, {self.source} has {self.names.count}; give a "
+                "folder that was redacted from it."
+            )
+        other.names, other.batch_size = self.names, self.batch_size
+        return other
 
     @torch.no_grad()
     def solve(self, lessons: Sequence[Lesson]) -> bool:

@@ -57,7 +57,8 @@ class SpeechT5(Adapter):
             those that the model listens to.
     """
 
-    scorers = ("VoiceScorer", "RecogniserScorer")
+    scorers = ("VoiceScorer", "RecogniserScorer", "PrivacyScorer")
+    set_scorers = ("ImpostorScorer",)
     suites = SUITES
 
     def __init__(
