@@ -1,5 +1,6 @@
 """Text-to-image models: prompts, concepts and styles."""
 
+from modalities.text_to_image.sld import SafeLatentDiffusion
 from modalities.text_to_image.stable_diffusion import StableDiffusion
 
-__all__ = ["StableDiffusion"]
+__all__ = ["SafeLatentDiffusion", "StableDiffusion"]
