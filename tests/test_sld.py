@@ -194,7 +194,8 @@ def test_what_a_guard_says_is_part_of_its_fingerprint() -> None:
         fingerprint(Passing(Passing(ToyAdapter(), ["a"]), words, note))
         for words, note in (("b", ""), ("c", "x"))
     ]
-    assert prints[0]["class"].endswith("ToyAdapter") and prints[0]["class"].count(" around ") == 2
+    assert prints[0]["class"].endswith("ToyAdapter")
+    assert prints[0]["class"].count(" around ") == 2
     assert prints[0]["settings"] != prints[1]["settings"]
     assert {"Passing.note", "Passing'.note", "seed"} <= set(prints[0]["settings"])
 
@@ -207,7 +208,8 @@ def test_reopening_guards_the_redacted_model(model: StableDiffusion, tiny_sd: Pa
     guard.save(tmp_path)
     again = guard.reopen(tmp_path)
     assert isinstance(again, SafeLatentDiffusion)
-    assert again.inner is not model and guard.inner is model
+    assert again.inner is not model
+    assert guard.inner is model
     heard, saved = listen(again, ["cat"]).hidden, listen(model, ["cat"]).hidden
     torch.testing.assert_close(heard, saved, atol=0.02, rtol=0)  # kept in half precision
     assert (saved - listen(StableDiffusion(str(tiny_sd)), ["cat"]).hidden).abs().max() > 0.1
