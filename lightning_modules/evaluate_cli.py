@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from lightning_modules.data import as_tuple
 from lightning_modules.names import classes
 from lightning_modules.sampling import check_precision, draw
 from lightning_modules.surroundings import quiet, versions
-from redact_core import Adapter, RedactError, Request
+from redact_core import Adapter, Guard, RedactError, Request
 from redact_core.errors import raise_together
 from redact_core.evidence import BASE, Conduct, Evidence, begin
 from redact_core.evidence_report import write_evidence_summary, write_report
@@ -42,9 +43,11 @@ def evaluate_parser() -> LightningArgumentParser:
     )
     parser.add_argument("-c", "--config", action="config", help="YAML file with the same options.")
     parser.add_subclass_arguments(Adapter, "base", required=True, help="The untouched model.")
+    parser.add_argument("--redacted", type=Path, nargs="+", help="Folders that redact fit exported.")
     parser.add_argument(
-        "--redacted", type=Path, nargs="+", required=True, help="Folders that redact fit exported."
-    )
+        "--guards", type=dict[str, Callable[[Adapter], Guard]] | None,
+        help="Name -> class_path and init_args of a guard of the base; MODEL+NAME guards another model.",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="The evidence folder, new or begun before.")
     parser.add_argument("--plan", type=Path | None, help="CSV or JSONL file with the conditions.")
     parser.add_argument("--redact", type=list[str] | str | None, help="What was redacted; instead of --plan.")
@@ -75,7 +78,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     ready = parser.instantiate_classes(config)
     trainer = L.Trainer(**ready["trainer"])
     first = trainer.is_global_zero
-    models, plan = _models(config, ready.pop("base"))
+    models, plan = _models(config, ready.pop("base"), ready["guards"] or {})
     evidence, scorer_names = _begin(config, trainer, models, plan), models[BASE].scorers
     lock = LineWriter(config["out"] / ".lock") if first else None
     try:
@@ -174,6 +177,8 @@ def _check(config: Namespace) -> None:
     problems: list[str] = []
     if (config["plan"] is None) == (config["redact"] is None):
         problems.append("give either --redact WHAT or --plan FILE")
+    if not config["redacted"] and not config["guards"]:
+        problems.append("give models to compare with the base: --redacted FOLDER, or --guards")
     for key in ("n", "batch_size"):
         if config[key] is not None and config[key] < 1:
             problems.append(f"--{key} is {config[key]}; give at least 1")
@@ -195,8 +200,10 @@ def _names(folders: Sequence[Path]) -> dict[str, Path]:
     return names
 
 
-def _models(config: Namespace, base: Adapter) -> tuple[dict[str, Adapter], list[PlanRow]]:
-    """The base, the redacted models, and what they are asked."""
+def _models(
+    config: Namespace, base: Adapter, guards: Mapping[str, Callable[[Adapter], Guard]]
+) -> tuple[dict[str, Adapter], list[PlanRow]]:
+    """The base, the redacted models, the guarded ones, and what they are asked."""
     base.batch_size = config["batch_size"] or base.batch_size
     if config["plan"] is not None:
         plan = read_plan(config["plan"])
@@ -204,8 +211,29 @@ def _models(config: Namespace, base: Adapter) -> tuple[dict[str, Adapter], list[
         request = Request(as_tuple(config["redact"]), as_tuple(config["reference"]), seed=config["seed"])
         plan = base.plan(request, config["n"])
     base.collate(list(dict.fromkeys(row.condition for row in plan)))  # refuses what cannot be read
-    redacted = {name: base.reopen(folder) for name, folder in _names(config["redacted"]).items()}
-    return {BASE: base, **redacted}, plan
+    redacted = {name: base.reopen(folder) for name, folder in _names(config["redacted"] or []).items()}
+    return _guarded({BASE: base, **redacted}, guards), plan
+
+
+def _guarded(
+    models: Mapping[str, Adapter], guards: Mapping[str, Callable[[Adapter], Guard]]
+) -> dict[str, Adapter]:
+    """The models and, in the order of the config, guards around any of those before.
+
+    Raises:
+        RedactError: A name is taken, is no name of a folder, or refers to no model.
+    """
+    found = dict(models)
+    for name, guard in guards.items():
+        inner = name.rpartition("+")[0] or BASE
+        if name in found or not re.fullmatch(r"[\w+@-]+", name) or not name.rpartition("+")[2]:
+            raise RedactError(f"--guards: {name!r} cannot be a model's name, or is taken; give another.")
+        if inner not in found:
+            raise RedactError(
+                f"--guards: {name} guards {inner}, which is none of {', '.join(found)}; name that before."
+            )
+        found[name] = guard(found[inner])
+    return found
 
 
 def _begin(
