@@ -159,9 +159,10 @@ def test_a_config_says_the_same_as_options(redacted: Path, whole: Path, tmp_path
     assert result(tmp_path / "out") == result(whole)
 
 
-def test_the_shipped_config_parses(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("config", ["bundled.yaml", "guards.yaml"])
+def test_the_shipped_config_parses(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        redact("evaluate", "-c", ROOT / "configs" / "evaluate" / "bundled.yaml", "--print_config")
+        redact("evaluate", "-c", ROOT / "configs" / "evaluate" / config, "--print_config")
     assert stop.value.code == 0
     assert yaml.safe_load(capsys.readouterr().out)["redacted"] == ["out/no_cigarette"]
 

@@ -41,7 +41,8 @@ class DualLatent(Guard):
         context: A prompt that is safe.
         rewrite: Words -> what stands in for them, whole words in any case.
         listener: Whose encoder reads the context, or the prompts if neither of the former is given.
-        weight: Of the safe stream, in [0, 1]; at 0 the pipeline is left alone.
+        weight: Of the safe stream, in [0, 1]; at 0 the pipeline is left alone. At one half the bundled
+            base drew neither what was asked nor what is safe, hence the default.
         threshold: Share of the steps before the streams are summed.
         lead: What is drawn before the threshold.
         coupled: Whether the safe stream goes on from the sum.
@@ -61,7 +62,7 @@ class DualLatent(Guard):
         context: str | None = None,
         rewrite: dict[str, str] | None = None,
         listener: Adapter | None = None,
-        weight: float = 0.5,
+        weight: float = 0.75,
         threshold: float = 0.2,
         lead: Lead = "both",
         coupled: bool = True,
