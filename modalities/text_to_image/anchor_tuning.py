@@ -66,7 +66,7 @@ def tune(
     for _ in range(steps):
         which = torch.randint(len(texts), (min(batch_size, len(texts)),), generator=generator)
         shown = seen[torch.randint(len(seen), (min(batch_size, len(seen)),), generator=generator)]
-        found = clip.texts([*anchors, *(texts[i] for i in which.tolist())])
+        found = clip.texts([*anchors, *(texts[int(i)] for i in which)])
         now, before = found @ shown.T, torch.cat([marks, said[which]]) @ shown.T
         loss = anchor_loss(found[pairs[0]], found[pairs[1]], now, before, apart=apart, keep=keep)
         optimiser.zero_grad()

@@ -73,7 +73,8 @@ class PictureText:
 
     def texts(self, texts: Sequence[str]) -> Tensor:
         """``(texts, dim)``; texts beyond the context are cut."""
-        length = self.model.config.text_config.max_position_embeddings
+        config: Any = self.model.config.text_config
+        length = config.max_position_embeddings
         ids = self.tokenizer(
             list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
         )["input_ids"]
