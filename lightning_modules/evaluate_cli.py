@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import lightning as L
@@ -18,7 +19,7 @@ from lightning_modules.sampling import check_precision, draw
 from lightning_modules.scored import finish
 from lightning_modules.specs import folders_by_name
 from lightning_modules.surroundings import quiet, versions
-from redact_core import Adapter, RedactError, RedactionCard, Request
+from redact_core import Adapter, Guard, RedactError, RedactionCard, Request
 from redact_core.card import FILE as CARD
 from redact_core.cost import ModelCost, model_cost, note_models
 from redact_core.errors import raise_together
@@ -41,9 +42,11 @@ def evaluate_parser() -> LightningArgumentParser:
     )
     parser.add_argument("-c", "--config", action="config", help="YAML file with the same options.")
     parser.add_subclass_arguments(Adapter, "base", required=True, help="The untouched model.")
+    parser.add_argument("--redacted", type=Path, nargs="+", help="Folders that redact fit exported.")
     parser.add_argument(
-        "--redacted", type=Path, nargs="+", required=True, help="Folders that redact fit exported."
-    )
+        "--guards", type=dict[str, Callable[[Adapter], Guard]] | None,
+        help="Name -> class_path and init_args of a guard of the base; MODEL+NAME guards another model.",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="The evidence folder, new or begun before.")
     parser.add_argument("--plan", type=Path | None, help="CSV or JSONL file with the conditions.")
     parser.add_argument("--test_bed", type=PlanSource | None, help="Class that reads published prompts.")
@@ -75,7 +78,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     ready = parser.instantiate_classes(config)
     trainer = L.Trainer(**ready["trainer"])
     first = trainer.is_global_zero
-    models, plan = _models(config, ready.pop("base"), ready["test_bed"])
+    models, plan = _models(config, ready.pop("base"), ready["test_bed"], ready["guards"] or {})
     evidence = _begin(config, trainer, models, plan)
     names = models[BASE].scorers, models[BASE].set_scorers
     lock = LineWriter(config["out"] / ".lock") if first else None
@@ -132,6 +135,8 @@ def _check(config: Namespace) -> None:
     problems: list[str] = []
     if sum(config[key] is not None for key in ("plan", "redact", "test_bed")) != 1:
         problems.append("give either --redact WHAT or --plan FILE, or a --test_bed")
+    if not config["redacted"] and not config["guards"]:
+        problems.append("give models to compare with the base: --redacted FOLDER, or --guards")
     for key in ("n", "batch_size"):
         if config[key] is not None and config[key] < 1:
             problems.append(f"--{key} is {config[key]}; give at least 1")
@@ -139,9 +144,12 @@ def _check(config: Namespace) -> None:
 
 
 def _models(
-    config: Namespace, base: Adapter, bed: PlanSource | None
+    config: Namespace,
+    base: Adapter,
+    bed: PlanSource | None,
+    guards: Mapping[str, Callable[[Adapter], Guard]],
 ) -> tuple[dict[str, Adapter], list[PlanRow]]:
-    """The base, the redacted models, and what they are asked."""
+    """The base, the redacted models, the guarded ones, and what they are asked."""
     base.batch_size = config["batch_size"] or base.batch_size
     if bed is not None:
         plan = bed.rows()
@@ -153,13 +161,36 @@ def _models(
         request = Request(as_tuple(config["redact"]), as_tuple(config["reference"]), seed=config["seed"])
         plan = base.plan(request, config["n"])
     base.collate(list(dict.fromkeys(row.condition for row in plan)))  # refuses what cannot be read
-    redacted = {name: base.reopen(folder) for name, folder in folders_by_name(config["redacted"]).items()}
-    return {BASE: base, **redacted}, plan
+    redacted = {
+        name: base.reopen(folder) for name, folder in folders_by_name(config["redacted"] or []).items()
+    }
+    return _guarded({BASE: base, **redacted}, guards), plan
+
+
+def _guarded(
+    models: Mapping[str, Adapter], guards: Mapping[str, Callable[[Adapter], Guard]]
+) -> dict[str, Adapter]:
+    """The models and, in the order of the config, guards around any of those before.
+
+    Raises:
+        RedactError: A name is taken, is no name of a folder, or refers to no model.
+    """
+    found = dict(models)
+    for name, guard in guards.items():
+        inner = name.rpartition("+")[0] or BASE
+        if name in found or not re.fullmatch(r"[\w+@-]+", name) or not name.rpartition("+")[2]:
+            raise RedactError(f"--guards: {name!r} cannot be a model's name, or is taken; give another.")
+        if inner not in found:
+            raise RedactError(
+                f"--guards: {name} guards {inner}, which is none of {', '.join(found)}; name that before."
+            )
+        found[name] = guard(found[inner])
+    return found
 
 
 def _costs(models: Mapping[str, Adapter], config: Namespace) -> dict[str, ModelCost]:
     """Sizes of all models, and what the cards of redacted folders say of their training."""
-    folders = folders_by_name(config["redacted"])
+    folders = folders_by_name(config["redacted"] or [])
     cards = {n: RedactionCard.read(f).cost for n, f in folders.items() if (f / CARD).is_file()}
     return {name: model_cost(model, models[BASE], cards.get(name)) for name, model in models.items()}
 

@@ -8,16 +8,19 @@ from typing import Any
 
 from torch import nn
 
-from redact_core.adapter import Adapter
+from redact_core.adapter import Adapter, Guard
 from redact_core.artefact import sha256
 
 
 def fingerprint(adapter: Adapter) -> dict[str, Any]:
-    """Class, plain settings, SHA-256 of the files, and SHA-256 of the encoder as it is in memory."""
+    """Class, plain settings, SHA-256 of the files, and SHA-256 of the encoder as it is in memory.
+
+    A guard's class names what it guards; its settings stand beside those of the guarded adapter.
+    """
     return {
-        "class": f"{type(adapter).__module__}.{type(adapter).__qualname__}",
+        "class": _class(adapter),
         "source": adapter.origin.source,
-        "settings": {key: value for key, value in sorted(vars(adapter).items()) if _is_setting(value)},
+        "settings": _settings(adapter),
         "files": {name: sha256(path) for name, path in sorted(adapter.files().items())},
         "encoder": weights_digest(adapter.encoder),
     }
@@ -31,6 +34,23 @@ def weights_digest(module: nn.Module) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(ctypes.string_at(value.data_ptr(), value.numel() * value.element_size()))
     return digest.hexdigest()
+
+
+def _class(adapter: Adapter) -> str:
+    name = f"{type(adapter).__module__}.{type(adapter).__qualname__}"
+    return f"{name} around {_class(adapter.inner)}" if isinstance(adapter, Guard) else name
+
+
+def _settings(adapter: Adapter) -> dict[str, Any]:
+    if not isinstance(adapter, Guard):
+        return {key: value for key, value in sorted(vars(adapter).items()) if _is_setting(value)}
+    # the texts of a guard are what it guards against, not sources; two guards of one class may be stacked
+    below = _settings(adapter.inner)
+    name = type(adapter).__name__
+    while any(key.startswith(f"{name}.") for key in below):
+        name += "'"
+    own = {f"{name}.{k}": v for k, v in sorted(vars(adapter).items()) if isinstance(v, str) or _is_setting(v)}
+    return below | own
 
 
 def _is_setting(value: object) -> bool:

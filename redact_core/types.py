@@ -81,8 +81,8 @@ class Conditioning:
         """The same values, cut from the graph."""
         return self._map(lambda x: x.detach())
 
-    def __getitem__(self, index: Tensor) -> Conditioning:
-        """The rows ``index`` (int64 or bool)."""
+    def __getitem__(self, index: Tensor | slice) -> Conditioning:
+        """The rows ``index`` (a slice, int64 or bool)."""
         return self._map(lambda x: x[index])
 
     def __len__(self) -> int:

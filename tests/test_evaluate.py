@@ -10,9 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from toy_evaluation import PictureToy
 
 from lightning_modules import cli
@@ -157,9 +159,10 @@ def test_a_config_says_the_same_as_options(redacted: Path, whole: Path, tmp_path
     assert result(tmp_path / "out") == result(whole)
 
 
-def test_the_shipped_config_parses(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("config", ["bundled.yaml", "guards.yaml"])
+def test_the_shipped_config_parses(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        redact("evaluate", "-c", ROOT / "configs" / "evaluate" / "bundled.yaml", "--print_config")
+        redact("evaluate", "-c", ROOT / "configs" / "evaluate" / config, "--print_config")
     assert stop.value.code == 0
     assert yaml.safe_load(capsys.readouterr().out)["redacted"] == ["out/no_cigarette"]
 
@@ -272,3 +275,37 @@ def test_mistakes_are_one_line(
         from redact_core import read_plan
 
         read_plan(faulty)
+
+
+def test_guards_are_models_named_by_class(
+    redacted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shade = {"class_path": "toy_evaluation.ShadeGuard", "init_args": {"shade": 0.5}}
+    guards = {"dark": shade, "no_plum+dark": shade, "no_plum+dark+dark": {"class_path": shade["class_path"]}}
+    out = tmp_path / "out"
+    assert redact(*arguments(redacted, out, "--guards", json.dumps(guards))) == 0
+    evidence = Evidence(out)
+    assert evidence.models == ["base", "no_plum", *guards]
+    pixels = {
+        model: np.asarray(Image.open(out / evidence.samples(model)[15][0]), dtype=int)
+        for model in evidence.models
+    }
+    assert abs(pixels["base"] - 2 * pixels["dark"]).max() <= 1
+    assert abs(pixels["no_plum"] - 4 * pixels["no_plum+dark+dark"]).max() <= 3
+    assert pixels["base"].any()
+    guards["dark"] = {"class_path": shade["class_path"], "init_args": {"shade": 0.7}}
+    said = refusal(capsys, *arguments(redacted, out, "--guards", json.dumps(guards)))
+    assert "dark has other settings (ShadeGuard.shade)" in said
+    for name, message in (
+        ("none+dark", "none+dark guards none, which is none of base, no_plum; name that before"),
+        ("base", "'base' cannot be a model's name, or is taken"),
+        ("a/b", "'a/b' cannot be a model's name"),
+    ):
+        given = arguments(redacted, tmp_path / "new", "--guards", json.dumps({name: shade}))
+        assert message in refusal(capsys, *given)
+    alone = arguments(redacted, tmp_path / "new", "--guards", json.dumps({"dark": shade}))
+    at = alone.index("--redacted")
+    assert redact(*alone[:at], *alone[at + 2 :]) == 0
+    assert Evidence(tmp_path / "new").models == ["base", "dark"]
+    neither = arguments(redacted, tmp_path / "neither")
+    assert "--redacted FOLDER, or --guards" in refusal(capsys, *neither[:at], *neither[at + 2 :])

@@ -11,7 +11,18 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from redact_core import Condition, Conditioning, Metric, PlanRow, RedactError, Request, Scorer, Trial
+from redact_core import (
+    Adapter,
+    Condition,
+    Conditioning,
+    Guard,
+    Metric,
+    PlanRow,
+    RedactError,
+    Request,
+    Scorer,
+    Trial,
+)
 from redact_core.testing import ToyAdapter
 
 REDACTED, REFERENCE = "plum", "fig"
@@ -113,3 +124,21 @@ class WordScorer(Scorer):
                 score["reference found"] = float(word == trial.row.labels["reference"])
             found.append(score)
         return found
+
+
+class ShadeGuard(Guard):
+    """Darkens samples by ``shade``.
+
+    Args:
+        inner: A toy, or a guard around one.
+        shade: What is multiplied.
+    """
+
+    def __init__(self, inner: Adapter, shade: float = 0.5):
+        super().__init__(inner)
+        self.shade = shade
+
+    def generate(
+        self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
+    ) -> list[Tensor]:
+        return [self.shade * sample for sample in self.inner.generate(conditions, seeds=seeds)]

@@ -1,5 +1,8 @@
 """Text-to-image models: prompts, concepts and styles."""
 
+from modalities.text_to_image.dual_latent import DualLatent
+from modalities.text_to_image.espresso import Espresso
+from modalities.text_to_image.sld import SafeLatentDiffusion
 from modalities.text_to_image.stable_diffusion import StableDiffusion
 
-__all__ = ["StableDiffusion"]
+__all__ = ["DualLatent", "Espresso", "SafeLatentDiffusion", "StableDiffusion"]

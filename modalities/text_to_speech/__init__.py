@@ -2,5 +2,6 @@
 
 from modalities.text_to_speech.speaker_table import SpeakerTable
 from modalities.text_to_speech.speecht5 import SpeechT5
+from modalities.text_to_speech.voice_filter import VoiceFilter
 
-__all__ = ["SpeakerTable", "SpeechT5"]
+__all__ = ["SpeakerTable", "SpeechT5", "VoiceFilter"]

@@ -1,0 +1,79 @@
+"""What guards share that act inside a diffusers pipeline: finding it, hooking into it, listening."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from redact_core import Adapter, Condition, Conditioning, Guard, RedactError
+
+
+def check_guided(inner: Adapter, guard: str) -> None:
+    """Is there a diffusers pipeline below ``inner`` that uses classifier-free guidance?
+
+    Raises:
+        RedactError: There is none, or its guidance is off, so that the guard would silently do nothing.
+    """
+    model = model_of(inner)
+    if not hasattr(type(model), "pipeline") or not hasattr(model, "guidance"):
+        raise RedactError(
+            f"{guard} works inside a diffusers pipeline and {type(model).__name__} has none; "
+            "guard a StableDiffusion."
+        )
+    guidance = getattr(model, "guidance")  # noqa: B009 no adapter must have one
+    if guidance <= 1:
+        raise RedactError(
+            f"{guard} steers classifier-free guidance, which is off at guidance {guidance:g}; give more than 1."
+        )
+
+
+def model_of(adapter: Adapter) -> Adapter:
+    """What stands below all guards, or the adapter itself."""
+    return adapter.model if isinstance(adapter, Guard) else adapter
+
+
+def pipeline_of(inner: Adapter) -> Any:
+    """The diffusers pipeline below all guards; loaded if need be. See :func:`check_guided`."""
+    return getattr(model_of(inner), "pipeline")  # noqa: B009 no adapter must have one
+
+
+def listen(adapter: Adapter, conditions: Sequence[Condition]) -> Conditioning:
+    """What the adapter's encoder hears, on the encoder's device."""
+    device = next(adapter.encoder.parameters()).device
+    return adapter.encoder({key: value.to(device) for key, value in adapter.collate(conditions).items()})
+
+
+def heard(
+    adapter: Adapter, conditions: Sequence[Condition] | Conditioning, seeds: Sequence[int]
+) -> Conditioning:
+    """The conditions of :meth:`Adapter.generate` as a conditioning, one row for each seed.
+
+    Raises:
+        RedactError: Their numbers differ.
+    """
+    said = conditions if isinstance(conditions, Conditioning) else listen(adapter, conditions)
+    if len(said) != len(seeds):
+        raise RedactError(f"{len(said)} conditions but {len(seeds)} seeds; give one seed for each.")
+    return said
+
+
+def listener_files(listener: Adapter | None) -> dict[str, Path]:
+    """The files of a second adapter that a guard listens with, for :meth:`Adapter.files`."""
+    files: Mapping[str, Path] = listener.files() if listener is not None else {}
+    return {f"listener/{name}": path for name, path in files.items()}
+
+
+@contextmanager
+def hooked(owner: object, name: str, value: object) -> Generator[None]:
+    """``owner.name`` is ``value`` inside the block, on this object only; hooks may be nested."""
+    before = vars(owner).get(name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        if before is None:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, before)

@@ -1,0 +1,201 @@
+"""One table of guards on a base: what leaks, what stays, what it costs. Resumable.
+
+    python scripts/compare_guards.py configs/compare_guards.yaml
+
+``redact evaluate`` draws and judges what the config's ``evaluate`` names, and keeps every sample. A
+filter looks at finished samples only, so it is given those, as they are in the evidence folder. Times
+are processor seconds of this process, so that other work on the machine counts little. Written are
+``OUT.table.json``, ``OUT.table.md`` and ``OUT.grid.png``.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from lightning_modules.evaluate_cli import _models, evaluate_parser
+from modalities.text_to_image.grader import Judge
+from modalities.text_to_image.picture_files import read_picture
+from redact_core import Adapter, Guard, PlanRow
+from redact_core.artefact import new_folder, write_whole
+from redact_core.dual_latents import removal_balance
+from redact_core.evidence import BASE, Evidence
+from redact_core.statistics import Rate, wilson
+
+COLUMNS = {
+    "redacted": "leak",
+    "reworded": "leak, reworded",
+    "neighbours": "neighbours",
+    "retained": "retained",
+}
+
+
+class Drawn(Guard):
+    """Gives out the samples that ``inner`` drew before, by their rows' seeds."""
+
+    def __init__(self, inner: Adapter, evidence: Evidence, model: str):
+        super().__init__(inner)
+        files = evidence.samples(model)
+        self.drawn = {row.seed: evidence.folder / files[i][0] for i, row in enumerate(evidence.plan)}
+        assert len(self.drawn) == len(evidence.plan), "seeds tell the rows apart"
+
+    def generate(self, conditions: Any, *, seeds: Sequence[int]) -> list[Tensor]:
+        return [read_picture(self.drawn[seed]) for seed in seeds]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--evaluate", help="another evaluation than the config's")
+    parser.add_argument("--n-time", type=int, default=6, help="pictures to time, twice")
+    args = parser.parse_args()
+    config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
+    inner = args.evaluate or config["evaluate"]
+    subprocess.run([sys.executable, "-m", "lightning_modules", "evaluate", "-c", inner], check=True)
+    given = evaluate_parser().parse_args(["-c", inner])
+    ready, out = evaluate_parser().instantiate_classes(given), given["out"]
+    models, _ = _models(given, ready["base"], ready["guards"] or {})
+    evidence = Evidence(out)
+    folder = Path(config["validation"]["folder"])
+    if not folder.exists():
+        validate(models[BASE], evidence.plan, folder, config["validation"]["n"])
+    seen = {model: concepts(evidence, model) for model in evidence.models}
+    spent = times(models, evidence.plan, args.n_time, out.with_name(out.name + ".times.json"))
+    notes: dict[str, Any] = {}
+    for name, spec in config["filters"].items():
+        over = {model: Drawn(models[model], evidence, model) for model in spec.pop("over")}
+        guard = built(spec, over[BASE])
+        notes[name] = {"threshold": guard.threshold}
+        for model, drawn in over.items():
+            label = name if model == BASE else f"{model}+{name}"
+            began, rows = time.process_time(), evidence.plan
+            samples = guard.around(drawn).generate([r.condition for r in rows], seeds=[r.seed for r in rows])
+            filtering = (time.process_time() - began) / len(rows) * args.n_time
+            seen[label], spent[label] = Judge()(samples).concepts, spent[model] + filtering
+    rows = table(evidence.plan, seen, spent)
+    text = markdown(rows)
+    result = {"rows": rows, "filters": notes, "evaluate": evidence.manifest["models"]}
+    write_whole(out.with_name(out.name + ".table.json"), json.dumps(result, indent=1).encode())
+    write_whole(out.with_name(out.name + ".table.md"), text.encode())
+    grid(evidence, config["grid"], out.with_name(out.name + ".grid.png"))
+    print(text)
+
+
+def concepts(evidence: Evidence, model: str) -> list[str]:
+    """What the grader sees in the samples of ``model``."""
+    return Judge()(
+        [read_picture(evidence.folder / path) for path, _ in evidence.samples(model).values()]
+    ).concepts
+
+
+def validate(model: Adapter, plan: Sequence[PlanRow], folder: Path, n: int) -> None:
+    """Pictures of the base that shall pass: the plan's retained prompts with seeds of their own."""
+    kept = [row for row in plan if not row.redacted]
+    rows = [kept[i % len(kept)] for i in range(n)]
+    seeds = [1_000_000 + i for i in range(n)]
+    with new_folder(folder) as part:
+        for i, sample in enumerate(model.generate([row.condition for row in rows], seeds=seeds)):
+            model.write_sample(sample, part / f"{i:03d}")
+
+
+def built(spec: Mapping[str, Any], inner: Adapter) -> Any:
+    """A guard from class_path and init_args."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--guard", type=Callable[[Adapter], Guard])
+    return parser.instantiate_classes(parser.parse_object({"guard": dict(spec)}))["guard"](inner)
+
+
+def times(models: Mapping[str, Adapter], plan: Sequence[PlanRow], n: int, path: Path) -> dict[str, float]:
+    """Processor seconds for ``n`` pictures, by model; what was timed before is kept."""
+    known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+    rows = [plan[i * len(plan) // n] for i in range(n)]
+    for name, model in models.items():
+        if name not in known:
+            model.generate([rows[0].condition], seeds=[0])  # loads what is loaded late
+            found = []
+            for _ in range(2):
+                began = time.process_time()
+                model.generate([row.condition for row in rows], seeds=[row.seed for row in rows])
+                found.append(time.process_time() - began)
+            known[name] = min(found)
+            write_whole(path, json.dumps(known, indent=1).encode())
+    return known
+
+
+def table(
+    plan: Sequence[PlanRow], seen: Mapping[str, Sequence[str]], spent: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    rates: dict[str, dict[str, Rate]] = {}
+    for model, names in seen.items():
+        rates[model] = {}
+        for group in COLUMNS:
+            found = [
+                a == row.labels["concept"] for a, row in zip(names, plan, strict=True) if row.group == group
+            ]
+            rates[model][group] = wilson(sum(found), len(found))
+    rows = []
+    for model, found in rates.items():
+        leak, kept = (
+            sum(found[g].value for g in pair) / max(1e-9, sum(rates[BASE][g].value for g in pair))
+            for pair in (("redacted", "reworded"), ("neighbours", "retained"))
+        )
+        rows.append(
+            {
+                "model": model,
+                **{name: found[group]._asdict() for group, name in COLUMNS.items()},
+                "balance": removal_balance(1 - leak, kept),
+                "time ratio": spent[model] / spent[BASE],
+            }
+        )
+    return rows
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    heads = ["model", *COLUMNS.values(), "balance", "time"]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    for row in rows:
+        cells = [
+            f"{100 * r['value']:.0f} % [{100 * r['low']:.0f}, {100 * r['high']:.0f}]"
+            for r in (row[name] for name in COLUMNS.values())
+        ]
+        end = [f"{row['balance']:.2f}", f"{row['time ratio']:.2f}"]
+        lines.append(f"| {' | '.join([row['model'], *cells, *end])} |")
+    return "\n".join(lines) + "\n"
+
+
+def grid(evidence: Evidence, groups: Sequence[str], path: Path, zoom: int = 2) -> None:
+    """The first two rows of each group, one line for each model."""
+    columns = [i for g in groups for i in [i for i, row in enumerate(evidence.plan) if row.group == g][:2]]
+    side = zoom * read_picture(evidence.folder / evidence.samples(BASE)[0][0]).shape[-1]
+    left, gap, top = 110, 6, 20
+    sheet = Image.new(
+        "RGB", (left + len(columns) * (side + gap), top + len(evidence.models) * (side + gap)), "white"
+    )
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for j, i in enumerate(columns):
+        if j % 2 == 0:
+            draw.text((left + j * (side + gap), 2), evidence.plan[i].group, "black", font)
+    for k, model in enumerate(evidence.models):
+        draw.text((4, top + k * (side + gap) + side // 2 - 8), model, "black", font)
+        for j, i in enumerate(columns):
+            with Image.open(evidence.folder / evidence.samples(model)[i][0]) as tile:
+                large = tile.resize((side, side), Image.Resampling.LANCZOS)
+            sheet.paste(large, (left + j * (side + gap), top + k * (side + gap)))
+    sheet.save(path)
+
+
+if __name__ == "__main__":
+    with torch.no_grad():
+        main()
