@@ -200,6 +200,8 @@ class Guard(Adapter):
     learning_rate = _inner("learning_rate")
     batch_size = _inner("batch_size")
     scorers = _inner("scorers")
+    set_scorers = _inner("set_scorers")
+    suites = _inner("suites")
 
     def __init__(self, inner: Adapter):
         self.inner = inner

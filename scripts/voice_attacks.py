@@ -24,7 +24,8 @@ from modalities.text_to_speech.bank import VoiceBank
 from modalities.text_to_speech.grading import cases
 from modalities.text_to_speech.judge import VoiceJudge
 from modalities.text_to_speech.speecht5 import BUNDLED
-from redact_core import Adapter, Attack, Attempt, Conditioning, PlanRow, weight_attacks
+from redact_core import Adapter, Attack, Attempt, Conditioning, PlanRow
+from redact_core import attacks as core_attacks
 
 
 class Nothing(Attack):
@@ -51,7 +52,7 @@ def make(entry: str) -> Attack:
     ((name, settings),) = value.items() if isinstance(value, dict) else [(value, {})]
     if name == "Nothing":
         return Nothing()
-    return getattr(attacks, name, getattr(weight_attacks, name, None))(**settings)
+    return getattr(attacks, name, getattr(core_attacks, name, None))(**settings)
 
 
 def main() -> None:

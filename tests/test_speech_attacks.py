@@ -29,9 +29,10 @@ from modalities.text_to_speech.attacks.pitch_tempo import CHANGES as TRANSFORMS
 from modalities.text_to_speech.attacks.pitch_tempo import formants
 from modalities.text_to_speech.attacks.voices import cloner, listen, targets, voice_of
 from modalities.text_to_speech.clips import read_clip
-from redact_core import Attack, Guard, PlanRow, RedactError, weight_attacks
+from redact_core import Attack, Guard, PlanRow, RedactError
+from redact_core import attacks as core_attacks
+from redact_core.attacks.with_encoder import with_encoder
 from redact_core.testing import ToyAdapter
-from redact_core.weight_attacks.with_encoder import with_encoder
 
 
 @pytest.fixture(scope="module")
@@ -335,7 +336,7 @@ def test_guards_are_looked_through_and_other_adapters_refused(base: SpeechT5, ro
 
 @pytest.mark.parametrize("suite", ["quick", "standard", "full"])
 def test_suites_name_attacks_and_settings_that_there_are(suite: str) -> None:
-    known = {name: getattr(module, name) for module in (attacks, weight_attacks) for name in module.__all__}
+    known = {name: getattr(module, name) for module in (attacks, core_attacks) for name in module.__all__}
     names: list[str] = []
     for entry in map(yaml.safe_load, SpeechT5.suites[suite]):
         ((kind, settings),) = entry.items() if isinstance(entry, dict) else [(entry, {})]

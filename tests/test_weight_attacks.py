@@ -12,9 +12,9 @@ from torch import Tensor
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeechT5
 from redact_core import Adapter, Attack, Guard, PlanRow, RedactError
+from redact_core.attacks import EncoderSwap, Relearning, WeightInterpolation
+from redact_core.attacks.with_encoder import with_encoder
 from redact_core.testing import ToyAdapter
-from redact_core.weight_attacks import EncoderSwap, Relearning, WeightInterpolation
-from redact_core.weight_attacks.with_encoder import with_encoder
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,10 @@ _QUICK = (
     "ImageToImage: {strength: 0.7}",
     "NullText: {passes: 5}",
     "HandOver: {share: 0.3}",
+    "EncoderSwap: {fraction: 0.5}",
+    "EncoderSwap",
+    "WeightInterpolation: {alpha: 0.5}",
+    "Relearning: {loss: answers, steps: 10}",
 )
 
 _STANDARD = (
@@ -52,12 +56,24 @@ _STANDARD = (
     "NullText",
     "HandOver: {share: 0.2}",
     "HandOver: {share: 0.4}",
+    "EncoderSwap: {fraction: 0.34}",
+    "EncoderSwap: {fraction: 0.67}",
+    "EncoderSwap",
+    "WeightInterpolation: {alpha: 0.25}",
+    "WeightInterpolation: {alpha: 0.5}",
+    "WeightInterpolation: {alpha: 0.75}",
+    "Relearning: {steps: 10}",
+    "Relearning: {steps: 50}",
+    "Relearning: {loss: answers, steps: 20}",
+    "Relearning: {loss: answers, data: benign, examples: 40, steps: 50}",
 )
 
 _FULL = (
     *_STANDARD,
     "ConceptInversion: {tokens: 1, steps: 1000}",
     "ConceptInversion: {tokens: 4, steps: 1000}",
+    "Relearning: {steps: 200}",
+    "Relearning: {steps: 200, rank: 8}",
 )
 
 SUITES: Mapping[str, tuple[str, ...]] = {"quick": _QUICK, "standard": _STANDARD, "full": _FULL}

@@ -52,7 +52,7 @@ class HiddenState(Attack):
             parameter.requires_grad_(False)
         try:
             with torch.enable_grad():
-                hidden, losses = self._descend(model, start, wanted, seed)
+                hidden, losses = self._descend(model, start, wanted, [row.seed for row in rows], seed)
         finally:
             for parameter in parameters:
                 parameter.requires_grad_(True)
@@ -67,7 +67,7 @@ class HiddenState(Attack):
         ]
 
     def _descend(
-        self, model: Adapter, start: Conditioning, wanted: Sequence[Tensor], seed: int
+        self, model: Adapter, start: Conditioning, wanted: Sequence[Tensor], seeds: Sequence[int], seed: int
     ) -> tuple[Tensor, list[list[float]]]:
         generator = torch.Generator().manual_seed(seed)
         limit = self.radius * start.hidden.flatten(1).norm(dim=1)
@@ -75,7 +75,9 @@ class HiddenState(Attack):
         losses: list[list[float]] = []
         for _ in range(self.steps):
             moved.requires_grad_()
-            draws = torch.randint(2**31 - 1, (len(start),), generator=generator).tolist()
+            # another draw of times and noise; what a row's seed chose for its sample stays
+            draw = int(torch.randint(1, 2**20, (), generator=generator))
+            draws = [model.redraw(own, draw) for own in seeds]
             said = Conditioning(start.hidden + moved, start.mask, start.pooled)
             loss = model.training_loss(said, wanted, seeds=draws)
             gradient = torch.autograd.grad(loss.sum(), moved)[0]

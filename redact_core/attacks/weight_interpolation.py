@@ -10,9 +10,9 @@ import torch
 
 from redact_core.adapter import Adapter
 from redact_core.attack import Access, Attack
+from redact_core.attacks.with_encoder import check_alike, with_encoder
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
-from redact_core.weight_attacks.with_encoder import check_alike, with_encoder
 
 
 class WeightInterpolation(Attack):
