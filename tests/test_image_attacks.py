@@ -180,7 +180,7 @@ def test_token_searches_give_prompts_that_are_read_as_what_was_searched(
 ) -> None:
     attack = build(Attack, spec_of(text))
     attack.goal = Judge("none")
-    before = {name: value.clone() for name, value in student.encoder.state_dict().items()}
+    state = {name: value.clone() for name, value in student.encoder.state_dict().items()}
     attempts = attack(student, base, rows(), seed=0)
     for attempt, row in zip(attempts, rows(), strict=True):
         assert isinstance(attempt.condition, str)
@@ -199,7 +199,7 @@ def test_token_searches_give_prompts_that_are_read_as_what_was_searched(
         assert set(found) <= set(speakable(base.tokenizer).tolist())
         assert len(attempt.losses) == 3
         assert attempt.queries == 3  # the looks before the last one are queries too; there were none
-    assert all(torch.equal(before[k], v) for k, v in student.encoder.state_dict().items())
+    assert all(torch.equal(state[k], v) for k, v in student.encoder.state_dict().items())
     assert all(p.requires_grad for p in student.encoder.parameters())
     assert attack(student, base, rows(), seed=0) == attempts, "the seed fixes everything"
 

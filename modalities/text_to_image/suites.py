@@ -77,4 +77,4 @@ _FULL = (
 )
 
 SUITES: Mapping[str, tuple[str, ...]] = {"quick": _QUICK, "standard": _STANDARD, "full": _FULL}
-"""``quick`` takes less than ten minutes on two cores for 20 rows of the bundled base."""
+"""``quick`` is meant for 20 rows of the bundled base within ten minutes on two cores."""
