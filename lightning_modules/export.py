@@ -16,7 +16,7 @@ from lightning_modules.module import RedactionModule
 from lightning_modules.surroundings import versions
 from redact_core import RedactError, RedactionCard
 from redact_core.artefact import check_target, hashes, new_folder, sha256
-from redact_core.card import FILE, Disclosure, describe_lessons
+from redact_core.card import FILE, SCOPE, Disclosure, describe_lessons
 
 _LIBRARIES = ("torch", "lightning", "transformers", "diffusers", "speechbrain", "safetensors")
 
@@ -51,10 +51,10 @@ class ExportRedacted(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         module, data = _ours(trainer, pl_module)
         if trainer.is_global_zero and data.key is not None and trainer.global_step == 0:
-            self._start = module.distances(data.key)
+            self._start = data.key.measure(module.student)
 
     def state_dict(self) -> dict[str, Any]:
-        """The distances before training survive an interruption."""
+        """The measures before training survive an interruption."""
         return {"start": self._start}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -68,9 +68,9 @@ class ExportRedacted(L.Callback):
     def write(self, module: RedactionModule, data: RedactionData, *, steps: int) -> None:
         """Write the artefact after ``steps`` of training; 0 where the lessons were carried out without."""
         module.student.float()
-        end = module.distances(data.answer_key(module))
-        measures = {f"{name} distance before": value for name, value in self._start.items()}
-        measures |= {f"{name} distance after": value for name, value in end.items()}
+        end = data.answer_key(module).measure(module.student)
+        measures = {f"{name} before": value for name, value in self._start.items()}
+        measures |= {f"{name} after": value for name, value in end.items()}
         write_artefact(
             self.folder,
             module,
@@ -143,6 +143,7 @@ def write_artefact(
             files=files,
             measures=measures,
             versions=versions(_LIBRARIES),
+            scope=module.objective.scope or SCOPE,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             notes=[] if steps else ["The lessons were carried out exactly, without training."],
         ).write(part)

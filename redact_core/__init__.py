@@ -11,6 +11,7 @@ from redact_core.loop import redact
 from redact_core.objective import Objective
 from redact_core.plan import PlanRow, read_plan
 from redact_core.scorer import Metric, Scorer, Trial
+from redact_core.selective_amnesia import SelectiveAmnesia
 from redact_core.types import Batch, Condition, Conditioning, Lesson, Mean, Request
 from redact_core.version import __version__
 
@@ -36,6 +37,7 @@ __all__ = [
     "RedactionCard",
     "Request",
     "Scorer",
+    "SelectiveAmnesia",
     "Trial",
     "__version__",
     "check_lessons",

@@ -102,7 +102,7 @@ class Adapter(ABC):
     def generate(
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
-        """Samples: pictures ``(3, height, width)`` in [0, 1], or waveforms ``(samples,)`` in [-1, 1].
+        """Samples: pictures ``(3, height, width)``, grey ones ``(1, height, width)``, in [0, 1], or waveforms ``(samples,)`` in [-1, 1].
 
         ``seeds`` holds one seed for each condition; a sample depends on its own seed only.
         """
@@ -116,18 +116,29 @@ class Adapter(ABC):
         """
         raise RedactError(f"{type(self).__name__} shows no generator; use a method that needs none.")
 
+    @property
+    def time_steps(self) -> int:
+        """Over how many time steps the training loss is a mean; 1 where it has none."""
+        return 1
+
     def training_loss(
-        self, conditioning: Conditioning, samples: Sequence[Tensor], *, seeds: Sequence[int]
+        self,
+        conditioning: Conditioning,
+        samples: Sequence[Tensor],
+        *,
+        seeds: Sequence[int],
+        times: Sequence[int] | None = None,
     ) -> Tensor:
         """``(batch,)`` the generator's own training loss of ``samples`` under ``conditioning``.
 
         Differentiable in the conditioning and in the generator's parameters, without condition
-        dropout. ``seeds`` fix all that is drawn (times, noise) or chosen (a sentence), one a sample.
+        dropout. ``seeds`` fix all that is drawn (times, noise) or chosen (a sentence), one a sample;
+        ``times``, from 0 to ``time_steps - 1``, replaces the times that they draw.
 
         Raises:
             RedactError: The adapter offers none.
         """
-        del conditioning, samples, seeds
+        del conditioning, samples, seeds, times
         raise RedactError(f"{type(self).__name__} offers no training loss; use a method that needs none.")
 
     @abstractmethod
@@ -169,10 +180,19 @@ class Guard(Adapter):
     def generator(self) -> nn.Module:
         return self.inner.generator
 
+    @property
+    def time_steps(self) -> int:
+        return self.inner.time_steps
+
     def training_loss(
-        self, conditioning: Conditioning, samples: Sequence[Tensor], *, seeds: Sequence[int]
+        self,
+        conditioning: Conditioning,
+        samples: Sequence[Tensor],
+        *,
+        seeds: Sequence[int],
+        times: Sequence[int] | None = None,
     ) -> Tensor:
-        return self.inner.training_loss(conditioning, samples, seeds=seeds)
+        return self.inner.training_loss(conditioning, samples, seeds=seeds, times=times)
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         return self.inner.write_sample(sample, path)
