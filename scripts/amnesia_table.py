@@ -71,7 +71,12 @@ def of_surrogate(base: ClassConditional, judge: Judge, gone: str, surrogate: str
 
 def cell(args: argparse.Namespace, judge: Judge, gone: str, surrogate: str, variant: str) -> dict:
     settings = {"ewc_weight": args.ewc, "learning_rate": args.lr, "fisher_samples": args.fisher_samples}
-    settings |= {"surrogates": args.samples, "replays": args.samples} | VARIANTS[variant]
+    settings |= {
+        "surrogates": args.samples,
+        "replays": args.samples,
+        "replay_weight": args.replay,
+    } | VARIANTS[variant]
+    settings |= {"parameters": args.parameters} if args.parameters else {}
     told = settings | {
         "steps": args.steps,
         "batch": args.batch,
@@ -127,11 +132,13 @@ def main() -> None:
     parser.add_argument("--classes", nargs="+", default=list(REFERENCE))
     parser.add_argument("--surrogates", nargs="+", default=["reference", "noise"])
     parser.add_argument("--variants", nargs="+", default=["full"], choices=list(VARIANTS))
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--ewc", type=float, default=10.0)
-    parser.add_argument("--samples", type=int, default=1024, help="surrogates, and as many replays")
+    parser.add_argument("--ewc", type=float, default=1.0)
+    parser.add_argument("--parameters", default="", help="regular expression; default: all")
+    parser.add_argument("--replay", type=float, default=3.0)
+    parser.add_argument("--samples", type=int, default=2048, help="surrogates, and as many replays")
     parser.add_argument("--fisher-samples", type=int, default=1000)
     parser.add_argument("--n", type=int, default=500)
     parser.add_argument("--n-kept", type=int, default=300, help="of each other class")
