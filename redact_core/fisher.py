@@ -60,19 +60,20 @@ def diagonal_fisher(
     times = settings.visited(steps)
     total = {name: torch.zeros_like(p) for name, p in parameters.items()}
     for i, sample in enumerate(samples):
-        sums: list[Tensor | None] = [None] * len(parameters)
+        sums = [torch.zeros_like(p) for p in parameters.values()]
         for start in range(0, len(times), chunk):
             part = times[start : start + chunk]
             row = conditioning[torch.full((len(part),), i)]
             seeds = [(settings.seed * 1_000_003 + i) * steps + t for t in part]
             given = {} if steps == 1 else {"times": part}
             loss = adapter.training_loss(row, [sample] * len(part), seeds=seeds, **given).sum()
-            grads = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-            sums = [b if a is None else a if b is None else a + b for a, b in zip(sums, grads, strict=True)]
+            grads = torch.autograd.grad(
+                loss, list(parameters.values()), allow_unused=True, materialize_grads=True
+            )
+            sums = [a + b for a, b in zip(sums, grads, strict=True)]
         scale = steps / len(times)
         for name, value in zip(total, sums, strict=True):
-            if value is not None:
-                total[name] += (scale * value).square() / len(samples)
+            total[name] += (scale * value).square() / len(samples)
     return total
 
 
