@@ -9,7 +9,8 @@ import lightning as L
 
 from lightning_modules.lesson_files import load_lessons
 from lightning_modules.module import RedactionModule
-from redact_core import Adapter, AnswerKey, Lesson, LessonLoader, RedactError, Request, check_lessons
+from redact_core import Adapter, Lesson, LessonLoader, RedactError, Request, check_lessons
+from redact_core.objective import Rows
 
 
 class RedactionData(L.LightningDataModule):
@@ -40,7 +41,7 @@ class RedactionData(L.LightningDataModule):
         self.request = Request(as_tuple(redact), as_tuple(reference), as_tuple(retain), seed)
         self.file, self.batch_size, self.seed = lessons, batch_size, seed
         self.lessons: list[Lesson] = []
-        self.key: AnswerKey | None = None
+        self.key: Rows | None = None
 
     def setup(self, stage: str) -> None:
         """Expand and check the lessons, once; ``stage`` is Lightning's."""
@@ -64,11 +65,11 @@ class RedactionData(L.LightningDataModule):
         key = self.answer_key(module)
         return LessonLoader(key, self.batch_size, seed=self.seed, rank=rank, world=world)
 
-    def answer_key(self, module: RedactionModule) -> AnswerKey:
-        """The lessons with the answers of the module's teacher, which is asked once and then let go."""
+    def answer_key(self, module: RedactionModule) -> Rows:
+        """What the method makes of the lessons and its teacher, which is asked once and then let go."""
         if self.key is None:
             teacher = module.teacher.to(module.device)
-            self.key = AnswerKey(self.adapter, module.objective, teacher, self.lessons, seed=self.seed)
+            self.key = module.objective.rows(self.adapter, teacher, self.lessons, seed=self.seed)
             del module.__dict__["teacher"]
         return self.key
 

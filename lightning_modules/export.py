@@ -17,7 +17,7 @@ from lightning_modules.module import RedactionModule
 from lightning_modules.surroundings import versions
 from redact_core import RedactError, RedactionCard
 from redact_core.artefact import check_target, hashes, new_folder, sha256
-from redact_core.card import FILE, Disclosure, describe_lessons
+from redact_core.card import FILE, SCOPE, Disclosure, describe_lessons
 from redact_core.cost import Meter
 
 _LIBRARIES = ("torch", "lightning", "transformers", "diffusers", "speechbrain", "safetensors")
@@ -55,10 +55,10 @@ class ExportRedacted(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         module, data = _ours(trainer, pl_module)
         if trainer.is_global_zero and data.key is not None and trainer.global_step == 0:
-            self._start = module.distances(data.key)
+            self._start = data.key.measure(module.student)
 
     def state_dict(self) -> dict[str, Any]:
-        """The distances before training and the seconds spent survive an interruption."""
+        """The measures before training and the seconds spent survive an interruption."""
         return {"start": self._start, "seconds": self._earlier + self._meter.spent}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -77,9 +77,9 @@ class ExportRedacted(L.Callback):
         if not math.isnan(self._meter.peak_bytes):
             cost["peak_bytes"] = self._meter.peak_bytes
         module.student.float()
-        end = module.distances(data.answer_key(module))
-        measures = {f"{name} distance before": value for name, value in self._start.items()}
-        measures |= {f"{name} distance after": value for name, value in end.items()}
+        end = data.answer_key(module).measure(module.student)
+        measures = {f"{name} before": value for name, value in self._start.items()}
+        measures |= {f"{name} after": value for name, value in end.items()}
         write_artefact(
             self.folder,
             module,
@@ -154,6 +154,7 @@ def write_artefact(
             files=files,
             measures=measures,
             versions=versions(_LIBRARIES),
+            scope=module.objective.scope or SCOPE,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             cost=dict(cost or {}),
             notes=[] if steps else ["The lessons were carried out exactly, without training."],

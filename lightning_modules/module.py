@@ -8,7 +8,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from redact_core import Adapter, AnswerKey, Batch, Distillation, Objective, conditioning_distance, group_mean
+from redact_core import Adapter, Distillation, Objective
 from redact_core.loop import cosine_decay, frozen_copy
 
 
@@ -18,7 +18,7 @@ class RedactionModule(L.LightningModule):
     Args:
         adapter: The model to redact.
         objective: The method; default :class:`redact_core.Distillation`.
-        lr: Peak learning rate of AdamW, decayed over the run; default: what the adapter recommends.
+        lr: Peak learning rate of AdamW, decayed over the run; default: what the method or the adapter recommends.
             ``--optimizer`` on the command line replaces both.
     """
 
@@ -33,9 +33,9 @@ class RedactionModule(L.LightningModule):
         self.student: nn.Module = self.objective.prepare(adapter)
         # copied now: on resuming, the student's weights are restored before the data are prepared
         self.__dict__["teacher"] = frozen_copy(self.student)
-        self.lr = lr or adapter.learning_rate
+        self.lr = lr or self.objective.learning_rate or adapter.learning_rate
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         del batch_idx
         terms = self.objective(self.student, batch)
         self.log_dict(terms, prog_bar=True, batch_size=len(batch))
@@ -50,15 +50,3 @@ class RedactionModule(L.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine_decay(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    @torch.no_grad()
-    def distances(self, key: AnswerKey, limit: int = 512) -> dict[str, float]:
-        """Mean distance to the targets, redacted and retained, over at most ``limit`` rows."""
-        rows = torch.linspace(0, len(key) - 1, min(limit, len(key))).long().unique()
-        found, redacted = [], []
-        for part in rows.split(64):
-            batch = key.batch(part).to(self.device)
-            found.append(conditioning_distance(self.student(batch.asked), batch.target).cpu())
-            redacted.append(batch.redacted.cpu())
-        distance, group = torch.cat(found), torch.cat(redacted)
-        return {"redact": group_mean(distance, group).item(), "retain": group_mean(distance, ~group).item()}

@@ -59,7 +59,7 @@ class RedactCLI(LightningCLI):
     def fit(self, model: RedactionModule, datamodule: RedactionData, **options: Any) -> None:
         """Train; where the adapter carries out the lessons exactly, export at once instead."""
         datamodule.setup("fit")
-        if not model.adapter.solve(datamodule.lessons):
+        if not (model.objective.solvable and model.adapter.solve(datamodule.lessons)):
             self.trainer.fit(model, datamodule=datamodule, **options)
             return
         export = self._export()

@@ -12,6 +12,7 @@ from redact_core.objective import Objective
 from redact_core.plan import PlanRow, read_plan
 from redact_core.plan_source import PlanSource
 from redact_core.scorer import Metric, Scorer, Trial
+from redact_core.selective_amnesia import SelectiveAmnesia
 from redact_core.set_scorer import Group, Pair, SetScorer
 from redact_core.types import Batch, Condition, Conditioning, Lesson, Mean, Request
 from redact_core.version import __version__
@@ -41,6 +42,7 @@ __all__ = [
     "RedactionCard",
     "Request",
     "Scorer",
+    "SelectiveAmnesia",
     "SetScorer",
     "Trial",
     "__version__",

@@ -51,6 +51,8 @@ class Adapter(ABC):
     """Class names of the scorers that suit the samples, where an evaluation names none."""
     set_scorers: ClassVar[tuple[str, ...]] = ()
     """The same of set scorers."""
+    saves_generator: ClassVar[bool] = True
+    """Whether :meth:`save` writes a changed generator too; methods that change it are refused otherwise."""
     suites: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """``quick``, ``standard``, ``full`` -> attacks that suit the model, as on the command line:
     ``Name`` or ``Name: {argument: value}``."""
@@ -111,7 +113,7 @@ class Adapter(ABC):
     def generate(
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
-        """Samples: pictures ``(3, height, width)`` in [0, 1], or waveforms ``(samples,)`` in [-1, 1].
+        """Samples: pictures ``(3, height, width)``, grey ones ``(1, height, width)``, in [0, 1], or waveforms ``(samples,)`` in [-1, 1].
 
         ``seeds`` holds one seed for each condition; a sample depends on its own seed only.
         """
@@ -140,18 +142,29 @@ class Adapter(ABC):
         """
         raise RedactError(f"{type(self).__name__} shows no generator; use a method that needs none.")
 
+    @property
+    def time_steps(self) -> int:
+        """Over how many time steps the training loss is a mean; 1 where it has none."""
+        return 1
+
     def training_loss(
-        self, conditioning: Conditioning, samples: Sequence[Tensor], *, seeds: Sequence[int]
+        self,
+        conditioning: Conditioning,
+        samples: Sequence[Tensor],
+        *,
+        seeds: Sequence[int],
+        times: Sequence[int] | None = None,
     ) -> Tensor:
         """``(batch,)`` the generator's own training loss of ``samples`` under ``conditioning``.
 
         Differentiable in the conditioning and in the generator's parameters, without condition
-        dropout. ``seeds`` fix all that is drawn (times, noise) or chosen (a sentence), one a sample.
+        dropout. ``seeds`` fix all that is drawn (times, noise) or chosen (a sentence), one a sample;
+        ``times``, from 0 to ``time_steps - 1``, replaces the times that they draw.
 
         Raises:
             RedactError: The adapter offers none.
         """
-        del conditioning, samples, seeds
+        del conditioning, samples, seeds, times
         raise RedactError(f"{type(self).__name__} offers no training loss; use a method that needs none.")
 
     def redraw(self, seed: int, draw: int) -> int:
@@ -201,6 +214,7 @@ class Guard(Adapter):
     batch_size = _inner("batch_size")
     scorers = _inner("scorers")
     set_scorers = _inner("set_scorers")
+    saves_generator = _inner("saves_generator")
     suites = _inner("suites")
 
     def __init__(self, inner: Adapter):
@@ -248,10 +262,19 @@ class Guard(Adapter):
     def generator(self) -> nn.Module:
         return self.inner.generator
 
+    @property
+    def time_steps(self) -> int:
+        return self.inner.time_steps
+
     def training_loss(
-        self, conditioning: Conditioning, samples: Sequence[Tensor], *, seeds: Sequence[int]
+        self,
+        conditioning: Conditioning,
+        samples: Sequence[Tensor],
+        *,
+        seeds: Sequence[int],
+        times: Sequence[int] | None = None,
     ) -> Tensor:
-        return self.inner.training_loss(conditioning, samples, seeds=seeds)
+        return self.inner.training_loss(conditioning, samples, seeds=seeds, times=times)
 
     def redraw(self, seed: int, draw: int) -> int:
         return self.inner.redraw(seed, draw)

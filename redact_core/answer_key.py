@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from redact_core.adapter import Adapter
 from redact_core.answer_store import AnswerStore
+from redact_core.distill import conditioning_distance, group_mean
 from redact_core.errors import RedactError
-from redact_core.objective import Objective
+from redact_core.objective import BatchLike, Objective, Rows
 from redact_core.types import Batch, Condition, Conditioning, Lesson, Mean
 
 
@@ -66,11 +67,28 @@ class AnswerKey:
     def __len__(self) -> int:
         return len(self.redacted)
 
-    def batch(self, rows: Tensor, weight: Tensor | None = None) -> Batch:
-        """The rows ``rows`` (int64); ``weight`` replaces their own."""
+    def batch(self, rows: Tensor, weight: Tensor | None = None, *, turn: int = 0) -> Batch:
+        """The rows ``rows`` (int64), the same in every pass; ``weight`` replaces their own."""
+        del turn
         asked = {key: value[rows] for key, value in self.asked.items()}
         target = self._answers[self._target_of[rows]]
         return Batch(asked, target, self.redacted[rows], self.weight[rows] if weight is None else weight)
+
+    @torch.no_grad()
+    def measure(self, student: nn.Module, limit: int = 512) -> dict[str, float]:
+        """Mean distance to the targets, redacted and retained, over at most ``limit`` rows."""
+        device = next(student.parameters()).device
+        rows = torch.linspace(0, len(self) - 1, min(limit, len(self))).long().unique()
+        found, redacted = [], []
+        for part in rows.split(64):
+            batch = self.batch(part).to(device)
+            found.append(conditioning_distance(student(batch.asked), batch.target).cpu())
+            redacted.append(batch.redacted.cpu())
+        distance, group = torch.cat(found), torch.cat(redacted)
+        return {
+            "redact distance": group_mean(distance, group).item(),
+            "retain distance": group_mean(distance, ~group).item(),
+        }
 
     def _ask(self, inputs: Mapping[str, Tensor]) -> Conditioning:
         return self._objective.targets(self._teacher, _to_device_of(self._teacher, inputs)).to("cpu")
@@ -105,7 +123,7 @@ class AnswerKey:
 
 
 class LessonLoader:
-    """Shuffled batches of an answer key; one pass gives every row once over all processes.
+    """Shuffled batches of an answer key or other rows; one pass gives every row once over all processes.
 
     The order depends on the seed and the number of the pass alone, and :meth:`state_dict` holds the
     position, so an interrupted run goes on with exactly the batch that it would have had.
@@ -119,7 +137,7 @@ class LessonLoader:
             weight 0.
     """
 
-    def __init__(self, key: AnswerKey, batch_size: int, *, seed: int = 0, rank: int = 0, world: int = 1):
+    def __init__(self, key: Rows, batch_size: int, *, seed: int = 0, rank: int = 0, world: int = 1):
         if batch_size < 1:
             raise RedactError(f"batch_size is {batch_size}; give at least 1.")
         self.key, self.batch_size, self.seed, self.rank, self.world = key, batch_size, seed, rank, world
@@ -130,8 +148,8 @@ class LessonLoader:
         share = (len(self.key) + self.world - 1) // self.world
         return (share + self.batch_size - 1) // self.batch_size
 
-    def __iter__(self) -> Iterator[Batch]:
-        start = self.position if self._rest else 0
+    def __iter__(self) -> Iterator[BatchLike]:
+        start, turn = self.position if self._rest else 0, self.epoch
         self._rest = False
         rows, weight = self._share()
         for number in range(start, len(self)):
@@ -139,7 +157,7 @@ class LessonLoader:
             # before the last batch is given away: who knows the length does not come back for the end
             last = number + 1 == len(self)
             self.epoch, self.position = (self.epoch + 1, 0) if last else (self.epoch, number + 1)
-            yield self.key.batch(rows[part], weight[part])
+            yield self.key.batch(rows[part], weight[part], turn=turn)
 
     def state_dict(self) -> dict[str, int]:
         """Pass and position; what comes next follows from them."""

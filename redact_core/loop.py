@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from redact_core.adapter import Adapter
-from redact_core.answer_key import AnswerKey, LessonLoader
+from redact_core.answer_key import LessonLoader
 from redact_core.distill import Distillation
 from redact_core.lessons import check_lessons
 from redact_core.objective import Objective
@@ -44,12 +44,12 @@ def redact(
     """Redact ``adapter`` in place, like ``list.sort``, on the device where its encoder is.
 
     Args:
-        adapter: The model; its encoder is trained.
+        adapter: The model; its encoder is trained, or what the objective trains.
         lessons: Rows, or a request that the adapter expands.
         objective: Default: :class:`~redact_core.distill.Distillation`.
         steps: Optimiser steps.
         batch_size: Rows of a step.
-        lr: Peak learning rate of AdamW; default: what the adapter recommends.
+        lr: Peak learning rate of AdamW; default: what the objective or the adapter recommends.
         seed: Of variants and order.
         on_step: Called with the step and its terms, e.g. for a progress bar.
 
@@ -62,14 +62,16 @@ def redact(
     objective = objective or Distillation()
     rows = adapter.expand(lessons) if isinstance(lessons, Request) else list(lessons)
     check_lessons(rows)
-    if adapter.solve(rows):
+    if objective.solvable and adapter.solve(rows):
         return {}
     student = objective.prepare(adapter)
-    key = AnswerKey(adapter, objective, frozen_copy(student), rows, seed=seed)
+    key = objective.rows(adapter, frozen_copy(student), rows, seed=seed)
     loader = LessonLoader(key, batch_size, seed=seed)
     parameters = [p for p in student.parameters() if p.requires_grad]
     device = parameters[0].device
-    optimizer = torch.optim.AdamW(parameters, lr=lr or adapter.learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        parameters, lr=lr or objective.learning_rate or adapter.learning_rate, weight_decay=0.0
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine_decay(steps))
     student.eval()  # no dropout: the target is a deterministic answer
     terms: dict[str, float] = {}

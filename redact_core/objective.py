@@ -1,25 +1,68 @@
-"""What a training method is: a module to train, targets computed once, named loss terms."""
+"""What a training method is: a module to train, rows computed once, named loss terms."""
+
+from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from redact_core.adapter import Adapter
-from redact_core.types import Batch, Conditioning
+from redact_core.types import Conditioning, Lesson
+
+
+class Rows(Protocol):
+    """What a method trains on, ready and on the CPU; a loader walks over it."""
+
+    weight: Tensor  # (rows,) float
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: Tensor, weight: Tensor | None = None, *, turn: int = 0) -> BatchLike:
+        """The rows ``rows`` (int64) in pass ``turn``; ``weight`` replaces their own."""
+        ...
+
+    def measure(self, student: nn.Module) -> dict[str, float]:
+        """How far ``student`` is from what is wanted, for the card; the smaller the better."""
+        ...
+
+
+class BatchLike(Protocol):
+    """Rows of one step; the objective knows what is in them."""
+
+    def to(self, device: torch.device | str) -> BatchLike:
+        """The same rows on ``device``."""
+        ...
+
+    def __len__(self) -> int: ...
 
 
 class Objective(nn.Module, ABC):
     """A training method. Its terms are summed to the loss; each is logged under its name."""
 
+    learning_rate: float | None = None
+    """Peak learning rate that suits the method; ``None``: what the adapter recommends."""
+    solvable: ClassVar[bool] = True
+    """Whether :meth:`Adapter.solve` may stand in for the training; not where a method is about the generator."""
+    scope: ClassVar[str | None] = None
+    """What was changed and what undoes it, for the card; ``None``: the conditioning path."""
+
     def prepare(self, adapter: Adapter) -> nn.Module:
         """The module to train; default: the encoder. A frozen copy of it becomes the teacher."""
         return adapter.encoder
+
+    def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
+        """What to train on, asked of ``teacher`` once; default: an answer key."""
+        from redact_core.answer_key import AnswerKey  # which asks an objective for its targets
+
+        return AnswerKey(adapter, self, teacher, lessons, seed=seed)
 
     def targets(self, teacher: nn.Module, inputs: Mapping[str, Tensor]) -> Conditioning:
         """The teacher's answers; called once for each row and variant, never in the loop."""
         return teacher(inputs)
 
     @abstractmethod
-    def forward(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, student: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Named scalar terms, weights included; their sum is the loss."""

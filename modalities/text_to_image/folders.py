@@ -62,8 +62,8 @@ def check(
     return index
 
 
-def weights(folder: Path, variant: str | None = None) -> Path:
-    """The one safetensors file of a component.
+def weights(folder: Path, variant: str | None = None, stem: str = "model") -> Path:
+    """The one safetensors file of a component, which transformers calls ``model``.
 
     Raises:
         RedactError: None is there (pickles are named and refused), or it is split or ambiguous.
@@ -78,8 +78,10 @@ def weights(folder: Path, variant: str | None = None) -> Path:
                 f"{folder / pickles[0]} is a pickled weight file, which can run code when it is loaded; "
                 "convert it to safetensors first (from_pretrained and save_pretrained in a sandbox)."
             )
-        raise RedactError(f"{folder} holds no model.safetensors; the folder is not complete, fetch it again.")
-    usual = f"model.{variant}.safetensors" if variant else "model.safetensors"
+        raise RedactError(
+            f"{folder} holds no {stem}.safetensors; the folder is not complete, fetch it again."
+        )
+    usual = f"{stem}.{variant}.safetensors" if variant else f"{stem}.safetensors"
     plain = [path for path in found if path.name == usual] or found
     if len(plain) > 1:
         names = ", ".join(path.name for path in plain)

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging
 
+from modalities.text_to_image.weight_files import write_like
 from redact_core import Condition, Conditioning, RedactError
 
 _PREFIX = "text_model."
@@ -115,27 +115,5 @@ def whole_words(tokenizer: CLIPTokenizer) -> list[str]:
 
 
 def save_encoder(encoder: PromptEncoder, base: Path, target: Path) -> None:
-    """Write the weights under the base file's own key names, dtypes and metadata.
-
-    Tools that read single files, and other versions of transformers, know a text encoder by its key
-    names; writing with the base's keeps all of them working.
-    """
-    state = encoder.model.state_dict()
-    tensors: dict[str, Tensor] = {}
-    with safe_open(base, "pt") as file:
-        names = list(file.keys())
-        for name in names:
-            ours = name if name in state else name.removeprefix(_PREFIX)
-            old = file.get_tensor(name)
-            if ours in state:
-                tensors[name] = state[ours].detach().to("cpu", old.dtype).contiguous()
-            else:
-                tensors[name] = old  # constants such as position_ids
-        metadata = file.metadata() or {"format": "pt"}
-    used = {name if name in state else name.removeprefix(_PREFIX) for name in names}
-    missing = sorted(set(state) - used)
-    if missing:
-        raise RedactError(
-            f"{base} does not hold {missing[0]}; its key names are not those of a CLIPTextModel."
-        )
-    save_file(tensors, target, metadata=metadata)
+    """Write the weights as the base wrote its own; see :func:`.weight_files.write_like`."""
+    write_like(base, target, encoder.model.state_dict(), "CLIPTextModel", _PREFIX)

@@ -26,6 +26,7 @@ from modalities.text_to_image.prompt_encoder import (
 from modalities.text_to_image.row_settings import settings_of
 from modalities.text_to_image.suites import SUITES
 from modalities.text_to_image.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
+from modalities.text_to_image.weight_files import differs, write_like
 from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request
 from redact_core.adapter import ROW_SETTINGS
 
@@ -188,20 +189,29 @@ class StableDiffusion(Adapter):
         """The denoiser."""
         return self.pipeline.unet
 
+    @property
+    def time_steps(self) -> int:
+        return self.pipeline.scheduler.config.num_train_timesteps
+
     def training_loss(
-        self, conditioning: Conditioning, samples: Sequence[Tensor], *, seeds: Sequence[int]
+        self,
+        conditioning: Conditioning,
+        samples: Sequence[Tensor],
+        *,
+        seeds: Sequence[int],
+        times: Sequence[int] | None = None,
     ) -> Tensor:
-        """``(batch,)`` mean squared error of the denoiser at one random time each (Ho et al. 2020, eq. 14).
+        """``(batch,)`` mean squared error of the denoiser at one time each (Ho et al. 2020, eq. 14).
 
         It predicts what the scheduler's ``prediction_type`` says: noise, velocity or sample.
         """
         scheduler = self.pipeline.to(conditioning.hidden.device).scheduler
-        latents, noise, noisy, times = self._noised(samples, seeds, conditioning.hidden.device)
+        latents, noise, noisy, when = self._noised(samples, seeds, conditioning.hidden.device, times)
         kind = scheduler.config.prediction_type
         target = {"epsilon": lambda: noise, "sample": lambda: latents}.get(
-            kind, lambda: scheduler.get_velocity(latents, noise, times)
+            kind, lambda: scheduler.get_velocity(latents, noise, when)
         )()
-        found = self.generator(noisy, times, encoder_hidden_states=conditioning.hidden).sample
+        found = self.generator(noisy, when, encoder_hidden_states=conditioning.hidden).sample
         return (found - target).square().flatten(1).mean(1)
 
     def noised(self, samples: Sequence[Tensor], *, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -214,20 +224,26 @@ class StableDiffusion(Adapter):
 
     @torch.no_grad()
     def _noised(
-        self, samples: Sequence[Tensor], seeds: Sequence[int], device: torch.device
+        self,
+        samples: Sequence[Tensor],
+        seeds: Sequence[int],
+        device: torch.device,
+        times: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Latents, noise, latents with noise, times."""
         pipeline = self.pipeline.to(device)
-        pictures = torch.stack(list(samples)).to(device)
-        latents = (
-            pipeline.vae.encode(2 * pictures - 1).latent_dist.mode() * pipeline.vae.config.scaling_factor
-        )
+        distinct = {id(sample): sample for sample in samples}  # one may be asked for at many times
+        order = {key: i for i, key in enumerate(distinct)}
+        pictures = torch.stack(list(distinct.values())).to(device)
+        found = pipeline.vae.encode(2 * pictures - 1).latent_dist.mode()
+        latents = found[[order[id(sample)] for sample in samples]] * pipeline.vae.config.scaling_factor
         # drawn on the CPU one by one: a sample's loss depends on its seed, not on batch or device
         draws = [torch.Generator().manual_seed(s) for s in seeds]
         noise = torch.stack([torch.randn(latents.shape[1:], generator=g) for g in draws]).to(latents)
         last = pipeline.scheduler.config.num_train_timesteps
-        times = torch.cat([torch.randint(last, (1,), generator=g) for g in draws]).to(latents.device)
-        return latents, noise, pipeline.scheduler.add_noise(latents, noise, times), times
+        drawn = torch.cat([torch.randint(last, (1,), generator=g) for g in draws])
+        when = (drawn if times is None else torch.tensor(list(times))).to(device)
+        return latents, noise, pipeline.scheduler.add_noise(latents, noise, when), when
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         path = path.with_suffix(".png")
@@ -237,12 +253,24 @@ class StableDiffusion(Adapter):
 
     def save(self, folder: Path) -> None:
         base = weights(self.folder / "text_encoder", self.variant)
-        copy_except(self.folder, folder, {"text_encoder"})
+        denoiser = self._changed_denoiser()
+        copy_except(self.folder, folder, {"text_encoder"} | ({"unet"} if denoiser else set()))
         if not isinstance(self.encoder, PromptEncoder):
             raise RedactError(
                 f"A {type(self.encoder).__name__} cannot be saved as a CLIPTextModel; export the student only."
             )
         save_encoder(self.encoder, base, folder / "text_encoder" / base.name)
+
+        if denoiser:
+            state = self.pipeline.unet.state_dict()
+            write_like(denoiser, folder / "unet" / denoiser.name, state, "UNet2DConditionModel")
+
+    def _changed_denoiser(self) -> Path | None:
+        """The stock file of the denoiser, if ours is not it any more."""
+        if "pipeline" not in self.__dict__:
+            return None  # never loaded
+        base = weights(self.folder / "unet", self.variant, "diffusion_pytorch_model")
+        return base if differs(base, self.pipeline.unet.state_dict()) else None
 
     def _listen(self, prompts: Sequence[Condition]) -> Conditioning:
         device = next(self.encoder.parameters()).device

@@ -59,6 +59,7 @@ class SpeechT5(Adapter):
 
     scorers = ("VoiceScorer", "RecogniserScorer", "PrivacyScorer")
     set_scorers = ("ImpostorScorer",)
+    saves_generator = False  # what is saved is the encoder's folder
     suites = SUITES
 
     def __init__(
@@ -195,14 +196,20 @@ class SpeechT5(Adapter):
         return self.model
 
     def training_loss(
-        self, conditioning: Conditioning, samples: Sequence[Tensor], *, seeds: Sequence[int]
+        self,
+        conditioning: Conditioning,
+        samples: Sequence[Tensor],
+        *,
+        seeds: Sequence[int],
+        times: Sequence[int] | None = None,
     ) -> Tensor:
         """``(batch,)`` spectrogram and stop loss under teacher forcing: see :mod:`.spectrogram_loss`.
 
         A seed chooses the sentence that the sample says and seeds the dropout, as in :meth:`generate`;
         samples go through one by one, so that none depends on its neighbours. No gradient reaches
-        the samples.
+        the samples. There are no times to choose.
         """
+        del times
         if not len(conditioning) == len(samples) == len(seeds):
             raise RedactError(
                 f"{len(conditioning)} conditionings, {len(samples)} samples and {len(seeds)} seeds; "

@@ -1,0 +1,207 @@
+"""Class-conditional generators of small pictures: labels redacted exactly by copying rows."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from modalities.class_to_image import model_folder
+from modalities.class_to_image.networks import ClassRows
+from redact_core import (
+    Adapter,
+    Condition,
+    Conditioning,
+    Lesson,
+    Mean,
+    Origin,
+    PlanRow,
+    RedactError,
+    Request,
+    check_lessons,
+)
+
+
+class ClassConditional(Adapter):
+    """A class-conditional autoencoder, seen through the rows by which it knows its classes.
+
+    Conditions are names of classes or their numbers, ``trouser`` or ``1``. A row is the embedding of
+    the class together with its gains and biases in every conditional normalisation.
+
+    Args:
+        source: ``bundled`` (Fashion-MNIST) or a folder with ``config.json`` and ``model.safetensors``.
+        batch_size: Pictures generated at a time.
+
+    Raises:
+        RedactError: The folder is missing, incomplete or damaged.
+    """
+
+    scorers = ("ClassScorer",)
+    learning_rate = 1e-2
+
+    def __init__(self, source: str = "bundled", batch_size: int = 256):
+        self.source, self.batch_size = source, batch_size
+        self.folder = model_folder.locate(source)
+        loaded = model_folder.load(self.folder)
+        self.names = loaded.names
+        self.encoder: nn.Module = loaded.rows
+        self._generator = loaded.generator
+
+    @property
+    def origin(self) -> Origin:
+        files = {name: self.folder / name for name in (model_folder.CONFIG, model_folder.WEIGHTS)}
+        return Origin(self.source, "class-conditional VAE", None, files)
+
+    def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        return {"label": torch.tensor([self._find(c) for c in conditions], dtype=torch.int64)}
+
+    def expand(self, request: Request) -> list[Lesson]:
+        """One row for each redacted class, and one for every other.
+
+        A reference is ``mean`` (the default), the mean of the retained rows, or a retained class.
+
+        Raises:
+            RedactError: Unknown classes, nothing is retained, ``retain`` is given, or the numbers of
+                references and redactions do not fit.
+        """
+        if request.retain:
+            raise RedactError("Every class that is not redacted is kept; leave out --data.retain.")
+        if len(request.references) not in (0, 1, len(request.redact)):
+            raise RedactError(
+                f"{len(request.redact)} redactions but {len(request.references)} references; "
+                "give one for all, one for each, or none."
+            )
+        redacted = [self._name(name) for name in request.redact]
+        kept = [name for name in self.names if name not in redacted]
+        if not kept:
+            raise RedactError(f"Every class of {self.source} is redacted; leave at least one.")
+        rows: list[Lesson] = []
+        for i, name in enumerate(redacted):
+            reference = request.reference_of(i) or "mean"
+            rows.append(
+                Lesson.redact(name, Mean(tuple(kept)) if reference == "mean" else self._name(reference))
+            )
+        return rows + [Lesson.retain(name) for name in kept]
+
+    @torch.no_grad()
+    def solve(self, lessons: Sequence[Lesson]) -> bool:
+        """Copy rows in every table; a mean is computed in float32.
+
+        Raises:
+            RedactError: Unknown classes, or lessons that contradict one another, also where one
+                names a class and another one its number.
+        """
+        if not isinstance(self.encoder, ClassRows):
+            return False
+        rows = [self._canonical(lesson) for lesson in lessons]
+        check_lessons(rows)
+        if any(row.asked != row.answer and not row.redacted for row in rows):
+            return False  # a retained row with another answer is a compromise, not a copy
+        for table in self.encoder.tables.values():
+            assert isinstance(table, nn.Embedding)
+            before = table.weight.clone()
+            for row in (row for row in rows if row.redacted):
+                members = row.answer.conditions if isinstance(row.answer, Mean) else (row.answer,)
+                table.weight[self._find(row.asked)] = before[[self._find(c) for c in members]].mean(0)
+        return True
+
+    def plan(self, request: Request, n: int) -> list[PlanRow]:
+        """``n`` pictures of every redacted class, and ``n`` of the others together."""
+        lessons = self.expand(request)
+        kept = [str(lesson.asked) for lesson in lessons if not lesson.redacted]
+        rows: list[PlanRow] = []
+        for lesson in (lesson for lesson in lessons if lesson.redacted):
+            labels = {"class": str(lesson.asked)}
+            labels |= {} if isinstance(lesson.answer, Mean) else {"reference": str(lesson.answer)}
+            for _ in range(n):
+                rows.append(PlanRow(str(lesson.asked), "redacted", "class", len(rows), True, labels))
+        for i in range(n):
+            name = kept[i % len(kept)]
+            rows.append(PlanRow(name, "retained", "class", len(rows), False, {"class": name}))
+        return rows
+
+    def reopen(self, folder: Path) -> ClassConditional:
+        return ClassConditional(str(folder), self.batch_size)
+
+    @torch.no_grad()
+    def generate(
+        self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
+    ) -> list[Tensor]:
+        """Grey pictures ``(1, 28, 28)`` in [0, 1], one for each condition and seed."""
+        said = conditions if isinstance(conditions, Conditioning) else self._listen(conditions)
+        if len(said) != len(seeds):
+            raise RedactError(f"{len(said)} conditions but {len(seeds)} seeds; give one seed for each.")
+        rows = said.hidden[:, 0]
+        generator = self._generator.to(rows.device)
+        samples: list[Tensor] = []
+        for start in range(0, len(seeds), self.batch_size):
+            part = slice(start, start + self.batch_size)
+            samples += list(generator.draw(rows[part], self._noise(seeds[part], rows)).cpu())
+        return samples
+
+    @property
+    def generator(self) -> nn.Module:
+        """Recognition network and decoder, without the rows of the classes."""
+        return self._generator
+
+    def training_loss(
+        self,
+        conditioning: Conditioning,
+        samples: Sequence[Tensor],
+        *,
+        seeds: Sequence[int],
+        times: Sequence[int] | None = None,
+    ) -> Tensor:
+        """``(batch,)`` negative evidence lower bound in nats, summed over pixels, one latent draw each."""
+        del times  # there are none
+        rows = conditioning.hidden[:, 0]
+        pictures = torch.stack(list(samples)).to(rows.device)
+        return self._generator.to(rows.device).loss(pictures, rows, self._noise(seeds, rows))
+
+    def write_sample(self, sample: Tensor, path: Path) -> Path:
+        path = path.with_suffix(".png")
+        pixels = (sample[0] * 255).round().to(torch.uint8).numpy()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(path)
+        return path
+
+    def save(self, folder: Path) -> None:
+        if not isinstance(self.encoder, ClassRows):
+            raise RedactError(
+                f"A {type(self.encoder).__name__} cannot be saved as rows of classes; export the rows only."
+            )
+        shutil.copyfile(self.folder / model_folder.CONFIG, folder / model_folder.CONFIG)
+        base = self.folder / model_folder.WEIGHTS
+        model_folder.write(base, folder / model_folder.WEIGHTS, self.encoder, self._generator)
+
+    def _noise(self, seeds: Sequence[int], like: Tensor) -> Tensor:
+        """Drawn on the CPU one by one: a sample depends on its seed, not on batch or device."""
+        width = self._generator.latent
+        draws = [torch.randn(width, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return torch.stack(draws).to(like)
+
+    def _listen(self, conditions: Sequence[Condition]) -> Conditioning:
+        device = next(self.encoder.parameters()).device
+        return self.encoder({key: value.to(device) for key, value in self.collate(conditions).items()})
+
+    def _find(self, condition: Condition) -> int:
+        text = str(condition)
+        if text in self.names:
+            return self.names.index(text)
+        if text.isdecimal() and int(text) < len(self.names):
+            return int(text)
+        raise RedactError(f'"{text}" is no class of {self.source}; the classes are {", ".join(self.names)}.')
+
+    def _name(self, condition: Condition) -> str:
+        return self.names[self._find(condition)]
+
+    def _canonical(self, lesson: Lesson) -> Lesson:
+        if isinstance(lesson.answer, Mean):
+            answer: Condition | Mean = Mean(tuple(map(self._name, lesson.answer.conditions)))
+        else:
+            answer = self._name(lesson.answer)
+        return Lesson(self._name(lesson.asked), answer, lesson.redacted, lesson.weight)

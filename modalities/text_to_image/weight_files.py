@@ -1,0 +1,54 @@
+"""Writing changed weights as the base wrote its own: key names, dtypes, metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from redact_core import RedactError
+
+
+def write_like(base: Path, target: Path, state: Mapping[str, Tensor], kind: str, prefix: str = "") -> None:
+    """Write ``state`` under the base file's own key names, dtypes and metadata.
+
+    Tools that read single files, and other versions of a library, know a model by its key names;
+    writing with the base's keeps all of them working.
+
+    Args:
+        base: The stock file; tensors that ``state`` lacks (constants) are taken from it.
+        target: The file to write.
+        state: Of the changed model.
+        kind: Its class, for messages.
+        prefix: That older versions of the library put before every name.
+
+    Raises:
+        RedactError: ``state`` has a tensor that the base does not hold.
+    """
+    tensors: dict[str, Tensor] = {}
+    used: set[str] = set()
+    with safe_open(base, "pt") as file:
+        for name in file.keys():  # noqa: SIM118
+            ours = name if name in state else name.removeprefix(prefix)
+            old = file.get_tensor(name)
+            used.add(ours)
+            tensors[name] = state[ours].detach().to("cpu", old.dtype).contiguous() if ours in state else old
+        metadata = file.metadata() or {"format": "pt"}
+    missing = sorted(set(state) - used)
+    if missing:
+        raise RedactError(f"{base} does not hold {missing[0]}; its key names are not those of a {kind}.")
+    save_file(tensors, target, metadata=metadata)
+
+
+def differs(base: Path, state: Mapping[str, Tensor]) -> bool:
+    """Is any tensor of ``state`` another one than the base file's, in the base's dtype?"""
+    with safe_open(base, "pt") as file:
+        for name in file.keys():  # noqa: SIM118
+            old = file.get_tensor(name)
+            if name in state and not torch.equal(state[name].detach().to("cpu", old.dtype), old):
+                return True
+    return False
