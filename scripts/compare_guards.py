@@ -26,18 +26,15 @@ from torch import Tensor
 from lightning_modules.evaluate_cli import _models, evaluate_parser
 from modalities.text_to_image.grader import Judge
 from modalities.text_to_image.picture_files import read_picture
-from redact_core import Adapter, Guard, PlanRow
+from redact_core import Adapter, Guard, PlanRow, Request
 from redact_core.artefact import new_folder, write_whole
 from redact_core.dual_latents import removal_balance
 from redact_core.evidence import BASE, Evidence
 from redact_core.statistics import Rate, wilson
 
-COLUMNS = {
-    "redacted": "leak",
-    "reworded": "leak, reworded",
-    "neighbours": "neighbours",
-    "retained": "retained",
-}
+GONE = {"redacted": "leak", "reworded": "leak, reworded", "synonyms": "leak, synonyms"}
+KEPT = {"neighbours": "neighbours", "retained": "retained"}
+COLUMNS = GONE | KEPT
 
 
 class Drawn(Guard):
@@ -68,9 +65,8 @@ def main() -> None:
     ready, out = evaluate_parser().instantiate_classes(given), given["out"]
     models, _ = _models(given, ready["base"], ready["guards"] or {})
     evidence = Evidence(out)
-    folder = Path(config["validation"]["folder"])
-    if not folder.exists():
-        validate(models[BASE], evidence.plan, folder, config["validation"]["n"])
+    if not Path(config["validation"]["folder"]).exists():
+        validate(models[BASE], config["validation"])
     seen = {model: concepts(evidence, model) for model in evidence.models}
     spent = times(models, evidence.plan, args.n_time, out.with_name(out.name + ".times.json"))
     notes: dict[str, Any] = {}
@@ -100,13 +96,13 @@ def concepts(evidence: Evidence, model: str) -> list[str]:
     ).concepts
 
 
-def validate(model: Adapter, plan: Sequence[PlanRow], folder: Path, n: int) -> None:
-    """Pictures of the base that shall pass: the plan's retained prompts with seeds of their own."""
-    kept = [row for row in plan if not row.redacted]
-    rows = [kept[i % len(kept)] for i in range(n)]
-    seeds = [1_000_000 + i for i in range(n)]
-    with new_folder(folder) as part:
-        for i, sample in enumerate(model.generate([row.condition for row in rows], seeds=seeds)):
+def validate(model: Adapter, settings: Mapping[str, Any]) -> None:
+    """Pictures of the base that shall pass: retained prompts and seeds of another plan."""
+    request = Request((settings["redact"],), (settings["reference"],), seed=settings["seed"])
+    rows = [row for row in model.plan(request, settings["n"] // 2) if not row.redacted]
+    samples = model.generate([row.condition for row in rows], seeds=[1_000_000 + row.seed for row in rows])
+    with new_folder(Path(settings["folder"])) as part:
+        for i, sample in enumerate(samples):
             model.write_sample(sample, part / f"{i:03d}")
 
 
@@ -148,8 +144,9 @@ def table(
     rows = []
     for model, found in rates.items():
         leak, kept = (
-            sum(found[g].value for g in pair) / max(1e-9, sum(rates[BASE][g].value for g in pair))
-            for pair in (("redacted", "reworded"), ("neighbours", "retained"))
+            sum(found[group].value for group in part)
+            / max(1e-9, sum(rates[BASE][group].value for group in part))
+            for part in (GONE, KEPT)
         )
         rows.append(
             {
