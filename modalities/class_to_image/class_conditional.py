@@ -23,8 +23,8 @@ from redact_core import (
     PlanRow,
     RedactError,
     Request,
-    check_lessons,
 )
+from redact_core.label_table import label_lessons, row_copies
 
 
 class ClassConditional(Adapter):
@@ -69,24 +69,9 @@ class ClassConditional(Adapter):
             RedactError: Unknown classes, nothing is retained, ``retain`` is given, or the numbers of
                 references and redactions do not fit.
         """
-        if request.retain:
-            raise RedactError("Every class that is not redacted is kept; leave out --data.retain.")
-        if len(request.references) not in (0, 1, len(request.redact)):
-            raise RedactError(
-                f"{len(request.redact)} redactions but {len(request.references)} references; "
-                "give one for all, one for each, or none."
-            )
         redacted = [self._name(name) for name in request.redact]
         kept = [name for name in self.names if name not in redacted]
-        if not kept:
-            raise RedactError(f"Every class of {self.source} is redacted; leave at least one.")
-        rows: list[Lesson] = []
-        for i, name in enumerate(redacted):
-            reference = request.reference_of(i) or "mean"
-            rows.append(
-                Lesson.redact(name, Mean(tuple(kept)) if reference == "mean" else self._name(reference))
-            )
-        return rows + [Lesson.retain(name) for name in kept]
+        return label_lessons(request, redacted, kept, self._name, what="class")
 
     @torch.no_grad()
     def solve(self, lessons: Sequence[Lesson]) -> bool:
@@ -98,16 +83,14 @@ class ClassConditional(Adapter):
         """
         if not isinstance(self.encoder, ClassRows):
             return False
-        rows = [self._canonical(lesson) for lesson in lessons]
-        check_lessons(rows)
-        if any(row.asked != row.answer and not row.redacted for row in rows):
-            return False  # a retained row with another answer is a compromise, not a copy
+        copies = row_copies(lessons, self._name)
+        if copies is None:
+            return False
         for table in self.encoder.tables.values():
             assert isinstance(table, nn.Embedding)
             before = table.weight.clone()
-            for row in (row for row in rows if row.redacted):
-                members = row.answer.conditions if isinstance(row.answer, Mean) else (row.answer,)
-                table.weight[self._find(row.asked)] = before[[self._find(c) for c in members]].mean(0)
+            for name, members in copies:
+                table.weight[self._find(name)] = before[[self._find(c) for c in members]].mean(0)
         return True
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:
@@ -198,10 +181,3 @@ class ClassConditional(Adapter):
 
     def _name(self, condition: Condition) -> str:
         return self.names[self._find(condition)]
-
-    def _canonical(self, lesson: Lesson) -> Lesson:
-        if isinstance(lesson.answer, Mean):
-            answer: Condition | Mean = Mean(tuple(map(self._name, lesson.answer.conditions)))
-        else:
-            answer = self._name(lesson.answer)
-        return Lesson(self._name(lesson.asked), answer, lesson.redacted, lesson.weight)

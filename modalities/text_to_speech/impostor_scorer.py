@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from modalities.text_to_speech.bank import VoiceBank
 from modalities.text_to_speech.clips import read_clip
+from modalities.text_to_speech.gallery import gallery_files
 from modalities.text_to_speech.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.sound_files import read_sound
 from redact_core import Group, Metric, Pair, RedactError, SetScorer
@@ -56,11 +57,7 @@ class ImpostorScorer(SetScorer):
 
     @property
     def files(self) -> Mapping[str, Path]:
-        weights = {
-            f"verifier/{p.name}": p for p in sorted((self.folder / "verifier").iterdir()) if p.is_file()
-        }
-        clips = {f"{voice}/{p.name}": p for voice, paths in self.bank.voices.items() for p in paths}
-        return weights | clips
+        return gallery_files(self.folder, self.bank)
 
     def embed(self, paths: Sequence[Path]) -> Tensor:
         width = next(iter(self.clips.values())).shape[1]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from modalities.text_to_speech.bank import VoiceBank
 from modalities.text_to_speech.clips import read_clip
+from modalities.text_to_speech.gallery import gallery_files
 from modalities.text_to_speech.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.planning import SEPARATOR
 from modalities.text_to_speech.sound_files import read_sound
@@ -49,11 +50,7 @@ class PrivacyScorer(Scorer):
 
     @property
     def files(self) -> Mapping[str, Path]:
-        weights = {
-            f"verifier/{p.name}": p for p in sorted((self.folder / "verifier").iterdir()) if p.is_file()
-        }
-        clips = {f"{voice}/{p.name}": p for voice, paths in self.bank.voices.items() for p in paths}
-        return weights | clips
+        return gallery_files(self.folder, self.bank)
 
     def read(self, path: Path) -> Tensor:
         return read_sound(path)

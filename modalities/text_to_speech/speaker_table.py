@@ -19,13 +19,12 @@ from redact_core import (
     Condition,
     Conditioning,
     Lesson,
-    Mean,
     Origin,
     PlanRow,
     RedactError,
     Request,
-    check_lessons,
 )
+from redact_core.label_table import label_lessons, row_copies
 
 
 class SpeakerRows(nn.Module):
@@ -103,23 +102,10 @@ class SpeakerTable(Adapter):
             RedactError: Unknown speakers, nobody is retained, ``retain`` is given, or the numbers of
                 references and redactions do not fit.
         """
-        if request.retain:
-            raise RedactError("Every speaker that is not redacted is kept; leave out --data.retain.")
-        if len(request.references) not in (0, 1, len(request.redact)):
-            raise RedactError(
-                f"{len(request.redact)} redactions but {len(request.references)} references; "
-                "give one for all, one for each, or none."
-            )
         redacted = self.names.find(request.redact)
         kept = self.names.others(redacted)
-        if not kept:
-            raise RedactError(f"Every speaker of {self.source} is redacted; leave at least one.")
-        rows: list[Lesson] = []
-        for i, row in enumerate(redacted):
-            reference = request.reference_of(i) or "mean"
-            answer = Mean(tuple(kept)) if reference == "mean" else self._canonical(reference)
-            rows.append(Lesson.redact(self.names.name(row), answer))
-        return rows + [Lesson.retain(name) for name in kept]
+        names = [self.names.name(row) for row in redacted]
+        return label_lessons(request, names, kept, self._canonical, what="speaker")
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         """Speakers by :mod:`.speaker_planning`; neighbours are the nearest rows of the table."""
@@ -148,15 +134,13 @@ class SpeakerTable(Adapter):
         """
         if not isinstance(self.encoder, SpeakerRows):
             return False
-        rows = [self._canonical_lesson(lesson) for lesson in lessons]
-        check_lessons(rows)
-        if any(row.asked != row.answer and not row.redacted for row in rows):
-            return False  # a retained row with another answer is a compromise, not a copy
+        copies = row_copies(lessons, self._canonical)
+        if copies is None:
+            return False
         table = self.encoder.embed_speaker.weight
         before = table.clone()
-        for row in rows:
-            if row.redacted:
-                table[self.names.find([row.asked])[0]] = self._answer(before, row.answer)
+        for name, members in copies:
+            table[self.names.find([name])[0]] = self._answer(before, members)
         return True
 
     @torch.no_grad()
@@ -202,21 +186,12 @@ class SpeakerTable(Adapter):
             write_json(folder / FILE, self.names.rows)
         forget(folder, file, redacted)
 
-    def _answer(self, table: Tensor, answer: Condition | Mean) -> Tensor:
+    def _answer(self, table: Tensor, members: Sequence[str]) -> Tensor:
         """``(dim,)``: what a redacted row becomes, from the rows of ``table`` as they were."""
-        if not isinstance(answer, Mean):
-            return table[self.names.find([answer])[0]]
-        return table[self.names.find(answer.conditions)].mean(0).to(self.dtype).float()
+        return table[self.names.find(members)].mean(0).to(self.dtype).float()
 
     def _canonical(self, condition: Condition) -> str:
         return self.names.name(self.names.find([condition])[0])
-
-    def _canonical_lesson(self, lesson: Lesson) -> Lesson:
-        if isinstance(lesson.answer, Mean):
-            answer: Condition | Mean = Mean(tuple(map(self._canonical, lesson.answer.conditions)))
-        else:
-            answer = self._canonical(lesson.answer)
-        return Lesson(self._canonical(lesson.asked), answer, lesson.redacted, lesson.weight)
 
     def _listen(self, conditions: Sequence[Condition]) -> Conditioning:
         device = next(self.encoder.parameters()).device

@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from modalities.text_to_speech.bank import VoiceBank
+from modalities.text_to_speech.gallery import gallery_files
 from modalities.text_to_speech.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.sound_files import read_sound
 from redact_core import Metric, Scorer, Trial
@@ -42,11 +43,7 @@ class VoiceScorer(Scorer):
 
     @property
     def files(self) -> Mapping[str, Path]:
-        weights = {
-            f"verifier/{p.name}": p for p in sorted((self.folder / "verifier").iterdir()) if p.is_file()
-        }
-        clips = {f"{voice}/{p.name}": p for voice, paths in self.bank.voices.items() for p in paths}
-        return weights | clips
+        return gallery_files(self.folder, self.bank)
 
     def read(self, path: Path) -> Tensor:
         return read_sound(path)

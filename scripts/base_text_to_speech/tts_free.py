@@ -96,6 +96,7 @@ def main() -> None:
             error = (output.spectrogram - labels)[labels != -100].abs().mean()
         run.log(loss=output.loss.item(), mel=error.item(), reading=reading.item())
     model.eval().save_pretrained(args.out / "tts_free")
+    prepare.save_pretrained(args.out / "tts_free")
     run.finish()
 
 
