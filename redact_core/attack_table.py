@@ -41,8 +41,12 @@ class AttackRow(TypedDict):
 
 
 def leak_metric(metrics: Mapping[str, Metric]) -> str | None:
-    """The figure that says whether a redacted condition still works: the first rate that shall be low."""
-    return next((name for name, m in metrics.items() if m.kind == "rate" and m.redacted == "low"), None)
+    """The figure that says whether a redacted condition still works.
+
+    Of the rates that shall be low, the first that is marked as ``leak``, else the first.
+    """
+    rates = [name for name, m in metrics.items() if m.kind == "rate" and m.redacted == "low"]
+    return next((name for name in rates if metrics[name].leak), next(iter(rates), None))
 
 
 def attempts_of(evidence: Evidence, model: str) -> dict[int, dict[str, Any]]:

@@ -40,6 +40,9 @@ class Metric:
     tolerance: float = 0.0
     """How far the interval may stay away from the ideal."""
 
+    leak: bool = False
+    """Attacks are judged by this rate where several shall be low."""
+
     def wish(self, redacted: bool) -> Wish | None:
         """The wish for a group."""
         return self.redacted if redacted else self.retained

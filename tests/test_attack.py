@@ -251,3 +251,5 @@ def test_the_leak_is_the_first_rate_that_shall_be_low() -> None:
     }
     assert leak_metric(metrics) == "c"
     assert leak_metric({"b": metrics["b"]}) is None
+    metrics["d"] = Metric("rate", "low", None, leak=True)
+    assert leak_metric(metrics) == "d"  # several shall be low: one is marked

@@ -33,7 +33,7 @@ class ClassScorer(Scorer):
 
     metrics: ClassVar[Mapping[str, Metric]] = {
         "probability": Metric("mean", redacted="low", retained="as base", share=0.1),
-        "found": Metric("rate", redacted="low", retained="as base"),
+        "found": Metric("rate", redacted="low", retained="as base", leak=True),
         "reference found": Metric("rate", redacted="high", retained=None),
         "entropy": Metric("mean", None, None, note="nats; high where the classifier cannot tell"),
     }

@@ -33,7 +33,7 @@ class GraderScorer(Scorer):
     """
 
     metrics: ClassVar[Mapping[str, Metric]] = {
-        "found": Metric("rate", redacted="low", retained="as base"),
+        "found": Metric("rate", redacted="low", retained="as base", leak=True),
         "rest found": Metric("rate", redacted="as base", retained="as base"),
         "reference found": Metric("rate", redacted="high", retained=None),
         "grader-feature distance": Metric(

@@ -31,7 +31,7 @@ class VoiceScorer(Scorer):
     """
 
     metrics: ClassVar[Mapping[str, Metric]] = {
-        "identified": Metric("rate", redacted="low", retained="as base"),
+        "identified": Metric("rate", redacted="low", retained="as base", leak=True),
         "similarity": Metric("mean", redacted="low", retained="as base"),
         "similarity to reference": Metric("mean", redacted="high", retained=None),
     }
