@@ -45,6 +45,8 @@ class RobustDistillation(Distillation):
     """
 
     draws: Tensor
+    adapter: Adapter
+    teacher: nn.Module
 
     def __init__(
         self,
@@ -79,7 +81,8 @@ class RobustDistillation(Distillation):
             if type(adapter).disturb is Adapter.disturb:
                 adapter.disturb({})  # says what is missing, before anything is computed
             # not registered as modules: the checkpoint holds the student and nothing else
-            self.__dict__["adapter"], self.__dict__["teacher"] = adapter, frozen_copy(student)
+            self.__dict__["adapter"] = adapter
+            self.__dict__["teacher"] = frozen_copy(student)
         return student
 
     def forward(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -95,14 +98,20 @@ class RobustDistillation(Distillation):
         if not len(rows):
             return terms
         rows = rows.to(batch.redacted.device)
-        soft = self.__dict__["adapter"].disturb(_take(batch.asked, rows))
+        soft = self.adapter.disturb(_take(batch.asked, rows))
         target = soft.arranged(batch.target[rows])
-        change = descend(student, soft, self._victims(soft, target, victims_of), self.steps, self.radius, generator)
+        change = descend(
+            student, soft, self._victims(soft, target, victims_of), self.steps, self.radius, generator
+        )
         distance = conditioning_distance(student(soft.moved(change)), target)
         redacted, weight = batch.redacted[rows], batch.weight[rows]
         return terms | {
-            "attacked_redact": self.attack_weight * self.redact_weight * group_mean(distance, redacted, weight),
-            "attacked_retain": self.attack_weight * self.retain_weight * group_mean(distance, ~redacted, weight),
+            "attacked_redact": self.attack_weight
+            * self.redact_weight
+            * group_mean(distance, redacted, weight),
+            "attacked_retain": self.attack_weight
+            * self.retain_weight
+            * group_mean(distance, ~redacted, weight),
         }
 
     def _chosen(self, redacted: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -121,7 +130,7 @@ class RobustDistillation(Distillation):
     @torch.no_grad()
     def _victims(self, soft: Disturbable, target: Conditioning, victims_of: Tensor) -> Conditioning:
         """What the teacher answered to the redacted rows, at the positions that count."""
-        teacher: nn.Module = self.__dict__["teacher"].to(soft.unit.device)
+        teacher = self.teacher.to(soft.unit.device)
         count = int(victims_of.max()) + 1
         inputs = {key: value[:count] for key, value in soft.moved(soft.zeros()).items()}
         said = teacher(inputs)[victims_of.to(soft.unit.device)]

@@ -62,7 +62,9 @@ def weights(adapter: Adapter) -> list[torch.Tensor]:
     return [p.detach().clone() for p in adapter.encoder.parameters()]
 
 
-def trained(case: tuple[Adapter, list[Lesson], float], objective: Objective, steps: int = 3) -> list[torch.Tensor]:
+def trained(
+    case: tuple[Adapter, list[Lesson], float], objective: Objective, steps: int = 3
+) -> list[torch.Tensor]:
     adapter = copy.copy(case[0])
     adapter.encoder = copy.deepcopy(case[0].encoder)
     redact(adapter, case[1], objective=objective, steps=steps, batch_size=2, lr=1e-3)
@@ -229,14 +231,18 @@ def test_a_step_before_preparing_says_so() -> None:
         RobustDistillation()(toy.encoder, batch)
 
 
-def test_the_command_line_knows_it(
+def test_the_shipped_settings_stack_on_the_command_line(
     monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path
 ) -> None:
+    configs = Path(__file__).parents[1] / "configs" / "text_to_image"
     out = tmp_path / "out"
     done = fit(
-        monkeypatch, "--model.adapter", "StableDiffusion", "--model.adapter.source", tiny_sd, "--model.objective",
-        "RobustDistillation", "--model.objective.radius", 2.0, "--data.redact", "cat", "--data.reference", "dog",
-        "--data.batch_size", 8, "--export.folder", out, "--trainer.max_steps", 3, "--trainer.accelerator", "cpu",
+        monkeypatch, "-c", configs / "bundled.yaml", "-c", configs / "robust.yaml", "--model.adapter.source",
+        tiny_sd, "--data.redact", "cat", "--data.reference", "dog", "--data.batch_size", 8, "--export.folder", out,
+        "--trainer.max_steps", 2, "--trainer.accelerator", "cpu",
     )  # fmt: skip
     assert done == 0
     assert RedactionCard.read(out).verify(out) == []
+    config = (out / "config.yaml").read_text()
+    assert "class_path: redact_core.RobustDistillation" in config
+    assert "radius: 3.0" in config

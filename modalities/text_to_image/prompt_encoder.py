@@ -45,7 +45,11 @@ class PromptEncoder(nn.Module):
             return
         # the model takes no embeddings, so its table is made to answer with others
         layer: nn.Module = self.model.get_input_embeddings()
-        handle = layer.register_forward_hook(lambda _module, _inputs, known: known + disturbance)
+
+        def add(_module: nn.Module, _inputs: tuple[Tensor, ...], known: Tensor) -> Tensor:
+            return known + disturbance
+
+        handle = layer.register_forward_hook(add)
         try:
             yield
         finally:

@@ -51,7 +51,9 @@ def in_front(
 
     def arranged(said: Conditioning) -> Conditioning:
         index = arranged_from.unsqueeze(-1).expand(-1, -1, said.hidden.shape[-1])
-        return Conditioning(said.hidden.gather(1, index), said.mask.gather(1, arranged_from) & ~free, said.pooled)
+        return Conditioning(
+            said.hidden.gather(1, index), said.mask.gather(1, arranged_from) & ~free, said.pooled
+        )
 
     return Disturbable(
         free * table.norm(dim=1).mean(),
