@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -103,15 +104,11 @@ class RobustDistillation(Distillation):
         change = descend(
             student, soft, self._victims(soft, target, victims_of), self.steps, self.radius, generator
         )
-        distance = conditioning_distance(student(soft.moved(change)), target)
+        distance = self.attack_weight * conditioning_distance(student(soft.moved(change)), target)
         redacted, weight = batch.redacted[rows], batch.weight[rows]
         return terms | {
-            "attacked_redact": self.attack_weight
-            * self.redact_weight
-            * group_mean(distance, redacted, weight),
-            "attacked_retain": self.attack_weight
-            * self.retain_weight
-            * group_mean(distance, ~redacted, weight),
+            "attacked_redact": self.redact_weight * group_mean(distance, redacted, weight),
+            "attacked_retain": self.retain_weight * group_mean(distance, ~redacted, weight),
         }
 
     def _chosen(self, redacted: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -119,7 +116,7 @@ class RobustDistillation(Distillation):
         groups = []
         for group in (redacted, ~redacted):
             found = group.nonzero().flatten()
-            count = -int(-self.share * len(found) // 1)  # rounded up: a group of one is attacked too
+            count = math.ceil(self.share * len(found))  # a group of one is attacked too
             groups.append(found[torch.randperm(len(found), generator=generator)[:count]])
         gone, kept = groups
         if not len(gone):
