@@ -82,8 +82,8 @@ class RobustDistillation(Distillation):
             if type(adapter).disturb is Adapter.disturb:
                 adapter.disturb({})  # says what is missing, before anything is computed
             # not registered as modules: the checkpoint holds the student and nothing else
-            self.__dict__["adapter"] = adapter
-            self.__dict__["teacher"] = frozen_copy(student)
+            vars(self)["adapter"] = adapter
+            vars(self)["teacher"] = frozen_copy(student)
         return student
 
     def forward(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -91,7 +91,7 @@ class RobustDistillation(Distillation):
         terms = super().forward(student, batch)
         if not self.attacks:
             return terms
-        if "teacher" not in self.__dict__:
+        if "teacher" not in vars(self):
             raise RedactError("RobustDistillation was not prepared; call prepare(adapter) before any step.")
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + int(self.draws))
         self.draws += 1
