@@ -5,12 +5,14 @@ from redact_core.answer_key import AnswerKey, LessonLoader
 from redact_core.attack import Access, Attack, Attempt
 from redact_core.card import RedactionCard
 from redact_core.distill import Distillation, conditioning_distance, group_mean
+from redact_core.disturbance import Disturbable
 from redact_core.errors import RedactError
 from redact_core.lessons import check_lessons, read_lessons
 from redact_core.loop import redact
 from redact_core.objective import Objective
 from redact_core.plan import PlanRow, read_plan
 from redact_core.plan_source import PlanSource
+from redact_core.robust import RobustDistillation
 from redact_core.scorer import Metric, Scorer, Trial
 from redact_core.selective_amnesia import SelectiveAmnesia
 from redact_core.set_scorer import Group, Pair, SetScorer
@@ -27,6 +29,7 @@ __all__ = [
     "Condition",
     "Conditioning",
     "Distillation",
+    "Disturbable",
     "Group",
     "Guard",
     "Lesson",
@@ -41,6 +44,7 @@ __all__ = [
     "RedactError",
     "RedactionCard",
     "Request",
+    "RobustDistillation",
     "Scorer",
     "SelectiveAmnesia",
     "SetScorer",

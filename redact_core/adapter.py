@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from redact_core.disturbance import Disturbable
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
 from redact_core.types import Condition, Conditioning, Lesson, Request
@@ -86,6 +87,18 @@ class Adapter(ABC):
         """One variant of collated ``inputs``; the default leaves them as they are."""
         del generator
         return dict(inputs)
+
+    def disturb(self, inputs: Mapping[str, Tensor]) -> Disturbable:
+        """Collated ``inputs`` on the encoder's device, with what of them can be moved continuously.
+
+        Raises:
+            RedactError: The adapter offers no continuous input.
+        """
+        del inputs
+        raise RedactError(
+            f"{type(self).__name__} offers no continuous input to disturb; use Distillation, or a "
+            "RobustDistillation with steps 0."
+        )
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         """What an evaluation of ``request`` asks: ``n`` rows of each group, redacted and retained.
@@ -246,6 +259,9 @@ class Guard(Adapter):
 
     def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         return self.inner.augment(inputs, generator)
+
+    def disturb(self, inputs: Mapping[str, Tensor]) -> Disturbable:
+        return self.inner.disturb(inputs)
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         return self.inner.plan(request, n)

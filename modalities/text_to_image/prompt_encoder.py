@@ -31,10 +31,29 @@ class PromptEncoder(nn.Module):
         self.masked = bool(getattr(model.config, "use_attention_mask", False))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Conditioning:
+        """Reads prompts; ``disturbance (batch, length, dim)``, if there, is added to the token embeddings."""
         mask = inputs["attention_mask"] if self.masked else None
-        hidden = self.model(input_ids=inputs["input_ids"], attention_mask=mask)[0]
+        with self._disturbed(inputs.get("disturbance")):
+            hidden = self.model(input_ids=inputs["input_ids"], attention_mask=mask)[0]
         read = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
         return Conditioning(hidden, read)
+
+    @contextmanager
+    def _disturbed(self, disturbance: Tensor | None) -> Generator[None]:
+        if disturbance is None:
+            yield
+            return
+        # the model takes no embeddings, so its table is made to answer with others
+        layer: nn.Module = self.model.get_input_embeddings()
+
+        def add(_module: nn.Module, _inputs: tuple[Tensor, ...], known: Tensor) -> Tensor:
+            return known + disturbance
+
+        handle = layer.register_forward_hook(add)
+        try:
+            yield
+        finally:
+            handle.remove()
 
 
 def train_last(encoder: PromptEncoder, blocks: int) -> None:

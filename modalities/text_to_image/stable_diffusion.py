@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,21 @@ from modalities.text_to_image.prompt_encoder import (
     whole_words,
 )
 from modalities.text_to_image.row_settings import settings_of
+from modalities.text_to_image.soft_tokens import in_front
 from modalities.text_to_image.suites import SUITES
 from modalities.text_to_image.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
 from modalities.text_to_image.weight_files import differs, write_like
-from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request
+from redact_core import (
+    Adapter,
+    Condition,
+    Conditioning,
+    Disturbable,
+    Lesson,
+    Origin,
+    PlanRow,
+    RedactError,
+    Request,
+)
 from redact_core.adapter import ROW_SETTINGS
 
 _PIPELINES = {"StableDiffusionPipeline"}
@@ -60,6 +71,8 @@ class StableDiffusion(Adapter):
     )
     set_scorers = ("GraderFeatureDistances",)
     suites = SUITES
+    soft_tokens = 4
+    """How many :meth:`disturb` puts in front of a prompt."""
 
     def __init__(
         self,
@@ -105,6 +118,10 @@ class StableDiffusion(Adapter):
     def expand(self, request: Request) -> list[Lesson]:
         """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`."""
         return expansion.expand(request, self.vocabulary, whole_words(self.tokenizer), self._fits)
+
+    def disturb(self, inputs: Mapping[str, Tensor]) -> Disturbable:
+        """Soft tokens in front of each prompt that fits with them: see :mod:`.soft_tokens`."""
+        return in_front(inputs, self.encoder, self.tokenizer, self.soft_tokens)
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         """Prompts by :mod:`.planning`; neighbours are the nearest conditionings of the bundled base."""

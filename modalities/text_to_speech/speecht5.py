@@ -29,7 +29,17 @@ from modalities.text_to_speech.suites import SUITES
 from modalities.text_to_speech.verifier import embed_clip
 from modalities.text_to_speech.vocoder import Vocoder, load_vocoder
 from modalities.text_to_speech.voice_encoder import VoiceEncoder, load_encoder, save_encoder
-from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request
+from redact_core import (
+    Adapter,
+    Condition,
+    Conditioning,
+    Disturbable,
+    Lesson,
+    Origin,
+    PlanRow,
+    RedactError,
+    Request,
+)
 
 BUNDLED = Path(__file__).with_name("bundled")
 
@@ -140,6 +150,12 @@ class SpeechT5(Adapter):
                 row = lowpass_biquad(row, RATE, uniform(2000, 6000))
             rows.append(fit_length(row * 10 ** (uniform(-6, 6) / 20), len(wave)))
         return {"waveform": torch.stack(rows)}
+
+    def disturb(self, inputs: Mapping[str, Tensor]) -> Disturbable:
+        """Each clip as one place; the unit is its norm, so that a radius of 0.1 is 20 dB."""
+        wave = inputs["waveform"]
+        unit = wave.norm(dim=1, keepdim=True)
+        return Disturbable(unit, wave.shape[1], lambda change: {"waveform": wave + change[:, 0]})
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         """Clips by :mod:`.planning`; neighbours are the nearest voices by the bundled verifier."""

@@ -1,0 +1,57 @@
+"""Collated inputs whose places may be moved a little: what an adapter offers to inner attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from redact_core.types import Conditioning
+
+
+def _as_it_is(said: Conditioning) -> Conditioning:
+    return said
+
+
+@dataclass(frozen=True)
+class Disturbable:
+    """Inputs of an encoder with continuous places that can be moved.
+
+    A waveform is one place of as many dimensions as samples; a prompt has one place for each token,
+    of as many dimensions as its embedding.
+    """
+
+    unit: Tensor
+    """``(batch, places)`` what a radius of 1 is, as a Euclidean norm; 0 where nothing may be moved."""
+    dim: int
+    """Of a place."""
+    moved: Callable[[Tensor], dict[str, Tensor]]
+    """Disturbance ``(batch, places, dim)`` -> inputs of the encoder; differentiable, zeros are allowed."""
+    arranged: Callable[[Conditioning], Conditioning] = _as_it_is
+    """An answer to the inputs as they were -> the same at the positions, and with the mask, that the
+    moved inputs have; differs where :attr:`moved` inserts something."""
+
+    def zeros(self) -> Tensor:
+        """``(batch, places, dim)`` no disturbance."""
+        return self.unit.new_zeros((*self.unit.shape, self.dim))
+
+    def random(self, radius: float, generator: torch.Generator) -> Tensor:
+        """``(batch, places, dim)`` a random direction for each place, of a length up to ``radius`` units.
+
+        Drawn on the CPU, so that it does not depend on the device.
+        """
+        drawn = torch.randn((*self.unit.shape, self.dim), generator=generator)
+        length = radius * torch.rand(self.unit.shape, generator=generator)
+        return unit_length(drawn.to(self.unit)) * (length.to(self.unit) * self.unit).unsqueeze(-1)
+
+    def bounded(self, change: Tensor, radius: float) -> Tensor:
+        """``change`` with each place's norm cut to ``radius`` units."""
+        norm = change.norm(dim=-1).clamp(min=torch.finfo(change.dtype).tiny)
+        return change * (radius * self.unit / norm).clamp(max=1).unsqueeze(-1)
+
+
+def unit_length(places: Tensor) -> Tensor:
+    """The last dimension scaled to length 1; zeros stay zeros."""
+    return places / places.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(places.dtype).tiny)

@@ -1,0 +1,170 @@
+"""Distillation that also holds where somebody with gradients moves the inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from redact_core.adapter import Adapter
+from redact_core.distill import Distillation, conditioning_distance, group_mean
+from redact_core.disturbance import Disturbable, unit_length
+from redact_core.errors import RedactError
+from redact_core.loop import frozen_copy
+from redact_core.types import Batch, Conditioning
+
+
+class RobustDistillation(Distillation):
+    """Distillation with a short attack on the inputs of some rows in every step.
+
+    Adversarial training (Madry et al., arXiv 1706.06083) of the conditioning network alone::
+
+        L(H') = distillation(H') + attack_weight * (redact_weight * E_redact |H'(c + d) - H(ref(c))|^2
+                                                    + retain_weight * E_keep |H'(c + d) - H(c)|^2)
+        d = argmin_{|d| <= radius} |H'(c + d) - H(v)|^2
+
+    The attack moves the student's answer towards the *untouched* teacher's answer H(v) to a redacted
+    condition v, found by projected gradient descent: for a redacted row v is the row itself, for a
+    retained row a random redacted row of the batch. What shall be answered stays. Without a weight or
+    without steps this is :class:`~redact_core.distill.Distillation` bit for bit.
+
+    Args:
+        redact_weight: Of redacted rows.
+        retain_weight: Of retained rows.
+        attack_weight: Of the attacked rows, beside the same rows as they are.
+        steps: Of the attack, from a random start; each costs a forward and a backward pass of its rows.
+        radius: Largest disturbance in the adapter's unit: of a waveform its own norm (0.1 is 20 dB), of
+            a soft token the mean norm of the token embeddings.
+        share: Of the redacted and of the retained rows of a batch that are attacked, in (0, 1].
+        seed: Of the rows chosen and of where attacks start.
+
+    Raises:
+        RedactError: A setting is out of range; on preparing, the adapter has no continuous input.
+    """
+
+    draws: Tensor
+    adapter: Adapter
+    teacher: nn.Module
+
+    def __init__(
+        self,
+        redact_weight: float = 1.0,
+        retain_weight: float = 1.0,
+        attack_weight: float = 1.0,
+        steps: int = 4,
+        radius: float = 0.1,
+        share: float = 0.5,
+        seed: int = 0,
+    ):
+        super().__init__(redact_weight, retain_weight)
+        for name, value in (("attack_weight", attack_weight), ("radius", radius), ("steps", steps)):
+            if not 0 <= value < float("inf"):
+                raise RedactError(f"{name} is {value}; give a finite number of at least 0.")
+        if not 0 < share <= 1:
+            raise RedactError(f"share is {share}; give a part of the rows above 0, at most 1.")
+        self.attack_weight, self.steps, self.radius = attack_weight, steps, radius
+        self.share, self.seed = share, seed
+        # in the checkpoint, so that an interrupted run draws what it would have drawn
+        self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def attacks(self) -> bool:
+        """Whether anything is attacked at all."""
+        return self.attack_weight > 0 and self.steps > 0
+
+    def prepare(self, adapter: Adapter) -> nn.Module:
+        """The encoder; a frozen copy of it is kept, for attacks aim at what it answered."""
+        student = super().prepare(adapter)
+        if self.attacks:
+            if type(adapter).disturb is Adapter.disturb:
+                adapter.disturb({})  # says what is missing, before anything is computed
+            # not registered as modules: the checkpoint holds the student and nothing else
+            vars(self)["adapter"] = adapter
+            vars(self)["teacher"] = frozen_copy(student)
+        return student
+
+    def forward(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The terms of distillation, and ``attacked_redact`` and ``attacked_retain``."""
+        terms = super().forward(student, batch)
+        if not self.attacks:
+            return terms
+        if "teacher" not in vars(self):
+            raise RedactError("RobustDistillation was not prepared; call prepare(adapter) before any step.")
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + int(self.draws))
+        self.draws += 1
+        rows, victims_of = self._chosen(batch.redacted.cpu(), generator)
+        if not len(rows):
+            return terms
+        rows = rows.to(batch.redacted.device)
+        soft = self.adapter.disturb(_take(batch.asked, rows))
+        target = soft.arranged(batch.target[rows])
+        change = descend(
+            student, soft, self._victims(soft, target, victims_of), self.steps, self.radius, generator
+        )
+        distance = self.attack_weight * conditioning_distance(student(soft.moved(change)), target)
+        redacted, weight = batch.redacted[rows], batch.weight[rows]
+        return terms | {
+            "attacked_redact": self.redact_weight * group_mean(distance, redacted, weight),
+            "attacked_retain": self.retain_weight * group_mean(distance, ~redacted, weight),
+        }
+
+    def _chosen(self, redacted: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Numbers of the attacked rows, redacted ones first, and which of these each is moved towards."""
+        groups = []
+        for group in (redacted, ~redacted):
+            found = group.nonzero().flatten()
+            count = math.ceil(self.share * len(found))  # a group of one is attacked too
+            groups.append(found[torch.randperm(len(found), generator=generator)[:count]])
+        gone, kept = groups
+        if not len(gone):
+            return gone, gone  # nothing to bring back in this batch
+        towards = torch.randint(len(gone), (len(kept),), generator=generator)
+        return torch.cat([gone, kept]), torch.cat([torch.arange(len(gone)), towards])
+
+    @torch.no_grad()
+    def _victims(self, soft: Disturbable, target: Conditioning, victims_of: Tensor) -> Conditioning:
+        """What the teacher answered to the redacted rows, at the positions that count."""
+        teacher = self.teacher.to(soft.unit.device)
+        count = int(victims_of.max()) + 1
+        inputs = {key: value[:count] for key, value in soft.moved(soft.zeros()).items()}
+        said = teacher(inputs)[victims_of.to(soft.unit.device)]
+        return replace(said, mask=target.mask)
+
+
+def descend(
+    student: nn.Module,
+    soft: Disturbable,
+    victims: Conditioning,
+    steps: int,
+    radius: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """Projected gradient descent towards ``victims``, from a random start.
+
+    Args:
+        student: The encoder under attack; its parameters get no gradients.
+        soft: The inputs, and how far they may be moved.
+        victims: What its answers shall come near to, one for each row.
+        steps: Of normalised gradient descent, each 2.5 ``radius`` / ``steps`` long.
+        radius: Bound of each place's disturbance, in units of ``soft``.
+        generator: Of the start.
+
+    Returns:
+        The disturbance ``(batch, places, dim)``.
+    """
+    change = soft.random(radius, generator)
+    step = 2.5 * radius / max(1, steps) * soft.unit.unsqueeze(-1)
+    for _ in range(steps):
+        with torch.enable_grad():
+            change.requires_grad_()
+            loss = conditioning_distance(student(soft.moved(change)), victims).sum()
+            (slope,) = torch.autograd.grad(loss, change)
+        change = soft.bounded(change.detach() - step * unit_length(slope), radius)
+    return change
+
+
+def _take(inputs: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
+    return {key: value[rows] for key, value in inputs.items()}
