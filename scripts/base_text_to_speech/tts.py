@@ -114,13 +114,12 @@ class Batches:
         self.ids = [torch.tensor(prepare.tokenizer(str(corpus.text[i])).input_ids) for i in rows]
         self.order = np.argsort([len(mel) for mel in self.mels])  # like lengths waste less padding
 
-    def __call__(self, rng: np.random.Generator, size: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """The model's arguments, and who speaks ``(size,)``."""
+    def __call__(self, rng: np.random.Generator, size: int) -> dict[str, torch.Tensor]:
         first = rng.integers(len(self.order) - 6 * size)
         pick = rng.choice(self.order[first : first + 6 * size], size, replace=False)
         other = [rng.choice(self.mates[self.speaker[i]]) for i in pick]
         text = pad_sequence([self.ids[i] for i in pick], batch_first=True, padding_value=1)
-        batch = {
+        return {
             "input_ids": text,
             "attention_mask": (text != 1).long(),
             "speaker_embeddings": self.voice[other],
@@ -128,7 +127,6 @@ class Batches:
                 [self.mels[i].float() for i in pick], batch_first=True, padding_value=-100.0
             ),
         }
-        return batch, torch.from_numpy(self.speaker[pick]).long()
 
 
 def blanked(heard: torch.Tensor, blank: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -165,7 +163,7 @@ def main() -> None:
         set_rate(optimizer, args.lr, step, args.steps, 300)
         rng = np.random.default_rng(step)
         torch.manual_seed(step)  # dropout
-        batch, _ = batches(rng, args.batch)
+        batch = batches(rng, args.batch)
         labels = batch["labels"]
         true, _ = shift_spectrograms_right(labels, REDUCTION)
         output = model(**batch, decoder_input_values=blanked(true, batches.blank, rng))

@@ -6,11 +6,7 @@ Stage 3 always hears the true frame before the next one; speaking alone it hears
 ones, and loses the thread. Here most of what the decoder hears is its own: a first pass predicts
 each frame, the second pass hears the predictions in place of a share of the true frames (parallel
 scheduled sampling, Duckworth et al. 2019, arXiv:1906.04331). The reader of stage 3a says in the loss
-what it cannot read; a second call goes on with the listener of stage 3c, which says whom it does not
-recognise:
-
-    python scripts/base_text_to_speech/tts_free.py --out runs/speech --start tts_free --name tts_voice \\
-        --steps 800 --lr 5e-4 --reading 0.2 --listening 0.3
+what it cannot read.
 """
 
 import argparse
@@ -19,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
 from transformers.models.speecht5.modeling_speecht5 import shift_spectrograms_right
 
@@ -27,7 +22,6 @@ from scripts.stages import Run, set_rate
 
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import read
-from listener import Listener
 from reader import SILENCE, Reader
 from tts import REDUCTION, Batches, blanked
 
@@ -69,27 +63,20 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--reading", type=float, default=0.1, help="weight of the reader's loss")
     parser.add_argument("--reading_from", type=int, default=0, help="first step that hears the reader")
-    parser.add_argument("--listening", type=float, default=0.0, help="weight of the listener's loss")
-    parser.add_argument("--start", default="tts", help="the stage whose model goes on")
-    parser.add_argument("--name", default="tts_free", help="of this stage")
     args = parser.parse_args()
     torch.manual_seed(0)
-    model = SpeechT5ForTextToSpeech.from_pretrained(args.out / args.start).train()
-    prepare = SpeechT5Processor.from_pretrained(args.out / args.start)
+    model = SpeechT5ForTextToSpeech.from_pretrained(args.out / "tts").train()
+    prepare = SpeechT5Processor.from_pretrained(args.out / "tts")
     batches = Batches(args.out, read(args.out), prepare)
     reader = Reader(len(prepare.tokenizer)).requires_grad_(False).eval()
     reader.load_state_dict(torch.load(args.out / "checkpoints" / "reader.pt", weights_only=True)["model"])
-    listener = Listener(len(batches.mates)).requires_grad_(False).eval()
-    if args.listening:
-        path = args.out / "checkpoints" / "listener.pt"
-        listener.load_state_dict(torch.load(path, weights_only=True)["model"])
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=1e-4, betas=(0.9, 0.98))
-    run = Run(args.out, args.name, args.steps, {"model": model, "optimizer": optimizer})
+    run = Run(args.out, "tts_free", args.steps, {"model": model, "optimizer": optimizer})
     for step in run:
         set_rate(optimizer, args.lr, step, args.steps, 100)
         rng = np.random.default_rng(step)
         torch.manual_seed(step)
-        batch, speaker = batches(rng, args.batch)
+        batch = batches(rng, args.batch)
         ids, mask = batch.pop("input_ids"), batch["attention_mask"]
         # the text is read once for all passes
         batch["encoder_outputs"] = model.speecht5.encoder(ids, attention_mask=mask, return_dict=True)
@@ -97,10 +84,7 @@ def main() -> None:
         labels = batch["labels"]
         spoken = labels[..., 0] != -100
         mels = output.spectrogram.masked_fill(~spoken[..., None], SILENCE)
-        loss, reading, listening = output.loss, torch.zeros(()), torch.zeros(())
-        if args.listening:
-            listening = cross_entropy(listener(mels, spoken.sum(1)), speaker)
-            loss = loss + args.listening * listening
+        loss, reading = output.loss, torch.zeros(())
         if step >= args.reading_from:
             reading = reader.loss(mels, spoken.sum(1), [i[m.bool()] for i, m in zip(ids, mask, strict=True)])
             loss = loss + args.reading * reading
@@ -110,9 +94,9 @@ def main() -> None:
         optimizer.step()
         with torch.no_grad():
             error = (output.spectrogram - labels)[labels != -100].abs().mean()
-        run.log(loss=output.loss.item(), mel=error.item(), reading=reading.item(), listening=listening.item())
-    model.eval().save_pretrained(args.out / args.name)
-    prepare.save_pretrained(args.out / args.name)
+        run.log(loss=output.loss.item(), mel=error.item(), reading=reading.item())
+    model.eval().save_pretrained(args.out / "tts_free")
+    prepare.save_pretrained(args.out / "tts_free")
     run.finish()
 
 
