@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from redact_core.attack_report import attack_sections
-from redact_core.attack_table import PREFIX, attack_table
+from redact_core.attack_table import PREFIX, attack_table, leak_metric
 from redact_core.cost import costs_of
 from redact_core.damage import damage_curves
 from redact_core.evidence import BASE, Evidence
@@ -63,7 +63,7 @@ def write_report(evidence: Evidence, target: Path) -> None:
     rates = RATES | {name for name, metric in metrics.items() if metric.kind == "rate"} | set(SHARES)
     report = Report("What was redacted, and what it cost", _lead(evidence, summary), rates=rates)
     # what an attack does to other figures than the leak is nobody's wish
-    judged = [row for row in summary if row.get("wanted") == "low"] if attacks else summary
+    judged = [row for row in summary if row["metric"] == leak_metric(metrics)] if attacks else summary
     wrong = findings(judged, metrics)
     report.text(
         "What to know first",
