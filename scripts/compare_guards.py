@@ -1,6 +1,6 @@
 """One table of guards on a base: what leaks, what stays, what it costs. Resumable.
 
-    python scripts/compare_guards.py configs/compare_guards.yaml
+    python scripts/compare_guards.py configs/evaluate/compare_guards.yaml
 
 ``redact evaluate`` draws and judges what the config's ``evaluate`` names, and keeps every sample. A
 filter looks at finished samples only, so it is given those, as they are in the evidence folder. Times

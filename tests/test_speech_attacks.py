@@ -348,7 +348,8 @@ def test_suites_name_attacks_and_settings_that_there_are(suite: str) -> None:
         names.append(attack.name)
     assert len(names) == len(set(names))
     if suite == "full":
-        assert {name.partition("-")[0] for name in names} == set(known)
+        # a voice has no seeds to search, they choose the sentence; EmbeddingInversion moves the hidden state
+        assert {name.partition("-")[0] for name in names} == set(known) - {"SeedSearch", "HiddenState"}
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ def with_encoder(adapter: Adapter, encoder: nn.Module) -> Adapter:
 
     A guard's copy holds a copy of what it guards, with the same encoder.
     """
+    if isinstance(adapter, Guard):  # it has no encoder of its own: setting one would reach the original
+        return adapter.around(with_encoder(adapter.inner, encoder))
     other = copy.copy(adapter)
     other.encoder = encoder
-    if isinstance(other, Guard):
-        other.inner = with_encoder(other.inner, encoder)
     return other
 
 
