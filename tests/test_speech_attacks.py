@@ -105,7 +105,10 @@ def test_each_gives_one_attempt_a_row_that_can_be_asked_and_repeated(
         assert len(first) == len(rows), attack.name
         assert attack.budget
         for a, b in zip(first, again, strict=True):
-            assert a.condition == b.condition, attack.name
+            # a file's name ends in its content's digest, and a Fourier transform may differ in its last bits
+            assert str(a.condition).rpartition("-")[0] == str(b.condition).rpartition("-")[0], attack.name
+            if isinstance(a.condition, Path) and isinstance(b.condition, Path):
+                assert torch.allclose(read_clip(a.condition), read_clip(b.condition), atol=1e-4), attack.name
             assert a.queries > 0
             if a.conditioning is None:
                 assert a.condition is not None
