@@ -44,6 +44,7 @@ class ExportRedacted(L.Callback):
         self.config: dict[str, Any] = {}
         self._start: dict[str, float] = {}
         self._meter, self._earlier = Meter(), 0.0
+        self._written = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse now what would fail after training."""
@@ -70,6 +71,11 @@ class ExportRedacted(L.Callback):
             return
         self.write(*_ours(trainer, pl_module), steps=trainer.global_step)
 
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Resumed after its last step, a run has no training that ends, but still its artefact to write."""
+        if not self._written:
+            self.on_train_end(trainer, pl_module)
+
     def write(self, module: RedactionModule, data: RedactionData, *, steps: int) -> None:
         """Write the artefact after ``steps`` of training; 0 where the lessons were carried out without."""
         self._meter.__exit__(None, None, None)
@@ -90,6 +96,7 @@ class ExportRedacted(L.Callback):
             steps=steps,
             cost=cost,
         )
+        self._written = True
         rank_zero_info(f"Wrote {self.folder}; 'redact card {self.folder}' shows what was done.")
 
     def _key(self) -> bytes | None:

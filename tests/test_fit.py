@@ -164,11 +164,26 @@ def test_killed_three_times_and_resumed_gives_the_same_artefact(tiny_sd: Path, t
             kills += 1
         run.wait(60)
     assert kills >= 1
-    last = start(*arguments, "--ckpt_path", "last", cwd=tmp_path)
     if not (tmp_path / "cut").exists():
+        last = start(*arguments, "--ckpt_path", "last", cwd=tmp_path)
         assert last.wait(300) == 0, last.stdout.read()
+    assert (tmp_path / "cut").is_dir()
     assert same_files(tmp_path / "whole", tmp_path / "cut")
     assert not list(tmp_path.glob(".cut.part-*"))
+
+
+def test_a_run_cut_off_after_its_last_step_still_writes_its_artefact(
+    monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path
+) -> None:
+    """Killed while it exports: every step is in the checkpoint, nothing is left but to write."""
+    arguments = [*on(tiny_sd, tmp_path / "out", 4), *CAT, "--checkpoint.every_n_train_steps", "4"]
+    assert fit(monkeypatch, *arguments) == 0
+    (tmp_path / "out").rename(tmp_path / "whole")
+    assert fit(monkeypatch, *arguments, "--ckpt_path", "last") == 0
+    assert same_files(tmp_path / "whole", tmp_path / "out")
+    first, second = (RedactionCard.read(tmp_path / name) for name in ("whole", "out"))
+    assert first.measures == second.measures
+    assert second.method["steps"] == 4
 
 
 def test_two_processes_train_one_artefact(tiny_sd: Path, tmp_path: Path) -> None:
