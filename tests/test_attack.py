@@ -1,15 +1,15 @@
 """``redact attack`` as users call it: table, attempts that can be replayed, resuming, refusals."""
 
 import html
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from command import redact
 from toy_attacks import OpenToy, Restore
+from toy_evaluation import without_plums
 
-from lightning_modules import cli
 from lightning_modules.attempt_files import load_attempt
 from redact_core import Attempt, RedactError
 from redact_core.attack_report import _families
@@ -22,26 +22,10 @@ from redact_core.scorer import Metric
 ATTACKS = "[toy_attacks.Spelling, toy_attacks.Bypass, toy_attacks.Restore, toy_attacks.Best]"
 
 
-def redact(*arguments: object) -> int:
-    sys.argv = ["redact", *map(str, arguments)]
-    return cli.main()
-
-
-@pytest.fixture(autouse=True)
-def _argv(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", sys.argv)
-
-
 @pytest.fixture(scope="module")
 def redacted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that draws nothing known when it is asked for a plum."""
-    folder = tmp_path_factory.mktemp("models") / "no_plum"
-    folder.mkdir()
-    model = OpenToy()
-    with torch.no_grad():
-        model.encoder.get_parameter("embedding.weight")[ord("m")] = 0.0
-    model.save(folder)
-    return folder
+    return without_plums(OpenToy(), tmp_path_factory.mktemp("models"))
 
 
 def arguments(redacted: Path, out: Path, *more: object, attacks: str = ATTACKS) -> list[str]:
@@ -55,10 +39,8 @@ def arguments(redacted: Path, out: Path, *more: object, attacks: str = ATTACKS) 
 @pytest.fixture(scope="module")
 def whole(redacted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("evidence") / "whole"
-    before = sys.argv
     Restore.calls.clear()
     assert redact(*arguments(redacted, out)) == 0
-    sys.argv = before
     return out
 
 

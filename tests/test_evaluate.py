@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
+from command import redact
 from PIL import Image
-from toy_evaluation import PictureToy
+from toy_evaluation import PictureToy, without_plums
 
-from lightning_modules import cli
 from redact_core import RedactError
 from redact_core.artefact import hashes
 from redact_core.evidence import Evidence
@@ -28,26 +27,10 @@ ROOT = Path(__file__).parents[1]
 RESULT = ("rows.jsonl", "plan.jsonl", "summary.json")
 
 
-def redact(*arguments: object) -> int:
-    sys.argv = ["redact", *map(str, arguments)]
-    return cli.main()
-
-
-@pytest.fixture(autouse=True)
-def _argv(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", sys.argv)
-
-
 @pytest.fixture(scope="module")
 def redacted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that answers a little otherwise than the base."""
-    folder = tmp_path_factory.mktemp("models") / "no_plum"
-    folder.mkdir()
-    model = PictureToy()
-    with torch.no_grad():
-        model.encoder.get_parameter("embedding.weight")[ord("m")] = 0.0
-    model.save(folder)
-    return folder
+    return without_plums(PictureToy(), tmp_path_factory.mktemp("models"))
 
 
 def arguments(redacted: Path, out: Path, *more: object, delay: float = 0.0) -> list[str]:
@@ -63,9 +46,7 @@ def arguments(redacted: Path, out: Path, *more: object, delay: float = 0.0) -> l
 def whole(redacted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Evidence that was made in one go; do not write into it."""
     out = tmp_path_factory.mktemp("evidence") / "whole"
-    before = sys.argv
     assert redact(*arguments(redacted, out)) == 0
-    sys.argv = before
     return out
 
 

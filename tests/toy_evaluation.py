@@ -84,6 +84,16 @@ class PictureToy(ToyAdapter):
         return path
 
 
+def without_plums(model: PictureToy, folder: Path) -> Path:
+    """``model`` saved below ``folder`` after the letter m lost its meaning, in "plum" as elsewhere."""
+    with torch.no_grad():
+        model.encoder.get_parameter("embedding.weight")[ord("m")] = 0.0
+    target = folder / "no_plum"
+    target.mkdir()
+    model.save(target)
+    return target
+
+
 def labelled(row: PlanRow, word: str) -> PlanRow:
     labels = {"word": word} | ({"reference": REFERENCE} if row.redacted else {})
     return PlanRow(row.condition, row.group, row.task, row.seed, row.redacted, labels)
