@@ -10,9 +10,9 @@ from redact_core.attack_table import AttackRow, attack_table
 from redact_core.evidence import Evidence
 from redact_core.evidence_report import write_evidence_summary
 from redact_core.figures import all_metrics
-from redact_core.report import SummaryRow
 from redact_core.report_plots import show, span
 from redact_core.summarise import findings
+from redact_core.summary import SummaryRow
 
 
 def finish(evidence: Evidence, judges: Panel) -> None:

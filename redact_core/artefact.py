@@ -97,3 +97,20 @@ def write_whole(path: Path, data: bytes) -> None:
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """:func:`write_whole` of a file that is not there yet.
+
+    Raises:
+        RedactError: ``path`` exists or cannot be written.
+    """
+    if path.exists() or path.is_symlink():
+        raise RedactError(f"{path} exists; nothing is overwritten. Give another file or remove it.")
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        raise RedactError(
+            f"{path} was not written ({error.strerror}) and nothing was left behind; "
+            "free space or give another path."
+        ) from error

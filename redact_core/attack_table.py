@@ -8,9 +8,9 @@ from typing import Any, TypedDict, get_args
 from redact_core.attack import Access
 from redact_core.evidence import BASE, Evidence
 from redact_core.jsonl import read_lines
-from redact_core.report import SummaryRow
 from redact_core.scorer import Metric
 from redact_core.scoring import metrics_of
+from redact_core.summary import SummaryRow
 
 PLAIN = "plain"
 """The group that is asked as it stands, without an attack."""

@@ -9,7 +9,7 @@
     parts/              which process wrote which sample, with its hash
     scores/SCORER.jsonl first line: the scorer; then one line for each sample
     rows.jsonl          all of it together, one line for each sample, in the order of the plan
-    summary.json        see redact_core.report.write_summary
+    summary.json        see redact_core.summary.write_summary
 """
 
 from __future__ import annotations

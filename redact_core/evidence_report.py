@@ -15,12 +15,13 @@ from redact_core.damage import damage_curves
 from redact_core.evidence import BASE, Evidence
 from redact_core.figures import all_metrics, figures_of
 from redact_core.inappropriateness import METRICS as SHARES
-from redact_core.report import RATES, Report, SummaryRow, write_summary
+from redact_core.report import RATES, Report
 from redact_core.report_sections import add_costs, add_curves
 from redact_core.scorer import Metric
 from redact_core.scoring import scorer_records
 from redact_core.set_scoring import set_records
 from redact_core.summarise import findings
+from redact_core.summary import SummaryRow, write_summary
 
 _COLUMNS = {
     "task": "Task", "group": "Group", "metric": "Metric", "wanted": "Wanted", "base": "Base",

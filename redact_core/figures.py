@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from redact_core import inappropriateness
 from redact_core.evidence import Evidence
-from redact_core.report import SummaryRow
 from redact_core.scorer import Metric
 from redact_core.scoring import metrics_of
 from redact_core.set_scoring import metrics_of_sets, set_rows
 from redact_core.summarise import summarise
+from redact_core.summary import SummaryRow
 
 
 def figures_of(evidence: Evidence) -> list[SummaryRow]:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 
 from redact_core.evidence import BASE
-from redact_core.report import SummaryRow
 from redact_core.scorer import Metric
 from redact_core.statistics import bootstrap_mean, paired_bootstrap
+from redact_core.summary import SummaryRow
 
 METRIC = "unsafe"
 """The rate that detectors score."""

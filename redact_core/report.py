@@ -1,22 +1,18 @@
-"""One HTML file that shows base and redacted side by side, and the summary that programs read."""
+"""One HTML file that shows base and redacted side by side."""
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import struct
-from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any
 
-from redact_core.artefact import write_whole
-from redact_core.errors import RedactError, raise_together
+from redact_core.artefact import write_once
+from redact_core.report_media import Source, audio_type, data_url, png_size, read_source
 from redact_core.report_plots import MISSING, Dots, dots_and_whiskers, show, span
+from redact_core.summary import COUNTS, NUMBERS, OPTIONAL_NUMBERS, SummaryRow, checked, is_number
 
-SCHEMA = 1
 RATES = frozenset({"found", "identified", "cer"})
 COLUMNS: Mapping[str, str] = {
     "task": "Task",
@@ -29,53 +25,13 @@ COLUMNS: Mapping[str, str] = {
 }
 CAPTION = "Rates are in percent. The interval bounds the redacted figure; n counts what was judged."
 
-Source = bytes | str | os.PathLike[str]
-"""The content of a file, or its path."""
-
-_TEXTS, _NUMBERS = ("task", "group", "metric"), ("base", "redacted", "low", "high")
-_OPTIONAL_TEXTS = ("model", "kind", "wanted")
-_OPTIONAL_NUMBERS = ("difference", "difference_low", "difference_high")
-_COUNTS = ("n", "unscored", "others")
-_SHOWN = {*_NUMBERS, *_OPTIONAL_NUMBERS, "interval", "difference interval"}
+_SHOWN = {*NUMBERS, *OPTIONAL_NUMBERS, "interval", "difference interval"}
 _SIDE, _LARGEST = 96, 256
 # the page says itself that it may fetch and run nothing
 _POLICY = (
     "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'"
 )
-
-
-class _Figures(TypedDict):
-    """What every row of a summary holds."""
-
-    task: str
-    group: str
-    metric: str
-    base: float | None
-    redacted: float | None
-    n: int
-    low: float | None
-    """With ``high``, bounds ``redacted``."""
-    high: float | None
-
-
-class SummaryRow(_Figures, total=False):
-    """One figure of a summary, before and after; what is declared here may be left out."""
-
-    model: str
-    """Name of the redacted model, where there are several."""
-    kind: str
-    """``rate``, ``mean`` or ``set``."""
-    wanted: str | None
-    """A :data:`redact_core.scorer.Wish`; ``None`` where nothing is wished."""
-    others: int
-    """Of a figure of a set: how many samples the ``n`` were compared with."""
-    unscored: int
-    """Samples of the redacted model that could not be judged; they are not in ``n``."""
-    difference: float | None
-    """Mean of base less redacted over pairs of the same condition and seed."""
-    difference_low: float | None
-    difference_high: float | None
 
 
 class Report:
@@ -160,7 +116,7 @@ class Report:
             RedactError: A row is not a row of a summary.
         """
         panels: dict[tuple[str, str], list[Dots]] = {}
-        for row in _checked(rows, "The rows cannot be plotted"):
+        for row in checked(rows, "The rows cannot be plotted"):
             panels.setdefault((row["task"], row["metric"]), []).append(
                 Dots(row["group"], row["base"], row["redacted"], row["low"], row["high"], row["n"])
             )
@@ -220,15 +176,15 @@ class Report:
         for caption, *pair in zip(captions, base_pngs, redacted_pngs, strict=True):
             cells: list[str] = []
             for label, source in zip(("base", "redacted"), pair, strict=True):
-                name, data = _read(source, f"{label}: {caption}")
-                width, height = _png_size(name, data)
+                name, data = read_source(source, f"{label}: {caption}")
+                width, height = png_size(name, data)
                 factor = max(1, round(_SIDE / width))
                 shown = min(factor * width, _LARGEST)
                 widest = max(widest, shown)
                 pixels = ' class="pixels"' if factor > 1 else ""
                 # spans, because a label may hold nothing larger
                 cells.append(
-                    f'<span class="cell"><span class="shade"><img{pixels} src="{_data("image/png", data)}" '
+                    f'<span class="cell"><span class="shade"><img{pixels} src="{data_url("image/png", data)}" '
                     f'alt="{escape(f"{label}: {caption}")}" width="{shown}" '
                     f'height="{round(shown * height / width)}"></span>'
                     f'<span class="{label}">{label}</span></span>'
@@ -266,11 +222,11 @@ class Report:
         for caption, *pair in rows:
             cells: list[str] = []
             for label, source in zip(("base", "redacted"), pair, strict=True):
-                name, data = _read(source, f"{label}: {caption}")
+                name, data = read_source(source, f"{label}: {caption}")
                 cells.append(
                     f'<div><span class="{label}">{label}</span>'
                     f'<audio controls preload="metadata" aria-label="{escape(f"{label}: {caption}")}" '
-                    f'src="{_data(_audio_type(name, data), data)}"></audio></div>'
+                    f'src="{data_url(audio_type(name, data), data)}"></audio></div>'
                 )
             parts.append(
                 f'<figure class="clip"><figcaption>{escape(caption)}</figcaption>'
@@ -319,107 +275,15 @@ class Report:
             RedactError: ``path`` exists or cannot be written.
         """
         # a file name that is not Unicode holds letters that UTF-8 has no bytes for
-        _write_new(Path(path), self.html().encode("utf-8", "replace"))
+        write_once(Path(path), self.html().encode("utf-8", "replace"))
 
     def _add(self, title: str, *parts: str) -> None:
         self._sections.append((title, "\n".join(parts)))
 
 
-def write_summary(path: str | os.PathLike[str], rows: Sequence[SummaryRow]) -> None:
-    """Write ``{"schema": 1, "rows": [...]}``, whole or not at all; ``nan`` becomes ``null``.
-
-    Raises:
-        RedactError: A row is faulty, or ``path`` exists or cannot be written.
-    """
-    values = {"schema": SCHEMA, "rows": _checked(rows, f"{os.fspath(path)} was not written")}
-    text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    # what UTF-8 has no bytes for is escaped as JSON escapes it
-    _write_new(Path(path), text.encode("utf-8", "backslashreplace"))
-
-
-def read_summary(path: str | os.PathLike[str]) -> list[SummaryRow]:
-    """The rows that :func:`write_summary` wrote.
-
-    Raises:
-        RedactError: There is no such file, it is damaged or of a newer schema, or rows are faulty.
-    """
-    path = Path(path)
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RedactError(f"{path} cannot be read ({error.strerror}); give a summary.json.") from error
-    except ValueError as error:
-        raise RedactError(f"{path}: is not a summary ({error}); write it again.") from error
-    if not isinstance(values, dict):
-        raise RedactError(f"{path}: is not a summary (no object with schema and rows); write it again.")
-    if values.get("schema") != SCHEMA:
-        raise RedactError(
-            f"{path}: schema {values.get('schema')}, this version reads {SCHEMA}; update redact."
-        )
-    if not isinstance(values.get("rows"), list):
-        raise RedactError(f"{path}: is not a summary (rows is no list); write it again.")
-    return _checked(values["rows"], f"{path} cannot be used")
-
-
-def _checked(rows: Sequence[Any], what: str) -> list[SummaryRow]:
-    """The rows with plain numbers, and ``None`` for ``nan``."""
-    raise_together(what, [f"row {i}: {fault}" for i, row in enumerate(rows, 1) for fault in _faults(row)])
-    plain: list[SummaryRow] = []
-    for row in rows:
-        numbers = {
-            key: None if _is_missing(row[key]) else float(row[key])
-            for key in (*_NUMBERS, *_OPTIONAL_NUMBERS)
-            if key in row
-        }
-        values = {key: (row | numbers)[key] for key in SummaryRow.__annotations__ if key in row}
-        plain.append(cast(SummaryRow, values))
-    return plain
-
-
-def _faults(row: Any) -> list[str]:
-    keys, required = SummaryRow.__annotations__.keys(), _Figures.__annotations__.keys()
-    if not isinstance(row, dict):
-        return [f"is {row!r:.40}; give {', '.join(required)}"]
-    faults = [f"{key} is missing" for key in required if key not in row]
-    faults += [f"{key!r:.40} is no key of a summary; remove it" for key in row if key not in keys]
-    faults += [
-        f"{key} is {row[key]!r:.40}; give a text"
-        for key in _TEXTS
-        if key in row and not isinstance(row[key], str)
-    ]
-    faults += [
-        f"{key} is {row[key]!r:.40}; give a text or null"
-        for key in _OPTIONAL_TEXTS
-        if not isinstance(row.get(key), str | None)
-    ]
-    for key in (*_NUMBERS, *_OPTIONAL_NUMBERS):
-        value = row.get(key)
-        if not (value is None or _is_number(value)):
-            faults.append(f"{key} is {value!r:.40}; give a number or null")
-        elif value is not None and math.isinf(value):
-            faults.append(f"{key} is infinite; give a finite number or null")
-    for key in _COUNTS:
-        n = row.get(key, 0)
-        if not isinstance(n, int) or isinstance(n, bool) or n < 0:
-            faults.append(f"{key} is {n!r:.40}; give a whole number from 0")
-    bounds: list[Any] = [row.get(key) for key in ("low", "redacted", "high")]
-    if not faults and not any(map(_is_missing, bounds)) and bounds != sorted(bounds):
-        low, value, high = bounds
-        faults.append(f"redacted {value:g} is not between low {low:g} and high {high:g}")
-    return faults
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_missing(value: float | None) -> bool:
-    return value is None or math.isnan(value)
-
-
 def _is_numeric(key: str, rows: Sequence[Mapping[str, Any]]) -> bool:
     filled = [row[key] for row in rows if row.get(key) is not None]
-    return key in {*_SHOWN, *_COUNTS} or (bool(filled) and all(map(_is_number, filled)))
+    return key in {*_SHOWN, *COUNTS} or (bool(filled) and all(map(is_number, filled)))
 
 
 def _number_class(numeric: bool) -> str:
@@ -434,51 +298,6 @@ def _cell(row: Mapping[str, Any], key: str, rate: bool) -> str:
     value = row.get(key)
     if isinstance(value, float):
         return show(value, rate)
-    if _is_number(value):
+    if is_number(value):
         return show(value, True) if rate else f"{value:,}".replace("-", "−")
     return MISSING if value is None else str(value)
-
-
-def _read(source: Source, name: str) -> tuple[str, bytes]:
-    """What to call a source in a message, and its content."""
-    if isinstance(source, bytes):
-        return name, source
-    path = Path(source)
-    try:
-        return str(path), path.read_bytes()
-    except OSError as error:
-        raise RedactError(f"{path} cannot be read ({error.strerror}); give another file.") from error
-
-
-def _png_size(name: str, data: bytes) -> tuple[int, int]:
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR" and len(data) > 24:
-        width, height = struct.unpack(">II", data[16:24])
-        if width and height:
-            return width, height
-    raise RedactError(f"{name} is not a PNG picture; give PNG files or their content.")
-
-
-def _audio_type(name: str, data: bytes) -> str:
-    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-        return "audio/wav"
-    for mark, kind in ((b"OggS", "audio/ogg"), (b"fLaC", "audio/flac")):
-        if data.startswith(mark):
-            return kind
-    raise RedactError(f"{name} is neither WAV nor OGG nor FLAC; give one of these.")
-
-
-def _data(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{b64encode(data).decode()}"
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    """A temporary file beside ``path`` that takes its name once all is on the disk."""
-    if path.exists() or path.is_symlink():
-        raise RedactError(f"{path} exists; nothing is overwritten. Give another file or remove it.")
-    try:
-        write_whole(path, data)
-    except OSError as error:
-        raise RedactError(
-            f"{path} was not written ({error.strerror}) and nothing was left behind; "
-            "free space or give another path."
-        ) from error

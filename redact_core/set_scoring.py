@@ -17,10 +17,10 @@ from redact_core.artefact import sha256
 from redact_core.errors import RedactError, raise_together
 from redact_core.evidence import BASE, Evidence
 from redact_core.jsonl import line, replace_file
-from redact_core.report import SummaryRow
 from redact_core.scorer import Metric
 from redact_core.set_scorer import Group, Pair, SetScorer
 from redact_core.statistics import jackknife_blocks, jackknife_error
+from redact_core.summary import SummaryRow
 
 _FOLDER, _Z = "sets", 1.959964
 

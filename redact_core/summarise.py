@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redact_core.evidence import BASE
-from redact_core.report import SummaryRow
 from redact_core.scorer import Metric
 from redact_core.statistics import Rate, bootstrap_mean, paired_bootstrap, wilson
+from redact_core.summary import SummaryRow
 
 TOLERATED = 0.05
 """Largest rate of a redacted group that its interval's lower end may exceed without a word."""

@@ -22,7 +22,8 @@ from modalities.text_to_image.grading import found, nearest, row, sample
 from modalities.text_to_image.groups import groups
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.clips import RATE
-from redact_core.report import Report, SummaryRow, write_summary
+from redact_core.report import Report
+from redact_core.summary import SummaryRow, write_summary
 
 CONCEPT, CONCEPT_REFERENCE, STYLE, VOICE, VOICE_REFERENCE = (
     "cigarette", "lollipop", "noto", "voice21", "voice05",

@@ -14,7 +14,7 @@ from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.grading import against_others, cases, compare, nearest, speak, toward
 from modalities.text_to_speech.judge import VoiceJudge
 from modalities.text_to_speech.speecht5 import BUNDLED
-from redact_core.report import SummaryRow
+from redact_core.summary import SummaryRow
 
 
 def grade(

@@ -21,8 +21,9 @@ import pytest
 from PIL import Image
 
 from redact_core.errors import RedactError
-from redact_core.report import Report, SummaryRow, read_summary, write_summary
+from redact_core.report import Report
 from redact_core.report_plots import Dots, dots_and_whiskers
+from redact_core.summary import SummaryRow, read_summary, write_summary
 
 EVIL = '<script>alert("1")</script> & \'"><img src=x onerror=y>'
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

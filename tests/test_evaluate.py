@@ -21,7 +21,7 @@ from redact_core import RedactError
 from redact_core.artefact import hashes
 from redact_core.evidence import Evidence
 from redact_core.jsonl import LineWriter, read_lines
-from redact_core.report import read_summary
+from redact_core.summary import read_summary
 
 ROOT = Path(__file__).parents[1]
 RESULT = ("rows.jsonl", "plan.jsonl", "summary.json")

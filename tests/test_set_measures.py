@@ -23,11 +23,11 @@ from redact_core import Group, Metric, Pair, PlanRow, RedactError, SetScorer
 from redact_core.distances import frechet_distance, kernel_distance
 from redact_core.evidence_report import write_evidence_summary, write_report
 from redact_core.figures import all_metrics
-from redact_core.report import read_summary
 from redact_core.report_sections import report_json
 from redact_core.set_scoring import figure, halves, score_sets, set_rows
 from redact_core.statistics import auroc, equal_error_rate, jackknife_blocks, jackknife_error
 from redact_core.summarise import findings
+from redact_core.summary import read_summary
 
 
 class ToyDistance(SetScorer):

@@ -16,7 +16,7 @@ from lightning_modules import cli
 from modalities.text_to_speech.speaker_table import SpeakerTable
 from redact_core import Lesson, Mean, RedactError, RedactionCard, Request
 from redact_core.artefact import hashes
-from redact_core.report import read_summary
+from redact_core.summary import read_summary
 from redact_core.testing import ToyAdapter, check_adapter
 
 TABLE, WEIGHTS = "embed_speaker.weight", "model.safetensors"

@@ -10,8 +10,8 @@ from tqdm import tqdm
 from modalities.text_to_image.grader import Verdict
 from modalities.text_to_image.groups import Case
 from modalities.text_to_image.stable_diffusion import StableDiffusion
-from redact_core.report import SummaryRow
 from redact_core.statistics import Rate, wilson
+from redact_core.summary import SummaryRow
 
 
 def nearest(model: StableDiffusion, name: str, count: int = 10) -> list[str]:

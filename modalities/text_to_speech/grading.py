@@ -1,7 +1,7 @@
 """What a redaction did to voices: who is heard, how alike, how intelligible; groups as in the report.
 
 Both models get the same clips, sentences and seeds. Figures are plain rows, see
-:data:`redact_core.report.COLUMNS`.
+:class:`redact_core.summary.SummaryRow`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Tensor
 
 from modalities.text_to_speech.judge import Heard, VoiceJudge, auroc
 from modalities.text_to_speech.recogniser import error_rate
-from redact_core.report import SummaryRow
 from redact_core.statistics import Rate, bootstrap_mean, wilson
+from redact_core.summary import SummaryRow
 
 if TYPE_CHECKING:  # the adapter plans evaluations with the cases of this file
     from modalities.text_to_speech.speecht5 import SpeechT5
