@@ -101,7 +101,9 @@ def test_impostors_call_out_saboteurs(impostors: ImpostorScorer, mode: str, want
         ]  # fmt: skip
         said += findings(summary, impostors.metrics)  # type: ignore[arg-type]
     for measure in ("AUROC", "EER"):
-        found = {g for g in ("redacted", "retained") for t in said if f"{g}: {measure} against strangers" in t}
+        found = {
+            g for g in ("redacted", "retained") for t in said if f"{g}: {measure} against strangers" in t
+        }
         # a model that answers as another person does is no stranger's match for retained voices only
         other = {"redacted"} if mode in ("noise", "deaf", "redacting everything") else set[str]()
         assert found - other == wanted, measure

@@ -1,5 +1,6 @@
 """Redacting a voice from SpeechT5's speaker encoder: contract, artefact, clips, bad input."""
 
+import math
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5, voice
 
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.clips import read_clip
-from redact_core import Mean, RedactError, RedactionCard, Request, redact
+from modalities.text_to_speech.nearness import crowd
+from redact_core import Lesson, Mean, RedactError, RedactionCard, Request, redact
 from redact_core.artefact import hashes
 from redact_core.testing import check_adapter
 
@@ -137,7 +139,22 @@ def test_the_default_reference_is_the_mean_of_the_retained(adapter: SpeechT5) ->
     kept = [lesson.asked for lesson in lessons if not lesson.redacted]
     assert {Path(str(lesson.asked)).parent.name for lesson in gone} == {"alice"}
     assert {Path(str(c)).parent.name for c in kept} == {"bob", "carol", "dave"}
-    assert all(lesson.answer == Mean(tuple(kept)) for lesson in gone)
+    assert all(lesson.answer == Mean(tuple(dict.fromkeys(kept))) for lesson in gone)
+
+
+def test_clips_near_a_redacted_voice_come_more_often() -> None:
+    angles = {"gone/0": 0.0, "gone/1": 0.2, "near/0": 0.4, "near/1": 1.5, "far/0": 2.0, "far/1": 3.0}
+
+    def embed(clips: list[Path]) -> torch.Tensor:
+        return torch.tensor([[math.cos(angles[str(c)]), math.sin(angles[str(c)])] for c in clips]) * 3
+
+    lessons = [
+        Lesson.redact(clip, "far/0") if clip.startswith("gone") else Lesson.retain(clip) for clip in angles
+    ]
+    rows = crowd(lessons, embed, share=0.25, times=3)
+    assert [row.asked for row in rows] == [*list(angles)[:2], *["near/0"] * 3, *list(angles)[3:]]
+    assert set(rows) == set(lessons)
+    assert crowd(lessons, embed, share=0.1) == crowd(lessons, embed, times=1) == lessons
 
 
 def test_a_sample_depends_on_its_seed_alone(adapter: SpeechT5) -> None:

@@ -22,6 +22,7 @@ from modalities.text_to_speech.clips import RATE, fit_length, read_clip
 from modalities.text_to_speech.expansion import expand
 from modalities.text_to_speech.grading import nearest
 from modalities.text_to_speech.judge import VoiceJudge
+from modalities.text_to_speech.nearness import crowd
 from modalities.text_to_speech.purity import misplaced
 from modalities.text_to_speech.sentences import SENTENCES
 from modalities.text_to_speech.spectrogram_loss import log_mel, spectrogram_loss
@@ -115,7 +116,7 @@ class SpeechT5(Adapter):
         return {"waveform": torch.stack([fit_length(self.hear(c), samples) for c in conditions])}
 
     def expand(self, request: Request) -> list[Lesson]:
-        """Clips of the redacted voices, and clips of those that stay: see :mod:`.expansion`.
+        """Clips of the redacted voices, and clips of those that stay: see :mod:`.expansion`, :mod:`.nearness`.
 
         Warns of clips in a redacted folder that sound like somebody who stays.
         """
@@ -130,7 +131,8 @@ class SpeechT5(Adapter):
                         "listen to it, and take it out if it is of another person.",
                         stacklevel=2,
                     )
-        return lessons
+        with torch.no_grad():
+            return crowd(lessons, lambda clips: self._listen(clips).hidden[:, 0].float().cpu())
 
     def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """A random stretch of at least 0.7 s of each clip, with noise, band limit and gain."""
