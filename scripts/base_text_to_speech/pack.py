@@ -34,7 +34,7 @@ def main() -> None:
     for name in ("tts", "encoder", "verifier", "recogniser", "vocoder", "voices", "unseen"):
         shutil.rmtree(args.out / name, ignore_errors=True)
     corpus = read(args.runs)
-    speech(args.runs / "tts_free", args.out / "tts")
+    speech(args.runs / "tts_sharp", args.out / "tts")
     for name in ("encoder", "verifier"):
         speaker(args.runs / name, args.out / name)
     (args.out / "recogniser").mkdir(parents=True)

@@ -12,9 +12,11 @@ what it cannot read.
 import argparse
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
 from transformers.models.speecht5.modeling_speecht5 import shift_spectrograms_right
 
@@ -55,6 +57,47 @@ def disturbed(
     return blanked(heard, blank, rng)
 
 
+class Spoken(NamedTuple):
+    """What a model says of a batch, beside what is true."""
+
+    loss: Tensor
+    mels: Tensor  # (batch, frames, 80)
+    labels: Tensor  # the same; -100 is padding
+    said: Tensor  # (batch, frames) bool: no padding
+    voice: Tensor  # (batch, 192)
+    letters: list[Tensor]
+    error: float  # mean absolute
+
+    def reading(self, reader: Reader) -> Tensor:
+        """What the reader cannot read of it."""
+        heard = self.mels.masked_fill(~self.said[..., None], SILENCE)
+        return reader.loss(heard, self.said.sum(1), self.letters)
+
+
+def start(out: Path, stage: str) -> tuple[SpeechT5ForTextToSpeech, SpeechT5Processor, Batches, Reader]:
+    """The model that ``stage`` left in ``out``, in training; what it learns from, and the frozen reader."""
+    model = SpeechT5ForTextToSpeech.from_pretrained(out / stage).train()
+    prepare = SpeechT5Processor.from_pretrained(out / stage)
+    reader = Reader(len(prepare.tokenizer)).requires_grad_(False).eval()
+    reader.load_state_dict(torch.load(out / "checkpoints" / "reader.pt", weights_only=True)["model"])
+    return model, prepare, Batches(out, read(out), prepare), reader
+
+
+def spoken(model: SpeechT5ForTextToSpeech, batches: Batches, size: int, rng: np.random.Generator) -> Spoken:
+    """A batch, and what the model says of it when it mostly hears itself."""
+    batch = batches(rng, size)
+    ids, mask = batch.pop("input_ids"), batch["attention_mask"]
+    # the text is read once for all passes
+    batch["encoder_outputs"] = model.speecht5.encoder(ids, attention_mask=mask, return_dict=True)
+    output = model(**batch, decoder_input_values=disturbed(model, batch, batches.blank, rng))
+    labels = batch["labels"]
+    said = labels[..., 0] != -100
+    letters = [i[m.bool()] for i, m in zip(ids, mask, strict=True)]
+    with torch.no_grad():
+        error = (output.spectrogram - labels)[labels != -100].abs().mean().item()
+    return Spoken(output.loss, output.spectrogram, labels, said, batch["speaker_embeddings"], letters, error)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
@@ -65,36 +108,23 @@ def main() -> None:
     parser.add_argument("--reading_from", type=int, default=0, help="first step that hears the reader")
     args = parser.parse_args()
     torch.manual_seed(0)
-    model = SpeechT5ForTextToSpeech.from_pretrained(args.out / "tts").train()
-    prepare = SpeechT5Processor.from_pretrained(args.out / "tts")
-    batches = Batches(args.out, read(args.out), prepare)
-    reader = Reader(len(prepare.tokenizer)).requires_grad_(False).eval()
-    reader.load_state_dict(torch.load(args.out / "checkpoints" / "reader.pt", weights_only=True)["model"])
+    model, prepare, batches, reader = start(args.out, "tts")
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=1e-4, betas=(0.9, 0.98))
     run = Run(args.out, "tts_free", args.steps, {"model": model, "optimizer": optimizer})
     for step in run:
         set_rate(optimizer, args.lr, step, args.steps, 100)
         rng = np.random.default_rng(step)
         torch.manual_seed(step)
-        batch = batches(rng, args.batch)
-        ids, mask = batch.pop("input_ids"), batch["attention_mask"]
-        # the text is read once for all passes
-        batch["encoder_outputs"] = model.speecht5.encoder(ids, attention_mask=mask, return_dict=True)
-        output = model(**batch, decoder_input_values=disturbed(model, batch, batches.blank, rng))
-        labels = batch["labels"]
-        spoken = labels[..., 0] != -100
-        mels = output.spectrogram.masked_fill(~spoken[..., None], SILENCE)
-        loss, reading = output.loss, torch.zeros(())
+        found = spoken(model, batches, args.batch, rng)
+        loss, reading = found.loss, torch.zeros(())
         if step >= args.reading_from:
-            reading = reader.loss(mels, spoken.sum(1), [i[m.bool()] for i, m in zip(ids, mask, strict=True)])
+            reading = found.reading(reader)
             loss = loss + args.reading * reading
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        with torch.no_grad():
-            error = (output.spectrogram - labels)[labels != -100].abs().mean()
-        run.log(loss=output.loss.item(), mel=error.item(), reading=reading.item())
+        run.log(loss=found.loss.item(), mel=found.error, reading=reading.item())
     model.eval().save_pretrained(args.out / "tts_free")
     prepare.save_pretrained(args.out / "tts_free")
     run.finish()

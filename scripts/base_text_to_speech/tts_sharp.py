@@ -17,15 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, normalize, relu
 from torch.nn.utils.parametrizations import spectral_norm
-from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
 
 from scripts.stages import Run, set_rate
 
 sys.path.insert(0, str(Path(__file__).parent))
-from corpus import read
-from reader import SILENCE, Reader
-from tts import Batches
-from tts_free import disturbed
+from tts_free import spoken, start
 
 WINDOW = 64
 
@@ -53,30 +49,26 @@ class Critic(nn.Module):
         return self.last(x)[:, 0] + (x.mean(3) * meant).sum(1)[:, :, None], features
 
 
-def windows(mels: Tensor, frames: Tensor, rng: np.random.Generator) -> Tensor:
+def windows(frames: Tensor, rng: np.random.Generator) -> Tensor:
     """Indices ``(batch, WINDOW)`` of a stretch of each utterance; a shorter one is repeated."""
     last = (frames - WINDOW).clamp(min=0)
-    first = (torch.from_numpy(rng.random(len(mels))) * (last + 1)).long()
+    first = (torch.from_numpy(rng.random(len(frames))) * (last + 1)).long()
     return (first[:, None] + torch.arange(WINDOW)) % frames[:, None]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=5200)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--lr", type=float, default=5e-4)
-    parser.add_argument("--reading", type=float, default=0.2, help="weight of the reader's loss")
+    parser.add_argument("--reading", type=float, default=0.4, help="weight of the reader's loss")
     parser.add_argument("--passing", type=float, default=0.1, help="weight of the critic's score")
     parser.add_argument("--matching", type=float, default=2.0, help="weight of the critic's features")
     parser.add_argument("--alone", type=int, default=150, help="steps in which the critic learns alone")
     args = parser.parse_args()
     torch.manual_seed(0)
-    model = SpeechT5ForTextToSpeech.from_pretrained(args.out / "tts_free").train()
-    prepare = SpeechT5Processor.from_pretrained(args.out / "tts_free")
-    batches = Batches(args.out, read(args.out), prepare)
-    reader = Reader(len(prepare.tokenizer)).requires_grad_(False).eval()
-    reader.load_state_dict(torch.load(args.out / "checkpoints" / "reader.pt", weights_only=True)["model"])
+    model, prepare, batches, reader = start(args.out, "tts_free")
     critic = Critic()
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=1e-4, betas=(0.9, 0.98))
     learning = torch.optim.AdamW(critic.parameters(), lr=5e-4, betas=(0.5, 0.9))
@@ -87,15 +79,10 @@ def main() -> None:
         set_rate(learning, 5e-4, step, args.steps, 50, 0.2)
         rng = np.random.default_rng(step)
         torch.manual_seed(step)
-        batch = batches(rng, args.batch)
-        ids, mask = batch.pop("input_ids"), batch["attention_mask"]
-        batch["encoder_outputs"] = model.speecht5.encoder(ids, attention_mask=mask, return_dict=True)
-        output = model(**batch, decoder_input_values=disturbed(model, batch, batches.blank, rng))
-        labels, voice = batch["labels"], batch["speaker_embeddings"]
-        spoken = labels[..., 0] != -100
-        frames, mels = spoken.sum(1), output.spectrogram
-        at = windows(mels, frames, rng)[..., None].expand(-1, -1, 80)
-        true, told = labels.gather(1, at), mels.gather(1, at)
+        found = spoken(model, batches, args.batch, rng)
+        labels, voice = found.labels, found.voice
+        at = windows(found.said.sum(1), rng)[..., None].expand(-1, -1, 80)
+        true, told = labels.gather(1, at), found.mels.gather(1, at)
 
         good, bad = critic(true, voice)[0], critic(told.detach(), voice)[0]
         telling = relu(1 - good).mean() + relu(1 + bad).mean()
@@ -103,10 +90,7 @@ def main() -> None:
         telling.backward()
         learning.step()
 
-        reading = reader.loss(
-            mels.masked_fill(~spoken[..., None], SILENCE), frames,
-            [i[m.bool()] for i, m in zip(ids, mask, strict=True)],
-        )  # fmt: skip
+        reading = found.reading(reader)
         critic.requires_grad_(False)
         with torch.no_grad():
             _, wanted = critic(true, voice)
@@ -115,16 +99,14 @@ def main() -> None:
         matching = torch.stack(
             [(w - g).abs().mean() / w.abs().mean() for w, g in zip(wanted, given, strict=True)]
         ).mean()
-        loss = output.loss + args.reading * reading
+        loss = found.loss + args.reading * reading
         if step >= args.alone:
             loss = loss - args.passing * score.mean() + args.matching * matching
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        with torch.no_grad():
-            error = (mels - labels)[labels != -100].abs().mean()
-        run.log(loss=output.loss.item(), mel=error.item(), reading=reading.item(), telling=telling.item(),
+        run.log(loss=found.loss.item(), mel=found.error, reading=reading.item(), telling=telling.item(),
                 matching=matching.item())  # fmt: skip
     model.eval().save_pretrained(args.out / "tts_sharp")
     prepare.save_pretrained(args.out / "tts_sharp")
