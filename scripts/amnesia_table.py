@@ -82,7 +82,7 @@ def cell(args: argparse.Namespace, judge: Judge, gone: str, surrogate: str, vari
     settings = {"ewc_weight": args.ewc, "learning_rate": args.lr, "fisher_samples": args.fisher_samples}
     settings |= {
         "surrogates": args.samples,
-        "replays": args.samples,
+        "replays": args.replays or args.samples,
         "replay_weight": args.replay,
     } | VARIANTS[variant]
     settings |= {"parameters": args.parameters} if args.parameters else {}
@@ -152,6 +152,7 @@ def main() -> None:
     parser.add_argument("--parameters", default="", help="regular expression; default: all")
     parser.add_argument("--replay", type=float, default=3.0)
     parser.add_argument("--samples", type=int, default=2048, help="surrogates, and as many replays")
+    parser.add_argument("--replays", type=int, help="if more than surrogates")
     parser.add_argument("--fisher-samples", type=int, default=1000)
     parser.add_argument("--fisher-times", type=int, help="time steps of each sample; default: all")
     parser.add_argument("--n", type=int, default=500)
