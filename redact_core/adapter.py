@@ -187,6 +187,14 @@ class Adapter(ABC):
         """
         return seed + 1_000_003 * draw
 
+    def choosing(self, seed: int, like: int) -> int:
+        """``seed`` for the loss of a sample that was made with the seed ``like``: it chooses what that chose.
+
+        The default chooses nothing and gives ``seed``; a model of speech needs the same sentence.
+        """
+        del like
+        return seed
+
     @abstractmethod
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         """Write one sample as a file people can open; return the path with its suffix."""
@@ -294,6 +302,9 @@ class Guard(Adapter):
 
     def redraw(self, seed: int, draw: int) -> int:
         return self.inner.redraw(seed, draw)
+
+    def choosing(self, seed: int, like: int) -> int:
+        return self.inner.choosing(seed, like)
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         return self.inner.write_sample(sample, path)

@@ -38,6 +38,7 @@ def diagonal_fisher(
     samples: Sequence[Tensor],
     settings: FisherSettings,
     parameters: dict[str, nn.Parameter],
+    made: Sequence[int] | None = None,
     chunk: int = 32,
 ) -> dict[str, Tensor]:
     """``mean over samples of (d/d theta_i of the sum over t of the training loss)^2`` (Heng & Soh 2023).
@@ -51,6 +52,7 @@ def diagonal_fisher(
         samples: The generator's own.
         settings: Which times, which noise.
         parameters: Those of ``adapter.generator`` that are wanted.
+        made: Seeds that the samples were generated with, where these choose more than noise.
         chunk: Time steps that are differentiated together.
 
     Returns:
@@ -65,6 +67,8 @@ def diagonal_fisher(
             part = times[start : start + chunk]
             row = conditioning[torch.full((len(part),), i)]
             seeds = [(settings.seed * 1_000_003 + i) * steps + t for t in part]
+            if made is not None:
+                seeds = [adapter.choosing(seed, made[i]) for seed in seeds]
             given = {} if steps == 1 else {"times": part}
             loss = adapter.training_loss(row, [sample] * len(part), seeds=seeds, **given).sum()
             grads = torch.autograd.grad(

@@ -38,11 +38,26 @@ class ReplayBatch:
 class ReplayRows:
     """Surrogates and replays, as :class:`redact_core.answer_key.LessonLoader` walks over them.
 
-    Times and noise of a row are drawn anew in every pass, from the row and the number of the pass.
+    Times and noise of a row are drawn anew in every pass, from the row and the number of the pass;
+    what the sample's own seed chose (a sentence) stays.
+
+    Args:
+        adapter: Whose training loss it is.
+        said: ``rows`` conditionings.
+        samples: As many.
+        redacted: ``(rows,)`` bool, the surrogates.
+        made: The seeds that the samples were generated with.
     """
 
-    def __init__(self, adapter: Adapter, said: Conditioning, samples: Sequence[Tensor], redacted: Tensor):
-        self._adapter, self.said, self.samples = adapter, said, list(samples)
+    def __init__(
+        self,
+        adapter: Adapter,
+        said: Conditioning,
+        samples: Sequence[Tensor],
+        redacted: Tensor,
+        made: Sequence[int],
+    ):
+        self._adapter, self.said, self.samples, self.made = adapter, said, list(samples), list(made)
         self.redacted, self.weight = redacted, torch.ones(len(redacted))
 
     def __len__(self) -> int:
@@ -51,7 +66,7 @@ class ReplayRows:
     def batch(self, rows: Tensor, weight: Tensor | None = None, *, turn: int = 0) -> ReplayBatch:
         """The rows ``rows`` (int64) as pass ``turn`` sees them; ``weight`` replaces their own."""
         chosen = rows.tolist()
-        seeds = [turn * len(self) + i for i in chosen]
+        seeds = [self._adapter.choosing(turn * len(self) + i, self.made[i]) for i in chosen]
         own = self.weight[rows] if weight is None else weight
         return ReplayBatch(
             self.said[rows], [self.samples[i] for i in chosen], seeds, self.redacted[rows], own

@@ -150,7 +150,8 @@ class SelectiveAmnesia(Objective):
                 self._anchors = {name: (old[name], value) for name, value in fisher.items()}
         said = listen(adapter, [lesson.asked for lesson in (*gone, *stay)]).to("cpu")
         group = torch.arange(len(samples)) < len(gone)
-        return ReplayRows(adapter, said, [sample.cpu() for sample in samples], group)
+        made = range(first, first + len(samples))
+        return ReplayRows(adapter, said, [sample.cpu() for sample in samples], group, made)
 
     def forward(self, student: nn.Module, batch: ReplayBatch) -> dict[str, Tensor]:
         """``forget`` and ``replay``: weighted group means of the training loss; ``ewc``: the penalty."""
@@ -192,9 +193,9 @@ class SelectiveAmnesia(Objective):
         drawn = draw([Lesson.retain(c) for c in conditions], settings.samples, seed + 2)
         said: Conditioning = listen(adapter, [lesson.asked for lesson in drawn])
         first = seed * 1_000_003 + 500_000
-        samples = adapter.generate(said, seeds=range(first, first + len(drawn)))
-        samples = [sample.to(said.hidden.device) for sample in samples]
-        fisher = diagonal_fisher(adapter, said, samples, settings, chosen)
+        made = range(first, first + len(drawn))
+        samples = [sample.to(said.hidden.device) for sample in adapter.generate(said, seeds=made)]
+        fisher = diagonal_fisher(adapter, said, samples, settings, chosen, made)
         if self.fisher is not None:
             save_fisher(self.fisher, fisher, settings, generator)
         return fisher

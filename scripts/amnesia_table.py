@@ -2,6 +2,7 @@
 
     python scripts/amnesia_table.py --out runs/amnesia
     python scripts/amnesia_table.py --out runs/amnesia --classes trouser --surrogates noise --variants full
+    python scripts/amnesia_table.py --out runs/amnesia_ddpm --source bundled-ddpm --fisher-times 20 ...
 
 A finished cell is a file in OUT and is not computed again unless the settings have changed. The
 judge is independent of the base. All models get the same seeds.
@@ -54,6 +55,14 @@ def figures(model: ClassConditional, judge: Judge, gone: str, n: int, n_kept: in
     }
 
 
+def of_base(args: argparse.Namespace, base: ClassConditional, judge: Judge, gone: str) -> dict:
+    """:func:`figures` of the untouched model, drawn once for all variants."""
+    path = args.out / f"base.{gone}.{args.n}.{args.n_kept}.json".replace(" ", "_")
+    if not path.exists():
+        path.write_text(json.dumps(figures(base, judge, gone, args.n, args.n_kept)))
+    return json.loads(path.read_text())
+
+
 def of_surrogate(base: ClassConditional, judge: Judge, gone: str, surrogate: str, n: int) -> dict:
     """What the judge makes of the surrogate's own samples: where forgetting leads if it succeeds."""
     if surrogate == "noise":
@@ -73,10 +82,11 @@ def cell(args: argparse.Namespace, judge: Judge, gone: str, surrogate: str, vari
     settings = {"ewc_weight": args.ewc, "learning_rate": args.lr, "fisher_samples": args.fisher_samples}
     settings |= {
         "surrogates": args.samples,
-        "replays": args.samples,
+        "replays": args.replays or args.samples,
         "replay_weight": args.replay,
     } | VARIANTS[variant]
     settings |= {"parameters": args.parameters} if args.parameters else {}
+    settings |= {"fisher_times": args.fisher_times} if args.fisher_times else {}
     told = settings | {
         "steps": args.steps,
         "batch": args.batch,
@@ -84,14 +94,16 @@ def cell(args: argparse.Namespace, judge: Judge, gone: str, surrogate: str, vari
         "n": args.n,
         "n kept": args.n_kept,
     }
+    told |= {} if args.source == "bundled" else {"source": args.source}
     path = args.out / f"{gone}.{surrogate}.{variant}.json".replace(" ", "_")
     if path.exists():
         found = json.loads(path.read_text())
         if found["settings"] == told:
             return found
-    base, model = ClassConditional(), ClassConditional()
+    base, model = ClassConditional(args.source), ClassConditional(args.source)
     # one Fisher for all classes: it is taken over all of them and belongs to the base
-    fisher = args.out / f"fisher.{args.fisher_samples}.{args.seed}.safetensors"
+    times = f".{args.fisher_times}" if args.fisher_times else ""
+    fisher = args.out / f"fisher.{args.fisher_samples}{times}.{args.seed}.safetensors"
     began = time.perf_counter()
     objective = SelectiveAmnesia(surrogate=surrogate, fisher=fisher, **settings)
     request = Request((gone,), (REFERENCE[gone],), seed=args.seed)
@@ -99,7 +111,7 @@ def cell(args: argparse.Namespace, judge: Judge, gone: str, surrogate: str, vari
     seconds = time.perf_counter() - began
     found = {
         "class": gone, "surrogate": surrogate, "variant": variant, "settings": told,
-        "base": figures(base, judge, gone, args.n, args.n_kept),
+        "base": of_base(args, base, judge, gone),
         "after": figures(model, judge, gone, args.n, args.n_kept),
         "of surrogate": of_surrogate(base, judge, gone, surrogate, args.n),
         "seconds": seconds,
@@ -129,6 +141,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--source", default="bundled", help="bundled or bundled-ddpm; one --out for each")
     parser.add_argument("--classes", nargs="+", default=list(REFERENCE))
     parser.add_argument("--surrogates", nargs="+", default=["reference", "noise"])
     parser.add_argument("--variants", nargs="+", default=["full"], choices=list(VARIANTS))
@@ -139,7 +152,9 @@ def main() -> None:
     parser.add_argument("--parameters", default="", help="regular expression; default: all")
     parser.add_argument("--replay", type=float, default=3.0)
     parser.add_argument("--samples", type=int, default=2048, help="surrogates, and as many replays")
+    parser.add_argument("--replays", type=int, help="if more than surrogates")
     parser.add_argument("--fisher-samples", type=int, default=1000)
+    parser.add_argument("--fisher-times", type=int, help="time steps of each sample; default: all")
     parser.add_argument("--n", type=int, default=500)
     parser.add_argument("--n-kept", type=int, default=300, help="of each other class")
     parser.add_argument("--seed", type=int, default=0)

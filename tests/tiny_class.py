@@ -28,6 +28,20 @@ def tiny_class_folder(folder: Path) -> Path:
     return folder
 
 
+def tiny_diffusion_folder(folder: Path) -> Path:
+    """``UNet2DModel`` and scheduler as diffusers writes them, float16, three denoising steps."""
+    from modalities.class_to_image.diffusion import build
+
+    torch.manual_seed(0)
+    ddpm = build(len(NAMES), widths=(8, 16), groups=4)
+    ddpm.unet.class_embedding = nn.Embedding(len(NAMES), ddpm.places["embedding"])
+    ddpm.unet.half().save_pretrained(folder / "unet")
+    ddpm.scheduler.save_pretrained(folder / "scheduler")
+    config = {"architecture": "unet", "classes": NAMES, "steps": 3}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
 class LinearAdapter(ToyAdapter):
     """Draws ``W h`` of the flat conditioning ``h``; the loss at time ``t`` is ``(t + 1) |x - W h|^2``."""
 

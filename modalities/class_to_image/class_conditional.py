@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,13 +27,14 @@ from redact_core.label_table import label_lessons, row_copies
 
 
 class ClassConditional(Adapter):
-    """A class-conditional autoencoder, seen through the rows by which it knows its classes.
+    """A class-conditional autoencoder or diffusion model, seen through the rows by which it knows its classes.
 
     Conditions are names of classes or their numbers, ``trouser`` or ``1``. A row is the embedding of
     the class together with its gains and biases in every conditional normalisation.
 
     Args:
-        source: ``bundled`` (Fashion-MNIST) or a folder with ``config.json`` and ``model.safetensors``.
+        source: ``bundled``, an autoencoder of Fashion-MNIST; ``bundled-ddpm``, a diffusion model of it
+            (``UNet2DModel``); or a folder of either, see :mod:`.model_folder`.
         batch_size: Pictures generated at a time.
 
     Raises:
@@ -48,14 +48,14 @@ class ClassConditional(Adapter):
         self.source, self.batch_size = source, batch_size
         self.folder = model_folder.locate(source)
         loaded = model_folder.load(self.folder)
-        self.names = loaded.names
+        self.names, self._kind = loaded.names, loaded.kind
         self.encoder: nn.Module = loaded.rows
         self._generator = loaded.generator
 
     @property
     def origin(self) -> Origin:
-        files = {name: self.folder / name for name in (model_folder.CONFIG, model_folder.WEIGHTS)}
-        return Origin(self.source, "class-conditional VAE", None, files)
+        files = model_folder.files(self.folder, self._kind)
+        return Origin(self.source, model_folder.KINDS[self._kind], None, files)
 
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         return {"label": torch.tensor([self._find(c) for c in conditions], dtype=torch.int64)}
@@ -124,13 +124,18 @@ class ClassConditional(Adapter):
         samples: list[Tensor] = []
         for start in range(0, len(seeds), self.batch_size):
             part = slice(start, start + self.batch_size)
-            samples += list(generator.draw(rows[part], self._noise(seeds[part], rows)).cpu())
+            noise, _ = self._noise(seeds[part], rows)
+            samples += list(generator.draw(rows[part], noise).cpu())
         return samples
 
     @property
     def generator(self) -> nn.Module:
-        """Recognition network and decoder, without the rows of the classes."""
+        """Recognition network and decoder, or denoiser, without the rows of the classes."""
         return self._generator
+
+    @property
+    def time_steps(self) -> int:
+        return self._generator.time_steps
 
     def training_loss(
         self,
@@ -140,11 +145,15 @@ class ClassConditional(Adapter):
         seeds: Sequence[int],
         times: Sequence[int] | None = None,
     ) -> Tensor:
-        """``(batch,)`` negative evidence lower bound in nats, summed over pixels, one latent draw each."""
-        del times  # there are none
+        """``(batch,)``, summed over pixels: negative evidence lower bound in nats, or the denoiser's error.
+
+        One draw of the latent variable each, or one time.
+        """
         rows = conditioning.hidden[:, 0]
         pictures = torch.stack(list(samples)).to(rows.device)
-        return self._generator.to(rows.device).loss(pictures, rows, self._noise(seeds, rows))
+        noise, drawn = self._noise(seeds, rows)
+        when = drawn if times is None else torch.tensor(list(times), device=rows.device)
+        return self._generator.to(rows.device).loss(pictures, rows, noise, when)
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         path = path.with_suffix(".png")
@@ -157,15 +166,14 @@ class ClassConditional(Adapter):
             raise RedactError(
                 f"A {type(self.encoder).__name__} cannot be saved as rows of classes; export the rows only."
             )
-        shutil.copyfile(self.folder / model_folder.CONFIG, folder / model_folder.CONFIG)
-        base = self.folder / model_folder.WEIGHTS
-        model_folder.write(base, folder / model_folder.WEIGHTS, self.encoder, self._generator)
+        model_folder.write(self.folder, folder, self._kind, self.encoder, self._generator)
 
-    def _noise(self, seeds: Sequence[int], like: Tensor) -> Tensor:
-        """Drawn on the CPU one by one: a sample depends on its seed, not on batch or device."""
-        width = self._generator.latent
-        draws = [torch.randn(width, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        return torch.stack(draws).to(like)
+    def _noise(self, seeds: Sequence[int], like: Tensor) -> tuple[Tensor, Tensor]:
+        """Noise and times, drawn on the CPU one by one: a sample depends on its seed, not on batch or device."""
+        draws = [torch.Generator().manual_seed(seed) for seed in seeds]
+        noise = torch.stack([torch.randn(self._generator.noise_shape, generator=g) for g in draws])
+        times = torch.cat([torch.randint(self.time_steps, (1,), generator=g) for g in draws])
+        return noise.to(like), times.to(like.device)
 
     def _listen(self, conditions: Sequence[Condition]) -> Conditioning:
         device = next(self.encoder.parameters()).device

@@ -1,8 +1,14 @@
-"""The folder of a class-conditional model: ``config.json`` and ``model.safetensors``, in our own format."""
+"""The folder of a class-conditional model.
+
+An autoencoder is ``config.json`` and ``model.safetensors``, in our own format. A diffusion model is
+the folders ``unet`` and ``scheduler``, which diffusers loads without us, and a ``config.json`` with
+the names of the classes.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,31 +18,35 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from modalities.class_to_image.networks import ClassRows, Vae
+from modalities.class_to_image.networks import ClassRows, RowGenerator, Vae
 from redact_core import RedactError
 
 BUNDLED = Path(__file__).with_name("bundled")
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+UNET = "unet/diffusion_pytorch_model.safetensors"
+KINDS = {"vae": "class-conditional VAE", "unet": "UNet2DModel"}
+_SOURCES = {"bundled": "vae", "bundled-ddpm": "ddpm"}
 
 
 @dataclass(frozen=True)
 class Loaded:
     """A model in float32 and in evaluation mode, and its class names in the order of the rows."""
 
+    kind: str
     names: list[str]
     rows: ClassRows
-    generator: Vae
+    generator: RowGenerator
 
 
 def locate(source: str) -> Path:
-    """The folder of ``bundled`` or of a path.
+    """The folder of ``bundled``, of ``bundled-ddpm``, or of a path.
 
     Raises:
         RedactError: There is no such folder.
     """
-    folder = BUNDLED / "vae" if source == "bundled" else Path(source).expanduser()
+    folder = BUNDLED / _SOURCES[source] if source in _SOURCES else Path(source).expanduser()
     if not folder.is_dir():
-        raise RedactError(f"There is no folder {source}; give a model folder or bundled.")
+        raise RedactError(f"There is no folder {source}; give a model folder, bundled or bundled-ddpm.")
     return folder
 
 
@@ -48,34 +58,70 @@ def load(folder: Path) -> Loaded:
     """
     try:
         config: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        names = list(map(str, config["classes"]))
-        kind = config["architecture"]
-        if kind != "vae":
-            raise RedactError(f"{folder} holds a model of the kind {kind!r}; this adapter takes vae.")
-        generator = Vae(config["latent"], config["embedding"], config["widths"])
-        rows = ClassRows(len(names), generator.places)
-        state = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
-        rows.tables.load_state_dict(_below(state, "classes."))
-        generator.load_state_dict(_below(state, "generator."))
+        names, kind = list(map(str, config["classes"])), config["architecture"]
+        if kind not in KINDS:
+            raise RedactError(
+                f"{folder} holds a model of the kind {kind!r}; this adapter takes {' and '.join(KINDS)}."
+            )
+        rows, generator = (_load_vae if kind == "vae" else _load_unet)(folder, config, len(names))
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         if isinstance(error, RedactError):
             raise
         reason = str(error).strip().splitlines()[0]
         raise RedactError(
-            f"{folder} holds no class-conditional model ({reason}); give a folder with {CONFIG} and {WEIGHTS}."
+            f"{folder} holds no class-conditional model ({reason}); give a folder with {CONFIG} and weights."
         ) from error
-    return Loaded(names, rows.eval(), generator.eval())
+    return Loaded(kind, names, rows.eval(), generator.eval())
 
 
-def write(base: Path, target: Path, rows: ClassRows, generator: Vae) -> None:
-    """Write the weights under the base's names, dtypes and metadata; what did not move keeps its bits."""
-    state = {f"classes.{name}": value for name, value in rows.tables.state_dict().items()}
-    state |= {f"generator.{name}": value for name, value in generator.state_dict().items()}
-    with safe_open(base, "pt") as file:
+def _load_vae(folder: Path, config: Any, classes: int) -> tuple[ClassRows, Vae]:
+    generator = Vae(config["latent"], config["embedding"], config["widths"])
+    rows = ClassRows(classes, generator.places)
+    state = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
+    rows.tables.load_state_dict(_below(state, "classes."))
+    generator.load_state_dict(_below(state, "generator."))
+    return rows, generator
+
+
+def _load_unet(folder: Path, config: Any, classes: int) -> tuple[ClassRows, RowGenerator]:
+    from modalities.class_to_image import diffusion  # diffusers takes seconds to import
+
+    unet, scheduler = diffusion.read(folder)
+    embedding = unet.class_embedding
+    if embedding.num_embeddings != classes:
+        raise ValueError(f"{classes} names of classes but {embedding.num_embeddings} rows")
+    generator = diffusion.Ddpm(unet, scheduler, config["steps"])
+    rows = ClassRows(classes, generator.places)
+    rows.tables["embedding"] = embedding
+    return rows, generator
+
+
+def files(folder: Path, kind: str) -> dict[str, Path]:
+    """Relative name -> file, for every file that the model is."""
+    names = (CONFIG, WEIGHTS)
+    if kind == "unet":
+        names = (CONFIG, UNET, "unet/config.json", "scheduler/scheduler_config.json")
+    return {name: folder / name for name in names}
+
+
+def write(base: Path, target: Path, kind: str, rows: ClassRows, generator: RowGenerator) -> None:
+    """Write the folder under the base's names, dtypes and metadata; what did not move keeps its bits."""
+    weights = WEIGHTS if kind == "vae" else UNET
+    for name, path in files(base, kind).items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        if name != weights:
+            shutil.copyfile(path, target / name)
+    if kind == "vae":
+        state = {f"classes.{name}": value for name, value in rows.tables.state_dict().items()}
+        state |= {f"generator.{name}": value for name, value in generator.state_dict().items()}
+    else:
+        state = {f"class_{name}": value for name, value in rows.tables.state_dict().items()}
+        state |= {name.removeprefix("unet."): value for name, value in generator.state_dict().items()}
+    with safe_open(base / weights, "pt") as file:
         types = {name: file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118
         metadata = file.metadata()
     tensors = {name: state[name].detach().to("cpu", dtype).contiguous() for name, dtype in types.items()}
-    save_file(tensors, target, metadata=metadata)
+    save_file(tensors, target / weights, metadata=metadata)
 
 
 def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

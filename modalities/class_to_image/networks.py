@@ -1,7 +1,8 @@
-"""A class-conditional variational autoencoder whose class enters by numbered rows only."""
+"""Generators whose class enters by numbered rows only, and a variational autoencoder of that kind."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -37,7 +38,29 @@ class ClassRows(nn.Module):
         return Conditioning(hidden, torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device))
 
 
-class Vae(nn.Module):
+class RowGenerator(nn.Module, ABC):
+    """Draws pictures of classes that come as vectors ``(batch, sum of places)``; holds no class itself."""
+
+    places: Mapping[str, int]
+    """Name -> width of every place where the class enters."""
+    noise_shape: tuple[int, ...]
+    """Of the noise that one picture is drawn from."""
+    time_steps: int = 1
+    """Over how many time steps the loss is a mean; 1 where it has none."""
+
+    @abstractmethod
+    def draw(self, rows: Tensor, noise: Tensor) -> Tensor:
+        """``(batch, 1, 28, 28)`` in [0, 1] from ``noise (batch, *noise_shape)``."""
+
+    @abstractmethod
+    def loss(self, pictures: Tensor, rows: Tensor, noise: Tensor, times: Tensor) -> Tensor:
+        """``(batch,)`` training loss of ``pictures (batch, 1, 28, 28)`` in [0, 1], summed over pixels.
+
+        ``noise (batch, *noise_shape)`` is standard normal, ``times (batch,)`` int64 below ``time_steps``.
+        """
+
+
+class Vae(RowGenerator):
     """Kingma & Welling 2014 with Bernoulli pixels; conditional layer normalisation in the decoder.
 
     The class comes as a vector ``(batch, sum of places)``; the module itself holds no class.
@@ -51,7 +74,7 @@ class Vae(nn.Module):
     def __init__(self, latent: int = 16, embedding: int = 16, widths: Sequence[int] = (256, 128)):
         super().__init__()
         wide, narrow = widths
-        self.latent = latent
+        self.latent, self.noise_shape = latent, (latent,)
         self.places = {"embedding": embedding, "norm1": 2 * narrow, "norm2": 2 * wide}
         self.recognition = nn.Sequential(
             nn.Linear(SIDE**2 + embedding, wide), nn.SiLU(),
@@ -75,14 +98,16 @@ class Vae(nn.Module):
         """``(batch, 1, 28, 28)`` in [0, 1]: the mean picture of ``noise (batch, latent)``."""
         return self.decode(noise, rows).sigmoid().view(-1, 1, SIDE, SIDE)
 
-    def loss(self, pictures: Tensor, rows: Tensor, noise: Tensor) -> Tensor:
+    def loss(self, pictures: Tensor, rows: Tensor, noise: Tensor, times: Tensor | None = None) -> Tensor:
         """``(batch,)`` negative evidence lower bound in nats: cross-entropy of all pixels plus KL.
 
         Args:
             pictures: ``(batch, 1, 28, 28)`` in [0, 1].
             rows: ``(batch, sum of places)``.
             noise: ``(batch, latent)`` standard normal.
+            times: There are none.
         """
+        del times
         x = pictures.flatten(1)
         embedding = rows[:, : self.places["embedding"]]
         mean, logvar = self.recognition(torch.cat([x, embedding], 1)).chunk(2, dim=1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging
 
-from modalities.text_to_image.weight_files import write_like
+from modalities.weight_files import write_like
 from redact_core import Condition, Conditioning, RedactError
 
 _PREFIX = "text_model."
@@ -134,5 +134,5 @@ def whole_words(tokenizer: CLIPTokenizer) -> list[str]:
 
 
 def save_encoder(encoder: PromptEncoder, base: Path, target: Path) -> None:
-    """Write the weights as the base wrote its own; see :func:`.weight_files.write_like`."""
+    """Write the weights as the base wrote its own; see :func:`modalities.weight_files.write_like`."""
     write_like(base, target, encoder.model.state_dict(), "CLIPTextModel", _PREFIX)

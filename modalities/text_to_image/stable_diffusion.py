@@ -27,7 +27,7 @@ from modalities.text_to_image.row_settings import settings_of
 from modalities.text_to_image.soft_tokens import in_front
 from modalities.text_to_image.suites import SUITES
 from modalities.text_to_image.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
-from modalities.text_to_image.weight_files import differs, write_like
+from modalities.weight_files import differs, write_like
 from redact_core import (
     Adapter,
     Condition,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
@@ -12,24 +11,25 @@ from typing import Any
 import soundfile
 import torch
 from torch import Tensor, nn
-from torchaudio.functional import lowpass_biquad
 from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
 
 from modalities.hub import locate
-from modalities.text_to_speech import planning
+from modalities.text_to_speech import model_folder, planning
 from modalities.text_to_speech.bank import VoiceBank
 from modalities.text_to_speech.clips import RATE, fit_length, read_clip
+from modalities.text_to_speech.distortion import distort
 from modalities.text_to_speech.expansion import expand
 from modalities.text_to_speech.grading import nearest
 from modalities.text_to_speech.judge import VoiceJudge
 from modalities.text_to_speech.nearness import crowd
 from modalities.text_to_speech.purity import misplaced
 from modalities.text_to_speech.sentences import SENTENCES
+from modalities.text_to_speech.speaking import spectrograms
 from modalities.text_to_speech.spectrogram_loss import log_mel, spectrogram_loss
 from modalities.text_to_speech.suites import SUITES
 from modalities.text_to_speech.verifier import embed_clip
 from modalities.text_to_speech.vocoder import Vocoder, load_vocoder
-from modalities.text_to_speech.voice_encoder import VoiceEncoder, load_encoder, save_encoder
+from modalities.text_to_speech.voice_encoder import VoiceEncoder, encoder_changed, load_encoder, save_encoder
 from redact_core import (
     Adapter,
     Condition,
@@ -48,7 +48,8 @@ BUNDLED = Path(__file__).with_name("bundled")
 class SpeechT5(Adapter):
     """A ``SpeechT5ForTextToSpeech`` that clones the voice of a reference clip.
 
-    The speaker encoder stands outside the checkpoint; it is the part that is trained and saved.
+    The speaker encoder stands outside the checkpoint. What is trained is saved, in a folder of its
+    own class: the encoder, or the checkpoint if a method changed the generator.
     Conditions are paths of clips, or ids of voices in the bank (all their clips, joined).
 
     Args:
@@ -70,7 +71,6 @@ class SpeechT5(Adapter):
 
     scorers = ("VoiceScorer", "RecogniserScorer", "PrivacyScorer")
     set_scorers = ("ImpostorScorer",)
-    saves_generator = False  # what is saved is the encoder's folder
     suites = SUITES
 
     def __init__(
@@ -94,7 +94,7 @@ class SpeechT5(Adapter):
             raise RedactError(f"seconds is {seconds}; give at least 0.5.")
         self.source, self.seconds, self.variants, self.batch_size = source, seconds, variants, batch_size
         self.folder = BUNDLED / "tts" if bundled else locate(source)
-        self.config = _config(self.folder)
+        self.config = model_folder.check(self.folder)
         self.encoder_source = encoder or "bundled"
         self.encoder_folder = BUNDLED / "encoder" if encoder in (None, "bundled") else locate(encoder)
         own = BUNDLED / "vocoder" if bundled and (BUNDLED / "vocoder").is_dir() else None
@@ -108,8 +108,12 @@ class SpeechT5(Adapter):
 
     @property
     def origin(self) -> Origin:
-        files = {p.name: p for p in self.encoder_folder.iterdir() if p.is_file()}
-        return Origin(self.encoder_source, "SpeechBrain EncoderClassifier", None, files)
+        if self._generator_changed():
+            return Origin(self.source, model_folder.KIND, None, model_folder.parts(self.folder))
+        return Origin(self.encoder_source, "SpeechBrain EncoderClassifier", None, self._encoder_files())
+
+    def _encoder_files(self) -> dict[str, Path]:
+        return {path.name: path for path in self.encoder_folder.iterdir() if path.is_file()}
 
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         samples = int(self.seconds * RATE)
@@ -135,23 +139,8 @@ class SpeechT5(Adapter):
             return crowd(lessons, lambda clips: self._listen(clips).hidden[:, 0].float().cpu())
 
     def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-        """A random stretch of at least 0.7 s of each clip, with noise, band limit and gain."""
-
-        def uniform(low: float, high: float) -> float:
-            return low + (high - low) * torch.rand((), generator=generator).item()
-
-        rows = []
-        for wave in inputs["waveform"]:
-            length = int(len(wave) * uniform(min(1.0, 0.7 / self.seconds), 1.0))
-            start = int(uniform(0, len(wave) - length))
-            row = wave[start : start + length]
-            if uniform(0, 1) < 0.5:
-                level = row.square().mean().sqrt() * 10 ** (-uniform(10, 40) / 20)
-                row = row + level * torch.randn(len(row), generator=generator)
-            if uniform(0, 1) < 0.25:
-                row = lowpass_biquad(row, RATE, uniform(2000, 6000))
-            rows.append(fit_length(row * 10 ** (uniform(-6, 6) / 20), len(wave)))
-        return {"waveform": torch.stack(rows)}
+        """Other stretches of each clip, distorted: see :mod:`.distortion`."""
+        return {"waveform": distort(inputs["waveform"], generator)}
 
     def disturb(self, inputs: Mapping[str, Tensor]) -> Disturbable:
         """Each clip as one place; the unit is its norm, so that a radius of 0.1 is 20 dB."""
@@ -168,17 +157,22 @@ class SpeechT5(Adapter):
         )
 
     def reopen(self, folder: Path) -> SpeechT5:
-        bank = self.bank.folder
+        """With the encoder of ``folder``, or, where that holds a SpeechT5, with its generator."""
+        source, encoder = self.source, str(folder)
+        if (folder / model_folder.WEIGHTS).is_file():
+            source, encoder = str(folder), str(self.encoder_folder)
         vocoder = None if self.vocoder_folder is None else str(self.vocoder_folder)
-        return SpeechT5(
-            self.source, str(folder), vocoder, bank, list(self.sentences), self.seconds, self.variants,
+        other = SpeechT5(
+            source, encoder, vocoder, self.bank.folder, list(self.sentences), self.seconds, self.variants,
             self.batch_size,
         )  # fmt: skip
+        other.frames_per_letter, other.learning_rate = self.frames_per_letter, self.learning_rate
+        return other
 
     def files(self) -> Mapping[str, Path]:
         """The encoder's files, the checkpoint's, the vocoder's, and the clips of the bank."""
         folders = {"tts": self.folder, "vocoder": self.vocoder_folder, "bank": self.bank.folder}
-        return {f"encoder/{name}": path for name, path in self.origin.files.items()} | {
+        return {f"encoder/{name}": path for name, path in self._encoder_files().items()} | {
             f"{name}/{path.relative_to(folder).as_posix()}": path
             for name, folder in folders.items()
             if folder is not None
@@ -248,6 +242,10 @@ class SpeechT5(Adapter):
         """The same sentence, another dropout."""
         return seed + len(self.sentences) * draw
 
+    def choosing(self, seed: int, like: int) -> int:
+        """The sentence of ``like``, the dropout of ``seed``."""
+        return seed * len(self.sentences) + like % len(self.sentences)
+
     def sentence(self, seed: int) -> str:
         """What a sample of this seed says."""
         return self.sentences[seed % len(self.sentences)]
@@ -258,11 +256,27 @@ class SpeechT5(Adapter):
         return path
 
     def save(self, folder: Path) -> None:
+        """The encoder's folder; the checkpoint's in its place if a method changed the generator.
+
+        Raises:
+            RedactError: Both were changed: they are folders of two libraries.
+        """
         if not isinstance(self.encoder, VoiceEncoder):
             raise RedactError(
                 f"A {type(self.encoder).__name__} cannot be saved as a SpeechBrain encoder; export the student only."
             )
-        save_encoder(self.encoder, self.encoder_folder, folder)
+        if not self._generator_changed():
+            save_encoder(self.encoder, self.encoder_folder, folder)
+            return
+        if encoder_changed(self.encoder, self.encoder_folder):
+            raise RedactError(
+                "Encoder and generator were both changed, and a folder holds one of them; save one after the "
+                "other, each from a model where the other is as it was."
+            )
+        model_folder.write(self.model, self.folder, folder)
+
+    def _generator_changed(self) -> bool:
+        return "model" in self.__dict__ and model_folder.changed(self.model, self.folder)
 
     def _nearest(self, voice: str) -> list[str]:
         """Voices of the bank by likeness, by the verifier where it is bundled; else none."""
@@ -285,25 +299,16 @@ class SpeechT5(Adapter):
         return Conditioning.cat(parts)
 
     def _speak(self, voices: Tensor, rows: list[int], seeds: Sequence[int], noise: int) -> list[Tensor]:
-        inputs: Any = self.processor(
-            text=[self.sentence(seeds[i]) for i in rows], padding=True, return_tensors="pt"
+        said = [self.sentence(seeds[i]) for i in rows]
+        mels = spectrograms(
+            self.model,
+            self.processor,
+            said,
+            voices[rows],
+            frames_per_letter=self.frames_per_letter,
+            noise=noise,
         )
-        with torch.random.fork_rng():
-            torch.manual_seed(noise)  # noqa: TID251 the prenet's dropout takes no generator
-            model: Any = self.model
-            mels, lengths = model.generate_speech(
-                inputs["input_ids"],
-                voices[rows],
-                attention_mask=inputs["attention_mask"],
-                maxlenratio=self.frames_per_letter,
-                return_output_lengths=True,
-            )
-        # a short sentence beside a long one may go on for as long as that one; alone it may not
-        step = self.config.get("reduction_factor", 2)
-        longest = [
-            int(n * self.frames_per_letter / step) * step for n in inputs["attention_mask"].sum(1).tolist()
-        ]
-        return [self.vocode(mel[: min(ends)]) for mel, *ends in zip(mels, lengths, longest, strict=True)]
+        return [self.vocode(mel) for mel in mels]
 
     def _check_dimensions(self) -> None:
         with torch.no_grad():
@@ -323,7 +328,7 @@ class SpeechT5(Adapter):
 
     @cached_property
     def model(self) -> SpeechT5ForTextToSpeech:
-        """The generator, which stays as it is."""
+        """The generator."""
         return SpeechT5ForTextToSpeech.from_pretrained(
             self.folder, use_safetensors=True, dtype=torch.float32
         ).eval()
@@ -332,20 +337,3 @@ class SpeechT5(Adapter):
     def vocode(self) -> Vocoder:
         """Spectrogram to waveform."""
         return load_vocoder(self.vocoder_folder)
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RedactError(
-            f"{folder} is no transformers folder: it has no readable config.json; give a SpeechT5 checkpoint."
-        ) from error
-    kind = (config.get("architectures") or [config.get("model_type")])[0]
-    if kind != "SpeechT5ForTextToSpeech":
-        raise RedactError(f"{folder} holds a {kind}; this adapter takes a SpeechT5ForTextToSpeech.")
-    if not (folder / "model.safetensors").is_file():
-        raise RedactError(
-            f"{folder} holds no model.safetensors; pickled weights are refused, convert them first."
-        )
-    return config

@@ -111,6 +111,16 @@ def save_encoder(encoder: VoiceEncoder, base: Path, folder: Path) -> None:
     torch.save(state, folder / WEIGHTS)  # SpeechBrain's own format; it reads no other
 
 
+def encoder_changed(encoder: VoiceEncoder, base: Path) -> bool:
+    """Is any weight another one than the folder ``base`` holds?"""
+    now = encoder.model.state_dict()
+    then: dict[str, Tensor] = _state(base / WEIGHTS)
+    return any(
+        key in now and not torch.equal(now[key].detach().cpu().to(value.dtype), value)
+        for key, value in then.items()
+    )
+
+
 _OWN = {"redaction.json", "README.md", "config.yaml"}
 
 
