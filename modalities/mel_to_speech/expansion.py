@@ -26,7 +26,9 @@ def retained(request: Request, bank: VoiceBank, gone: Sequence[Path]) -> dict[st
     found = {name: [clip for clip in bank.clips(name) if clip not in gone] for name in names}
     found = {name: clips for name, clips in found.items() if clips}
     if not found:
-        raise RedactError("No voice is retained; give --data.retain with voices of the bank or folders of clips.")
+        raise RedactError(
+            "No voice is retained; give --data.retain with voices of the bank or folders of clips."
+        )
     return found
 
 

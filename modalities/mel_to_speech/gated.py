@@ -57,5 +57,6 @@ class GatedConditioner(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Conditioning:
         before, after = self.original(inputs), self.redacted(inputs)
-        gate = self.gate(inputs["mel"], inputs["length"])
+        rows = zip(inputs["mel"].split(1), inputs["length"].split(1), strict=True)
+        gate = torch.cat([self.gate(mel, length) for mel, length in rows])  # row by row, as the others
         return Conditioning(before.hidden + gate * (after.hidden - before.hidden), before.mask)

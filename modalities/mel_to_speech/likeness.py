@@ -49,7 +49,9 @@ def warp_between(source: Sequence[Path], target: Sequence[Path]) -> Warp:
         found = [heard(clip) for clip in clips]
         known = [value for value, _ in found if not math.isnan(value)]
         if not known:
-            raise RedactError(f"{clips[0]}: no pitch is heard in it or in its neighbours; give voiced speech.")
+            raise RedactError(
+                f"{clips[0]}: no pitch is heard in it or in its neighbours; give voiced speech."
+            )
         pitches.append(float(np.median(known)))
         envelopes.append(torch.stack([shape for _, shape in found]).mean(0))
     semitones = max(-12.0, min(12.0, 12 * math.log2(pitches[1] / pitches[0])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,8 +94,12 @@ def write(
 
     What did not move keeps its bits.
     """
-    told = {**config, "gated": isinstance(conditioner, GatedConditioner)}
-    (folder / CONFIG).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    gated = isinstance(conditioner, GatedConditioner)
+    if base is not None and gated == config.get("gated", False):
+        shutil.copyfile(base / CONFIG, folder / CONFIG)
+    else:
+        told = {**config, "gated": gated}
+        (folder / CONFIG).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     state = {f"conditioner.{name}": value for name, value in conditioner.state_dict().items()}
     state |= {f"generator.{name}": value for name, value in generator.state_dict().items()}
     dtype = torch.float16 if base is None else _dtype(base / WEIGHTS)

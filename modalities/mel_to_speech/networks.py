@@ -70,10 +70,9 @@ class MelConditioner(nn.Module):
         mel, start = inputs["mel"], inputs["start"]
         if bool((start >= 0).all()):
             hidden = self.stretch(mel, start)
-            return Conditioning(
-                hidden, torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
-            )
-        hidden = self.features(mel)
+            return Conditioning(hidden, torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device))
+        # row by row: a clip's answer has the same bits whatever is asked beside it
+        hidden = torch.cat([self.features(row) for row in mel.split(1)])
         place = torch.arange(hidden.shape[1], device=hidden.device)
         return Conditioning(hidden, place < self.finer * inputs["length"][:, None])
 
@@ -138,7 +137,9 @@ class DiffWave(nn.Module):
         self.embedding = nn.Embedding(len(self.beta), embedding)
         self.mix = nn.Sequential(nn.Linear(embedding, embedding), nn.SiLU())
         self.first = nn.Conv1d(fold, channels, 1)
-        self.layers = nn.ModuleList(ResidualLayer(channels, 2 ** (i % cycle), embedding) for i in range(layers))
+        self.layers = nn.ModuleList(
+            ResidualLayer(channels, 2 ** (i % cycle), embedding) for i in range(layers)
+        )
         self.skip = nn.Conv1d(channels, channels, 1)
         self.last = nn.Conv1d(channels, fold, 1)
         nn.init.zeros_(self.last.weight)

@@ -33,6 +33,9 @@ class Warp:
         return formants(self.ratio)(changed) if self.ratio != 1 else changed
 
 
+AS_IT_IS = Warp()
+
+
 @dataclass(frozen=True)
 class Utterance:
     """A clip, maybe warped; ``start`` is the first frame of a window, -1 stands for all of it.
@@ -42,11 +45,11 @@ class Utterance:
 
     path: Path
     start: int = -1
-    warp: Warp = Warp()  # noqa: RUF009 frozen
+    warp: Warp = AS_IT_IS
 
     def __str__(self) -> str:
         text = str(self.path) if self.start < 0 else f"{self.path}@{self.start}"
-        return text if self.warp == Warp() else f"{text} warped {self.warp.semitones:g} {self.warp.ratio:g}"
+        return text if self.warp == AS_IT_IS else f"{text} warped {self.warp.semitones:g} {self.warp.ratio:g}"
 
     @classmethod
     def read(cls, condition: Condition) -> Utterance:
@@ -59,7 +62,7 @@ class Utterance:
             return cls(Path(condition))
         found = _FORM.fullmatch(str(condition))
         assert found is not None  # any text has a path
-        warp = Warp()
+        warp = AS_IT_IS
         if found["semitones"] is not None:
             try:
                 warp = Warp(float(found["semitones"]), float(found["ratio"]))

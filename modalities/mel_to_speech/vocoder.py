@@ -103,7 +103,9 @@ class MelVocoder(Adapter):
             mels.append(F.pad(mel, (0, room - frames), value=_SILENCE))
         starts = torch.tensor([heard.start for heard in found])
         if (starts >= 0).any() and (starts < 0).any():
-            raise RedactError("Windows and whole clips are asked for together; ask for them one after the other.")
+            raise RedactError(
+                "Windows and whole clips are asked for together; ask for them one after the other."
+            )
         length = torch.tensor([mel_of(h.path, h.warp, self.config["bands"]).shape[1] for h in found])
         return {"mel": torch.stack(mels), "length": length, "start": starts}
 
@@ -151,7 +153,9 @@ class MelVocoder(Adapter):
         samples = []
         for i, seed in enumerate(seeds):
             # clip by clip: what all layers hear of one is large
-            one = conditions[i : i + 1] if isinstance(conditions, Conditioning) else self._listen(conditions[i])
+            one = (
+                conditions[i : i + 1] if isinstance(conditions, Conditioning) else self._listen(conditions[i])
+            )
             hidden, wave = self._trimmed(one, 0)
             draw = torch.Generator().manual_seed(seed)
             noise = torch.randn(len(self.config["noise_schedule"]), 1, wave, generator=draw).to(hidden)

@@ -40,7 +40,9 @@ class Utterances:
         if self.corpus:
             self.rows: list = self.corpus.where("train", synthetic=True).tolist()
         else:
-            self.rows = sorted(p for p in (clips or Path()).rglob("*") if p.suffix in (".wav", ".flac", ".ogg"))
+            self.rows = sorted(
+                p for p in (clips or Path()).rglob("*") if p.suffix in (".wav", ".flac", ".ogg")
+            )
         if not self.rows:
             sys.exit("There is nothing to train on; give --corpus or --clips.")
 
