@@ -1,11 +1,13 @@
 """Redact a voice from the bundled vocoder, plainly and with a gate; who is heard, and what the others lose.
 
     python scripts/redact_vocoder.py --out out/vocoder
-    python scripts/redact_vocoder.py --out out/vocoder --models base plain --n-kept 12
 
-Redacted folders, answers and figures are kept in OUT and not made again. The judge is the bundled
-verifier, which knows neither the vocoder nor the warp. Its clips go through the vocoder's band first,
-and so does everything that it hears. All models get the same clips and seeds.
+Redacted folders and samples are kept in OUT and not made again, so that ``--models plain --no-table``
+does a part of the work. The judge is the bundled verifier, which knows
+neither vocoder nor warp; *clips* are the recordings, cut to the vocoder's band. *Mel-cepstral distortion*
+is that from the base's sample with the same noise; the base's own, from the recording. *Conditioning* is
+how far the student's is from what it should be, where 1 is the way from voice to reference. All models
+get the same clips and seeds.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torchaudio.functional import create_dct, resample
+from tqdm import tqdm
 
 from modalities.mel_to_speech import MelVocoder
 from modalities.mel_to_speech.expansion import warps
@@ -25,10 +28,10 @@ from modalities.mel_to_speech.gated import GatedConditioner
 from modalities.mel_to_speech.mel import RATE, log_mel, to_band
 from modalities.mel_to_speech.utterance import AS_IT_IS, Utterance, Warp
 from modalities.sound.clips import read_clip
-from modalities.text_to_speech.judge import Heard, VoiceJudge
+from modalities.text_to_speech.judge import VoiceJudge
 from redact_core import Request, conditioning_distance, redact
 from redact_core.artefact import new_folder
-from redact_core.statistics import bootstrap_mean, wilson
+from redact_core.statistics import auroc, bootstrap_mean, wilson
 
 MODELS = ("base", "plain", "gated")
 
@@ -65,28 +68,21 @@ def train(args: argparse.Namespace, student: str, request: Request) -> None:
     (args.out / f"{student}.cost.json").write_text(json.dumps(cost, indent=1))
 
 
-def heard(judge: VoiceJudge, samples: list[Tensor]) -> Heard:
-    """Samples at 8 kHz, as the judge hears them."""
-    return judge([resample(wave, RATE, 16_000) for wave in samples])
-
-
-def listen(args: argparse.Namespace, model: MelVocoder, group: str, clips: list[Utterance]) -> dict:
-    """Samples of a group, kept as files, and what their conditionings are."""
-    path = args.out / "samples" / f"{args.name}.{group}.pt"
+def listen(
+    args: argparse.Namespace, model: MelVocoder, name: str, group: str, clips: list[Utterance]
+) -> list[Tensor]:
+    """Samples of a group, kept in a file."""
+    path = args.out / f"{name}.{group}.pt"
     asked = [str(clip) for clip in clips]
     if path.exists():
         found = torch.load(path, weights_only=True)
         if found["asked"] == asked:
-            return found
+            return found["samples"]
     samples = []
-    for i, text in enumerate(asked):
+    for i, text in enumerate(tqdm(asked, desc=f"{name}, {group}", mininterval=5)):
         samples += model.generate([text], seeds=[args.seed * 100_003 + i])
-        print(f"\r{args.name}, {group}: {i + 1} of {len(asked)}", end="", flush=True)
-    print("\r" + " " * 60 + "\r", end="")
-    found = {"asked": asked, "samples": samples}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(found, path)
-    return found
+    torch.save({"asked": asked, "samples": samples}, path)
+    return samples
 
 
 def share(values: list[float]) -> str:
@@ -121,71 +117,78 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=10, help="unseen clips of the redacted voice, at most")
     parser.add_argument("--n-kept", type=int, default=24, help="unseen clips of others, one each")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-table", action="store_true", help="train and listen only")
     args = parser.parse_args()
+    if "base" not in args.models and not args.no_table:
+        parser.error("the table stands beside the base; give base among --models, or --no-table")
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     request = Request((args.voice,), (args.reference,), seed=args.seed)
     base = MelVocoder(args.source)
     (warp,) = warps(request, base.bank)
-    for student in args.models:
-        if student != "base":
-            train(args, student, request)
     unseen = base.unseen.voices
     gone = unseen[args.voice][: args.n]
-    others = [voice for voice in unseen if voice not in (args.voice, args.reference)]
-    kept = [unseen[voice][0] for voice in others]
+    kept = [clips[0] for voice, clips in unseen.items() if voice not in (args.voice, args.reference)]
     groups = {
         "redacted": [Utterance(clip) for clip in gone],
         "kept": [Utterance(clip) for clip in kept[: args.n_kept]],
     }
+    # what a perfect student would say: the untouched vocoder, given the warped clips
+    warped = {"redacted": [Utterance(clip, -1, warp) for clip in gone]}
+    models, samples = {}, {}
+    for name in args.models:
+        if name != "base":
+            train(args, name, request)
+        models[name] = base if name == "base" else base.reopen(args.out / name)
+        for said, asked in ((name, groups), *((("warped", warped),) if name == "base" else ())):
+            for group, clips in asked.items():
+                samples[said, group] = listen(args, models[name], said, group, clips)
+    if not args.no_table:
+        table(args, models, samples, groups, warp, kept)
+
+
+def table(
+    args: argparse.Namespace,
+    models: dict[str, MelVocoder],
+    samples: dict[tuple[str, str], list[Tensor]],
+    groups: dict[str, list[Utterance]],
+    warp: Warp,
+    kept: list[Path],
+) -> None:
+    """Print what the judge hears, how far samples are from the base's, and conditionings from their aim."""
+    base = models["base"]
+    gone = [clip.path for clip in groups["redacted"]]
     judge = VoiceJudge(base.bank.voices)
-    columns = {voice: i for i, voice in enumerate(judge.voices)}
     far = sum(conditionings(base, base, gone, warp)) / len(gone)
-    print(f"{args.voice} -> {args.reference}: {warp.semitones:+g} semitones, formants times {warp.ratio:g}\n")
     print(
+        f"{args.voice} -> {args.reference}: {warp.semitones:+g} semitones, formants times {warp.ratio:g}\n\n"
         "| model | group | n | identified | similarity | to the reference | mel-cepstral distortion, dB "
         "| conditioning |\n" + "|---" * 8 + "|"
     )
-    clean: dict[str, list[Tensor]] = {}
-    rows: list[tuple[str, MelVocoder, dict[str, list[Utterance]], Warp]] = []
-    for name in args.models:
-        model = base if name == "base" else base.reopen(args.out / name)
-        rows.append((name, model, groups, warp))
-    # what a perfect student would say: the untouched vocoder, given the warped clips
-    rows.insert(
-        1, ("base, warped", base, {"redacted": [Utterance(clip, -1, warp) for clip in gone]}, AS_IT_IS)
-    )
     recorded = {
-        group: [to_band(read_clip(utterance.path), 16_000) for utterance in clips]
+        ("clips", group): [to_band(read_clip(clip.path), 16_000) for clip in clips]
         for group, clips in groups.items()
     }
-    for group, samples in recorded.items():
-        print(line("clips", group, groups[group], heard(judge, samples), columns, args.reference, "-", "-"))
-    for name, model, asked, aim in rows:
-        args.name = name.replace(", ", "_")
-        for group, clips in asked.items():
-            samples = listen(args, model, group, clips)["samples"]
-            against = recorded[group] if name == "base" else clean[group]
-            if name == "base":
-                clean[group] = samples
-            worse = [distortion(a, b[: len(a)]) for a, b in zip(samples, against, strict=True)]
-            wanted = aim if group == "redacted" else AS_IT_IS
-            paths = [clip.path for clip in clips] if group == "redacted" else kept
-            aside = [value / far for value in conditionings(base, model, paths, wanted)]
-            told = "-" if name == "base, warped" else f"{share(aside)} (n={len(aside)})"
-            print(
-                line(name, group, clips, heard(judge, samples), columns, args.reference, share(worse), told),
-                flush=True,
-            )
-    for name, model, _, _ in rows:
+    for (name, group), waves in {**recorded, **samples}.items():
+        against = recorded["clips", group] if name == "base" else samples["base", group]
+        worse, aside = "-", "-"
+        if name != "clips":
+            worse = share([distortion(a, b[: len(a)]) for a, b in zip(waves, against, strict=True)])
+        if name in models:
+            paths, aim = (gone, warp) if group == "redacted" else (kept, AS_IT_IS)
+            values = [value / far for value in conditionings(base, models[name], paths, aim)]
+            aside = f"{share(values)} (n={len(values)})"
+        print(line(name, group, groups[group], judge, waves, args.reference, worse, aside), flush=True)
+    for name, model in models.items():
         if isinstance(model.encoder, GatedConditioner):
             inputs = [model.collate([str(clip)]) for clip in [*gone, *kept]]
             with torch.no_grad():
                 gate = torch.cat([model.encoder.gate(x["mel"], x["length"]).flatten() for x in inputs])
             mine, theirs = gate[: len(gone)], gate[len(gone) :]
             print(
-                f"\n{name}: the gate is open (above a half) for {wilson(int((mine > 0.5).sum()), len(mine))} of the "
-                f"redacted voice's unseen clips and {wilson(int((theirs > 0.5).sum()), len(theirs))} of others'."
+                f"\n{name}: the gate lets through {share(mine.tolist())} for unseen clips of the redacted voice and "
+                f"{share(theirs.tolist())} for those of {len(theirs)} others; "
+                f"it tells them apart with an AUROC of {auroc(mine, theirs):.3f}."
             )
     for path in sorted(args.out.glob("*.cost.json")):
         cost = json.loads(path.read_text())
@@ -199,17 +202,18 @@ def line(
     name: str,
     group: str,
     clips: list[Utterance],
-    said: Heard,
-    columns: dict[str, int],
+    judge: VoiceJudge,
+    waves: list[Tensor],
     reference: str,
     distance: str,
     conditioning: str,
 ) -> str:
-    """A row of the table; the voice of a clip is its folder."""
-    own = [columns[clip.path.parent.name] for clip in clips]
-    hits = (said.similarity.argmax(1) == torch.tensor(own)).sum().item()
-    alike = said.similarity[torch.arange(len(own)), own].tolist()
-    toward = share(said.similar(reference).tolist()) if group == "redacted" else "-"
+    """A row of the table; the voice of a clip is its folder, and samples are heard at 16 kHz."""
+    heard = judge([resample(wave, RATE, 16_000) for wave in waves])
+    own = [judge.voices.index(clip.path.parent.name) for clip in clips]
+    hits = (heard.similarity.argmax(1) == torch.tensor(own)).sum().item()
+    alike = heard.similarity[torch.arange(len(own)), own].tolist()
+    toward = share(heard.similar(reference).tolist()) if group == "redacted" else "-"
     return (
         f"| {name} | {group} | {len(clips)} | {wilson(int(hits), len(clips))} | {share(alike)} | {toward} "
         f"| {distance} | {conditioning} |"

@@ -64,7 +64,8 @@ class MelVocoder(Adapter):
     ):
         if seconds < 1:
             raise RedactError(f"seconds is {seconds}; give at least 1.")
-        self.source, self.student, self.seconds, self.windows = source, student, seconds, windows
+        self.source, self.seconds, self.windows = source, seconds, windows
+        self.student: Literal["plain", "gated"] = student
         self.folder = model_folder.locate(source)
         loaded = model_folder.load(self.folder)
         self.config = loaded.config

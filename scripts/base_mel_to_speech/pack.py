@@ -1,10 +1,9 @@
 """A half-precision folder for the package.
 
-    python scripts/base_mel_to_speech/pack.py --run runs/vocoder --out modalities/mel_to_speech/bundled
+python scripts/base_mel_to_speech/pack.py --run runs/vocoder --out modalities/mel_to_speech/bundled
 """
 
 import argparse
-import json
 import shutil
 import sys
 from pathlib import Path
