@@ -174,10 +174,9 @@ def table(
         worse, aside = "-", "-"
         if name != "clips":
             worse = share([distortion(a, b[: len(a)]) for a, b in zip(waves, against, strict=True)])
-        if name in models:
-            paths, aim = (gone, warp) if group == "redacted" else (kept, AS_IT_IS)
-            values = [value / far for value in conditionings(base, models[name], paths, aim)]
-            aside = f"{share(values)} (n={len(values)})"
+        if name in models and name != "base":
+            paths, aim = [clip.path for clip in groups[group]], warp if group == "redacted" else AS_IT_IS
+            aside = share([value / far for value in conditionings(base, models[name], paths, aim)])
         print(line(name, group, groups[group], judge, waves, args.reference, worse, aside), flush=True)
     for name, model in models.items():
         if isinstance(model.encoder, GatedConditioner):
