@@ -43,7 +43,7 @@ def distortion(a: Tensor, b: Tensor) -> float:
     """
     dct = create_dct(14, 64, "ortho")[:, 1:]
     mels = [log_mel(wave, 64) * 1.5 * math.log(10) for wave in (a, b)]  # natural logarithm of amplitude
-    difference = (mels[0] - mels[1]).T @ dct * 2 / math.sqrt(64)  # as if the transform were not normalised
+    difference = (mels[0] - mels[1]).T @ dct * math.sqrt(2 / 64)  # log amplitude = sum of c_k cos(k w)
     return (10 / math.log(10) * (2 * difference.square().sum(1)).sqrt()).mean().item()
 
 
