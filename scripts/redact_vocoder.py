@@ -43,7 +43,7 @@ def distortion(a: Tensor, b: Tensor) -> float:
     """
     dct = create_dct(14, 64, "ortho")[:, 1:]
     mels = [log_mel(wave, 64) * 1.5 * math.log(10) for wave in (a, b)]  # natural logarithm of amplitude
-    difference = (mels[0] - mels[1]).T @ dct * 2 / math.sqrt(64)  # as if the transform were not normalised
+    difference = (mels[0] - mels[1]).T @ dct * math.sqrt(2 / 64)  # log amplitude = sum of c_k cos(k w)
     return (10 / math.log(10) * (2 * difference.square().sum(1)).sqrt()).mean().item()
 
 
@@ -174,10 +174,9 @@ def table(
         worse, aside = "-", "-"
         if name != "clips":
             worse = share([distortion(a, b[: len(a)]) for a, b in zip(waves, against, strict=True)])
-        if name in models:
-            paths, aim = (gone, warp) if group == "redacted" else (kept, AS_IT_IS)
-            values = [value / far for value in conditionings(base, models[name], paths, aim)]
-            aside = f"{share(values)} (n={len(values)})"
+        if name in models and name != "base":
+            paths, aim = [clip.path for clip in groups[group]], warp if group == "redacted" else AS_IT_IS
+            aside = share([value / far for value in conditionings(base, models[name], paths, aim)])
         print(line(name, group, groups[group], judge, waves, args.reference, worse, aside), flush=True)
     for name, model in models.items():
         if isinstance(model.encoder, GatedConditioner):

@@ -1,6 +1,7 @@
 """The vocoder: what its layers hear, the warp to a reference voice, plain and gated redaction, the folder."""
 
 import json
+import runpy
 import sys
 from pathlib import Path
 
@@ -264,3 +265,24 @@ def test_damaged_folders_are_named(tmp_path: Path) -> None:
         MelVocoder(str(folder))
     with pytest.raises(RedactError, match="There is no folder nowhere"):
         MelVocoder("nowhere")
+
+
+def test_the_recipe_goes_on_where_it_was_cut_off(
+    bank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with more steps than at first: the learning rate falls in the last third only."""
+    pytest.importorskip("espeakng_loader")
+    root = Path(__file__).parents[1]
+    monkeypatch.syspath_prepend(str(root))
+
+    def train(out: str, steps: int) -> dict[str, torch.Tensor]:
+        arguments = ["--clips", bank, "--out", tmp_path / out, "--steps", steps, "--batch", 1, "--frames", 4]
+        monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
+        runpy.run_path(str(root / "scripts/base_mel_to_speech/train.py"), run_name="__main__")
+        state = torch.load(tmp_path / out / "checkpoints" / "vocoder.pt", weights_only=True)
+        return state["conditioner"] | state["generator"]
+
+    at_once = train("a", 3)
+    train("b", 2)
+    resumed = train("b", 3)
+    assert all(torch.equal(value, resumed[name]) for name, value in at_once.items())
