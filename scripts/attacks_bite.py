@@ -23,9 +23,9 @@ ATTACKS = [
     "SoftPrompt: {tokens: 4, steps: 40}",
     "PEZ: {tokens: 8, steps: 80, checks: 8}",
     "GreedyCoordinate: {tokens: 6, steps: 12, candidates: 64, checks: 4}",
-    "RingABellAdaptive: {tokens: 10, strength: 0.25, population: 60, generations: 40}",
-    "UnlearnDiffAtk: {tokens: 8, steps: 60, checks: 6}",
-    "P4D: {tokens: 8, steps: 60, checks: 6, time: 0.7}",
+    "RingABellAdaptive: {tokens: 10, strength: 0.25, population: 60, generations: 30}",
+    "UnlearnDiffAtk: {tokens: 8, steps: 50, checks: 5}",
+    "P4D: {tokens: 8, steps: 50, checks: 5, time: 0.7}",
 ]
 
 
@@ -67,7 +67,7 @@ def main() -> None:
         [
             "--base", "StableDiffusion", "--base.source", "bundled", "--redacted", str(model),
             "--plan", str(plan), "--n", str(args.n), "--seed", str(args.seed), "--batch_size", str(args.n),
-            "--attacks", json.dumps(args.attacks), "--scorers", json.dumps([{"class_path": "GraderScorer"}]),
+            "--attacks", json.dumps(args.attacks),
             "--device", "cpu", "--out", str(args.out / "evidence"),
         ]
     )  # fmt: skip

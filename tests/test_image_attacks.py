@@ -25,6 +25,7 @@ from modalities.text_to_image.attacks.objectives import (
     towards_prediction,
 )
 from modalities.text_to_image.attacks.reading import Reader, opened, slots
+from modalities.text_to_image.attacks.p4d import P4D
 from modalities.text_to_image.attacks.ring_a_bell import RingABell, concept_direction
 from modalities.text_to_image.attacks.ring_a_bell_adaptive import RingABellAdaptive
 from modalities.text_to_image.attacks.sampling import Loop
@@ -201,7 +202,7 @@ def test_the_best_words_are_taken_where_losses_can_be_compared(
     assert loss == pytest.approx(min(attempt.losses), rel=1e-4)
     assert min(attempt.losses) < attempt.losses[-1], "the last words are not the best here"
     with pytest.raises(RedactError, match="time is 2; give a share"):
-        build(Attack, spec_of("P4D: {time: 2}"))
+        P4D(time=2)
 
 
 def test_the_simplex_projection_is_the_nearest_point() -> None:
