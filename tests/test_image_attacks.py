@@ -24,8 +24,8 @@ from modalities.text_to_image.attacks.objectives import (
     towards_pictures,
     towards_prediction,
 )
-from modalities.text_to_image.attacks.reading import Reader, opened, slots
 from modalities.text_to_image.attacks.p4d import P4D
+from modalities.text_to_image.attacks.reading import Reader, opened, slots
 from modalities.text_to_image.attacks.ring_a_bell import RingABell, concept_direction
 from modalities.text_to_image.attacks.ring_a_bell_adaptive import RingABellAdaptive
 from modalities.text_to_image.attacks.sampling import Loop
