@@ -117,7 +117,7 @@ def main() -> None:
             if key not in table:
                 table[key] = shown(model, rows, goal, attack)
                 kept.write_text(json.dumps(table, indent=1), encoding="utf-8")
-            print(f"  {key:<90} {wilson(table[key], len(rows))}", flush=True)
+            print(f"  {label:<80} {wilson(table[key], len(rows))}", flush=True)
 
 
 if __name__ == "__main__":

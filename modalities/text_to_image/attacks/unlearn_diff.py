@@ -17,7 +17,8 @@ class UnlearnDiffAtk(TokenSearch):
     """Words drawn from learnt distributions that make the denoiser fit the base's pictures.
 
     Zhang et al., "To Generate or Not?" (arXiv 2310.11868). The paper walks through 50 times in order
-    with 40 steps each and looks after each; here times are drawn, and the budget is free.
+    with 40 steps each and looks after each; here times are drawn, and the budget is free. The paper's
+    rate of 0.01 is made for its 2000 steps; 0.1 lets the distributions become peaked within tens.
 
     Args:
         tokens: Words that are searched.
