@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from redact_core.errors import RedactError
 from redact_core.types import Conditioning
 
 
@@ -33,6 +34,10 @@ class Disturbable:
     """An answer to the inputs as they were -> the same at the positions, and with the mask, that the
     moved inputs have; differs where :attr:`moved` inserts something."""
 
+    points: Tensor | None = None
+    """``(points, dim)`` disturbances that lead to inputs of the ordinary kind, such as words; ``None``
+    where there are none. Attacks may start from them and end at them."""
+
     def zeros(self) -> Tensor:
         """``(batch, places, dim)`` no disturbance."""
         return self.unit.new_zeros((*self.unit.shape, self.dim))
@@ -45,6 +50,31 @@ class Disturbable:
         drawn = torch.randn((*self.unit.shape, self.dim), generator=generator)
         length = radius * torch.rand(self.unit.shape, generator=generator)
         return unit_length(drawn.to(self.unit)) * (length.to(self.unit) * self.unit).unsqueeze(-1)
+
+    def at_points(self, generator: torch.Generator) -> Tensor:
+        """``(batch, places, dim)`` one of :attr:`points` for each place that may be moved, of any length.
+
+        Raises:
+            RedactError: There are none.
+        """
+        points = self._points()
+        drawn = torch.randint(len(points), tuple(self.unit.shape), generator=generator)
+        return points[drawn.to(points.device)] * (self.unit > 0).unsqueeze(-1)
+
+    def snapped(self, change: Tensor) -> Tensor:
+        """``change`` with each place at the nearest of :attr:`points`, by Euclidean distance.
+
+        Raises:
+            RedactError: There are none.
+        """
+        points = self._points()
+        nearest = torch.cdist(change, points.expand(len(change), -1, -1)).argmin(-1)
+        return points[nearest] * (self.unit > 0).unsqueeze(-1)
+
+    def _points(self) -> Tensor:
+        if self.points is None:
+            raise RedactError("These inputs are made of no words; set words to 0.")
+        return self.points
 
     def bounded(self, change: Tensor, radius: float) -> Tensor:
         """``change`` with each place's norm cut to ``radius`` units."""

@@ -39,6 +39,8 @@ class RobustDistillation(Distillation):
         radius: Largest disturbance in the adapter's unit: of a waveform its own norm (0.1 is 20 dB), of
             a soft token the mean norm of the token embeddings.
         share: Of the redacted and of the retained rows of a batch that are attacked, in (0, 1].
+        words: Of the attacked rows whose search starts at random words and ends at the words nearest to what
+            it found, whatever their distance, in [0, 1]: discrete attacks in place of continuous ones.
         seed: Of the rows chosen and of where attacks start.
 
     Raises:
@@ -57,6 +59,7 @@ class RobustDistillation(Distillation):
         steps: int = 4,
         radius: float = 0.1,
         share: float = 0.5,
+        words: float = 0.0,
         seed: int = 0,
     ):
         super().__init__(redact_weight, retain_weight)
@@ -66,7 +69,9 @@ class RobustDistillation(Distillation):
         if not 0 < share <= 1:
             raise RedactError(f"share is {share}; give a part of the rows above 0, at most 1.")
         self.attack_weight, self.steps, self.radius = attack_weight, steps, radius
-        self.share, self.seed = share, seed
+        if not 0 <= words <= 1:
+            raise RedactError(f"words is {words}; give a part of the attacked rows, 0 to 1.")
+        self.share, self.words, self.seed = share, words, seed
         # in the checkpoint, so that an interrupted run draws what it would have drawn
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
 
@@ -102,8 +107,9 @@ class RobustDistillation(Distillation):
         soft = self.adapter.disturb(_take(batch.asked, rows))
         target = soft.arranged(batch.target[rows])
         change = descend(
-            student, soft, self._victims(soft, target, victims_of), self.steps, self.radius, generator
-        )
+            student, soft, self._victims(soft, target, victims_of), self.steps, self.radius, generator,
+            self.words,
+        )  # fmt: skip
         distance = self.attack_weight * conditioning_distance(student(soft.moved(change)), target)
         redacted, weight = batch.redacted[rows], batch.weight[rows]
         return terms | {
@@ -141,6 +147,7 @@ def descend(
     steps: int,
     radius: float,
     generator: torch.Generator,
+    words: float = 0.0,
 ) -> Tensor:
     """Projected gradient descent towards ``victims``, from a random start.
 
@@ -151,19 +158,30 @@ def descend(
         steps: Of normalised gradient descent, each 2.5 ``radius`` / ``steps`` long.
         radius: Bound of each place's disturbance, in units of ``soft``.
         generator: Of the start.
+        words: Share of the rows that start at random words and end at the nearest ones.
 
     Returns:
         The disturbance ``(batch, places, dim)``.
+
+    Raises:
+        RedactError: Words are wanted of inputs that have none.
     """
     change = soft.random(radius, generator)
+    spoken = None
+    if words:
+        spoken = (torch.rand(len(change), generator=generator) < words).to(change.device).view(-1, 1, 1)
+        change = torch.where(spoken, soft.at_points(generator), change)
     step = 2.5 * radius / max(1, steps) * soft.unit.unsqueeze(-1)
     for _ in range(steps):
         with torch.enable_grad():
             change.requires_grad_()
             loss = conditioning_distance(student(soft.moved(change)), victims).sum()
             (slope,) = torch.autograd.grad(loss, change)
-        change = soft.bounded(change.detach() - step * unit_length(slope), radius)
-    return change
+        moved = change.detach() - step * unit_length(slope)
+        change = soft.bounded(moved, radius)
+        if spoken is not None:  # a word is where it is, however far
+            change = torch.where(spoken, moved, change)
+    return change if spoken is None else torch.where(spoken, soft.snapped(change), change)
 
 
 def _take(inputs: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:

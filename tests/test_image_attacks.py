@@ -1,6 +1,7 @@
 """Attacks on a tiny random Stable Diffusion: searched terms depend on what is searched, prompts can be said."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from modalities.text_to_image.attacks.objectives import (
     towards_pictures,
     towards_prediction,
 )
+from modalities.text_to_image.attacks.p4d import P4D
 from modalities.text_to_image.attacks.reading import Reader, opened, slots
 from modalities.text_to_image.attacks.ring_a_bell import RingABell, concept_direction
 from modalities.text_to_image.attacks.ring_a_bell_adaptive import RingABellAdaptive
@@ -93,7 +95,18 @@ def test_the_reader_gives_what_the_encoder_gives(base: StableDiffusion) -> None:
         slots(base.tokenizer, [("", "cat")], 77)
 
 
-@pytest.mark.parametrize("kind", ["hidden", "hidden in place", "pictures", "prediction"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "hidden",
+        "summary",
+        "hidden in place",
+        "pictures",
+        "prediction",
+        "pictures, one time",
+        "prediction, one time",
+    ],
+)
 def test_every_objective_depends_on_the_searched_embeddings(
     base: StableDiffusion, student: StableDiffusion, kind: str
 ) -> None:
@@ -103,8 +116,11 @@ def test_every_objective_depends_on_the_searched_embeddings(
     objective = {
         "hidden": lambda: towards_hidden(base, asked),
         "hidden in place": lambda: towards_hidden(base, asked, asked_rows),
+        "summary": lambda: towards_hidden(base, asked, summary=True),
         "pictures": lambda: towards_pictures(student, pictures, asked_rows, 0),
         "prediction": lambda: towards_prediction(student, base, pictures, asked_rows, 0),
+        "pictures, one time": lambda: towards_pictures(student, pictures, asked_rows, 0, 0.7),
+        "prediction, one time": lambda: towards_prediction(student, base, pictures, asked_rows, 0, 0.7),
     }[kind]()
     free = reader.table[asked.ids.gather(1, asked.free)].clone().requires_grad_()
     loss = objective(reader(asked, free), 0)
@@ -113,6 +129,9 @@ def test_every_objective_depends_on_the_searched_embeddings(
     assert bool((gradient.flatten(1).norm(dim=1) > 0).all())
     # each row's loss depends on its own embeddings only
     assert not torch.autograd.grad(objective(reader(asked, free), 0)[0], free)[0][1].any()
+    # at one time with one noise the step changes nothing, so losses of two steps can be compared
+    again = objective(reader(asked, free), 1)
+    assert torch.allclose(again, loss) == (kind not in ("pictures", "prediction"))
     # and it is what it says: no distance where student and base are one
     if kind in ("hidden", "prediction"):
         own = {
@@ -147,6 +166,45 @@ def test_searches_lower_their_objective(base: StableDiffusion, student: StableDi
         assert end == end
 
 
+def test_a_shortened_prompt_is_answered_as_the_whole_one(
+    base: StableDiffusion, student: StableDiffusion
+) -> None:
+    reader = Reader(student)
+    asked = slots(base.tokenizer, [("", " a red cat"), ("", " cat")], 2)
+    short = asked.shortened(3)
+    end = int(asked.mask.sum(1).max())
+    assert short.ids.shape == (2, end + 3)
+    words = speakable(base.tokenizer)[:4].view(2, 2)
+    whole, part = reader.words(asked, words).hidden, reader.words(short, words).hidden
+    assert torch.allclose(whole[:, : end + 3], part, atol=1e-5)
+    # the summary leaves out what stands before the end of each prompt, and counts the end itself
+    distance = towards_hidden(base, short, summary=True)
+    said = reader.words(short, words)
+    before = distance(said, 0)
+    for row, last in enumerate((short.mask.sum(1) - 1).tolist()):
+        moved = said.hidden.clone()
+        moved[row, :last] += 1
+        assert torch.equal(distance(replace(said, hidden=moved), 0), before)
+        moved[row, last] += 1
+        assert distance(replace(said, hidden=moved), 0)[row] != before[row]
+
+
+def test_the_best_words_are_taken_where_losses_can_be_compared(
+    base: StableDiffusion, student: StableDiffusion
+) -> None:
+    attack = build(Attack, spec_of("PEZ: {tokens: 2, steps: 12, checks: 1}"))
+    (row,) = rows("a red cat")
+    (attempt,) = attack(student, base, [row], seed=0)
+    reader = Reader(student)
+    asked = slots(base.tokenizer, [("", " a red cat")], 2).shortened()
+    ids = torch.tensor([base.tokenizer(str(attempt.condition))["input_ids"][1:3]])
+    loss = towards_hidden(base, asked, summary=True)(reader.words(asked, ids), 0).item()
+    assert loss == pytest.approx(min(attempt.losses), rel=1e-4)
+    assert min(attempt.losses) < attempt.losses[-1], "the last words are not the best here"
+    with pytest.raises(RedactError, match="time is 2; give a share"):
+        P4D(time=2)
+
+
 def test_the_simplex_projection_is_the_nearest_point() -> None:
     generator = torch.Generator().manual_seed(0)
     point = torch.randn(3, 7, generator=generator)
@@ -171,6 +229,8 @@ TOKENS = [
     "P4D: {tokens: 2, steps: 3, checks: 1}",
     "UnlearnDiffAtk: {tokens: 2, steps: 3, checks: 1}",
     "PEZ: {tokens: 2, steps: 3, checks: 1, in_place: true}",
+    "P4D: {tokens: 2, steps: 3, checks: 1, time: 0.7}",
+    "UnlearnDiffAtk: {tokens: 2, steps: 3, checks: 1, time: 0.7}",
 ]
 
 

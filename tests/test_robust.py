@@ -246,3 +246,32 @@ def test_the_shipped_settings_stack_on_the_command_line(
     config = (out / "config.yaml").read_text()
     assert "class_path: redact_core.RobustDistillation" in config
     assert "radius: 3.0" in config
+
+
+def test_searches_over_words_start_and_end_at_words(tiny_sd: Path) -> None:
+    adapter = StableDiffusion(str(tiny_sd))
+    soft = adapter.disturb(adapter.collate(["a cat", "a dog", "red car"]))
+    assert soft.points is not None
+    with torch.no_grad():
+        victim = adapter.encoder(soft.moved(soft.zeros()))[torch.zeros(3, dtype=torch.long)]
+
+    def found(words: float, steps: int = 4) -> torch.Tensor:
+        return descend(adapter.encoder, soft, victim, steps, 2.0, torch.Generator().manual_seed(0), words)
+
+    places = soft.unit[0] > 0
+    for steps in (0, 4):
+        gap = torch.cdist(found(1.0, steps)[:, places], soft.points.expand(3, -1, -1)).amin(-1)
+        assert gap.max() < 1e-4
+    assert not found(1.0)[:, ~places].any()
+    assert not torch.equal(found(1.0), found(1.0, 0)), "the search changes words"
+    assert torch.cdist(found(0.0)[:, places], soft.points.expand(3, -1, -1)).amin(-1).min() > 1e-3
+
+
+def test_words_are_refused_where_there_are_none(speech: SpeechT5) -> None:
+    rows = [Lesson.redact(str(speech.bank.voices["alice"][0]), str(speech.bank.voices["bob"][0]))]
+    objective = RobustDistillation(words=0.5)
+    student = objective.prepare(speech)
+    with pytest.raises(RedactError, match="made of no words; set words to 0"):
+        objective(student, batch_of(speech, rows))
+    with pytest.raises(RedactError, match="words is 2"):
+        RobustDistillation(words=2)

@@ -20,6 +20,7 @@ def in_front(
     """Prompts with ``tokens`` free places after the start token; the unit is the table's mean norm.
 
     A prompt that does not fit with them stays as it is, and nothing of it can be moved.
+    Points are the vocabulary's whole words.
     An answer is arranged so: what belongs to the words moves with them, what stands after the end stays,
     for there every position holds the whole prompt; the free places do not count.
 
@@ -60,4 +61,12 @@ def in_front(
         table.shape[1],
         lambda change: shifted | {"disturbance": change},
         arranged,
+        table[_plain_words(tokenizer, table.device)] - table[filler],
     )
+
+
+def _plain_words(tokenizer: CLIPTokenizer, device: torch.device) -> Tensor:
+    """Ids of tokens that end a word and are made of letters."""
+    known = tokenizer.get_vocab().items()
+    ids = sorted(i for token, i in known if token.removesuffix("</w>").isalpha() and token.endswith("</w>"))
+    return torch.tensor(ids, device=device)

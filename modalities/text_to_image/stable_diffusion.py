@@ -231,13 +231,15 @@ class StableDiffusion(Adapter):
         found = self.generator(noisy, when, encoder_hidden_states=conditioning.hidden).sample
         return (found - target).square().flatten(1).mean(1)
 
-    def noised(self, samples: Sequence[Tensor], *, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def noised(
+        self, samples: Sequence[Tensor], *, seeds: Sequence[int], times: Sequence[int] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Latents ``(batch, channels, height, width)`` of samples with noise, and their times ``(batch,)``.
 
         The same draws as in :meth:`training_loss`.
         """
         device = next(self.encoder.parameters()).device
-        return self._noised(samples, seeds, device)[2:]
+        return self._noised(samples, seeds, device, times)[2:]
 
     @torch.no_grad()
     def _noised(

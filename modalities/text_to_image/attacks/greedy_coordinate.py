@@ -46,10 +46,14 @@ class GreedyCoordinate(TokenSearch):
     def budget(self) -> str:
         return f"{super().budget}, {self.candidates} swaps a step"
 
+    def asked(self, reader: Reader, pieces: Sequence[tuple[str, str]]) -> Slots:
+        found = super().asked(reader, pieces)
+        return found if self.in_place else found.shortened()
+
     def objective(
         self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int
     ) -> SearchObjective:
-        return towards_hidden(base, asked, rows if self.in_place else None)
+        return towards_hidden(base, asked, rows if self.in_place else None, summary=True)
 
     def search(
         self, reader: Reader, asked: Slots, objective: SearchObjective, words: Tensor, seed: int

@@ -15,7 +15,9 @@ SearchObjective = Callable[[Conditioning, int], Tensor]
 """Conditioning of a batch and number of the step -> ``(batch,)`` what shall fall."""
 
 
-def towards_hidden(base: Adapter, asked: Slots, rows: Sequence[PlanRow] | None = None) -> SearchObjective:
+def towards_hidden(
+    base: Adapter, asked: Slots, rows: Sequence[PlanRow] | None = None, *, summary: bool = False
+) -> SearchObjective:
     """Distance to the base's answer to the same prompts, with fillers at the free places.
 
     The free places themselves do not count: what stands there differs by design.
@@ -24,13 +26,18 @@ def towards_hidden(base: Adapter, asked: Slots, rows: Sequence[PlanRow] | None =
         base: The untouched model.
         asked: What is searched.
         rows: Given where the free places took the subject's: the target is then the base's answer to
-            the rows' own conditions, and only positions after the end of both prompts count, which
-            hold the whole prompt in summary; before them, words stand at other positions.
+            the rows' own conditions, and only positions after the end of both prompts count; before
+            them, words stand at other positions.
+        summary: Whether only the end of the prompts and what follows count, which hold the whole prompt.
+            A generator reads more of those than of all others, and the words before the end are
+            hard to move with a few others in front of them: a search that tries spends itself there.
     """
     if rows is None:
         with torch.no_grad():
             target = Reader(base).words(asked, asked.ids.gather(1, asked.free))
-        mask = target.mask.scatter(1, asked.free.to(target.mask.device), False)
+        last = asked.mask.sum(1, keepdim=True).to(target.mask.device) - 1
+        after = torch.arange(asked.mask.shape[1], device=last.device) >= last
+        mask = after if summary else target.mask.scatter(1, asked.free.to(target.mask.device), False)
     else:
         inputs = _on(base, [row.condition for row in rows])
         with torch.no_grad():
@@ -48,34 +55,54 @@ def towards_hidden(base: Adapter, asked: Slots, rows: Sequence[PlanRow] | None =
 
 
 def towards_pictures(
-    model: Adapter, pictures: Sequence[Tensor], rows: Sequence[PlanRow], seed: int
+    model: Adapter, pictures: Sequence[Tensor], rows: Sequence[PlanRow], seed: int, time: float | None = None
 ) -> SearchObjective:
-    """The denoiser's loss of the base's pictures, with another time and noise at every step.
+    """The denoiser's loss of the base's pictures.
 
     Zhang et al., "To Generate or Not?" (arXiv 2310.11868), eq. 5.
+
+    Args:
+        model: Under attack.
+        pictures: One for each row.
+        rows: What is asked.
+        seed: Of times and noise.
+        time: Where the noise is added, as a share of all times, with one noise for each row; losses of two
+            steps can then be compared. ``None``: another time and noise at every step.
     """
-    return lambda said, step: model.training_loss(said, pictures, seeds=_draws(rows, seed, step))
+    times = _times(model, rows, time)
+
+    def loss(said: Conditioning, step: int) -> Tensor:
+        draws = _draws(rows, seed, 0 if times else step)
+        return model.training_loss(said, pictures, seeds=draws, times=times)
+
+    return loss
 
 
 def towards_prediction(
-    model: Adapter, base: Adapter, pictures: Sequence[Tensor], rows: Sequence[PlanRow], seed: int
-) -> SearchObjective:
+    model: Adapter, base: Adapter, pictures: Sequence[Tensor], rows: Sequence[PlanRow], seed: int,
+    time: float | None = None,
+) -> SearchObjective:  # fmt: skip
     """Squared difference of the attacked denoiser's prediction and the base's under the plain prompt.
 
-    Chin et al., "Prompting4Debugging" (arXiv 2309.06135), eq. 4; the base keeps its own encoder.
+    Chin et al., "Prompting4Debugging" (arXiv 2309.06135), eq. 4; the base keeps its own encoder. ``time``
+    as in :func:`towards_pictures`.
     """
-    own, teacher = opened(model), opened(base)
+    own, teacher, times = opened(model), opened(base), _times(model, rows, time)
     with torch.no_grad():
         wanted = base.encoder(_on(base, [row.condition for row in rows]))
 
     def distance(said: Conditioning, step: int) -> Tensor:
-        noisy, times = own.noised(pictures, seeds=_draws(rows, seed, step))
+        noisy, when = own.noised(pictures, seeds=_draws(rows, seed, 0 if times else step), times=times)
         with torch.no_grad():
-            target = teacher.generator(noisy, times, encoder_hidden_states=wanted.hidden).sample
-        found = own.generator(noisy, times, encoder_hidden_states=said.hidden).sample
+            target = teacher.generator(noisy, when, encoder_hidden_states=wanted.hidden).sample
+        found = own.generator(noisy, when, encoder_hidden_states=said.hidden).sample
         return (found - target).square().flatten(1).mean(1)
 
     return distance
+
+
+def _times(model: Adapter, rows: Sequence[PlanRow], time: float | None) -> list[int] | None:
+    return None if time is None else [int(time * (opened(model).time_steps - 1))] * len(rows)
 
 
 def _draws(rows: Sequence[PlanRow], seed: int, step: int) -> list[int]:

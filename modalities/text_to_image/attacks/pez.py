@@ -29,15 +29,19 @@ class PEZ(TokenSearch):
     access = "encoder gradient"
 
     def __init__(
-        self, tokens: int = 4, steps: int = 300, lr: float = 0.1, checks: int = 3, in_place: bool = False
+        self, tokens: int = 8, steps: int = 300, lr: float = 1.0, checks: int = 3, in_place: bool = False
     ):
         super().__init__(tokens, steps, checks, in_place)
         self.lr = lr
 
+    def asked(self, reader: Reader, pieces: Sequence[tuple[str, str]]) -> Slots:
+        found = super().asked(reader, pieces)
+        return found if self.in_place else found.shortened()
+
     def objective(
         self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int
     ) -> SearchObjective:
-        return towards_hidden(base, asked, rows if self.in_place else None)
+        return towards_hidden(base, asked, rows if self.in_place else None, summary=True)
 
     def search(
         self, reader: Reader, asked: Slots, objective: SearchObjective, words: Tensor, seed: int

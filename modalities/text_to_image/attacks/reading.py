@@ -44,6 +44,15 @@ class Slots:
         """``ids`` with ``words (batch, k)`` at the free places."""
         return self.ids.scatter(1, self.free, words.to(self.ids))
 
+    def shortened(self, after: int = 3) -> Slots:
+        """Without the padding but for ``after`` positions of it behind the longest prompt.
+
+        A causal encoder answers the positions that are left as before, at a fraction of the cost; all
+        padding holds the whole prompt, so a few positions of it tell as much.
+        """
+        length = int(self.mask.sum(1).max()) + after
+        return Slots(self.ids[:, :length], self.free, self.mask[:, :length])
+
     def repeat(self, times: int) -> Slots:
         """Every prompt ``times`` times, next to one another."""
         return Slots(*(x.repeat_interleave(times, 0) for x in (self.ids, self.free, self.mask)))

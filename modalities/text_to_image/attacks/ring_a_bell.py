@@ -21,21 +21,30 @@ class RingABell(Attack):
     Tsai et al., "Ring-A-Bell!" (arXiv 2310.10012), eq. 3: the target is ``E(prompt) + strength * c``
     with ``c`` the mean of ``E(with the concept) - E(without it)``, all in the base's encoder. This is
     the published, static attack: the search is in the base's encoder too, and never sees the attacked
-    model. Outputs of the encoder are used, no gradients.
+    model. Outputs of the encoder are used, no gradients. Departs from the paper in two ways: only the end
+    of a prompt and what follows is compared, which holds all of it (before it, words of a found prompt
+    stand at other positions than those of the target), and one prompt of the first generation is the
+    row's own with random words behind it, so that a small budget starts where it matters.
 
     Args:
         tokens: Words of the prompt.
         strength: Of the concept in the target.
-        population: Prompts kept in a generation.
+        population: Prompts of a generation; one of the first holds the prompt's own words.
         generations: Of the search.
+        mutation: Share of the children of which a word is changed.
     """
 
     access, adaptive = "encoder gradient", False
 
     def __init__(
-        self, tokens: int = 16, strength: float = 3.0, population: int = 200, generations: int = 100
+        self,
+        tokens: int = 16,
+        strength: float = 3.0,
+        population: int = 200,
+        generations: int = 100,
+        mutation: float = 0.25,
     ):
-        self.tokens, self.strength = tokens, strength
+        self.tokens, self.strength, self.mutation = tokens, strength, mutation
         self.population, self.generations = population, generations
         self._found: dict[tuple[str, int], Attempt] = {}
 
@@ -59,6 +68,8 @@ class RingABell(Attack):
         target = target_of(base, row, self.strength)
         words = speakable(reader.tokenizer)
         asked = slots(reader.tokenizer, [("", "")], self.tokens)
+        ends = [self.tokens + 1, len(reader.tokenizer(row.condition, verbose=False)["input_ids"]) - 1]
+        asked = asked.shortened(max(ends) - ends[0] + 3)
         generator = torch.Generator().manual_seed(seed + row.seed)
 
         def random(high: int, *shape: int) -> Tensor:
@@ -66,24 +77,35 @@ class RingABell(Attack):
 
         half = self.population // 2
         people = random(len(words), self.population, self.tokens)
-        losses: list[float] = []
+        own = _own_words(reader, words, row)[: self.tokens]
+        people[0, : len(own)] = own
+        loss = _distance(reader, asked, words[people], target, max(ends))
+        losses = [loss.min().item()]
         for _ in range(self.generations):
-            loss = _distance(reader, asked, words[people], target)
-            kept = people[loss.argsort()[:half]]
-            losses.append(loss.min().item())
+            best = loss.argsort()[:half]
+            kept = people[best]
             parents = kept[random(half, 2, self.population - half)]
             cut = random(self.tokens + 1, self.population - half, 1)
             children = torch.where(torch.arange(self.tokens) < cut, *parents)
-            mutant = torch.rand(len(children), generator=generator) < 0.25
+            mutant = torch.rand(len(children), generator=generator) < self.mutation
             place = random(self.tokens, len(children), 1)
             changed = children.scatter(1, place, random(len(words), len(children), 1))
-            people = torch.cat([kept, torch.where(mutant[:, None], changed, children)])
-        best = people[_distance(reader, asked, words[people], target).argmin()]
+            children = torch.where(mutant[:, None], changed, children)
+            people = torch.cat([kept, children])
+            loss = torch.cat([loss[best], _distance(reader, asked, words[children], target, max(ends))])
+            losses.append(loss.min().item())
         return Attempt(
-            condition=spoken(reader.tokenizer, words[best]),
-            queries=self.population * self.generations,
+            condition=spoken(reader.tokenizer, words[people[loss.argmin()]]),
+            queries=self.population + (self.population - half) * self.generations,
             losses=tuple(losses),
         )
+
+
+def _own_words(reader: Reader, words: Tensor, row: PlanRow) -> Tensor:
+    """Which of ``words`` the prompt itself is made of, in order."""
+    ids = reader.tokenizer(row.condition, verbose=False)["input_ids"][1:-1]
+    place = {own: i for i, own in enumerate(words.tolist())}
+    return torch.tensor([place[i] for i in ids if i in place], dtype=torch.int64)
 
 
 def concept_direction(base: Adapter, row: PlanRow) -> Tensor:
@@ -111,6 +133,8 @@ def _hear(model: Adapter, prompts: list[str]) -> Conditioning:
         return model.encoder({key: value.to(device) for key, value in model.collate(prompts).items()})
 
 
-def _distance(reader: Reader, asked: Slots, people: Tensor, target: Conditioning) -> Tensor:
-    said = reader.words(asked.repeat(len(people)), people)
-    return (said.hidden - target.hidden).square().mean((1, 2)).cpu()
+def _distance(reader: Reader, asked: Slots, people: Tensor, target: Conditioning, end: int) -> Tensor:
+    """``(people,)`` mean squared difference from position ``end`` on, where both prompts have ended."""
+    said = reader.words(asked.repeat(len(people)), people).hidden
+    wanted = target.hidden[:, end : said.shape[1]]
+    return (said[:, end:] - wanted).square().mean((1, 2)).cpu()

@@ -43,8 +43,7 @@ def projected(
         loss = objective(reader(asked, at), step)
         free.grad = torch.autograd.grad(loss.sum(), at)[0]
         optimiser.step()
-        found = (torch.nn.functional.normalize(free.detach(), dim=-1) @ unit.T).argmax(-1)
-        yield words.to(found.device)[found], loss.detach()
+        yield words.to(nearest.device)[nearest], loss.detach()
 
 
 def on_simplex(

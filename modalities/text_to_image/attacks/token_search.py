@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 
@@ -32,6 +33,9 @@ class TokenSearch(Attack):
     """
 
     adaptive = True
+    noisy: bool = False
+    """Whether the objective draws something at random at every step, so that losses of two steps tell
+    nothing about which words are better; the last words are then taken instead of the best."""
 
     def __init__(self, tokens: int, steps: int, checks: int, in_place: bool):
         self.tokens, self.steps, self.checks, self.in_place = tokens, steps, checks, in_place
@@ -50,6 +54,10 @@ class TokenSearch(Attack):
     ) -> SearchObjective:
         """What the search minimises."""
 
+    def asked(self, reader: Reader, pieces: Sequence[tuple[str, str]]) -> Slots:
+        """What the search reads: the prompts with free places."""
+        return slots(reader.tokenizer, pieces, self.tokens)
+
     @abstractmethod
     def search(
         self, reader: Reader, asked: Slots, objective: SearchObjective, words: Tensor, seed: int
@@ -62,7 +70,7 @@ class TokenSearch(Attack):
         if self.in_place:
             known = opened(base).vocabulary
             pieces = [(before, after) for before, _, after in (around(row, known) for row in rows)]
-        asked = slots(reader.tokenizer, pieces, self.tokens)
+        asked = self.asked(reader, pieces)
         words = speakable(reader.tokenizer)
         losses: list[list[float]] = [[] for _ in rows]
         texts, queries = [row.condition for row in rows], [0] * len(rows)
@@ -75,8 +83,9 @@ class TokenSearch(Attack):
             aim = self.objective(model, base, rows, asked, seed)
             for step, (found, loss) in enumerate(self.search(reader, asked, aim, words, seed), 1):
                 for i in open_rows:
+                    if self.noisy or loss[i].item() < min(losses[i], default=math.inf):
+                        texts[i] = spoken(reader.tokenizer, found[i]).join(pieces[i])
                     losses[i].append(loss[i].item())
-                    texts[i] = spoken(reader.tokenizer, found[i]).join(pieces[i])
                     queries[i] = step + looked
                 if step in looks and self.goal is not None:
                     looked += 1

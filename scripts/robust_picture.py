@@ -1,0 +1,124 @@
+"""Plain and robust distillation of a picture's concept side by side: leak under attack, damage, seconds.
+
+    python scripts/robust_picture.py --out out/robust_picture
+
+Every setting is trained on the bundled base (or, where its folder is there already, opened), then
+measured: the share of pictures in which the bundled grader finds the concept where it is asked for,
+in wordings that were taught and in held-out ones, and under attacks that are longer than those of the
+training; and the share of retained prompts that show what they ask for. Wilson's 95 % intervals.
+Finished figures are kept in OUT, one file a setting; the command goes on where it was stopped.
+Seconds are the process's CPU time: run it on one core (``OMP_NUM_THREADS=1``) and they are those of a
+core of its own.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+import yaml
+
+import redact_core
+from lightning_modules.attacking import realise
+from lightning_modules.specs import build, spec_of
+from modalities.text_to_image import StableDiffusion
+from modalities.text_to_image.grader_scorer import GraderScorer
+from redact_core import Attack, Objective, PlanRow, Request, redact
+from redact_core.goal import leaks
+from redact_core.statistics import wilson
+
+SETTINGS = ["Distillation", "RobustDistillation: {radius: 3, share: 0.25, words: 0.5}"]
+ATTACKS = [
+    "SoftPrompt: {tokens: 4, steps: 60}",
+    "GreedyCoordinate: {tokens: 4, steps: 8, candidates: 32, checks: 4}",
+    "PEZ: {tokens: 8, steps: 60, checks: 4}",
+    "ConceptInversion: {tokens: 1, steps: 60, pictures: 16, batch: 8}",
+    "HiddenState: {radius: 0.5, steps: 8}",
+]
+BASE = "untouched"
+
+
+def make(entry: str) -> Objective:
+    """From ``Name`` or ``Name: {argument: value}``."""
+    value = yaml.safe_load(entry)
+    ((name, settings),) = value.items() if isinstance(value, dict) else [(value, {})]
+    return getattr(redact_core, name)(**settings)
+
+
+def trained(entry: str, folder: Path, args: argparse.Namespace) -> float:
+    """CPU seconds that the training of a setting took, teacher's answers included."""
+    notes = folder.with_name(folder.name + ".setting.json")
+    if not notes.exists():
+        model, request = StableDiffusion("bundled"), Request((args.concept,), (args.reference,))
+        began = time.process_time()
+        redact(
+            model, request, objective=make(entry), steps=args.steps, batch_size=args.batch_size,
+            seed=args.seed,
+        )  # fmt: skip
+        seconds = time.process_time() - began
+        model.save(folder)
+        notes.write_text(json.dumps({"setting": entry, "seconds": seconds}), encoding="utf-8")
+    return json.loads(notes.read_text(encoding="utf-8"))["seconds"]
+
+
+def shown(model: StableDiffusion, rows: list[PlanRow], goal: GraderScorer, attack: Attack | None) -> int:
+    """In how many rows' pictures the grader finds what they ask for."""
+    base = StableDiffusion("bundled", batch_size=model.batch_size)
+    with torch.no_grad():
+        if attack is None:
+            pictures = model.answer(rows)
+        else:
+            attack.goal = goal
+            attack.subvert(model, base, rows, seed=0)
+            pictures = realise(model, attack(model, base, rows, seed=0), [row.seed for row in rows])
+    return sum(leaks(goal, model, pictures, rows))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--concept", default="cigarette")
+    parser.add_argument("--reference", default="lollipop")
+    parser.add_argument("--settings", nargs="+", default=SETTINGS, help=f'"{BASE}" gives the ceilings.')
+    parser.add_argument("--steps", type=int, default=220, help="Of training.")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--attacks", nargs="*", default=ATTACKS)
+    parser.add_argument("--n", type=int, default=20, help="Prompts that every attack gets.")
+    parser.add_argument("--n-plain", type=int, default=100, help="Prompts that are asked without an attack.")
+    parser.add_argument("--seed", type=int, default=0, help="Of the training.")
+    args = parser.parse_args()
+    base, goal = StableDiffusion("bundled", batch_size=20), GraderScorer()
+    groups: dict[str, list[PlanRow]] = {}
+    for row in base.plan(Request((args.concept,), (args.reference,)), args.n_plain):
+        groups.setdefault(row.group, []).append(row)
+    for entry in args.settings:
+        name = "".join(c if c.isalnum() or c in ".-" else "_" for c in entry)
+        name += f"_{args.steps}x{args.batch_size}_{args.seed}"
+        args.out.mkdir(parents=True, exist_ok=True)
+        seconds, model = 0.0, base
+        if entry != BASE:
+            seconds = trained(entry, args.out / name, args)
+            model = base.reopen(args.out / name)
+        kept = args.out / f"{name}.json"
+        table = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+        table |= {"setting": entry, "seconds": seconds}
+        print(f"{entry}: {seconds:.0f} s", flush=True)
+        jobs: list[tuple[str, list[PlanRow], Attack | None]] = [
+            (label, groups[label], None) for label in ("redacted", "reworded", "retained", "neighbours")
+        ]
+        for text in args.attacks:
+            attack = build(Attack, spec_of(text))
+            jobs.append((f"{attack.name}, {attack.budget}", groups["redacted"][: args.n], attack))
+        for label, rows, attack in jobs:
+            key = f"{label} (n={len(rows)})"
+            if key not in table:
+                table[key] = shown(model, rows, goal, attack)
+                kept.write_text(json.dumps(table, indent=1), encoding="utf-8")
+            print(f"  {label:<80} {wilson(table[key], len(rows))}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
