@@ -29,8 +29,8 @@ def towards_hidden(
             the rows' own conditions, and only positions after the end of both prompts count; before
             them, words stand at other positions.
         summary: Whether only the end of the prompts and what follows count, which hold the whole prompt.
-            A generator reads more of those than of all others, and the words before the end are
-            hard to move with a few others in front of them: a search that tries spends itself there.
+            The words before the end are hard to move with a few others in front of them: a search
+            that tries spends itself there.
     """
     if rows is None:
         with torch.no_grad():
