@@ -18,6 +18,7 @@ from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.grading import Case, Spoken, cases, speak
 from modalities.text_to_speech.judge import VoiceJudge
 from modalities.text_to_speech.recogniser import error_rate
+from modalities.text_to_speech.spectrogram_loss import log_mel
 from modalities.text_to_speech.speecht5 import BUNDLED
 from redact_core.statistics import bootstrap_mean, wilson
 
@@ -52,8 +53,11 @@ def main() -> None:
     pick = np.random.default_rng(0).choice(test, min(args.n, len(test)), replace=False)
     clips = [Case(Path("test"), str(corpus.names[corpus.speaker[i]]), 0) for i in pick]
     samples = [torch.from_numpy(corpus.wave(i)) for i in pick]
-    real = Spoken(clips, samples, judge(samples), judge.read(samples))
-    grades["real clips"] = line("real clips", real, [str(corpus.text[i]) for i in pick])
+    # what a model that predicts spectrograms perfectly would reach
+    vocoded = [model.vocode(log_mel(model.processor, wave, 1)) for wave in samples]
+    said = [str(corpus.text[i]) for i in pick]
+    for name, sounds in (("real clips", samples), ("real spectrograms", vocoded)):
+        grades[name] = line(name, Spoken(clips, sounds, judge(sounds), judge.read(sounds)), said)
     by_voice: dict[str, list[bool]] = {}
     for case, best in zip(group, generated.heard.similarity.argmax(1).tolist(), strict=True):
         by_voice.setdefault(case.voice, []).append(judge.voices[best] == case.voice)
