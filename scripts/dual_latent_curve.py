@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--reference", default="lollipop")
     parser.add_argument("--n", type=int, default=60, help="Pictures of a group.")
     parser.add_argument("--weights", type=float, nargs="*", default=[0.0, 0.25, 0.5, 0.75, 1.0])
+    parser.add_argument("--choices", nargs="*", default=[*CHOICES, "context"])
     parser.add_argument("--choices-at", type=float, nargs="*", default=[0.5])
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -67,10 +68,11 @@ def main() -> None:
     for weight in args.weights:
         study.cell(("base", weight), heard | PLAIN)
     for weight in args.choices_at:
-        for name, change in CHOICES.items():
-            study.cell((name, weight), heard | PLAIN | change)
-    for weight in args.choices_at:
-        study.cell(("context", weight), {"context": f"a {args.reference}"} | PLAIN)
+        for name in args.choices:
+            if name == "context":
+                study.cell((name, weight), {"context": f"a {args.reference}"} | PLAIN)
+            else:
+                study.cell((name, weight), heard | PLAIN | CHOICES[name])
     drawn = {own["weight"] for own in study.found if own["name"] == "base"}
     if 0.0 not in drawn:
         return  # another process makes the curve

@@ -105,7 +105,7 @@ def test_the_searchs_loss_and_its_filter_term_depend_on_the_words(
     attack, reader = FilterSearch(tokens=2, steps=2, candidates=3, top=4, draw_steps=2), Reader(guard)
     asked = slots(reader.tokenizer, [("", " " + row.condition) for row in ROWS], 2)
     words = speakable(reader.tokenizer)
-    said = [reader.words(asked, words[torch.tensor([[a, a], [a, a]])]) for a in (3, 40)]
+    said = [reader.words(asked, words[torch.tensor([[a, a], [a, a]])]) for a in (3, 20)]
     hidden = said[0].hidden.detach().requires_grad_()
     attack.keep = 0.0  # the filter's term alone
     with torch.enable_grad():
