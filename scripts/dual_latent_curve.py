@@ -145,7 +145,7 @@ def table(found: Sequence[dict]) -> str:
         cells = [
             f"{100 * r.value:.0f} % [{100 * r.low:.0f}, {100 * r.high:.0f}]" if r.n else "–" for r in rates
         ]
-        name = "as by default" if own["name"] == "base" else own["name"]
+        name = "each leads itself" if own["name"] == "base" else own["name"]
         lines.append(f"| {name} | {own['weight']:g} | {' | '.join(cells)} | {balance(own, plain):.2f} |")
     return "\n".join(lines) + "\n"
 
