@@ -56,18 +56,12 @@ def main() -> None:
     )
     parser.add_argument("config", type=Path)
     parser.add_argument("--evaluate", help="another evaluation than the config's")
-    parser.add_argument(
-        "--validate-only", action="store_true", help="Draw the pictures that shall pass and stop."
-    )
     parser.add_argument("--n-time", type=int, default=6, help="pictures to time, twice")
     args = parser.parse_args()
     config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
     inner = args.evaluate or config["evaluate"]
-    given = evaluate_parser().parse_args(["-c", inner])
-    if args.validate_only:
-        validate(evaluate_parser().instantiate_classes(given)["base"], config["validation"])
-        return
     subprocess.run([sys.executable, "-m", "lightning_modules", "evaluate", "-c", inner], check=True)
+    given = evaluate_parser().parse_args(["-c", inner])
     ready, out = evaluate_parser().instantiate_classes(given), given["out"]
     models, _ = _models(given, ready["base"], ready["guards"] or {})
     evidence = Evidence(out)

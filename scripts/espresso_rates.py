@@ -250,6 +250,8 @@ class Study:
         lines += [f"| filter | certified | {' | '.join(heads)} |", "|" + "---|" * (len(heads) + 2)]
         for name in self.names():
             own = self.cells.of(name)
+            if not set(pixels) <= own.keys():
+                continue
             cells = [f"{own[pixels[0]]['certified']:.3f}"]
             for p in pixels:
                 turned, n = own[p]["turned"]
@@ -262,6 +264,8 @@ class Study:
         lines = [f"| filter | {' | '.join(columns.values())} |", "|" + "---|" * (len(columns) + 1)]
         for name in self.names():
             own, found = self.cells.of(name), []
+            if not own:
+                continue
             for key in columns:
                 value = own.get(key)
                 if key == "search":
