@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_modules.attacking import attacked_plan, carry_out
 from lightning_modules.data import as_tuple
-from lightning_modules.evaluate_cli import LIBRARIES
+from lightning_modules.evaluate_cli import LIBRARIES, guarded
 from lightning_modules.output import say
 from lightning_modules.panel import Panel
 from lightning_modules.replay import replays
 from lightning_modules.scored import finish
 from lightning_modules.specs import build, folders_by_name, spec_of, specs_of
 from lightning_modules.surroundings import quiet, versions
-from redact_core import Adapter, Attack, PlanRow, RedactError, Request, Scorer, read_plan
+from redact_core import Adapter, Attack, Guard, PlanRow, RedactError, Request, Scorer, read_plan
 from redact_core.attack_table import PLAIN, leak_metric
 from redact_core.errors import raise_together
 from redact_core.evidence import BASE, Conduct, Evidence, begin
@@ -31,13 +31,15 @@ from redact_core.jsonl import LineWriter
 def attack_parser() -> LightningArgumentParser:
     """Options of ``redact attack``; every one may stand in a config."""
     parser = LightningArgumentParser(
-        prog="redact attack", description="Attack base and redacted models, score what comes out."
+        prog="redact attack", description="Attack base, redacted and guarded models, score what comes out."
     )
     parser.add_argument("-c", "--config", action="config", help="YAML file with the same options.")
     parser.add_subclass_arguments(Adapter, "base", required=True, help="The untouched model.")
+    parser.add_argument("--redacted", type=Path, nargs="+", help="Folders that redact fit exported.")
     parser.add_argument(
-        "--redacted", type=Path, nargs="+", required=True, help="Folders that redact fit exported."
-    )
+        "--guards", type=dict[str, Callable[[Adapter], Guard]] | None,
+        help="Name -> class_path and init_args of a guard of the base; MODEL+NAME guards another model.",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="The evidence folder, new or begun before.")
     parser.add_argument("--plan", type=Path | None, help="CSV or JSONL file with redacted conditions.")
     parser.add_argument("--redact", type=list[str] | str | None, help="What was redacted; instead of --plan.")
@@ -71,9 +73,9 @@ def attack(arguments: Sequence[str]) -> None:
     scorers = ready["scorers"] or [build(Scorer, spec) for spec in specs]
     attacks, records = _attacks(config, base, scorers)
     rows = _rows(config, base)
-    models = {BASE: base} | {
-        name: base.reopen(folder) for name, folder in folders_by_name(config["redacted"]).items()
-    }
+    folders = folders_by_name(config["redacted"] or [])
+    redacted = {name: base.reopen(folder) for name, folder in folders.items()}
+    models = guarded({BASE: base, **redacted}, ready["guards"] or {})
     device = config["device"] or ("cuda" if torch.cuda.is_available() else "cpu")
     for model in models.values():
         model.encoder.to(device)
@@ -92,6 +94,8 @@ def attack(arguments: Sequence[str]) -> None:
 
 def _check(config: Namespace) -> None:
     problems: list[str] = []
+    if not config["redacted"] and not config["guards"]:
+        problems.append("give models to attack: --redacted FOLDER, or --guards")
     if sum(config[key] is not None for key in ("plan", "redact", "replay")) != 1:
         problems.append("give one of --redact WHAT, --plan FILE and --replay EVIDENCE")
     if sum(config[key] is not None for key in ("suite", "attacks", "replay")) > 1:

@@ -164,10 +164,10 @@ def _models(
     redacted = {
         name: base.reopen(folder) for name, folder in folders_by_name(config["redacted"] or []).items()
     }
-    return _guarded({BASE: base, **redacted}, guards), plan
+    return guarded({BASE: base, **redacted}, guards), plan
 
 
-def _guarded(
+def guarded(
     models: Mapping[str, Adapter], guards: Mapping[str, Callable[[Adapter], Guard]]
 ) -> dict[str, Adapter]:
     """The models and, in the order of the config, guards around any of those before.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from toy_evaluation import PictureToy
 
-from redact_core import Adapter, Attack, Attempt, Condition, Conditioning, PlanRow
+from redact_core import Adapter, Attack, Attempt, Condition, Conditioning, Guard, PlanRow
 from redact_core.goal import leaks
 from redact_core.testing import ToyAdapter
 
@@ -26,6 +26,15 @@ class OpenToy(PictureToy):
         other = OpenToy()
         other.__dict__.update(super().reopen(folder).__dict__)
         return other
+
+
+class Shut(Guard):
+    """Gives out black pictures, whatever was asked."""
+
+    def generate(
+        self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
+    ) -> list[Tensor]:
+        return [torch.zeros_like(sample) for sample in self.inner.generate(conditions, seeds=seeds)]
 
 
 class Spelling(Attack):

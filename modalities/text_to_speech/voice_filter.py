@@ -61,6 +61,7 @@ class VoiceFilter(TwoAnchorGuard):
         folder = verifier or BUNDLED
         self.clips = {what: voices.clips(what) for what in (*unacceptable, *acceptable)}
         self.judge = VoiceJudge(self.clips, folder)
+        self.verifier = folder / "verifier"
         rows = {what: self.judge.prototypes[i] for i, what in enumerate(self.clips)}
         given, allowed = (torch.stack([rows[what] for what in group]) for group in (unacceptable, acceptable))
         super().__init__(inner, TwoAnchors(given, allowed, scale, threshold))
