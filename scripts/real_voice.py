@@ -101,11 +101,11 @@ def embeddings(model: SpeechT5, rows: list[tuple[str, str, torch.Tensor]]) -> to
 
 def adapt(model: SpeechT5, rows: list[tuple[str, str, torch.Tensor]], steps: int, batch: int = 24) -> None:
     """Train the text-to-speech model on; it hears another utterance of the same person."""
-    extractor = SpeechT5FeatureExtractor()
+    extractor, step_of = SpeechT5FeatureExtractor(), model.model.config.reduction_factor
     mels = []
     for _, _, wave in rows:
         mel = torch.tensor(extractor(audio_target=wave.numpy(), sampling_rate=RATE).input_values[0])
-        mels.append(mel[: len(mel) // 2 * 2])
+        mels.append(mel[: len(mel) // step_of * step_of])
     ids = [torch.tensor(model.processor.tokenizer(text).input_ids) for _, text, _ in rows]
     voice, tts = embeddings(model, rows), model.model.train()
     of = {s: [i for i, row in enumerate(rows) if row[0] == s] for s in SPEAKERS}
