@@ -22,7 +22,7 @@ from modalities.text_to_speech.attacks.filter_wave import FilterWave
 from redact_core import PlanRow, RedactError
 from redact_core.attack_table import attack_table
 from redact_core.evidence import Evidence
-from redact_core.report import read_summary
+from redact_core.summary import read_summary
 
 LISTS = ["a cigarette"], ["a lollipop", "a pencil"]
 ROWS = [
