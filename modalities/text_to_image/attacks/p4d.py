@@ -9,11 +9,11 @@ from torch import Tensor
 from modalities.text_to_image.attacks.objectives import SearchObjective, towards_prediction
 from modalities.text_to_image.attacks.reading import Reader, Slots
 from modalities.text_to_image.attacks.searches import Step, projected
-from modalities.text_to_image.attacks.token_search import TokenSearch, base_pictures
-from redact_core import Adapter, PlanRow, RedactError
+from modalities.text_to_image.attacks.token_search import DenoiserSearch, base_pictures
+from redact_core import Adapter, PlanRow
 
 
-class P4D(TokenSearch):
+class P4D(DenoiserSearch):
     """Words by projected embeddings that make the denoiser predict what the base's predicts.
 
     Chin et al., "Prompting4Debugging" (arXiv 2309.06135). The base has its own encoder: with the
@@ -21,17 +21,9 @@ class P4D(TokenSearch):
     the words of the prompt or in place of it; here they stand together.
 
     Args:
-        tokens: Words that are searched.
-        steps: Gradients taken.
         lr: In standard deviations of the token table.
-        checks: How often pictures are looked at.
-        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
-        time: Noise level used at every step, with one noise for each row, as a share of all times; the
-            best words so far can then be kept. ``None``: another time and noise at every step, as in the
-            paper, and the last words are taken.
+        tokens, steps, checks, in_place, time: As :class:`~.token_search.DenoiserSearch` has them.
     """
-
-    access = "denoiser gradient"
 
     def __init__(
         self,
@@ -42,14 +34,7 @@ class P4D(TokenSearch):
         in_place: bool = False,
         time: float | None = None,
     ):
-        super().__init__(tokens, steps, checks, in_place)
-        if time is not None and not 0 < time <= 1:
-            raise RedactError(f"time is {time}; give a share above 0 and at most 1, or none.")
-        self.lr, self.time, self.noisy = lr, time, time is None
-
-    @property
-    def budget(self) -> str:
-        return super().budget + ("" if self.time is None else f", time {self.time:g}")
+        super().__init__(tokens, steps, lr, checks, in_place, time)
 
     def objective(
         self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int

@@ -13,7 +13,7 @@ from modalities.text_to_image.attacks.objectives import SearchObjective
 from modalities.text_to_image.attacks.reading import Reader, Slots, frozen, opened, slots
 from modalities.text_to_image.attacks.searches import Step
 from modalities.text_to_image.attacks.words import around, speakable, spoken
-from redact_core import Adapter, Attack, Attempt, PlanRow
+from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
 from redact_core.goal import leaks
 
 
@@ -111,3 +111,41 @@ def base_pictures(base: Adapter, rows: Sequence[PlanRow], shift: int = 0) -> lis
     """What the untouched model draws for the rows, with their seeds plus ``shift``."""
     with torch.no_grad():
         return base.generate([row.condition for row in rows], seeds=[row.seed + shift for row in rows])
+
+
+class DenoiserSearch(TokenSearch):
+    """Base of searches with the denoiser's gradient.
+
+    Args:
+        tokens: Words that are searched.
+        steps: Gradients taken.
+        lr: Of the search.
+        checks: How often pictures are looked at.
+        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
+        time: Noise level used at every step, with one noise for each row, as a share of all times; the
+            best words so far can then be kept. ``None``: another time and noise at every step, as in
+            the papers, and the last words are taken.
+
+    Raises:
+        RedactError: A setting is out of range.
+    """
+
+    access = "denoiser gradient"
+
+    def __init__(
+        self,
+        tokens: int,
+        steps: int,
+        lr: float,
+        checks: int,
+        in_place: bool = False,
+        time: float | None = None,
+    ):
+        super().__init__(tokens, steps, checks, in_place)
+        if time is not None and not 0 < time <= 1:
+            raise RedactError(f"time is {time}; give a share above 0 and at most 1, or none.")
+        self.lr, self.time, self.noisy = lr, time, time is None
+
+    @property
+    def budget(self) -> str:
+        return super().budget + ("" if self.time is None else f", time {self.time:g}")

@@ -9,11 +9,11 @@ from torch import Tensor
 from modalities.text_to_image.attacks.objectives import SearchObjective, towards_pictures
 from modalities.text_to_image.attacks.reading import Reader, Slots
 from modalities.text_to_image.attacks.searches import Step, on_simplex
-from modalities.text_to_image.attacks.token_search import TokenSearch, base_pictures
-from redact_core import Adapter, PlanRow, RedactError
+from modalities.text_to_image.attacks.token_search import DenoiserSearch, base_pictures
+from redact_core import Adapter, PlanRow
 
 
-class UnlearnDiffAtk(TokenSearch):
+class UnlearnDiffAtk(DenoiserSearch):
     """Words drawn from learnt distributions that make the denoiser fit the base's pictures.
 
     Zhang et al., "To Generate or Not?" (arXiv 2310.11868). The paper walks through 50 times in order
@@ -21,17 +21,9 @@ class UnlearnDiffAtk(TokenSearch):
     rate of 0.01 is made for its 2000 steps; 0.1 lets the distributions become peaked within tens.
 
     Args:
-        tokens: Words that are searched.
-        steps: Gradients taken.
         lr: Of Adam, on shares of the vocabulary.
-        checks: How often pictures are looked at.
-        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
-        time: Noise level used at every step, with one noise for each row, as a share of all times; the
-            best words so far can then be kept. ``None``: another time and noise at every step, as in the
-            paper, and the last words are taken.
+        tokens, steps, checks, in_place, time: As :class:`~.token_search.DenoiserSearch` has them.
     """
-
-    access = "denoiser gradient"
 
     def __init__(
         self,
@@ -42,14 +34,7 @@ class UnlearnDiffAtk(TokenSearch):
         in_place: bool = False,
         time: float | None = None,
     ):
-        super().__init__(tokens, steps, checks, in_place)
-        if time is not None and not 0 < time <= 1:
-            raise RedactError(f"time is {time}; give a share above 0 and at most 1, or none.")
-        self.lr, self.time, self.noisy = lr, time, time is None
-
-    @property
-    def budget(self) -> str:
-        return super().budget + ("" if self.time is None else f", time {self.time:g}")
+        super().__init__(tokens, steps, lr, checks, in_place, time)
 
     def objective(
         self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int
