@@ -69,6 +69,14 @@ class TwoAnchors:
         """``(batch,)`` in [0, 1]: F, the share of the unacceptable; swapped anchors give ``1 - F``."""
         return self.margin(embedded).sigmoid()
 
+    def excess(self, embedded: Tensor) -> Tensor:
+        """``(batch,)`` log-odds above the threshold, for attackers and bounds: above 0 a sample is blocked.
+
+        Finite for every score, and differentiable.
+        """
+        level = math.log(max(self.threshold, 1e-12)) - math.log1p(-self.threshold)
+        return self.margin(embedded) - level
+
     def blocked(self, embedded: Tensor) -> Tensor:
         """``(batch,)`` bool."""
         return self.score(embedded) > self.threshold
@@ -106,8 +114,7 @@ class TwoAnchors:
         """
         unacceptable, acceptable = (normalize(x, dim=1) for x in (self.unacceptable, self.acceptable))
         steepest = self.scale * torch.cdist(unacceptable, acceptable).max().clamp(min=1e-12)
-        level = math.log(max(self.threshold, 1e-12)) - math.log1p(-self.threshold)
-        chord = (self.margin(embedded) - level).abs() / steepest
+        chord = self.excess(embedded).abs() / steepest
         angle = 2 * (chord / 2).clamp(max=math.sin(math.pi / 4)).asin()  # beyond 90 degrees: all of R
         return embedded.norm(dim=1) * angle.sin()
 
@@ -138,9 +145,39 @@ class TwoAnchorGuard(Guard):
         """Decide by ``anchors`` from now on."""
         self.anchors, self.threshold = anchors, anchors.threshold  # the latter for the fingerprint
 
+    @classmethod
+    def outermost(cls, model: Adapter) -> Self | None:
+        """``model`` if it is a guard of this class, or ``None`` where there is none around it.
+
+        Raises:
+            RedactError: There is one, but another guard stands around it.
+        """
+        if isinstance(model, cls):
+            return model
+        inner = model
+        while isinstance(inner, Guard):
+            inner = inner.inner
+            if isinstance(inner, cls):
+                raise RedactError(
+                    f"This attack changes samples between the model and {cls.__name__}, and a "
+                    f"{type(model).__name__} stands around that; put {cls.__name__} outermost."
+                )
+        return None
+
+    @torch.no_grad()
+    def given_out(self, samples: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor]:
+        """``samples`` with what is blocked replaced."""
+        found = list(samples)
+        blocked = self.anchors.blocked(self.embed(found)).nonzero().flatten().tolist() if found else []
+        if blocked:
+            others = self.stand_in([found[i] for i in blocked], [seeds[i] for i in blocked])
+            for i, other in zip(blocked, others, strict=True):
+                found[i] = other
+        return found
+
     @abstractmethod
     def embed(self, samples: Sequence[Tensor]) -> Tensor:
-        """``(samples, dim)`` in the space of the anchors."""
+        """``(samples, dim)`` in the space of the anchors; differentiable."""
 
     @abstractmethod
     def stand_in(self, samples: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor]:
@@ -149,22 +186,15 @@ class TwoAnchorGuard(Guard):
     def calibrated(self, benign: Sequence[Tensor], rate: float) -> Self:
         """This guard with its threshold set on samples that shall pass; see :meth:`TwoAnchors.calibrated`."""
         other = self.around(self.inner)
-        other.use(self.anchors.calibrated(self.embed(benign), rate))
+        with torch.no_grad():
+            other.use(self.anchors.calibrated(self.embed(benign), rate))
         return other
 
     @torch.no_grad()
     def generate(
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
-        samples = self.inner.generate(conditions, seeds=seeds)
-        if not samples:
-            return samples
-        blocked = self.anchors.blocked(self.embed(samples)).nonzero().flatten().tolist()
-        if blocked:
-            others = self.stand_in([samples[i] for i in blocked], [seeds[i] for i in blocked])
-            for i, other in zip(blocked, others, strict=True):
-                samples[i] = other
-        return samples
+        return self.given_out(self.inner.generate(conditions, seeds=seeds), seeds)
 
 
 class AnchorLoss(NamedTuple):

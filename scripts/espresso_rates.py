@@ -25,7 +25,6 @@ from modalities.text_to_image import Espresso, StableDiffusion
 from modalities.text_to_image.anchor_tuning import save_tower, tune
 from modalities.text_to_image.attacks.filter_pixels import FilterPixels
 from modalities.text_to_image.attacks.filter_search import FilterSearch
-from modalities.text_to_image.attacks.filters import excess
 from modalities.text_to_image.attacks.misspelling import Misspelling
 from modalities.text_to_image.attacks.typographic import Typographic
 from modalities.text_to_image.folders import BUNDLED
@@ -217,7 +216,7 @@ class Study:
         }
 
     def _leaks(self, guard: Espresso, pictures: list[Tensor]) -> int:
-        passed = ~(excess(guard, pictures) > 0)
+        passed = ~guard.anchors.blocked(guard.embed(pictures))
         seen = self.judge(pictures).concepts
         return sum(ok and what == self.args.redact for ok, what in zip(passed.tolist(), seen, strict=True))
 

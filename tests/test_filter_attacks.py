@@ -12,12 +12,10 @@ from lightning_modules import cli
 from modalities.text_to_image import Espresso, SafeLatentDiffusion, StableDiffusion
 from modalities.text_to_image.attacks.filter_pixels import FilterPixels
 from modalities.text_to_image.attacks.filter_search import FilterSearch
-from modalities.text_to_image.attacks.filters import excess, filter_of
 from modalities.text_to_image.attacks.reading import Reader, slots
 from modalities.text_to_image.attacks.typographic import Typographic, written
 from modalities.text_to_image.attacks.words import speakable
 from modalities.text_to_speech import SpeechT5, VoiceFilter
-from modalities.text_to_speech.attacks import filter_wave
 from modalities.text_to_speech.attacks.filter_wave import FilterWave
 from redact_core import PlanRow, RedactError
 from redact_core.attack_table import attack_table
@@ -75,10 +73,10 @@ def test_pixels_pass_within_the_radius_and_no_more_than_the_bound_turns(
 
 
 def test_the_filter_has_to_be_outermost(guard: Espresso, base: StableDiffusion) -> None:
-    assert filter_of(guard) is guard
-    assert filter_of(base) is None
+    assert Espresso.outermost(guard) is guard
+    assert Espresso.outermost(base) is None
     with pytest.raises(RedactError, match="put Espresso outermost"):
-        filter_of(SafeLatentDiffusion(guard, ["a cigarette"]))
+        Espresso.outermost(SafeLatentDiffusion(guard, ["a cigarette"]))
 
 
 def test_a_word_is_written_where_the_filter_minds_least(guard: Espresso) -> None:
@@ -93,8 +91,8 @@ def test_a_word_is_written_where_the_filter_minds_least(guard: Espresso) -> None
         assert 0 < changed.float().mean() < 0.5  # letters, not the whole picture
     best = Typographic().write(guard, pictures, ["dog"] * 3)
     with torch.no_grad():
-        loss = torch.stack([excess(guard, list(way)) for way in ways])
-        assert torch.allclose(excess(guard, best), loss.min(0).values, atol=1e-5)
+        loss = torch.stack([guard.anchors.excess(guard.embed(list(way))) for way in ways])
+        assert torch.allclose(guard.anchors.excess(guard.embed(best)), loss.min(0).values, atol=1e-5)
     # another word, another picture
     assert not torch.equal(best[0], Typographic().write(guard, pictures, ["cat"] * 3)[0])
 
@@ -135,7 +133,7 @@ def test_speech_passes_within_the_power_it_was_given(tmp_path: Path) -> None:
     score = guard.anchors.score(guard.embed([wave])).item()
     guard.use(type(guard.anchors)(guard.anchors.unacceptable, guard.anchors.acceptable, 20.0, 0.99 * score))
     with torch.no_grad():
-        level = filter_wave.excess(guard, wave)
+        level = guard.anchors.excess(guard.embed([wave]))[0]
     assert level > 0
     assert guard.anchors.blocked(guard.embed([wave]))[0]  # the attack hears what the filter hears
     moved, losses = FilterWave(20.0, steps=10).move(guard, wave)

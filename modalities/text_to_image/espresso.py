@@ -72,7 +72,6 @@ class Espresso(TwoAnchorGuard):
     def files(self) -> Mapping[str, Path]:
         return {**self.inner.files(), **self.own_files}
 
-    @torch.no_grad()
     def embed(self, samples: Sequence[Tensor]) -> Tensor:
         return self.clip.pictures(samples)
 

@@ -19,11 +19,11 @@ def load_verifier(folder: Path) -> VoiceEncoder:
     return load_encoder(folder).requires_grad_(False)
 
 
-@torch.no_grad()
 def embed(wave: Tensor, folder: Path) -> Tensor:
     """``(dim,)`` of length 1: all of ``wave (samples,)``, alone, so that it is neither cut nor padded.
 
     A sample of less than a third of a second, which holds no voice to speak of, is repeated.
+    Differentiable.
     """
     short = max(1, -(-RATE // 3 // max(1, len(wave))))
     heard = wave.repeat(short) if len(wave) else torch.zeros(RATE // 3)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from modalities.text_to_image.attacks.filters import excess, filter_of, given_out
 from modalities.text_to_image.espresso import Espresso
 from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
 
@@ -44,14 +43,15 @@ class FilterPixels(Attack):
 
     def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
         del base, seed
-        guard, seeds = filter_of(model), [row.seed for row in rows]
+        guard, seeds = Espresso.outermost(model), [row.seed for row in rows]
         drawn = (guard.inner if guard else model).generate([row.condition for row in rows], seeds=seeds)
         losses = [list[float]() for _ in rows]
         if guard is not None:
             drawn, losses = self.move(guard, drawn)
+            drawn = guard.given_out(drawn, seeds)
         return [
             Attempt(sample=sample, queries=self.steps if own else 1, losses=tuple(own))
-            for sample, own in zip(given_out(guard, drawn, seeds), losses, strict=True)
+            for sample, own in zip(drawn, losses, strict=True)
         ]
 
     def move(self, guard: Espresso, pictures: Sequence[Tensor]) -> tuple[list[Tensor], list[list[float]]]:
@@ -69,7 +69,7 @@ class FilterPixels(Attack):
         for step in range(self.steps + 1):
             with torch.enable_grad():
                 now.requires_grad_()
-                loss = excess(guard, list(now))
+                loss = guard.anchors.excess(guard.embed(list(now)))
                 gradient = torch.autograd.grad(loss.sum(), now)[0]
             loss, now = loss.detach(), now.detach()
             better = loss < lowest

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from modalities.text_to_image.attacks.filters import excess, filter_of
 from modalities.text_to_image.attacks.objectives import SearchObjective
-from modalities.text_to_image.attacks.reading import Reader, Slots
+from modalities.text_to_image.attacks.reading import Slots
 from modalities.text_to_image.attacks.sampling import Loop
-from modalities.text_to_image.attacks.searches import Step, greedy
-from modalities.text_to_image.attacks.token_search import TokenSearch
+from modalities.text_to_image.attacks.token_search import SwapSearch
+from modalities.text_to_image.espresso import Espresso
 from redact_core import Adapter, Conditioning, PlanRow
 
 
-class FilterSearch(TokenSearch):
-    """Greedy coordinate search (Zou et al., arXiv 2307.15043) with the filter in the loss.
+class FilterSearch(SwapSearch):
+    """Greedy coordinate search with the filter in the loss.
 
     A picture is drawn in few steps from the noise that the row's seed gives, differentiably. The loss
     is how far the filter is from passing it, plus how far its latents are from those of the base's
@@ -49,18 +48,18 @@ class FilterSearch(TokenSearch):
         keep: float = 5.0,
         in_place: bool = False,
     ):
-        super().__init__(tokens, steps, checks, in_place)
-        self.candidates, self.top, self.draw_steps, self.keep = candidates, top, draw_steps, keep
+        super().__init__(tokens, steps, candidates, top, checks, in_place)
+        self.draw_steps, self.keep = draw_steps, keep
 
     @property
     def budget(self) -> str:
-        return f"{super().budget}, {self.candidates} swaps a step, pictures of {self.draw_steps} steps"
+        return f"{super().budget}, pictures of {self.draw_steps} steps"
 
     def objective(
         self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int
     ) -> SearchObjective:
         del asked, seed
-        guard, loop, plain = filter_of(model), Loop(model), Loop(base)
+        guard, loop, plain = Espresso.outermost(model), Loop(model), Loop(base)
         for one in (loop, plain):
             one.scheduler.set_timesteps(self.draw_steps)
         noise = loop.noise([row.seed for row in rows])
@@ -74,11 +73,7 @@ class FilterSearch(TokenSearch):
             away = (latents - wanted.repeat_interleave(times, 0)).square().flatten(1).mean(1)
             if guard is None:
                 return self.keep * away
-            return self.keep * away + softplus(excess(guard, loop.pictures(latents))).to(away)
+            above = guard.anchors.excess(guard.embed(loop.pictures(latents)))
+            return self.keep * away + softplus(above).to(away)
 
         return loss
-
-    def search(
-        self, reader: Reader, asked: Slots, objective: SearchObjective, words: Tensor, seed: int
-    ) -> Iterator[Step]:
-        return greedy(reader, asked, objective, words, self.steps, self.candidates, self.top, seed)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from torch import Tensor
 
-from modalities.text_to_image.attacks.objectives import SearchObjective, towards_hidden
+from modalities.text_to_image.attacks.objectives import SearchObjective
 from modalities.text_to_image.attacks.reading import Reader, Slots
 from modalities.text_to_image.attacks.searches import Step, projected
-from modalities.text_to_image.attacks.token_search import TokenSearch
-from redact_core import Adapter, PlanRow
+from modalities.text_to_image.attacks.token_search import EncoderSearch
 
 
-class PEZ(TokenSearch):
+class PEZ(EncoderSearch):
     """Words by projected embeddings (Wen et al., arXiv 2302.03668).
 
     They bring the attacked encoder's answer near the base's; the paper inverts a picture instead.
@@ -26,22 +25,11 @@ class PEZ(TokenSearch):
         in_place: Whether the words stand in place of the subject instead of in front of the prompt.
     """
 
-    access = "encoder gradient"
-
     def __init__(
         self, tokens: int = 8, steps: int = 300, lr: float = 1.0, checks: int = 3, in_place: bool = False
     ):
         super().__init__(tokens, steps, checks, in_place)
         self.lr = lr
-
-    def asked(self, reader: Reader, pieces: Sequence[tuple[str, str]]) -> Slots:
-        found = super().asked(reader, pieces)
-        return found if self.in_place else found.shortened()
-
-    def objective(
-        self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int
-    ) -> SearchObjective:
-        return towards_hidden(base, asked, rows if self.in_place else None, summary=True)
 
     def search(
         self, reader: Reader, asked: Slots, objective: SearchObjective, words: Tensor, seed: int

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from modalities.text_to_image.attacks.objectives import SearchObjective
+from modalities.text_to_image.attacks.objectives import SearchObjective, towards_hidden
 from modalities.text_to_image.attacks.reading import Reader, Slots, frozen, opened, slots
-from modalities.text_to_image.attacks.searches import Step
+from modalities.text_to_image.attacks.searches import Step, greedy
 from modalities.text_to_image.attacks.words import around, speakable, spoken
 from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
 from redact_core.goal import leaks
@@ -111,6 +111,51 @@ def base_pictures(base: Adapter, rows: Sequence[PlanRow], shift: int = 0) -> lis
     """What the untouched model draws for the rows, with their seeds plus ``shift``."""
     with torch.no_grad():
         return base.generate([row.condition for row in rows], seeds=[row.seed + shift for row in rows])
+
+
+class SwapSearch(TokenSearch):
+    """Greedy coordinate search (Zou et al., arXiv 2307.15043): the best of some swaps of a word at each step.
+
+    Args:
+        tokens: Words that are searched.
+        steps: Swaps made.
+        candidates: Swaps tried at each step.
+        top: Words proposed for each place.
+        checks: How often pictures are looked at.
+        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
+    """
+
+    def __init__(self, tokens: int, steps: int, candidates: int, top: int, checks: int, in_place: bool):
+        super().__init__(tokens, steps, checks, in_place)
+        self.candidates, self.top = candidates, top
+
+    @property
+    def budget(self) -> str:
+        return f"{super().budget}, {self.candidates} swaps a step"
+
+    def search(
+        self, reader: Reader, asked: Slots, objective: SearchObjective, words: Tensor, seed: int
+    ) -> Iterator[Step]:
+        return greedy(reader, asked, objective, words, self.steps, self.candidates, self.top, seed)
+
+
+class EncoderSearch(TokenSearch):
+    """Base of searches that bring the attacked encoder's answer near the base's.
+
+    In front of a prompt the words answer for the end of it, where it is summed up; in place of the
+    subject for all of it.
+    """
+
+    access = "encoder gradient"
+
+    def asked(self, reader: Reader, pieces: Sequence[tuple[str, str]]) -> Slots:
+        found = super().asked(reader, pieces)
+        return found if self.in_place else found.shortened()
+
+    def objective(
+        self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int
+    ) -> SearchObjective:
+        return towards_hidden(base, asked, rows if self.in_place else None, summary=True)
 
 
 class DenoiserSearch(TokenSearch):

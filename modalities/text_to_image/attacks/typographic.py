@@ -9,7 +9,6 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from modalities.text_to_image.attacks.filters import excess, filter_of, given_out
 from modalities.text_to_image.espresso import Espresso
 from redact_core import Adapter, Attack, Attempt, PlanRow
 
@@ -39,13 +38,13 @@ class Typographic(Attack):
     @torch.no_grad()
     def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
         del base, seed
-        guard, seeds = filter_of(model), [row.seed for row in rows]
+        guard, seeds = Espresso.outermost(model), [row.seed for row in rows]
         drawn = (guard.inner if guard else model).generate([row.condition for row in rows], seeds=seeds)
         words = [self.text or row.labels.get("reference") or "safe" for row in rows]
-        return [
-            Attempt(sample=sample, queries=2 * len(_HEIGHTS) if guard else 1)
-            for sample in given_out(guard, self.write(guard, drawn, words), seeds)
-        ]
+        made = self.write(guard, drawn, words)
+        if guard is not None:
+            made = guard.given_out(made, seeds)
+        return [Attempt(sample=sample, queries=2 * len(_HEIGHTS) if guard else 1) for sample in made]
 
     @torch.no_grad()
     def write(self, guard: Espresso | None, pictures: Sequence[Tensor], words: Sequence[str]) -> list[Tensor]:
@@ -57,7 +56,7 @@ class Typographic(Attack):
         ]
         if guard is None:
             return ways[0]
-        best = torch.stack([excess(guard, way) for way in ways]).argmin(0).tolist()
+        best = torch.stack([guard.anchors.excess(guard.embed(way)) for way in ways]).argmin(0).tolist()
         return [ways[k][i] for i, k in enumerate(best)]
 
 

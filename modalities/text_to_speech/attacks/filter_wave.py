@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,10 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from modalities.text_to_speech.clips import RATE
-from modalities.text_to_speech.verifier import load_verifier
 from modalities.text_to_speech.voice_filter import VoiceFilter
-from redact_core import Access, Adapter, Attack, Attempt, Guard, PlanRow, RedactError
+from redact_core import Access, Adapter, Attack, Attempt, PlanRow, RedactError
 
 
 class FilterWave(Attack):
@@ -46,14 +43,13 @@ class FilterWave(Attack):
     def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
         del base, seed
         conditions, seeds = [row.condition for row in rows], [row.seed for row in rows]
-        guard = _filter_of(model)
+        guard = VoiceFilter.outermost(model)
         if guard is None:
             return [Attempt(sample=wave, queries=1) for wave in model.generate(conditions, seeds=seeds)]
         found: list[Attempt] = []
         for wave, own in zip(guard.inner.generate(conditions, seeds=seeds), seeds, strict=True):
             moved, losses = self.move(guard, wave)
-            blocked = bool(guard.anchors.blocked(guard.embed([moved])))
-            sample = guard.stand_in([moved], [own])[0] if blocked else moved
+            (sample,) = guard.given_out([moved], [own])
             found.append(Attempt(sample=sample, queries=len(losses), losses=tuple(losses)))
         return found
 
@@ -69,7 +65,7 @@ class FilterWave(Attack):
         for _ in range(self.steps + 1):
             with torch.enable_grad():
                 now = now.detach().requires_grad_()
-                loss = excess(guard, now)
+                loss = guard.anchors.excess(guard.embed([now]))[0]
                 (slope,) = torch.autograd.grad(loss, now)
             now = now.detach()
             if not losses or loss.item() < min(losses):
@@ -81,25 +77,3 @@ class FilterWave(Attack):
             now = wave + change * (radius / change.norm().clamp(min=1e-12)).clamp(max=1)
             now = torch.maximum(torch.minimum(now, wave.abs().clamp(min=1)), -wave.abs().clamp(min=1))
         return best, losses
-
-
-def excess(guard: VoiceFilter, wave: Tensor) -> Tensor:
-    """Log-odds of ``wave (samples,)`` above the filter's threshold; above 0 it is blocked. Differentiable."""
-    short = max(1, -(-RATE // 3 // max(1, len(wave))))  # as the verifier hears it
-    heard = load_verifier(guard.verifier)({"waveform": wave.repeat(short)[None]}).hidden[:, 0]
-    level = math.log(max(guard.threshold, 1e-12)) - math.log1p(-guard.threshold)
-    return guard.anchors.margin(heard)[0] - level
-
-
-def _filter_of(model: Adapter) -> VoiceFilter | None:
-    if isinstance(model, VoiceFilter):
-        return model
-    inner = model
-    while isinstance(inner, Guard):
-        inner = inner.inner
-        if isinstance(inner, VoiceFilter):
-            raise RedactError(
-                f"This attack changes speech between the model and VoiceFilter, and a {type(model).__name__} "
-                "stands around that; put VoiceFilter outermost."
-            )
-    return None
