@@ -164,7 +164,7 @@ def write_artefact(
             scope=module.objective.scope or SCOPE,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             cost=dict(cost or {}),
-            notes=[] if steps else ["The lessons were carried out exactly, without training."],
+            notes=[] if steps else [module.objective.solved],
         ).write(part)
 
 

@@ -57,15 +57,15 @@ class RedactCLI(LightningCLI):
         self._export().config = yaml.safe_load(parser.dump(self.config["fit"], skip_link_targets=True))
 
     def fit(self, model: RedactionModule, datamodule: RedactionData, **options: Any) -> None:
-        """Train; where the adapter carries out the lessons exactly, export at once instead."""
+        """Train; where the lessons are carried out without it, export at once instead."""
         datamodule.setup("fit")
-        if not (model.objective.solvable and model.adapter.solve(datamodule.lessons)):
+        model.student.to(self.trainer.strategy.root_device)
+        if not model.objective.solve(model.adapter, datamodule.lessons, seed=datamodule.seed):
             self.trainer.fit(model, datamodule=datamodule, **options)
             return
         export = self._export()
         export.setup(self.trainer, model, "fit")
-        name = type(model.adapter).__name__
-        rank_zero_info(f"There is nothing to train: {name} carries out the lessons exactly.")
+        rank_zero_info(f"There is nothing to train. {model.objective.solved}")
         if self.trainer.is_global_zero:
             export.write(model, datamodule, steps=0)
 

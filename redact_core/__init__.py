@@ -4,6 +4,7 @@ from redact_core.adapter import Adapter, Guard, Origin
 from redact_core.answer_key import AnswerKey, LessonLoader
 from redact_core.attack import Access, Attack, Attempt
 from redact_core.card import RedactionCard
+from redact_core.closed_form import ClosedForm
 from redact_core.distill import Distillation, conditioning_distance, group_mean
 from redact_core.disturbance import Disturbable
 from redact_core.errors import RedactError
@@ -12,6 +13,7 @@ from redact_core.loop import redact
 from redact_core.objective import Objective
 from redact_core.plan import PlanRow, read_plan
 from redact_core.plan_source import PlanSource
+from redact_core.readout import Readout
 from redact_core.robust import RobustDistillation
 from redact_core.scorer import Metric, Scorer, Trial
 from redact_core.selective_amnesia import SelectiveAmnesia
@@ -26,6 +28,7 @@ __all__ = [
     "Attack",
     "Attempt",
     "Batch",
+    "ClosedForm",
     "Condition",
     "Conditioning",
     "Distillation",
@@ -41,6 +44,7 @@ __all__ = [
     "Pair",
     "PlanRow",
     "PlanSource",
+    "Readout",
     "RedactError",
     "RedactionCard",
     "Request",

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from redact_core.disturbance import Disturbable
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
+from redact_core.readout import Readout
 from redact_core.types import Condition, Conditioning, Lesson, Request
 
 ROW_SETTINGS = ("guidance", "height", "width")
@@ -88,16 +89,30 @@ class Adapter(ABC):
         del generator
         return dict(inputs)
 
-    def disturb(self, inputs: Mapping[str, Tensor]) -> Disturbable:
+    def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
         """Collated ``inputs`` on the encoder's device, with what of them can be moved continuously.
+
+        Args:
+            inputs: Of :meth:`collate`.
+            places: How many, where there can be any number of them; default: the adapter's choice.
 
         Raises:
             RedactError: The adapter offers no continuous input.
         """
-        del inputs
+        del inputs, places
         raise RedactError(
             f"{type(self).__name__} offers no continuous input to disturb; use Distillation, or a "
             "RobustDistillation with steps 0."
+        )
+
+    def readout(self) -> Readout:
+        """The encoder's last linear map, for methods in closed form.
+
+        Raises:
+            RedactError: The adapter offers none.
+        """
+        raise RedactError(
+            f"{type(self).__name__} offers no last linear map to solve for; use Distillation, which trains."
         )
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:
@@ -268,8 +283,11 @@ class Guard(Adapter):
     def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         return self.inner.augment(inputs, generator)
 
-    def disturb(self, inputs: Mapping[str, Tensor]) -> Disturbable:
-        return self.inner.disturb(inputs)
+    def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
+        return self.inner.disturb(inputs, places)
+
+    def readout(self) -> Readout:
+        return self.inner.readout()
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         return self.inner.plan(request, n)

@@ -54,7 +54,7 @@ def redact(
         on_step: Called with the step and its terms, e.g. for a progress bar.
 
     Returns:
-        The terms of the last step; empty where the adapter carried out the lessons exactly.
+        The terms of the last step; empty where there was nothing to train.
 
     Raises:
         RedactError: If the lessons contradict one another or a condition cannot be read.
@@ -62,7 +62,7 @@ def redact(
     objective = objective or Distillation()
     rows = adapter.expand(lessons) if isinstance(lessons, Request) else list(lessons)
     check_lessons(rows)
-    if objective.solvable and adapter.solve(rows):
+    if objective.solve(adapter, rows, seed=seed):
         return {}
     student = objective.prepare(adapter)
     key = objective.rows(adapter, frozen_copy(student), rows, seed=seed)

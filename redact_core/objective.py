@@ -49,6 +49,17 @@ class Objective(nn.Module, ABC):
     scope: ClassVar[str | None] = None
     """What was changed and what undoes it, for the card; ``None``: the conditioning path."""
 
+    solved: str = "The lessons were carried out exactly, without training."
+    """For the card, after :meth:`solve`: how it was done."""
+
+    def solve(self, adapter: Adapter, lessons: Sequence[Lesson], *, seed: int = 0) -> bool:
+        """Carry out the lessons without training, if that can be done; True when done.
+
+        By default where the adapter can do it exactly and the method is about the encoder.
+        """
+        del seed
+        return self.solvable and adapter.solve(lessons)
+
     def prepare(self, adapter: Adapter) -> nn.Module:
         """The module to train; default: the encoder. A frozen copy of it becomes the teacher."""
         return adapter.encoder

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -13,7 +14,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging
 
 from modalities.weight_files import write_like
-from redact_core import Condition, Conditioning, RedactError
+from redact_core import Condition, Conditioning, Readout, RedactError
 
 _PREFIX = "text_model."
 
@@ -70,6 +71,18 @@ def train_last(encoder: PromptEncoder, blocks: int) -> None:
     late = {f"encoder.layers.{i}." for i in range(layers - blocks, layers)} | {"final_layer_norm."}
     for name, parameter in encoder.named_parameters():
         parameter.requires_grad_(any(part in name for part in late))
+
+
+def last_map(encoder: nn.Module) -> Readout:
+    """The second layer of the last block's MLP, whose result is added into what the final norm reads.
+
+    Raises:
+        RedactError: The encoder holds no CLIP text model.
+    """
+    if not isinstance(encoder, PromptEncoder):
+        raise RedactError(f"{type(encoder).__name__} holds no CLIPTextModel; its last map is not known.")
+    block: Any = encoder.model.encoder.layers[-1]
+    return Readout(block.mlp.fc2, block)
 
 
 def load_encoder(folder: Path, variant: str | None = None) -> PromptEncoder:

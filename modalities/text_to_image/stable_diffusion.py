@@ -17,6 +17,7 @@ from modalities.text_to_image import expansion, planning
 from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate, weights
 from modalities.text_to_image.prompt_encoder import (
     PromptEncoder,
+    last_map,
     load_encoder,
     save_encoder,
     tokenize,
@@ -36,6 +37,7 @@ from redact_core import (
     Lesson,
     Origin,
     PlanRow,
+    Readout,
     RedactError,
     Request,
 )
@@ -72,7 +74,7 @@ class StableDiffusion(Adapter):
     set_scorers = ("GraderFeatureDistances",)
     suites = SUITES
     soft_tokens = 4
-    """How many :meth:`disturb` puts in front of a prompt."""
+    """How many :meth:`disturb` puts in front of a prompt by default."""
 
     def __init__(
         self,
@@ -119,9 +121,13 @@ class StableDiffusion(Adapter):
         """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`."""
         return expansion.expand(request, self.vocabulary, whole_words(self.tokenizer), self._fits)
 
-    def disturb(self, inputs: Mapping[str, Tensor]) -> Disturbable:
+    def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
         """Soft tokens in front of each prompt that fits with them: see :mod:`.soft_tokens`."""
-        return in_front(inputs, self.encoder, self.tokenizer, self.soft_tokens)
+        return in_front(inputs, self.encoder, self.tokenizer, places or self.soft_tokens)
+
+    def readout(self) -> Readout:
+        """The last layer of the text encoder's last block; see :func:`.prompt_encoder.last_map`."""
+        return last_map(self.encoder)
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         """Prompts by :mod:`.planning`; neighbours are the nearest conditionings of the bundled base."""

@@ -21,6 +21,7 @@ from modalities.text_to_speech.distortion import distort
 from modalities.text_to_speech.expansion import expand
 from modalities.text_to_speech.grading import nearest
 from modalities.text_to_speech.judge import VoiceJudge
+from modalities.text_to_speech.last_map import last_map
 from modalities.text_to_speech.nearness import crowd
 from modalities.text_to_speech.purity import misplaced
 from modalities.text_to_speech.sentences import SENTENCES
@@ -38,6 +39,7 @@ from redact_core import (
     Lesson,
     Origin,
     PlanRow,
+    Readout,
     RedactError,
     Request,
 )
@@ -142,11 +144,16 @@ class SpeechT5(Adapter):
         """Other stretches of each clip, distorted: see :mod:`.distortion`."""
         return {"waveform": distort(inputs["waveform"], generator)}
 
-    def disturb(self, inputs: Mapping[str, Tensor]) -> Disturbable:
+    def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
         """Each clip as one place; the unit is its norm, so that a radius of 0.1 is 20 dB."""
+        del places
         wave = inputs["waveform"]
         unit = wave.norm(dim=1, keepdim=True)
         return Disturbable(unit, wave.shape[1], lambda change: {"waveform": wave + change[:, 0]})
+
+    def readout(self) -> Readout:
+        """The layer that gives the embedding; see :mod:`.last_map`."""
+        return last_map(self.encoder)
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         """Clips by :mod:`.planning`; neighbours are the nearest voices by the bundled verifier."""
