@@ -42,6 +42,8 @@ class RedactionData(L.LightningDataModule):
         self.file, self.batch_size, self.seed = lessons, batch_size, seed
         self.lessons: list[Lesson] = []
         self.key: Rows | None = None
+        self.before: dict[str, float] = {}
+        """What the rows measure of the model as it was."""
 
     def setup(self, stage: str) -> None:
         """Expand and check the lessons, once; ``stage`` is Lightning's."""
@@ -70,6 +72,7 @@ class RedactionData(L.LightningDataModule):
         if self.key is None:
             teacher = module.teacher.to(module.device)
             self.key = module.objective.rows(self.adapter, teacher, self.lessons, seed=self.seed)
+            self.before = self.key.measure(teacher)
             del module.__dict__["teacher"]
         return self.key
 

@@ -42,7 +42,6 @@ class ExportRedacted(L.Callback):
         self.disclosure: Disclosure = disclosure
         self.folder, self.key_file = Path(folder), key
         self.config: dict[str, Any] = {}
-        self._start: dict[str, float] = {}
         self._meter, self._earlier = Meter(), 0.0
         self._written = False
 
@@ -53,17 +52,11 @@ class ExportRedacted(L.Callback):
             self._key()
         self._meter = Meter(trainer.strategy.root_device.type).__enter__()
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        module, data = _ours(trainer, pl_module)
-        if trainer.is_global_zero and data.key is not None and trainer.global_step == 0:
-            self._start = data.key.measure(module.student)
-
     def state_dict(self) -> dict[str, Any]:
-        """The measures before training and the seconds spent survive an interruption."""
-        return {"start": self._start, "seconds": self._earlier + self._meter.spent}
+        """The seconds spent survive an interruption."""
+        return {"seconds": self._earlier + self._meter.spent}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._start = dict(state_dict["start"])
         self._earlier = float(state_dict.get("seconds", 0.0))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -84,7 +77,7 @@ class ExportRedacted(L.Callback):
             cost["peak_bytes"] = self._meter.peak_bytes
         module.student.float()
         end = data.answer_key(module).measure(module.student)
-        measures = {f"{name} before": value for name, value in self._start.items()}
+        measures = {f"{name} before": value for name, value in data.before.items()}
         measures |= {f"{name} after": value for name, value in end.items()}
         write_artefact(
             self.folder,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -42,6 +43,23 @@ def write_like(base: Path, target: Path, state: Mapping[str, Tensor], kind: str,
     if missing:
         raise RedactError(f"{base} does not hold {missing[0]}; its key names are not those of a {kind}.")
     save_file(tensors, target, metadata=metadata)
+
+
+def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The part of ``state`` whose names begin with ``prefix``, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+@contextmanager
+def refusing(folder: Path, what: str, wanted: str) -> Generator[None]:
+    """Turns whatever reading ``folder`` raises into one line: it holds no ``what``; give a folder with ``wanted``."""
+    try:
+        yield
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, RedactError):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise RedactError(f"{folder} holds no {what} ({reason}); give a folder with {wanted}.") from error
 
 
 def differs(base: Path, state: Mapping[str, Tensor]) -> bool:

@@ -15,6 +15,8 @@ from redact_core.types import Condition, Lesson, Mean
 
 SCHEMA = 1
 FILE = "redaction.json"
+OWN_FILES = frozenset({FILE, "README.md", "config.yaml"})
+"""What an artefact holds beside the model."""
 _OWN = {FILE, "README.md"}
 SCOPE = (
     "The conditioning path of this folder was changed. The generator's own weights were not, so "

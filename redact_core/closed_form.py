@@ -29,9 +29,9 @@ class ClosedForm(Distillation):
         retain_weight * E_keep |B h|^2 + redact_weight * E_redact |B h - d|^2 + ridge * |B|^2
 
     as concept editing does with the generator's projections (Gandikota et al. 2024, UCE, arXiv
-    2308.14761), but in the encoder, so that the generator stays as it is. Two things are added that keep
-    it from answering the known wordings only. Every row also comes ``disturbed`` times with random words
-    in front, or a random disturbance. Then, ``rounds`` times, some redacted rows are attacked as
+    2308.14761), but in the encoder, so that the generator stays as it is. Every row also comes
+    ``disturbed`` times with random words in front, or a random disturbance, so that more is answered than
+    the known wordings. If wanted, ``rounds`` times some redacted rows are attacked as
     :class:`~redact_core.robust.RobustDistillation` attacks them; what was found goes into the same sums,
     which forget no attack, and the map is solved for again. The features do not depend on the map, so
     nothing has to be asked twice.
@@ -41,7 +41,7 @@ class ClosedForm(Distillation):
         retain_weight: Of retained rows.
         ridge: Relative to the mean second moment of the features; more changes less.
         disturbed: How often each row comes with a random disturbance.
-        rounds: Of attacks; 0 for none.
+        rounds: Of attacks. They lower the leak further, and the nearest retained conditions pay for it.
         attacked: Redacted rows attacked in a round.
         steps: Of an attack.
         places: Most words in front; from one to so many are drawn each time. Searches differ in how
@@ -59,7 +59,7 @@ class ClosedForm(Distillation):
         retain_weight: float = 1.0,
         ridge: float = 1e-4,
         disturbed: int = 2,
-        rounds: int = 30,
+        rounds: int = 0,
         attacked: int = 32,
         steps: int = 4,
         places: int = 8,

@@ -1,11 +1,16 @@
 """Conditioning distillation: distances between conditionings and the two-term objective."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from redact_core.adapter import Adapter
 from redact_core.errors import RedactError
-from redact_core.objective import Objective
-from redact_core.types import Batch, Conditioning
+from redact_core.objective import Objective, Rows
+from redact_core.types import Batch, Conditioning, Lesson
 
 
 def conditioning_distance(a: Conditioning, b: Conditioning) -> Tensor:
@@ -52,15 +57,40 @@ class Distillation(Objective):
 
     with ``H`` the frozen teacher, ``H'`` the student that starts as its copy. A weight of 0 removes
     its term. The generator is neither loaded nor run.
+
+    Args:
+        redact_weight: Of redacted rows.
+        retain_weight: Of retained rows.
+        start: A method that carries the lessons out without training, such as
+            :class:`~redact_core.closed_form.ClosedForm`; training goes on from its result, with the answers of
+            the teacher as it was before.
+
+    Raises:
+        RedactError: A weight is out of range.
     """
 
-    def __init__(self, redact_weight: float = 1.0, retain_weight: float = 1.0):
+    started: Tensor
+
+    def __init__(
+        self, redact_weight: float = 1.0, retain_weight: float = 1.0, start: Objective | None = None
+    ):
         super().__init__()
         for name, value in (("redact_weight", redact_weight), ("retain_weight", retain_weight)):
             if not 0 <= value < float("inf"):
                 raise RedactError(f"{name} is {value}; give a finite number of at least 0.")
         self.redact_weight = redact_weight
         self.retain_weight = retain_weight
+        self.start = start
+        # in the checkpoint, so that an interrupted run does not start again
+        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+
+    def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
+        """An answer key; ``start`` then changes the student, unless a checkpoint says that it did."""
+        rows = super().rows(adapter, teacher, lessons, seed=seed)
+        if self.start is not None and not self.started:
+            self.start.solve(adapter, lessons, seed=seed)
+            self.started.fill_(True)
+        return rows
 
     def forward(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """``redact`` and ``retain``: weighted group means of :func:`conditioning_distance`."""

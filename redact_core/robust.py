@@ -14,6 +14,7 @@ from redact_core.distill import Distillation, conditioning_distance, group_mean
 from redact_core.disturbance import Disturbable, unit_length
 from redact_core.errors import RedactError
 from redact_core.loop import frozen_copy
+from redact_core.objective import Objective
 from redact_core.types import Batch, Conditioning
 
 
@@ -42,6 +43,7 @@ class RobustDistillation(Distillation):
         words: Of the attacked rows whose search starts at random words and ends at the words nearest to what
             it found, whatever their distance, in [0, 1]: discrete attacks in place of continuous ones.
         seed: Of the rows chosen and of where attacks start.
+        start: As for :class:`~redact_core.distill.Distillation`.
 
     Raises:
         RedactError: A setting is out of range; on preparing, the adapter has no continuous input.
@@ -61,8 +63,9 @@ class RobustDistillation(Distillation):
         share: float = 0.5,
         words: float = 0.0,
         seed: int = 0,
+        start: Objective | None = None,
     ):
-        super().__init__(redact_weight, retain_weight)
+        super().__init__(redact_weight, retain_weight, start)
         for name, value in (("attack_weight", attack_weight), ("radius", radius), ("steps", steps)):
             if not 0 <= value < float("inf"):
                 raise RedactError(f"{name} is {value}; give a finite number of at least 0.")

@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
+from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5
-from modalities.text_to_speech.bank import VoiceBank
 from modalities.text_to_speech.grading import Case, cases, nearest
 from modalities.text_to_speech.judge import VoiceJudge
 from modalities.text_to_speech.recogniser import error_rate

@@ -15,13 +15,13 @@ import soundfile
 from grade_voice import grade
 from PIL import Image
 
+from modalities.sound.clips import RATE
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.folders import BUNDLED
 from modalities.text_to_image.grader import Judge
 from modalities.text_to_image.grading import found, nearest, row, sample
 from modalities.text_to_image.groups import groups
 from modalities.text_to_speech import SpeechT5
-from modalities.text_to_speech.clips import RATE
 from redact_core.report import Report
 from redact_core.summary import SummaryRow, write_summary
 

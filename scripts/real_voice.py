@@ -28,8 +28,8 @@ from torchaudio.functional import lowpass_biquad, resample
 from tqdm import trange
 from transformers import SpeechT5FeatureExtractor
 
+from modalities.sound.clips import RATE
 from modalities.text_to_speech import SpeechT5
-from modalities.text_to_speech.clips import RATE
 from modalities.text_to_speech.grading import Case, Spoken, against_others, compare
 from modalities.text_to_speech.judge import VoiceJudge
 from redact_core import Request, redact

@@ -17,9 +17,7 @@ import time
 from pathlib import Path
 
 import torch
-import yaml
 
-import redact_core
 from lightning_modules.attacking import realise
 from lightning_modules.specs import build, spec_of
 from modalities.text_to_image import StableDiffusion
@@ -39,13 +37,6 @@ ATTACKS = [
 BASE = "untouched"
 
 
-def make(entry: str) -> Objective:
-    """From ``Name`` or ``Name: {argument: value}``."""
-    value = yaml.safe_load(entry)
-    ((name, settings),) = value.items() if isinstance(value, dict) else [(value, {})]
-    return getattr(redact_core, name)(**settings)
-
-
 def trained(entry: str, folder: Path, args: argparse.Namespace) -> float:
     """CPU seconds that the training of a setting took, teacher's answers included."""
     notes = folder.with_name(folder.name + ".setting.json")
@@ -53,7 +44,7 @@ def trained(entry: str, folder: Path, args: argparse.Namespace) -> float:
         model, request = StableDiffusion("bundled"), Request((args.concept,), (args.reference,))
         began = time.process_time()
         redact(
-            model, request, objective=make(entry), steps=args.steps, batch_size=args.batch_size,
+            model, request, objective=build(Objective, spec_of(entry)), steps=args.steps, batch_size=args.batch_size,
             seed=args.seed,
         )  # fmt: skip
         seconds = time.process_time() - began

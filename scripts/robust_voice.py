@@ -17,26 +17,18 @@ import time
 from pathlib import Path
 
 import torch
-import yaml
 from torch.nn.functional import normalize
 
-import redact_core
+from lightning_modules.specs import build, spec_of
+from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.attacks import ClipGradient
 from modalities.text_to_speech.attacks.voices import listen, prototypes
-from modalities.text_to_speech.bank import VoiceBank
 from modalities.text_to_speech.speecht5 import BUNDLED
 from redact_core import Objective, PlanRow, Request, redact
 from redact_core.statistics import wilson
 
 SETTINGS = ["Distillation", "RobustDistillation: {radius: 0.1}"]
-
-
-def make(entry: str) -> Objective:
-    """From ``Name`` or ``Name: {argument: value}``."""
-    value = yaml.safe_load(entry)
-    ((name, settings),) = value.items() if isinstance(value, dict) else [(value, {})]
-    return getattr(redact_core, name)(**settings)
 
 
 def trained(entry: str, folder: Path, voice: str, reference: str, steps: int) -> tuple[SpeechT5, float]:
@@ -46,7 +38,7 @@ def trained(entry: str, folder: Path, voice: str, reference: str, steps: int) ->
         model = SpeechT5("bundled")
         began = time.process_time()
         redact(
-            model, Request((voice,), (reference,)), objective=make(entry), steps=steps, batch_size=24,
+            model, Request((voice,), (reference,)), objective=build(Objective, spec_of(entry)), steps=steps, batch_size=24,
         )  # fmt: skip
         seconds = time.process_time() - began
         folder.mkdir(parents=True, exist_ok=True)

@@ -18,9 +18,9 @@ import torch
 import yaml
 from torch.nn.functional import normalize
 
+from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5, attacks
 from modalities.text_to_speech.attacks.voices import listen, prototypes
-from modalities.text_to_speech.bank import VoiceBank
 from modalities.text_to_speech.grading import cases
 from modalities.text_to_speech.judge import VoiceJudge
 from modalities.text_to_speech.speecht5 import BUNDLED

@@ -21,10 +21,10 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from modalities.sound.clips import RATE, fit_length
 from modalities.text_to_speech import SpeechT5, VoiceFilter
 from modalities.text_to_speech.attacks.filter_wave import FilterWave
 from modalities.text_to_speech.attacks.voices import embed, prototypes
-from modalities.text_to_speech.clips import RATE, fit_length
 from redact_core import PlanRow, Request
 from redact_core.artefact import write_whole
 from redact_core.statistics import wilson

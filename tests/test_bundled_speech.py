@@ -44,7 +44,7 @@ def test_contract(model: SpeechT5) -> None:
 
 def test_the_judge_knows_unseen_clips_of_every_voice(judge: VoiceJudge) -> None:
     clips = [(name, clip) for name, paths in unseen().items() for clip in paths[:1]]
-    from modalities.text_to_speech.clips import read_clip
+    from modalities.sound.clips import read_clip
 
     heard = judge([read_clip(clip) for _, clip in clips])
     best = [judge.voices[i] for i in heard.similarity.argmax(1).tolist()]

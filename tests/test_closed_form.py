@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,16 @@ from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeechT5
-from redact_core import Adapter, ClosedForm, Lesson, RedactError, RedactionCard, redact
+from redact_core import (
+    Adapter,
+    ClosedForm,
+    Distillation,
+    Lesson,
+    RedactError,
+    RedactionCard,
+    RobustDistillation,
+    redact,
+)
 from redact_core.readout import Ridge
 from redact_core.testing import ToyAdapter
 from redact_core.types import Mean
@@ -168,3 +178,54 @@ def test_fit_solves_and_exports_an_ordinary_folder(
     rows = [Lesson.redact("a cat", "a dog"), Lesson.retain("a dog")]
     before, after = said(stock, rows), said(redacted, rows)
     assert (after[0] - before[1]).norm() < (before[0] - before[1]).norm()
+
+
+def test_training_goes_on_from_what_was_solved_once_and_keeps_the_first_teacher(case) -> None:
+    adapter, rows = case
+    asked = said(adapter, rows)
+    alone = said(solved(case, **PLAIN), rows)
+    started = copy.copy(adapter)
+    started.encoder = copy.deepcopy(adapter.encoder)
+    objective = Distillation(start=ClosedForm(**PLAIN))  # pyright: ignore[reportArgumentType]
+    teacher = copy.deepcopy(adapter.encoder)
+    key = objective.rows(started, teacher, rows, seed=0)
+    assert torch.equal(said(started, rows), alone)
+    # the answers are those of the model as it was
+    batch = key.batch(torch.arange(len(key)))
+    for row in (asked[1], asked[2]):
+        assert any(torch.allclose(row, answer, atol=1e-5) for answer in batch.target.hidden)  # pyright: ignore
+    with torch.no_grad():
+        started.encoder.load_state_dict(adapter.encoder.state_dict())
+    objective.rows(started, teacher, rows, seed=0)  # as after an interruption
+    assert torch.equal(said(started, rows), asked)
+    assert "started" in objective.state_dict()
+
+
+def test_a_started_run_that_is_killed_gives_the_same_artefact(
+    monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path
+) -> None:
+    settings = [
+        *("--model.objective", "RobustDistillation", "--model.objective.radius", "2"),
+        *("--model.objective.start", "redact_core.ClosedForm", "--trainer.max_steps", "6"),
+    ]
+    assert fit(monkeypatch, *on(tiny_sd, tmp_path / "a"), *CAT, *settings) == 0
+    short = on(tiny_sd, tmp_path / "b", 6, "--checkpoint.every_n_train_steps", "2")
+
+    forward, calls = RobustDistillation.forward, []
+
+    def stopped(self: RobustDistillation, *arguments: Any) -> Any:
+        calls.append(0)
+        if len(calls) == 4:
+            raise RuntimeError("the machine went down")
+        return forward(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RobustDistillation, "forward", stopped)
+        with pytest.raises(RuntimeError, match="went down"):
+            fit(monkeypatch, *short, *CAT, *settings)
+    assert not (tmp_path / "b").exists()
+    assert fit(monkeypatch, *short, *CAT, *settings, "--ckpt_path", "last") == 0
+    assert same_files(tmp_path / "a", tmp_path / "b")
+    first, again = (RedactionCard.read(tmp_path / name).measures for name in ("a", "b"))
+    assert first == again
+    assert first["redact distance before"] > first["redact distance after"]

@@ -394,7 +394,9 @@ def test_fit_has_nothing_to_train_and_exports(
     out = tmp_path / "out"
     assert fit(monkeypatch, *on(folder, out, "--data.reference", "bob")) == 0
     said = caplog.text + capsys.readouterr().err
-    assert said.count("There is nothing to train. The lessons were carried out exactly, without training.") == 1
+    assert (
+        said.count("There is nothing to train. The lessons were carried out exactly, without training.") == 1
+    )
     assert f"Wrote {out}; 'redact card {out}' shows what was done." in said
     card = RedactionCard.read(out)
     assert card.verify(out) == []

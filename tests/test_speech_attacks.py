@@ -10,6 +10,7 @@ import yaml
 from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5, voice
 from torch.nn.functional import cosine_similarity
 
+from modalities.sound.clips import read_clip
 from modalities.text_to_speech import SpeechT5, attacks
 from modalities.text_to_speech.attacks import (
     ChannelChange,
@@ -28,7 +29,6 @@ from modalities.text_to_speech.attacks.channel_change import CHANGES as CHANNELS
 from modalities.text_to_speech.attacks.pitch_tempo import CHANGES as TRANSFORMS
 from modalities.text_to_speech.attacks.pitch_tempo import formants
 from modalities.text_to_speech.attacks.voices import cloner, listen, targets, voice_of
-from modalities.text_to_speech.clips import read_clip
 from redact_core import Attack, Guard, PlanRow, RedactError
 from redact_core import attacks as core_attacks
 from redact_core.attacks.with_encoder import with_encoder

@@ -7,7 +7,7 @@ import soundfile
 import torch
 from tiny_speech import voice
 
-from modalities.text_to_speech.clips import read_clip
+from modalities.sound.clips import read_clip
 from modalities.text_to_speech.grading import Case, Spoken, against_others, cases, compare
 from modalities.text_to_speech.judge import BUNDLED, Heard, VoiceJudge, auroc
 from modalities.text_to_speech.purity import PER_VOICE, misplaced

@@ -16,8 +16,8 @@ from speechbrain.utils.fetching import LocalStrategy
 from test_fit import fit, same_files
 from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5, voice
 
+from modalities.sound.clips import read_clip
 from modalities.text_to_speech import SpeechT5
-from modalities.text_to_speech.clips import read_clip
 from modalities.text_to_speech.nearness import crowd
 from redact_core import Lesson, Mean, RedactError, RedactionCard, Request, redact
 from redact_core.artefact import hashes

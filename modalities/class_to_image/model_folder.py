@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from modalities.class_to_image.networks import ClassRows, RowGenerator, Vae
+from modalities.weight_files import below, refusing
 from redact_core import RedactError
 
 BUNDLED = Path(__file__).with_name("bundled")
@@ -56,7 +55,7 @@ def load(folder: Path) -> Loaded:
     Raises:
         RedactError: A file is missing or damaged, or the weights do not fit the configuration.
     """
-    try:
+    with refusing(folder, "class-conditional model", f"{CONFIG} and weights"):
         config: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         names, kind = list(map(str, config["classes"])), config["architecture"]
         if kind not in KINDS:
@@ -64,22 +63,15 @@ def load(folder: Path) -> Loaded:
                 f"{folder} holds a model of the kind {kind!r}; this adapter takes {' and '.join(KINDS)}."
             )
         rows, generator = (_load_vae if kind == "vae" else _load_unet)(folder, config, len(names))
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, RedactError):
-            raise
-        reason = str(error).strip().splitlines()[0]
-        raise RedactError(
-            f"{folder} holds no class-conditional model ({reason}); give a folder with {CONFIG} and weights."
-        ) from error
-    return Loaded(kind, names, rows.eval(), generator.eval())
+        return Loaded(kind, names, rows.eval(), generator.eval())
 
 
 def _load_vae(folder: Path, config: Any, classes: int) -> tuple[ClassRows, Vae]:
     generator = Vae(config["latent"], config["embedding"], config["widths"])
     rows = ClassRows(classes, generator.places)
     state = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
-    rows.tables.load_state_dict(_below(state, "classes."))
-    generator.load_state_dict(_below(state, "generator."))
+    rows.tables.load_state_dict(below(state, "classes."))
+    generator.load_state_dict(below(state, "generator."))
     return rows, generator
 
 
@@ -122,7 +114,3 @@ def write(base: Path, target: Path, kind: str, rows: ClassRows, generator: RowGe
         metadata = file.metadata()
     tensors = {name: state[name].detach().to("cpu", dtype).contiguous() for name, dtype in types.items()}
     save_file(tensors, target / weights, metadata=metadata)
-
-
-def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

@@ -11,9 +11,8 @@ from modalities.mel_to_speech.likeness import warp_between
 from modalities.mel_to_speech.networks import MARGIN
 from modalities.mel_to_speech.utterance import Utterance, Warp, mel_of
 from modalities.sound.bank import FEWEST, VoiceBank
-from modalities.sound.clips import read_clip
+from modalities.sound.clips import check_clips
 from redact_core import Lesson, RedactError, Request
-from redact_core.errors import raise_together
 
 
 def retained(request: Request, bank: VoiceBank, gone: Sequence[Path]) -> dict[str, list[Path]]:
@@ -71,7 +70,7 @@ def expand(request: Request, bank: VoiceBank, bands: int, window: int, windows: 
     """
     gone = [clip for what in request.redact for clip in bank.clips(what)]
     kept = [clip for clips in retained(request, bank, gone).values() for clip in clips]
-    _check([*gone, *kept])
+    check_clips([*gone, *kept])
     generator = torch.Generator().manual_seed(request.seed)
 
     def starts(clip: Path, count: int) -> list[int]:
@@ -89,13 +88,3 @@ def expand(request: Request, bank: VoiceBank, bands: int, window: int, windows: 
     return rows + [
         Lesson.retain(str(Utterance(clip, start))) for clip in kept for start in starts(clip, windows)
     ]
-
-
-def _check(clips: list[Path]) -> None:
-    problems: list[str] = []
-    for clip in clips:
-        try:
-            read_clip(clip)
-        except RedactError as error:
-            problems.append(str(error))
-    raise_together("Some clips cannot be used", problems)

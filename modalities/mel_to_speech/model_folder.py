@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from modalities.mel_to_speech.gated import GatedConditioner
 from modalities.mel_to_speech.mel import HOP, RATE
 from modalities.mel_to_speech.networks import DiffWave, MelConditioner
+from modalities.weight_files import below, refusing
 from redact_core import RedactError
 
 BUNDLED = Path(__file__).with_name("bundled")
@@ -63,7 +64,7 @@ def load(folder: Path) -> Loaded:
     Raises:
         RedactError: A file is missing or damaged, or the weights do not fit the configuration.
     """
-    try:
+    with refusing(folder, "vocoder", f"{CONFIG} and {WEIGHTS}"):
         config: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         told = {"architecture": config["architecture"], "rate": config["rate"], "hop": config["hop"]}
         wanted = {"architecture": KIND, "rate": RATE, "hop": HOP}
@@ -71,16 +72,9 @@ def load(folder: Path) -> Loaded:
             raise RedactError(f"{folder} holds a model of the kind {told}; this adapter takes {wanted}.")
         conditioner, generator = build(config)
         state = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
-        conditioner.load_state_dict(_below(state, "conditioner."))
-        generator.load_state_dict(_below(state, "generator."))
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, RedactError):
-            raise
-        reason = str(error).strip().splitlines()[0]
-        raise RedactError(
-            f"{folder} holds no vocoder ({reason}); give a folder with {CONFIG} and {WEIGHTS}."
-        ) from error
-    return Loaded(config, conditioner.eval(), generator.eval())
+        conditioner.load_state_dict(below(state, "conditioner."))
+        generator.load_state_dict(below(state, "generator."))
+        return Loaded(config, conditioner.eval(), generator.eval())
 
 
 def write(
@@ -110,7 +104,3 @@ def write(
 def _dtype(path: Path) -> torch.dtype:
     with safe_open(path, "pt") as file:
         return file.get_tensor(next(iter(file.keys()))).dtype
-
-
-def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

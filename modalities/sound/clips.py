@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from torchaudio.functional import resample
 
 from redact_core import RedactError
+from redact_core.errors import raise_together
 
 RATE = 16_000
 """Hertz; the rate of SpeechT5 and of SpeechBrain's speaker encoders."""
@@ -83,6 +85,21 @@ def read_clip(path: Path) -> Tensor:
         _told.add(rate)
         warnings.warn(f"Clips at {rate} Hz are resampled to {RATE} Hz ({path} is the first).", stacklevel=2)
     return resample(result, rate, RATE)
+
+
+def check_clips(clips: Sequence[Path]) -> None:
+    """Read all of them.
+
+    Raises:
+        RedactError: Some cannot be used; the message names each.
+    """
+    problems: list[str] = []
+    for clip in clips:
+        try:
+            read_clip(clip)
+        except RedactError as error:
+            problems.append(str(error))
+    raise_together("Some clips cannot be used", problems)
 
 
 def fit_length(wave: Tensor, samples: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchaudio.functional import lowpass_biquad
 
-from modalities.text_to_speech.clips import RATE, fit_length
+from modalities.sound.clips import RATE, fit_length
 
 
 def distort(waves: Tensor, generator: torch.Generator) -> Tensor:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from modalities.text_to_speech.bank import FEWEST, VoiceBank
-from modalities.text_to_speech.clips import clips_in, read_clip
+from modalities.sound.bank import FEWEST, VoiceBank
+from modalities.sound.clips import check_clips, clips_in
 from redact_core import Condition, Lesson, Mean, RedactError, Request
-from redact_core.errors import raise_together
 
 
 def expand(request: Request, bank: VoiceBank) -> list[Lesson]:
@@ -34,7 +33,7 @@ def expand(request: Request, bank: VoiceBank) -> list[Lesson]:
             "No voice is retained; give --data.retain FOLDER with clips of people whose voices must stay."
         )
     answers = [_answer(request.reference_of(i), kept, gone, bank) for i in range(len(redacted))]
-    _check_clips([*gone, *kept])
+    check_clips([*gone, *kept])
     # as many redacted rows as half of the retained ones: with few clips a batch would hold none
     repeats = max(1, len(kept) // (2 * len(gone)))
     rows = [
@@ -66,13 +65,3 @@ def _answer(reference: str | None, kept: list[Path], gone: set[Path], bank: Voic
     if any(clip in gone for clip in clips):
         raise RedactError(f'The reference "{reference}" is itself redacted; name a voice that stays.')
     return clips[0] if len(clips) == 1 else Mean(tuple(clips))
-
-
-def _check_clips(clips: list[Path]) -> None:
-    problems: list[str] = []
-    for clip in clips:
-        try:
-            read_clip(clip)
-        except RedactError as error:
-            problems.append(str(error))
-    raise_together("Some clips cannot be used", problems)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from modalities.text_to_speech.bank import VoiceBank
+from modalities.sound.bank import VoiceBank
 
 
 def gallery_files(folder: Path, bank: VoiceBank) -> Mapping[str, Path]:

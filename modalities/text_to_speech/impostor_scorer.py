@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from modalities.text_to_speech.bank import VoiceBank
-from modalities.text_to_speech.clips import read_clip
+from modalities.sound.bank import VoiceBank
+from modalities.sound.clips import read_clip
 from modalities.text_to_speech.gallery import gallery_files
 from modalities.text_to_speech.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.sound_files import read_sound

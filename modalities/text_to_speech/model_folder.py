@@ -11,10 +11,10 @@ from torch import nn
 from modalities.text_to_speech.table_files import copy, files
 from modalities.weight_files import differs, write_like
 from redact_core import RedactError
+from redact_core.card import OWN_FILES
 
 KIND = "SpeechT5ForTextToSpeech"
 WEIGHTS = "model.safetensors"
-_OWN = {"redaction.json", "README.md", "config.yaml"}
 
 
 def check(folder: Path) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def parts(folder: Path) -> dict[str, Path]:
     Other formats and precisions of the weights are left out: a stock copy would undo a redaction.
     """
     found = files(folder, [folder / WEIGHTS])
-    return {name: path for name, path in found.items() if name not in _OWN}
+    return {name: path for name, path in found.items() if name not in OWN_FILES}
 
 
 def changed(model: nn.Module, folder: Path) -> bool:

@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from modalities.text_to_speech.bank import VoiceBank
-from modalities.text_to_speech.clips import read_clip
+from modalities.sound.bank import VoiceBank
+from modalities.sound.clips import read_clip
 from modalities.text_to_speech.gallery import gallery_files
 from modalities.text_to_speech.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.planning import SEPARATOR

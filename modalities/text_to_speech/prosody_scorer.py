@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from modalities.text_to_speech.clips import RATE
+from modalities.sound.clips import RATE
 from modalities.text_to_speech.sound_files import read_sound
 from redact_core import Metric, RedactError, Scorer, Trial
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchaudio.functional import resample
 
-from modalities.text_to_speech.clips import RATE, read_channels
+from modalities.sound.clips import RATE, read_channels
 
 
 def read_sound(path: Path) -> Tensor:

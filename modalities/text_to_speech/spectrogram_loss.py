@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
 from transformers.models.speecht5.modeling_speecht5 import SpeechT5SpectrogramLoss, shift_spectrograms_right
 
-from modalities.text_to_speech.clips import RATE
+from modalities.sound.clips import RATE
 from redact_core import RedactError
 
 

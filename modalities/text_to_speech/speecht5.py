@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
 
 from modalities.hub import locate
+from modalities.sound.bank import VoiceBank
+from modalities.sound.clips import RATE, fit_length, read_clip
 from modalities.text_to_speech import model_folder, planning
-from modalities.text_to_speech.bank import VoiceBank
-from modalities.text_to_speech.clips import RATE, fit_length, read_clip
 from modalities.text_to_speech.distortion import distort
 from modalities.text_to_speech.expansion import expand
 from modalities.text_to_speech.grading import nearest

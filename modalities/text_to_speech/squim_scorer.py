@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchaudio.models import squim_objective_base
 
-from modalities.text_to_speech.clips import RATE
+from modalities.sound.clips import RATE
 from modalities.text_to_speech.sound_files import read_sound
 from redact_core import Metric, RedactError, Scorer, Trial
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from modalities.text_to_speech.clips import RATE, read_clip
+from modalities.sound.clips import RATE, read_clip
 from modalities.text_to_speech.voice_encoder import VoiceEncoder, load_encoder
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchaudio.transforms import GriffinLim, InverseMelScale
 from transformers import SpeechT5HifiGan
 
-from modalities.text_to_speech.clips import RATE
+from modalities.sound.clips import RATE
 from redact_core import RedactError
 
 Vocoder = Callable[[Tensor], Tensor]

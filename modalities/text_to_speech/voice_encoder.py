@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from redact_core import Conditioning, RedactError
+from redact_core.card import OWN_FILES
 
 WEIGHTS = "embedding_model.ckpt"
 _TAG = re.compile(r"!(?:new|name|apply|module):\s*([\w.]+)")
@@ -100,7 +101,7 @@ def save_encoder(encoder: VoiceEncoder, base: Path, folder: Path) -> None:
     Key names and number formats of the base's weight file are kept.
     """
     for path in sorted(base.iterdir()):
-        if path.is_file() and path.name != WEIGHTS and path.name not in _OWN:
+        if path.is_file() and path.name != WEIGHTS and path.name not in OWN_FILES:
             shutil.copyfile(path, folder / path.name)
     then = _state(base / WEIGHTS)
     now = encoder.model.state_dict()
@@ -119,9 +120,6 @@ def encoder_changed(encoder: VoiceEncoder, base: Path) -> bool:
         key in now and not torch.equal(now[key].detach().cpu().to(value.dtype), value)
         for key, value in then.items()
     )
-
-
-_OWN = {"redaction.json", "README.md", "config.yaml"}
 
 
 def _check_tags(hparams: Path) -> None:

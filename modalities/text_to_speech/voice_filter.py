@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from modalities.text_to_speech.bank import VoiceBank
-from modalities.text_to_speech.clips import clips_in
+from modalities.sound.bank import VoiceBank
+from modalities.sound.clips import clips_in
 from modalities.text_to_speech.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.sound_files import read_sound
 from redact_core import Adapter, RedactError

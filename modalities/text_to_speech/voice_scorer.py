@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from modalities.text_to_speech.bank import VoiceBank
+from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech.gallery import gallery_files
 from modalities.text_to_speech.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.sound_files import read_sound

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchaudio.functional import edit_distance
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
-from modalities.text_to_speech.clips import RATE
+from modalities.sound.clips import RATE
 from modalities.text_to_speech.sound_files import read_sound
 from redact_core import Metric, RedactError, Scorer, Trial
 

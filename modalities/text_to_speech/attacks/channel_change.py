@@ -19,9 +19,9 @@ from torchaudio.functional import (
     resample,
 )
 
+from modalities.sound.clips import RATE
 from modalities.text_to_speech.attacks.clip_attack import ClipAttack
 from modalities.text_to_speech.attacks.voices import cloner
-from modalities.text_to_speech.clips import RATE
 from redact_core import Access, Adapter, Attempt, PlanRow, RedactError
 
 Change = Callable[[Tensor, torch.Generator], Tensor]

@@ -13,7 +13,7 @@ from pathlib import Path
 import soundfile
 from torch import Tensor
 
-from modalities.text_to_speech.clips import RATE
+from modalities.sound.clips import RATE
 from redact_core import Attack
 from redact_core.artefact import write_whole
 

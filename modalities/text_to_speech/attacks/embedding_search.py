@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from modalities.sound.clips import RATE, fit_length
 from modalities.text_to_speech.attacks.voices import (
     as_conditioning,
     cloner,
@@ -18,7 +19,6 @@ from modalities.text_to_speech.attacks.voices import (
     prototypes,
     targets,
 )
-from modalities.text_to_speech.clips import RATE, fit_length
 from redact_core import Access, Adapter, Attack, Attempt, Conditioning, PlanRow, RedactError
 
 

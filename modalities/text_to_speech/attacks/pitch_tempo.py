@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from modalities.sound.clips import RATE, SHORTEST_S, fit_length
 from modalities.sound.warps import formants, pitch, tempo
 from modalities.text_to_speech.attacks.clip_attack import ClipAttack
 from modalities.text_to_speech.attacks.voices import cloner
-from modalities.text_to_speech.clips import RATE, SHORTEST_S, fit_length
 from redact_core import Access, Adapter, Attempt, PlanRow, RedactError
 
 CHANGES: Mapping[str, Callable[[Tensor], Tensor]] = {

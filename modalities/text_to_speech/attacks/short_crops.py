@@ -9,9 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from modalities.sound.clips import RATE, SHORTEST_S, fit_length
 from modalities.text_to_speech.attacks.clip_attack import ClipAttack
 from modalities.text_to_speech.attacks.voices import cloner, unseen_clips
-from modalities.text_to_speech.clips import RATE, SHORTEST_S, fit_length
 from redact_core import Access, Adapter, Attempt, PlanRow, RedactError
 
 _PLACES = 4

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from modalities.text_to_speech.bank import VoiceBank
+from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech.speecht5 import BUNDLED, SpeechT5
 from redact_core import Adapter, Conditioning, Guard, PlanRow, RedactError
 from redact_core.types import Condition
