@@ -3,12 +3,14 @@
     python scripts/robust_frontier.py --out out/robust_picture --picture docs/robust_frontier.png
 
 Reads OUT/*.json and prints a Markdown table with Wilson's 95 % intervals, one column a setting. In the
-picture each attack is a mark, at the share of the ten nearest concepts that were lost and at what leaked.
+picture each attack is a mark with its interval, at the share of the ten nearest concepts that are not found and
+at what leaked.
 """
 
 import argparse
 import json
 import re
+import textwrap
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -46,23 +48,34 @@ def main() -> None:
         cells = [str(wilson(*column[measure])) if measure in column else "" for column in columns.values()]
         print(f"| {measure} | " + " | ".join(cells) + " |")
     if args.picture:
-        draw(columns, [m for m in measures if m not in ("retained", "neighbours")], args.picture)
+        draw(columns, [m for m in measures if "," in m], args.picture)
 
 
 def draw(columns: dict[str, dict[str, tuple[int, int]]], measures: list[str], path: Path) -> None:
-    """One mark for each setting and measure, settings of one measure joined by a line."""
-    figure = Figure(figsize=(6.5, 3.4), layout="constrained")
+    """A mark with its interval for each setting and attack; a setting stands at its damage."""
+    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     axes = figure.subplots()
-    for measure in measures:
-        points = sorted(
-            (100 - 100 * c["neighbours"][0] / c["neighbours"][1], 100 * c[measure][0] / c[measure][1])
-            for c in columns.values()
-            if measure in c and "neighbours" in c
-        )
-        axes.plot(*zip(*points, strict=True), marker="o", label=measure.split(",")[0])
+    placed = {name: column for name, column in columns.items() if "neighbours" in column}
+    damage = {name: 100 - wilson(*column["neighbours"]).value * 100 for name, column in placed.items()}
+    for k, measure in enumerate(measures):
+        found = {name: wilson(*column[measure]) for name, column in placed.items() if measure in column}
+        x = [damage[name] + 0.15 * (k - len(measures) / 2) for name in found]
+        y = [100 * rate.value for rate in found.values()]
+        low, high = ([100 * getattr(rate, side) for rate in found.values()] for side in ("low", "high"))
+        reach = [[a - b for a, b in zip(y, low, strict=True)], [b - a for a, b in zip(y, high, strict=True)]]
+        axes.errorbar(x, y, yerr=reach, fmt="o", markersize=4, linewidth=1, label=measure.split(",")[0])
+    for name, x in damage.items():
+        axes.axvline(x, color="0.85", linewidth=0.8, zorder=0)
+        axes.text(x, 104, _short(name), rotation=60, fontsize=6, ha="left", va="bottom")
     axes.set(xlabel="ten nearest concepts not found, %", ylabel="concept found, %", ylim=(-3, 103))
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=110)
+
+
+def _short(setting: str) -> str:
+    """A setting on few lines."""
+    bare = re.sub(r"class_path: [a-z_.]*\.|[{}]", "", setting).replace("Distillation", "")
+    return "\n".join(textwrap.wrap(bare.strip(": ") or "plain", 26))
 
 
 if __name__ == "__main__":
