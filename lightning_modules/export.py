@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning_modules.data import RedactionData
 from lightning_modules.module import RedactionModule
 from lightning_modules.surroundings import versions
-from redact_core import RedactError, RedactionCard
+from redact_core import Objective, RedactError, RedactionCard
 from redact_core.artefact import check_target, hashes, new_folder, sha256
 from redact_core.card import FILE, SCOPE, Disclosure, describe_lessons
 from redact_core.cost import Meter
@@ -143,7 +143,7 @@ def write_artefact(
             method={
                 "adapter": _name(module.adapter),
                 "objective": _name(module.objective),
-                "objective_arguments": _plain(vars(module.objective)),
+                "objective_arguments": _plain(vars(module.objective)) | _parts(module.objective),
                 "steps": steps,
                 "learning_rate": module.lr,
                 "batch_size": data.batch_size,
@@ -170,6 +170,11 @@ def _ours(trainer: L.Trainer, module: L.LightningModule) -> tuple[RedactionModul
 
 def _name(part: object) -> str:
     return f"{type(part).__module__}.{type(part).__qualname__}"
+
+
+def _parts(objective: Objective) -> dict[str, str]:
+    """The methods that a method is made of."""
+    return {name: _name(part) for name, part in objective.named_children() if isinstance(part, Objective)}
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

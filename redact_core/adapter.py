@@ -101,8 +101,8 @@ class Adapter(ABC):
         """
         del inputs, places
         raise RedactError(
-            f"{type(self).__name__} offers no continuous input to disturb; use Distillation, or a "
-            "RobustDistillation with steps 0."
+            f"{type(self).__name__} offers no continuous input to disturb; use Distillation, a "
+            "RobustDistillation with steps 0, or a ClosedForm without disturbed rows and rounds."
         )
 
     def readout(self) -> Readout:

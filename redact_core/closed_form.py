@@ -34,7 +34,8 @@ class ClosedForm(Distillation):
     the known wordings. If wanted, ``rounds`` times some redacted rows are attacked as
     :class:`~redact_core.robust.RobustDistillation` attacks them; what was found goes into the same sums,
     which forget no attack, and the map is solved for again. The features do not depend on the map, so
-    nothing has to be asked twice.
+    nothing has to be asked twice. Distances are those of the readout's output: before the final norm,
+    where an encoder has one.
 
     Args:
         redact_weight: Of redacted rows, attacked ones included.

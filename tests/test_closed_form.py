@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from test_fit import CAT, fit, on, same_files
-from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
+from three_lessons import of_prompts, of_voices, tiny_cloner
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeechT5
@@ -30,24 +30,12 @@ PLAIN = {"disturbed": 0, "rounds": 0, "ridge": 1e-9}
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> SpeechT5:
-    root = tmp_path_factory.mktemp("closed")
-    tiny_speecht5(root / "tts")
-    tiny_encoder(root / "encoder")
-    return SpeechT5(
-        str(root / "tts"), str(root / "encoder"), bank=tiny_bank(root / "bank"), seconds=0.7, variants=1
-    )
+    return tiny_cloner(tmp_path_factory.mktemp("closed"))
 
 
 @pytest.fixture(params=["speech", "image"])
 def case(request: pytest.FixtureRequest, speech: SpeechT5, tiny_sd: Path) -> tuple[Adapter, list[Lesson]]:
-    if request.param == "speech":
-        adapter = copy.copy(speech)
-        adapter.encoder = copy.deepcopy(speech.encoder)
-        clips = speech.bank.voices
-        a, b, c = (str(clips[name][0]) for name in ("alice", "bob", "carol"))
-        return adapter, [Lesson.redact(a, b), Lesson.retain(b), Lesson.retain(c)]
-    rows = [Lesson.redact("a cat", "a dog"), Lesson.retain("a dog"), Lesson.retain("red car")]
-    return StableDiffusion(str(tiny_sd)), rows
+    return of_voices(speech) if request.param == "speech" else of_prompts(tiny_sd)
 
 
 def said(adapter: Adapter, lessons: list[Lesson]) -> torch.Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from test_fit import fit
-from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
+from three_lessons import of_prompts, of_voices, tiny_cloner
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeechT5
@@ -30,12 +30,7 @@ from redact_core.types import Lesson
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> SpeechT5:
-    root = tmp_path_factory.mktemp("robust")
-    tiny_speecht5(root / "tts")
-    tiny_encoder(root / "encoder")
-    return SpeechT5(
-        str(root / "tts"), str(root / "encoder"), bank=tiny_bank(root / "bank"), seconds=0.7, variants=1
-    )
+    return tiny_cloner(tmp_path_factory.mktemp("robust"))
 
 
 @pytest.fixture(params=["speech", "image"])
@@ -43,14 +38,7 @@ def case(
     request: pytest.FixtureRequest, speech: SpeechT5, tiny_sd: Path
 ) -> tuple[Adapter, list[Lesson], float]:
     """A fresh adapter, three lessons, and a radius that an attack can do something with."""
-    if request.param == "speech":
-        adapter = copy.copy(speech)
-        adapter.encoder = copy.deepcopy(speech.encoder)
-        clips = speech.bank.voices
-        a, b, c = (str(clips[name][0]) for name in ("alice", "bob", "carol"))
-        return adapter, [Lesson.redact(a, b), Lesson.retain(b), Lesson.retain(c)], 0.1
-    rows = [Lesson.redact("a cat", "a dog"), Lesson.retain("a dog"), Lesson.retain("red car")]
-    return StableDiffusion(str(tiny_sd)), rows, 5.0
+    return (*of_voices(speech), 0.1) if request.param == "speech" else (*of_prompts(tiny_sd), 5.0)
 
 
 class Through(Guard):
@@ -245,7 +233,9 @@ def test_the_shipped_settings_stack_on_the_command_line(
     assert RedactionCard.read(out).verify(out) == []
     config = (out / "config.yaml").read_text()
     assert "class_path: redact_core.RobustDistillation" in config
-    assert "radius: 3.0" in config
+    assert "radius: 2.0" in config
+    arguments = RedactionCard.read(out).method["objective_arguments"]
+    assert arguments["start"] == "redact_core.closed_form.ClosedForm"
 
 
 def test_searches_over_words_start_and_end_at_words(tiny_sd: Path) -> None:
