@@ -240,3 +240,12 @@ def test_saved_encoder_loads_with_transformers_alone(
     text = CLIPTextModel.from_pretrained(tmp_path / "text_encoder", dtype=torch.float32)
     for key, value in text.state_dict().items():
         assert torch.equal(value, model.encoder.model.state_dict()[key])
+
+
+def test_a_reopened_model_is_trained_at_the_rate_of_its_base(tiny_sd: Path, tmp_path: Path) -> None:
+    model = StableDiffusion(str(tiny_sd))
+    model.learning_rate, model.soft_tokens = 3e-3, 2
+    model.save(tmp_path)
+    again = model.reopen(tmp_path)
+    # an attack that trains the redacted model anew would otherwise crawl where its base needs more
+    assert (again.learning_rate, again.soft_tokens) == (3e-3, 2)

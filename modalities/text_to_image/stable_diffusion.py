@@ -151,7 +151,8 @@ class StableDiffusion(Adapter):
     def reopen(self, folder: Path) -> StableDiffusion:
         same = {"steps": self.steps, "guidance": self.guidance, "batch_size": self.batch_size}
         other = StableDiffusion(str(folder), variant=self.variant, truncate=self.truncate, **same)
-        other.vocabulary = self.vocabulary
+        other.vocabulary, other.soft_tokens = self.vocabulary, self.soft_tokens
+        other.learning_rate = self.learning_rate
         return other
 
     @torch.no_grad()
