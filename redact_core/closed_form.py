@@ -102,10 +102,10 @@ class _Solution:
         self.student: nn.Module = adapter.encoder.eval()
         self.readout: Readout = adapter.readout()
         self.teacher = frozen_copy(self.student)
-        weight, bias = self.readout.weight, self.readout.bias
-        self.device = weight.device
-        self.before = weight.detach().clone(), None if bias is None else bias.detach().clone()
-        self.ridge = Ridge(self.readout.features, weight.shape[0], self.device)
+        self.before = self.readout.get()
+        self.device = self.before.device
+        dim, features = self.before.shape
+        self.ridge = Ridge(features, dim, self.device)
         self.variants, self.generator = (torch.Generator().manual_seed(s) for s in (seed, settings.seed))
 
     def carry_out(self) -> None:
@@ -127,7 +127,7 @@ class _Solution:
 
     def _update(self) -> None:
         share = {_KEPT: self.settings.retain_weight, _GONE: self.settings.redact_weight}
-        self.readout.change(*self.before, self.ridge.solve(share, self.settings.ridge))
+        self.readout.set(self.before + self.ridge.solve(share, self.settings.ridge).to(self.before))
 
     def _answers(self, heard: Heard) -> dict[Condition | Mean, Tensor]:
         """``(1, length, dim)`` the output of every answer that another condition shall get."""
@@ -156,9 +156,13 @@ class _Solution:
     ) -> None:
         """Rows with a random disturbance; behind random words, an answer is that behind the same words."""
         places = self._places()
-        soft = self.adapter.disturb(self._collated([x.asked for x in lessons]), places)
+        inputs = self._collated([x.asked for x in lessons])
+        soft = self.adapter.disturb(inputs, places)
         if soft.points is None:
-            self._add_moved(heard, lessons, soft, soft.random(self.settings.radius, self.generator), answers)
+            with torch.no_grad():
+                mask = self.teacher(inputs).mask
+            change = soft.random(self.settings.radius, self.generator)
+            self._add_moved(heard, lessons, soft, change, answers, mask)
             return
         lessons = [x for x in lessons if not isinstance(x.answer, Mean)]
         soft, wanted = (
@@ -178,19 +182,20 @@ class _Solution:
         inputs = self._collated([x.asked for x in lessons])
         soft, settings = self.adapter.disturb(inputs, self._places()), self.settings
         with torch.no_grad():
-            victims = soft.arranged(self.teacher(inputs))
+            said = self.teacher(inputs)
         words = 0.0 if soft.points is None else 1.0
-        change = descend(self.student, soft, victims, settings.steps, settings.radius, self.generator, words)
-        self._add_moved(heard, lessons, soft, change, answers)
+        change = descend(
+            self.student, soft, soft.arranged(said), settings.steps, settings.radius, self.generator, words
+        )
+        self._add_moved(heard, lessons, soft, change, answers, said.mask)
 
     def _add_moved(
         self, heard: Heard, lessons: Sequence[Lesson], soft: Disturbable, change: Tensor,
-        answers: Mapping[Condition | Mean, Tensor],
+        answers: Mapping[Condition | Mean, Tensor], mask: Tensor,
     ) -> None:  # fmt: skip
-        """Moved rows that want what they would want unmoved."""
-        said = self._listen(heard, self._collated([x.asked for x in lessons]))
-        wanted = soft.arranged(Conditioning(_wanted(heard.output, lessons, answers), said.mask))
+        """Moved rows that want what they would want unmoved, where ``mask (batch, length)`` is theirs."""
         self._listen(heard, soft.moved(change))
+        wanted = soft.arranged(Conditioning(_wanted(heard.output, lessons, answers), mask))
         # what is retained stays as it is where it was moved to
         kept = torch.tensor([x.asked == x.answer for x in lessons], device=self.device).view(-1, 1, 1)
         self._note(heard, lessons, torch.where(kept, heard.output, wanted.hidden), wanted.mask)
@@ -202,11 +207,7 @@ class _Solution:
     def _listen(self, heard: Heard, inputs: dict[str, Tensor]) -> Conditioning:
         """Leaves features, and the output as the untouched map would have it."""
         said = self.student(inputs)
-        weight, bias = self.before
-        difference = (weight - self.readout.weight).flatten(1)
-        if bias is not None and self.readout.bias is not None:
-            difference = torch.cat([difference, (bias - self.readout.bias).unsqueeze(1)], 1)
-        heard.output = heard.output + heard.features @ difference.T
+        heard.output = heard.output + heard.features @ (self.before - self.readout.get()).T
         return said
 
     def _note(self, heard: Heard, lessons: Sequence[Lesson], wanted: Tensor, mask: Tensor) -> None:

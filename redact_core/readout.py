@@ -26,25 +26,23 @@ class Readout:
     """Of the map's input, and of the output -> ``(batch, length, features or dim)``."""
 
     @property
-    def weight(self) -> Tensor:
-        return self.linear.get_parameter("weight")
-
-    @property
     def bias(self) -> Tensor | None:
         return getattr(self.linear, "bias", None)
 
-    @property
-    def features(self) -> int:
-        """Of the map, and one for its bias."""
-        return self.weight.shape[1] + (self.bias is not None)
+    @torch.no_grad()
+    def get(self) -> Tensor:
+        """``(dim, features)`` a copy of the map; its bias, where it has one, is the last column."""
+        weight = self.linear.get_parameter("weight").flatten(1)
+        return weight.clone() if self.bias is None else torch.cat([weight, self.bias.unsqueeze(1)], 1)
 
     @torch.no_grad()
-    def change(self, base: Tensor, shift: Tensor | None, by: Tensor) -> None:
-        """Set the map to ``base`` (and its bias to ``shift``) plus ``by (dim, features)``."""
-        if shift is not None and self.bias is not None:
-            self.bias.copy_(shift + by[:, -1].to(shift))
-            by = by[:, :-1]
-        self.weight.copy_(base + by.reshape(base.shape).to(base))
+    def set(self, to: Tensor) -> None:
+        """Put ``to (dim, features)`` in the place of the map."""
+        weight = self.linear.get_parameter("weight")
+        if self.bias is not None:
+            self.bias.copy_(to[:, -1])
+            to = to[:, :-1]
+        weight.copy_(to.reshape(weight.shape))
 
     @contextmanager
     def heard(self) -> Generator[Heard]:

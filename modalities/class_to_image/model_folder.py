@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from modalities.class_to_image.networks import ClassRows, RowGenerator, Vae
-from modalities.weight_files import below, refusing
+from modalities.weight_files import below, refusing, write_like
 from redact_core import RedactError
 
 BUNDLED = Path(__file__).with_name("bundled")
@@ -109,8 +108,4 @@ def write(base: Path, target: Path, kind: str, rows: ClassRows, generator: RowGe
     else:
         state = {f"class_{name}": value for name, value in rows.tables.state_dict().items()}
         state |= {name.removeprefix("unet."): value for name, value in generator.state_dict().items()}
-    with safe_open(base / weights, "pt") as file:
-        types = {name: file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118
-        metadata = file.metadata()
-    tensors = {name: state[name].detach().to("cpu", dtype).contiguous() for name, dtype in types.items()}
-    save_file(tensors, target / weights, metadata=metadata)
+    write_like(base / weights, target / weights, state, KINDS[kind])

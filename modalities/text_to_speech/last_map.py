@@ -18,7 +18,7 @@ def last_map(encoder: nn.Module) -> Readout:
     linear = [m for m in encoder.modules() if isinstance(m, nn.Linear | nn.Conv1d)]
     if isinstance(encoder, VoiceEncoder) and linear:
         last = linear[-1]
-        found = Readout(last, last, _places_first if isinstance(last, nn.Conv1d) else _as_it_is)
+        found = Readout(last, last, _places_first) if isinstance(last, nn.Conv1d) else Readout(last, last)
         device = last.weight.device
         clip = 0.1 * torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0)).to(device)
         with torch.no_grad(), found.heard() as heard:
@@ -31,7 +31,3 @@ def last_map(encoder: nn.Module) -> Readout:
 
 def _places_first(x: Tensor) -> Tensor:
     return x.transpose(1, 2)
-
-
-def _as_it_is(x: Tensor) -> Tensor:
-    return x
