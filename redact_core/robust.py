@@ -42,6 +42,10 @@ class RobustDistillation(Distillation):
         share: Of the redacted and of the retained rows of a batch that are attacked, in (0, 1].
         words: Of the attacked rows whose search starts at random words and ends at the words nearest to what
             it found, whatever their distance, in [0, 1]: discrete attacks in place of continuous ones.
+        places: Most places of an attack where there can be any number of them, as in front of a prompt; the
+            steps take from one to so many in turn. Searches differ in how many they put there, and what
+            was trained with one number holds against another badly. Default: the adapter's own number,
+            always.
         seed: Of the rows chosen and of where attacks start.
         start: As for :class:`~redact_core.distill.Distillation`.
 
@@ -62,6 +66,7 @@ class RobustDistillation(Distillation):
         radius: float = 0.1,
         share: float = 0.5,
         words: float = 0.0,
+        places: int | None = None,
         seed: int = 0,
         start: Objective | None = None,
     ):
@@ -74,7 +79,9 @@ class RobustDistillation(Distillation):
         self.attack_weight, self.steps, self.radius = attack_weight, steps, radius
         if not 0 <= words <= 1:
             raise RedactError(f"words is {words}; give a part of the attacked rows, 0 to 1.")
-        self.share, self.words, self.seed = share, words, seed
+        if places is not None and places < 1:
+            raise RedactError(f"places is {places}; give at least 1, or none for the adapter's own number.")
+        self.share, self.words, self.places, self.seed = share, words, places, seed
         # in the checkpoint, so that an interrupted run draws what it would have drawn
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
 
@@ -102,17 +109,17 @@ class RobustDistillation(Distillation):
         if "teacher" not in vars(self):
             raise RedactError("RobustDistillation was not prepared; call prepare(adapter) before any step.")
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + int(self.draws))
+        # in turn, so that every number comes equally often
+        places = None if self.places is None else 1 + int(self.draws) % self.places
         self.draws += 1
         rows, victims_of = self._chosen(batch.redacted.cpu(), generator)
         if not len(rows):
             return terms
         rows = rows.to(batch.redacted.device)
-        soft = self.adapter.disturb(_take(batch.asked, rows))
+        soft = self.adapter.disturb(_take(batch.asked, rows), places)
         target = soft.arranged(batch.target[rows])
-        change = descend(
-            student, soft, self._victims(soft, target, victims_of), self.steps, self.radius, generator,
-            self.words,
-        )  # fmt: skip
+        victims = self._victims(soft, target, victims_of)
+        change = descend(student, soft, victims, self.steps, self.radius, generator, self.words)
         distance = self.attack_weight * conditioning_distance(student(soft.moved(change)), target)
         redacted, weight = batch.redacted[rows], batch.weight[rows]
         return terms | {

@@ -8,10 +8,14 @@ Small samples, wide intervals: scripts/grade_redaction.py and scripts/grade_voic
 import argparse
 import io
 import json
+import multiprocessing
+import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import soundfile
+import torch
 from grade_voice import grade
 from PIL import Image
 
@@ -68,21 +72,24 @@ def pictures(kind: str, folder: Path, n: int, report: Report) -> list[SummaryRow
     return rows
 
 
-def voices(folder: Path, n: int, report: Report) -> list[SummaryRow]:
-    """Rows of the redacted voice; some samples go into the report."""
+def voices(folder: Path, n: int) -> tuple[list[SummaryRow], dict[str, list[tuple[str, bytes, bytes]]]]:
+    """Rows of the redacted voice, and by group some samples to listen to: caption, base, redacted."""
     base, redacted = SpeechT5("bundled"), SpeechT5("bundled", encoder=str(folder))
     rows, spoken = grade(base, redacted, VOICE, VOICE_REFERENCE, n, n)
+    heard = {}
     for label in ("paraphrased", "neighbours"):
         before, after = spoken[label]
-        report.sounds(
-            f"{VOICE} redacted: {label}",
-            [
-                (f"clip of {case.voice}: “{base.sentence(case.seed)}”", wav(a), wav(b))
-                for case, a, b in zip(before.cases[:3], before.samples[:3], after.samples[:3], strict=True)
-            ],
-            note=f"The redacted encoder answers clips of {VOICE} as if {VOICE_REFERENCE} spoke.",
-        )
-    return rows
+        heard[label] = [
+            (f"clip of {case.voice}: “{base.sentence(case.seed)}”", wav(a), wav(b))
+            for case, a, b in zip(before.cases[:3], before.samples[:3], after.samples[:3], strict=True)
+        ]
+    return rows, heard
+
+
+def aside(log: Path, threads: int) -> None:
+    """What a process beside this one does first; two progress bars cannot share a terminal."""
+    sys.stderr = log.open("w", encoding="utf-8")
+    torch.set_num_threads(threads)
 
 
 def main() -> None:
@@ -100,9 +107,20 @@ def main() -> None:
         "the intervals. The bundled voices are understood with effort: about one letter in five is misread. The "
         "redaction lives in the prompt and speaker encoders alone: putting the stock encoder back undoes it.",
     )
-    rows = pictures("concept", args.out / "no_cigarette", args.n, report)
-    rows += pictures("style", args.out / "no_noto", args.n, report)
-    rows += voices(args.out / "no_voice", args.n_voice, report)
+    # a voice speaks step by step, which few threads do as fast as many
+    log, threads = args.out / "no_voice.grading.log", (torch.get_num_threads() + 1) // 2
+    print(f"The voice is graded beside the pictures; its progress goes to {log}.", flush=True)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, initializer=aside, initargs=(log, threads)) as pool:
+        speaking = pool.submit(voices, args.out / "no_voice", args.n_voice)
+        torch.set_num_threads(threads)
+        rows = pictures("concept", args.out / "no_cigarette", args.n, report)
+        rows += pictures("style", args.out / "no_noto", args.n, report)
+        spoken, heard = speaking.result()
+    rows += spoken
+    for label, samples in heard.items():
+        note = f"The redacted encoder answers clips of {VOICE} as if {VOICE_REFERENCE} spoke."
+        report.sounds(f"{VOICE} redacted: {label}", samples, note=note)
     report.intervals(rows)
     report.table(rows)
     write_summary(args.out / "summary.json", rows)

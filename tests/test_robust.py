@@ -205,6 +205,7 @@ def test_a_guard_offers_what_it_guards(speech: SpeechT5) -> None:
         ({"attack_weight": float("nan")}, "attack_weight is nan"),
         ({"steps": -2}, "steps is -2"),
         ({"share": 0.0}, "share is 0.0"),
+        ({"places": 0}, "places is 0"),
     ],
 )
 def test_senseless_settings_are_refused(settings: dict[str, float], message: str) -> None:
@@ -234,6 +235,7 @@ def test_the_shipped_settings_stack_on_the_command_line(
     config = (out / "config.yaml").read_text()
     assert "class_path: redact_core.RobustDistillation" in config
     assert "radius: 2.0" in config
+    assert "places: 8" in config
     arguments = RedactionCard.read(out).method["objective_arguments"]
     assert arguments["start"] == "redact_core.closed_form.ClosedForm"
 
@@ -255,6 +257,21 @@ def test_searches_over_words_start_and_end_at_words(tiny_sd: Path) -> None:
     assert not found(1.0)[:, ~places].any()
     assert not torch.equal(found(1.0), found(1.0, 0)), "the search changes words"
     assert torch.cdist(found(0.0)[:, places], soft.points.expand(3, -1, -1)).amin(-1).min() > 1e-3
+
+
+def test_steps_take_every_number_of_places_in_turn_and_none_is_the_adapters_own(tiny_sd: Path) -> None:
+    adapter, rows = StableDiffusion(str(tiny_sd)), of_prompts(tiny_sd)[1]
+    free: list[int] = []
+
+    class Counting(Through):
+        def disturb(self, inputs, places=None):
+            soft = super().disturb(inputs, places)
+            free.append(int((soft.unit > 0).sum(1).max()))
+            return soft
+
+    for places in (3, None):
+        redact(Counting(adapter), rows, objective=RobustDistillation(places=places), steps=5, batch_size=3)
+    assert free == [1, 2, 3, 1, 2] + 5 * [adapter.soft_tokens]
 
 
 def test_words_are_refused_where_there_are_none(speech: SpeechT5) -> None:

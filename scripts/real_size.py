@@ -1,0 +1,165 @@
+"""What a training step costs at real size, side by side: seconds, peak memory, share of the matrix rate.
+
+    python scripts/real_size.py                                   # prompt and speaker encoder, all students
+    python scripts/real_size.py --device cuda --precision bf16    # on a GPU
+
+The encoders have the sizes of those in use, a CLIP-L text model (12 blocks of 768, 77 positions) and an
+ECAPA-TDNN of 1024 channels, and random weights: only the cost is of interest. Every student runs in a
+process of its own, so that its peak memory is its own. The share of the device's matrix rate is the
+step's floating-point operations, counted by torch, over its seconds and over the rate of one large
+matrix product on the same device in the same precision.
+"""
+
+import argparse
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+
+import torch
+from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from modalities.text_to_image import StableDiffusion
+from modalities.text_to_image.prompt_encoder import PromptEncoder, train_last
+from modalities.text_to_speech import SpeechT5
+from modalities.text_to_speech.voice_encoder import VoiceEncoder
+from redact_core import Adapter, AnswerKey, Distillation, Request, RobustDistillation
+from redact_core.attacks.low_rank import add_low_rank
+from redact_core.cost import Meter
+from redact_core.loop import frozen_copy
+
+STUDENTS = ("plain", "last block", "low rank", "robust")
+RANK = 8
+FULL_SIZE = [1024, 1024, 1024, 1024, 3072]
+"""Channels of the published ECAPA-TDNN (Desplanques et al. 2020); SpeechBrain's default is half of it."""
+CLIP_L = CLIPTextConfig(
+    vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
+)
+
+
+def prompts() -> tuple[Adapter, Request]:
+    model = StableDiffusion("bundled")
+    model.encoder = PromptEncoder(CLIPTextModel(CLIP_L).eval())
+    model.tokenizer.model_max_length = CLIP_L.max_position_embeddings
+    return model, Request(("cigarette",), ("lollipop",))
+
+
+def voices() -> tuple[Adapter, Request]:
+    model = SpeechT5("bundled")
+    features, normalise = model.encoder.features, model.encoder.normalise
+    model.encoder = VoiceEncoder(
+        features, normalise, ECAPA_TDNN(80, channels=FULL_SIZE, lin_neurons=192)
+    ).eval()
+    model.variants = 1
+    return model, Request(("voice21",), ("voice05",))
+
+
+ENCODERS: dict[str, Callable[[], tuple[Adapter, Request]]] = {"prompt": prompts, "voice": voices}
+
+
+def trained_part(what: str, student: str, encoder: torch.nn.Module) -> list[torch.nn.Parameter]:
+    """Leaves gradients to these alone."""
+    if student == "low rank":
+        return add_low_rank(encoder, RANK, torch.Generator().manual_seed(0))
+    if student == "last block" and what == "prompt":
+        assert isinstance(encoder, PromptEncoder)
+        train_last(encoder, 1)
+    elif student == "last block":  # what follows the blocks: pooling and the map to the embedding
+        for name, parameter in encoder.named_parameters():
+            parameter.requires_grad_(any(part in name for part in (".mfa.", ".asp", ".fc.")))
+    return [p for p in encoder.parameters() if p.requires_grad]
+
+
+def measure(what: str, student: str, args: argparse.Namespace) -> dict[str, float]:
+    """Figures of one student, in this process."""
+    torch.manual_seed(0)  # of the random weights
+    torch.set_num_threads(args.threads)
+    model, request = ENCODERS[what]()
+    device, low = torch.device(args.device), args.precision == "bf16"
+    model.encoder.to(device)
+    wanted = RobustDistillation(share=0.25, words=0.5 if what == "prompt" else 0.0)
+    objective = wanted if student == "robust" else Distillation()
+    encoder = objective.prepare(model).to(device)
+    lessons = model.expand(request)
+    gone, kept = ([x for x in lessons if x.redacted is flag] for flag in (True, False))
+    half = args.batch_size // 2
+    with torch.no_grad():
+        key = AnswerKey(model, objective, frozen_copy(encoder), gone[:half] + kept[: args.batch_size - half])
+    batch = key.batch(torch.arange(args.batch_size)).to(device)
+    parameters = trained_part(what, student, encoder)
+    optimizer = torch.optim.AdamW(parameters, lr=1e-6)
+
+    def step() -> None:
+        cast = torch.autocast(device.type, torch.bfloat16) if low else nullcontext()
+        with cast:
+            loss = torch.stack(list(objective(encoder, batch).values())).sum()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    counter = FlopCounterMode(display=False)
+    with counter:
+        step()
+    seconds = []
+    with Meter(device.type) as meter:
+        for _ in range(args.steps):
+            began = time.perf_counter()
+            step()
+            seconds.append(time.perf_counter() - began)
+    rate = counter.get_total_flops() / statistics.median(seconds)
+    return {
+        "trained": sum(p.numel() for p in parameters), "seconds": statistics.median(seconds),
+        "peak": meter.peak_bytes, "flops": counter.get_total_flops(), "rate": rate,
+        "share": rate / matrix_rate(device, torch.bfloat16 if low else torch.float32),
+    }  # fmt: skip
+
+
+def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second of one large matrix product, the best of five."""
+    size = 8192 if device.type == "cuda" else 2048
+    a = torch.ones(size, size, device=device, dtype=dtype)
+    best = float("inf")
+    for _ in range(5):
+        began = time.perf_counter()
+        a @ a
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--what", nargs="+", choices=tuple(ENCODERS), default=list(ENCODERS))
+    parser.add_argument("--students", nargs="+", choices=STUDENTS, default=list(STUDENTS))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    print("encoder  student      trained  s a step  times plain  peak memory  TFLOP a step  matrix rate")
+    for what in args.what:
+        plain = None
+        for student in args.students:
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                found = pool.submit(measure, what, student, args).result()
+            plain = plain or found["seconds"]
+            print(
+                f"{what:<8} {student:<10} {found['trained'] / 1e6:7.2f} M {found['seconds']:9.2f} "
+                f"{found['seconds'] / plain:12.2f} {found['peak'] / 2**30:8.2f} GiB "
+                f"{found['flops'] / 1e12:13.2f} {100 * found['share']:10.0f} %",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
