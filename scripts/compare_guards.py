@@ -2,8 +2,9 @@
 
     python scripts/compare_guards.py configs/evaluate/compare_guards.yaml
 
-``redact evaluate`` draws and judges what the config's ``evaluate`` names, and keeps every sample. A
-filter looks at finished samples only, so it is given those, as they are in the evidence folder. Times
+``redact evaluate`` draws and judges what the config's ``evaluate`` names, ``redact attack`` what its
+``attack`` names, and both keep every sample. A filter looks at finished samples only, so it is given
+those, as they are in the evidence folders: under attack, what was found against the model inside it. Times
 are processor seconds of this process, so that other work on the machine counts little. Written are
 ``OUT.table.json``, ``OUT.table.md`` and ``OUT.grid.png``.
 """
@@ -23,11 +24,13 @@ from jsonargparse import ArgumentParser
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from lightning_modules.attack_cli import attack_parser
 from lightning_modules.evaluate_cli import _models, evaluate_parser
 from modalities.text_to_image.grader import Judge
 from modalities.text_to_image.picture_files import read_picture
 from redact_core import Adapter, Guard, PlanRow, Request
 from redact_core.artefact import new_folder, write_whole
+from redact_core.attack_table import PREFIX
 from redact_core.dual_latents import removal_balance
 from redact_core.evidence import BASE, Evidence
 from redact_core.statistics import Rate, wilson
@@ -35,16 +38,17 @@ from redact_core.statistics import Rate, wilson
 GONE = {"redacted": "leak", "reworded": "leak, reworded", "synonyms": "leak, synonyms"}
 KEPT = {"neighbours": "neighbours", "retained": "retained"}
 COLUMNS = GONE | KEPT
+ATTACKED = "attacked"
 
 
 class Drawn(Guard):
     """Gives out the samples that ``inner`` drew before, by their rows' seeds."""
 
-    def __init__(self, inner: Adapter, evidence: Evidence, model: str):
+    def __init__(self, inner: Adapter, evidence: Evidence, model: str, rows: Sequence[int]):
         super().__init__(inner)
         files = evidence.samples(model)
-        self.drawn = {row.seed: evidence.folder / files[i][0] for i, row in enumerate(evidence.plan)}
-        assert len(self.drawn) == len(evidence.plan), "seeds tell the rows apart"
+        self.drawn = {evidence.plan[i].seed: evidence.folder / files[i][0] for i in rows}
+        assert len(self.drawn) == len(rows), "seeds tell the rows apart"
 
     def generate(self, conditions: Any, *, seeds: Sequence[int]) -> list[Tensor]:
         return [read_picture(self.drawn[seed]) for seed in seeds]
@@ -60,27 +64,39 @@ def main() -> None:
     args = parser.parse_args()
     config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
     inner = args.evaluate or config["evaluate"]
-    subprocess.run([sys.executable, "-m", "lightning_modules", "evaluate", "-c", inner], check=True)
+    run("evaluate", inner)
     given = evaluate_parser().parse_args(["-c", inner])
     ready, out = evaluate_parser().instantiate_classes(given), given["out"]
     models, _ = _models(given, ready["base"], ready["guards"] or {})
     evidence = Evidence(out)
     if not Path(config["validation"]["folder"]).exists():
         validate(models[BASE], config["validation"])
-    seen = {model: concepts(evidence, model) for model in evidence.models}
+    every = range(len(evidence.plan))
+    seen = {model: rates(evidence, every, concepts(evidence, model, every)) for model in evidence.models}
+    attacked, hit = None, []
+    if "attack" in config:
+        run("attack", config["attack"])
+        attacked = Evidence(attack_parser().parse_args(["-c", config["attack"]])["out"])
+        hit = [i for i, row in enumerate(attacked.plan) if row.group.startswith(PREFIX)]
+        for model in attacked.models:
+            seen[model] |= rates(attacked, hit, concepts(attacked, model, hit))
     spent = times(models, evidence.plan, args.n_time, out.with_name(out.name + ".times.json"))
     notes: dict[str, Any] = {}
     for name, spec in config["filters"].items():
-        over = {model: Drawn(models[model], evidence, model) for model in spec.pop("over")}
-        guard = built(spec, over[BASE])
+        over = spec.pop("over")
+        guard = built(spec, Drawn(models[BASE], evidence, BASE, every))
         notes[name] = {"threshold": guard.threshold}
-        for model, drawn in over.items():
+        for model in over:
             label = name if model == BASE else f"{model}+{name}"
-            began, rows = time.process_time(), evidence.plan
-            samples = guard.around(drawn).generate([r.condition for r in rows], seeds=[r.seed for r in rows])
-            filtering = (time.process_time() - began) / len(rows) * args.n_time
-            seen[label], spent[label] = Judge()(samples).concepts, spent[model] + filtering
-    rows = table(evidence.plan, seen, spent)
+            began = time.process_time()
+            samples = filtered(guard, models[model], evidence, model, every)
+            filtering = (time.process_time() - began) / len(every) * args.n_time
+            seen[label] = rates(evidence, every, Judge()(samples).concepts)
+            spent[label] = spent[model] + filtering
+            if attacked and model in attacked.models:
+                samples = filtered(guard, models[model], attacked, model, hit)
+                seen[label] |= rates(attacked, hit, Judge()(samples).concepts)
+    rows = table(seen, spent)
     text = markdown(rows)
     result = {"rows": rows, "filters": notes, "evaluate": evidence.manifest["models"]}
     write_whole(out.with_name(out.name + ".table.json"), json.dumps(result, indent=1).encode())
@@ -89,11 +105,35 @@ def main() -> None:
     print(text)
 
 
-def concepts(evidence: Evidence, model: str) -> list[str]:
+def run(verb: str, config: str) -> None:
+    """``redact VERB -c CONFIG``, which goes on where it was stopped."""
+    subprocess.run([sys.executable, "-m", "lightning_modules", verb, "-c", config], check=True)
+
+
+def concepts(evidence: Evidence, model: str, rows: Sequence[int]) -> list[str]:
     """What the grader sees in the samples of ``model``."""
-    return Judge()(
-        [read_picture(evidence.folder / path) for path, _ in evidence.samples(model).values()]
-    ).concepts
+    files = evidence.samples(model)
+    return Judge()([read_picture(evidence.folder / files[i][0]) for i in rows]).concepts
+
+
+def filtered(
+    guard: Guard, model: Adapter, evidence: Evidence, name: str, rows: Sequence[int]
+) -> list[Tensor]:
+    """What ``guard`` gives out of the samples that ``model`` drew."""
+    plan = [evidence.plan[i] for i in rows]
+    drawn = guard.around(Drawn(model, evidence, name, rows))
+    return drawn.generate([row.condition for row in plan], seeds=[row.seed for row in plan])
+
+
+def rates(evidence: Evidence, rows: Sequence[int], seen: Sequence[str]) -> dict[str, Rate]:
+    """Column -> how often the concept of the row was seen; columns without a row are left out."""
+    found: dict[str, list[bool]] = {}
+    for i, concept in zip(rows, seen, strict=True):
+        row = evidence.plan[i]
+        column = ATTACKED if row.group.startswith(PREFIX) else COLUMNS.get(row.group)
+        if column:
+            found.setdefault(column, []).append(concept == row.labels["concept"])
+    return {column: wilson(sum(values), len(values)) for column, values in found.items()}
 
 
 def validate(model: Adapter, settings: Mapping[str, Any]) -> None:
@@ -130,28 +170,19 @@ def times(models: Mapping[str, Adapter], plan: Sequence[PlanRow], n: int, path: 
     return known
 
 
-def table(
-    plan: Sequence[PlanRow], seen: Mapping[str, Sequence[str]], spent: Mapping[str, float]
-) -> list[dict[str, Any]]:
-    rates: dict[str, dict[str, Rate]] = {}
-    for model, names in seen.items():
-        rates[model] = {}
-        for group in COLUMNS:
-            found = [
-                a == row.labels["concept"] for a, row in zip(names, plan, strict=True) if row.group == group
-            ]
-            rates[model][group] = wilson(sum(found), len(found))
+def table(seen: Mapping[str, Mapping[str, Rate]], spent: Mapping[str, float]) -> list[dict[str, Any]]:
+    """One plain object for each model, in the order in which they were looked at."""
     rows = []
-    for model, found in rates.items():
+    for model, found in seen.items():
         leak, kept = (
-            sum(found[group].value for group in part)
-            / max(1e-9, sum(rates[BASE][group].value for group in part))
+            sum(found[name].value for name in part.values())
+            / max(1e-9, sum(seen[BASE][name].value for name in part.values()))
             for part in (GONE, KEPT)
         )
         rows.append(
             {
                 "model": model,
-                **{name: found[group]._asdict() for group, name in COLUMNS.items()},
+                **{name: rate._asdict() for name, rate in found.items()},
                 "balance": removal_balance(1 - leak, kept),
                 "time ratio": spent[model] / spent[BASE],
             }
@@ -160,12 +191,14 @@ def table(
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    heads = ["model", *COLUMNS.values(), "balance", "time"]
+    """The table, with a dash where nothing was measured."""
+    columns = [*GONE.values(), *([ATTACKED] if ATTACKED in rows[0] else []), *KEPT.values()]
+    heads = ["model", *columns, "balance", "time"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for row in rows:
         cells = [
-            f"{100 * r['value']:.0f} % [{100 * r['low']:.0f}, {100 * r['high']:.0f}]"
-            for r in (row[name] for name in COLUMNS.values())
+            f"{100 * r['value']:.0f} % [{100 * r['low']:.0f}, {100 * r['high']:.0f}]" if r else "–"
+            for r in map(row.get, columns)
         ]
         end = [f"{row['balance']:.2f}", f"{row['time ratio']:.2f}"]
         lines.append(f"| {' | '.join([row['model'], *cells, *end])} |")

@@ -37,18 +37,27 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--picture", type=Path)
     args = parser.parse_args()
-    tables = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(args.out.glob("*.json"))]
-    tables = [table for table in tables if "redacted" in " ".join(table)]  # notes of settings lie there too
-    columns = {str(table["setting"]): rates(table) for table in tables}
+    found = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(args.out.glob("*.json"))}
+    # notes of settings lie there too
+    tables = {path: table for path, table in found.items() if "redacted" in " ".join(table)}
+    columns = {_named(path, str(table["setting"])): rates(table) for path, table in tables.items()}
     measures = list(dict.fromkeys(key for column in columns.values() for key in column))
     print("| | " + " | ".join(f"`{name}`" for name in columns) + " |")
     print("|---" * (len(columns) + 1) + "|")
-    print("| seconds | " + " | ".join(f"{table['seconds']:.0f}" for table in tables) + " |")
+    print("| seconds | " + " | ".join(f"{table['seconds']:.0f}" for table in tables.values()) + " |")
     for measure in measures:
         cells = [str(wilson(*column[measure])) if measure in column else "" for column in columns.values()]
         print(f"| {measure} | " + " | ".join(cells) + " |")
     if args.picture:
         draw(columns, [m for m in measures if "," in m], args.picture)
+
+
+def _named(path: Path, setting: str) -> str:
+    """A setting with the steps that the name of its file tells."""
+    steps = re.search(r"_(\d+)x\d+_\d+$", path.stem)
+    if steps is None or "Distillation" not in setting.split(":")[0]:
+        return setting
+    return f"{setting}, {steps[1]} steps"
 
 
 def draw(columns: dict[str, dict[str, tuple[int, int]]], measures: list[str], path: Path) -> None:
