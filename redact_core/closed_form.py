@@ -164,11 +164,11 @@ class _Solution:
             change = soft.random(self.settings.radius, self.generator)
             self._add_moved(heard, lessons, soft, change, answers, mask)
             return
-        lessons = [x for x in lessons if not isinstance(x.answer, Mean)]
-        soft, wanted = (
-            self.adapter.disturb(self._collated([getattr(x, name) for x in lessons]), places)
-            for name in ("asked", "answer")
-        )
+        spoken = [x.answer for x in lessons if not isinstance(x.answer, Mean)]
+        if len(spoken) < len(lessons):  # a mean has no words
+            lessons = [x for x in lessons if not isinstance(x.answer, Mean)]
+            soft = self.adapter.disturb(self._collated([x.asked for x in lessons]), places)
+        wanted = self.adapter.disturb(self._collated(spoken), places)
         change = soft.at_points(self.generator)
         self._listen(heard, wanted.moved(change * (wanted.unit > 0).unsqueeze(-1)))
         outputs = heard.output
