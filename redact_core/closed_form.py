@@ -165,6 +165,8 @@ class _Solution:
             self._add_moved(heard, lessons, soft, change, answers, mask)
             return
         spoken = [x.answer for x in lessons if not isinstance(x.answer, Mean)]
+        if not spoken:
+            return
         if len(spoken) < len(lessons):  # a mean has no words
             lessons = [x for x in lessons if not isinstance(x.answer, Mean)]
             soft = self.adapter.disturb(self._collated([x.asked for x in lessons]), places)

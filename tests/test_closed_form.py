@@ -113,6 +113,16 @@ def test_the_mean_of_voices_is_an_answer_too(speech: SpeechT5) -> None:
     assert (said(adapter, rows)[0] - wanted).norm() < 0.01 * (before[0] - wanted).norm()
 
 
+def test_a_mean_of_prompts_alone_has_no_words_to_disturb_and_is_solved_for(tiny_sd: Path) -> None:
+    adapter, row = StableDiffusion(str(tiny_sd)), Lesson.redact("a cat", Mean(("a dog", "red car")))
+    before, wanted = (
+        said(adapter, [row]),
+        said(adapter, [Lesson.retain(c) for c in ("a dog", "red car")]).mean(0),
+    )
+    assert redact(adapter, [row], objective=ClosedForm(disturbed=1, redact_weight=100)) == {}
+    assert (said(adapter, [row])[0] - wanted).norm() < 0.5 * (before[0] - wanted).norm()
+
+
 def test_sums_give_what_least_squares_give() -> None:
     torch.manual_seed(0)
     h, d = torch.randn(40, 3, 5), torch.randn(40, 3, 2)
