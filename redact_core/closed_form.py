@@ -54,6 +54,8 @@ class ClosedForm(Distillation):
         RedactError: A setting is out of range; on solving, the adapter offers no last linear map.
     """
 
+    solve_runs_encoder = True
+
     def __init__(
         self,
         redact_weight: float = 0.3,
