@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning_modules.attacking import attacked_plan, carry_out
 from lightning_modules.data import as_tuple
 from lightning_modules.evaluate_cli import LIBRARIES, guarded
+from lightning_modules.options import add_models, add_request
 from lightning_modules.output import say
 from lightning_modules.panel import Panel
 from lightning_modules.replay import replays
 from lightning_modules.scored import finish
 from lightning_modules.specs import build, folders_by_name, spec_of, specs_of
 from lightning_modules.surroundings import quiet, versions
-from redact_core import Adapter, Attack, Guard, PlanRow, RedactError, Request, Scorer, read_plan
+from redact_core import Adapter, Attack, PlanRow, RedactError, Request, Scorer, read_plan
 from redact_core.attack_table import PLAIN, leak_metric
 from redact_core.errors import raise_together
 from redact_core.evidence import BASE, Conduct, Evidence, begin
@@ -33,17 +34,9 @@ def attack_parser() -> LightningArgumentParser:
     parser = LightningArgumentParser(
         prog="redact attack", description="Attack base, redacted and guarded models, score what comes out."
     )
-    parser.add_argument("-c", "--config", action="config", help="YAML file with the same options.")
-    parser.add_subclass_arguments(Adapter, "base", required=True, help="The untouched model.")
-    parser.add_argument("--redacted", type=Path, nargs="+", help="Folders that redact fit exported.")
-    parser.add_argument(
-        "--guards", type=dict[str, Callable[[Adapter], Guard]] | None,
-        help="Name -> class_path and init_args of a guard of the base; MODEL+NAME guards another model.",
-    )  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, help="The evidence folder, new or begun before.")
+    add_models(parser)
     parser.add_argument("--plan", type=Path | None, help="CSV or JSONL file with redacted conditions.")
-    parser.add_argument("--redact", type=list[str] | str | None, help="What was redacted; instead of --plan.")
-    parser.add_argument("--reference", type=list[str] | str | None, help="What is answered instead.")
+    add_request(parser)
     parser.add_argument("--replay", type=Path | None, help="Evidence whose attempts are asked again.")
     parser.add_argument("--from", type=str | None, help="Model of --replay on which they were found.")
     parser.add_argument("--n", type=int, default=20, help="Conditions that every attack gets.")

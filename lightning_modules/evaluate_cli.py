@@ -13,6 +13,7 @@ from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_modules.data import as_tuple
+from lightning_modules.options import add_models, add_request
 from lightning_modules.output import say
 from lightning_modules.panel import Panel, add_judges, panel, panel_again
 from lightning_modules.sampling import check_precision, draw
@@ -40,18 +41,10 @@ def evaluate_parser() -> LightningArgumentParser:
     parser = LightningArgumentParser(
         prog="redact evaluate", description="Sample, score and summarise base and redacted models."
     )
-    parser.add_argument("-c", "--config", action="config", help="YAML file with the same options.")
-    parser.add_subclass_arguments(Adapter, "base", required=True, help="The untouched model.")
-    parser.add_argument("--redacted", type=Path, nargs="+", help="Folders that redact fit exported.")
-    parser.add_argument(
-        "--guards", type=dict[str, Callable[[Adapter], Guard]] | None,
-        help="Name -> class_path and init_args of a guard of the base; MODEL+NAME guards another model.",
-    )  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, help="The evidence folder, new or begun before.")
+    add_models(parser)
     parser.add_argument("--plan", type=Path | None, help="CSV or JSONL file with the conditions.")
     parser.add_argument("--test_bed", type=PlanSource | None, help="Class that reads published prompts.")
-    parser.add_argument("--redact", type=list[str] | str | None, help="What was redacted; instead of --plan.")
-    parser.add_argument("--reference", type=list[str] | str | None, help="What is answered instead.")
+    add_request(parser)
     parser.add_argument("--n", type=int, default=100, help="Conditions of each group; not with --plan.")
     parser.add_argument("--seed", type=int, default=0, help="Of drawing the conditions; not with --plan.")
     parser.add_argument("--batch_size", type=int | None, help="Samples of a batch; default: the adapter's.")

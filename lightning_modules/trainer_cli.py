@@ -59,7 +59,9 @@ class RedactCLI(LightningCLI):
     def fit(self, model: RedactionModule, datamodule: RedactionData, **options: Any) -> None:
         """Train; where the lessons are carried out without it, export at once instead."""
         datamodule.setup("fit")
-        model.student.to(self.trainer.strategy.root_device)
+        if model.objective.solve_runs_encoder:
+            # never before training, which moves the student itself: a process that has touched CUDA cannot fork
+            model.student.to(self.trainer.strategy.root_device)
         if not model.objective.solve(model.adapter, datamodule.lessons, seed=datamodule.seed):
             self.trainer.fit(model, datamodule=datamodule, **options)
             return

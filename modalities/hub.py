@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from redact_core import RedactError
+
+
+def locate_here(source: str, bundled: Mapping[str, Path], wanted: str) -> Path:
+    """The local folder of a name or of a path, for models that no hub has.
+
+    Args:
+        source: What the user gave.
+        bundled: Name -> folder that comes with the package.
+        wanted: What is accepted, for messages.
+
+    Raises:
+        RedactError: There is no such folder.
+    """
+    folder = bundled[source] if source in bundled else Path(source).expanduser()
+    if not folder.is_dir():
+        raise RedactError(f"There is no folder {source}; give {wanted}.")
+    return folder
 
 
 def locate(

@@ -1,6 +1,6 @@
 """The modality-agnostic core: torch and the standard library, nothing else."""
 
-from redact_core.adapter import Adapter, Guard, Origin
+from redact_core.adapter import Adapter, Origin
 from redact_core.answer_key import AnswerKey, LessonLoader
 from redact_core.attack import Access, Attack, Attempt
 from redact_core.card import RedactionCard
@@ -8,6 +8,7 @@ from redact_core.closed_form import ClosedForm
 from redact_core.distill import Distillation, conditioning_distance, group_mean
 from redact_core.disturbance import Disturbable
 from redact_core.errors import RedactError
+from redact_core.guard import Guard
 from redact_core.lessons import check_lessons, read_lessons
 from redact_core.loop import redact
 from redact_core.objective import Objective

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -220,113 +219,3 @@ class Adapter(ABC):
 
         Files that the redaction does not touch are copied, never written anew.
         """
-
-
-def _inner(name: str) -> Any:
-    """A property that reads and sets the attribute ``name`` of the guarded adapter."""
-
-    def read(self: Guard) -> Any:
-        return getattr(self.inner, name)
-
-    def write(self: Guard, value: Any) -> None:
-        setattr(self.inner, name, value)
-
-    return property(read, write, doc=f"``{name}`` of the guarded adapter.")
-
-
-class Guard(Adapter):
-    """An adapter around an adapter, for methods that act at inference and train nothing.
-
-    A subclass overrides :meth:`generate`; all else is the guarded adapter's. Guards may be stacked,
-    and a guard keeps no state between calls but its settings, so that many may share one adapter.
-
-    Args:
-        inner: What is guarded: a model, or a guard around one.
-    """
-
-    encoder = _inner("encoder")
-    variants = _inner("variants")
-    learning_rate = _inner("learning_rate")
-    batch_size = _inner("batch_size")
-    scorers = _inner("scorers")
-    set_scorers = _inner("set_scorers")
-    saves_generator = _inner("saves_generator")
-    suites = _inner("suites")
-
-    def __init__(self, inner: Adapter):
-        self.inner = inner
-
-    @property
-    def model(self) -> Adapter:
-        """What stands below all guards."""
-        return self.inner.model if isinstance(self.inner, Guard) else self.inner
-
-    def around(self, inner: Adapter) -> Self:
-        """This guard with the same settings around another adapter."""
-        other = copy(self)
-        other.inner = inner
-        return other
-
-    @property
-    def origin(self) -> Origin:
-        return self.inner.origin
-
-    def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
-        return self.inner.collate(conditions)
-
-    def expand(self, request: Request) -> list[Lesson]:
-        return self.inner.expand(request)
-
-    def solve(self, lessons: Sequence[Lesson]) -> bool:
-        return self.inner.solve(lessons)
-
-    def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-        return self.inner.augment(inputs, generator)
-
-    def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
-        return self.inner.disturb(inputs, places)
-
-    def readout(self) -> Readout:
-        return self.inner.readout()
-
-    def plan(self, request: Request, n: int) -> list[PlanRow]:
-        return self.inner.plan(request, n)
-
-    def reopen(self, folder: Path) -> Self:
-        """This guard around the redacted model of ``folder``."""
-        return self.around(self.inner.reopen(folder))
-
-    def files(self) -> Mapping[str, Path]:
-        """The guarded adapter's files; a guard that reads files of its own adds them."""
-        return self.inner.files()
-
-    @property
-    def generator(self) -> nn.Module:
-        return self.inner.generator
-
-    @property
-    def time_steps(self) -> int:
-        return self.inner.time_steps
-
-    def training_loss(
-        self,
-        conditioning: Conditioning,
-        samples: Sequence[Tensor],
-        *,
-        seeds: Sequence[int],
-        times: Sequence[int] | None = None,
-    ) -> Tensor:
-        return self.inner.training_loss(conditioning, samples, seeds=seeds, times=times)
-
-    def redraw(self, seed: int, draw: int) -> int:
-        return self.inner.redraw(seed, draw)
-
-    def choosing(self, seed: int, like: int) -> int:
-        return self.inner.choosing(seed, like)
-
-    def write_sample(self, sample: Tensor, path: Path) -> Path:
-        return self.inner.write_sample(sample, path)
-
-    def save(self, folder: Path) -> None:
-        """The guarded model alone: a guard leaves no trace in a folder."""
-        self.inner.save(folder)

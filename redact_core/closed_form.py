@@ -54,6 +54,8 @@ class ClosedForm(Distillation):
         RedactError: A setting is out of range; on solving, the adapter offers no last linear map.
     """
 
+    solve_runs_encoder = True
+
     def __init__(
         self,
         redact_weight: float = 0.3,
@@ -164,11 +166,13 @@ class _Solution:
             change = soft.random(self.settings.radius, self.generator)
             self._add_moved(heard, lessons, soft, change, answers, mask)
             return
-        lessons = [x for x in lessons if not isinstance(x.answer, Mean)]
-        soft, wanted = (
-            self.adapter.disturb(self._collated([getattr(x, name) for x in lessons]), places)
-            for name in ("asked", "answer")
-        )
+        spoken = [x.answer for x in lessons if not isinstance(x.answer, Mean)]
+        if not spoken:
+            return
+        if len(spoken) < len(lessons):  # a mean has no words
+            lessons = [x for x in lessons if not isinstance(x.answer, Mean)]
+            soft = self.adapter.disturb(self._collated([x.asked for x in lessons]), places)
+        wanted = self.adapter.disturb(self._collated(spoken), places)
         change = soft.at_points(self.generator)
         self._listen(heard, wanted.moved(change * (wanted.unit > 0).unsqueeze(-1)))
         outputs = heard.output

@@ -25,6 +25,7 @@ from typing import Any
 from redact_core.adapter import Adapter
 from redact_core.artefact import new_folder, sha256
 from redact_core.errors import RedactError, raise_together
+from redact_core.evidence_differences import differences
 from redact_core.jsonl import LineWriter, line, read_lines, replace_file
 from redact_core.plan import PlanRow, parse_plan, plan_bytes, plan_digest
 from redact_core.scorer import Trial
@@ -234,56 +235,8 @@ def begin(
             (part / "evidence.json").write_bytes(_json(new))
         return Evidence(folder)
     evidence = Evidence(folder)
-    check_same(evidence, json.loads(_json(new)))
+    raise_together(f"{folder} was begun otherwise", differences(evidence.manifest, json.loads(_json(new))))
     return evidence
-
-
-def check_same(evidence: Evidence, new: Mapping[str, Any]) -> None:
-    """Refuse to go on with a folder that was begun otherwise.
-
-    Raises:
-        RedactError: Says in one line all that differs.
-    """
-    old, problems = evidence.manifest, []
-    if old["plan"] != new["plan"]:
-        problems.append(f"the plan was {old['plan'][:12]} and is {new['plan'][:12]}")
-    if list(old["models"]) != list(new["models"]):
-        problems.append(f"the models were {', '.join(old['models'])} and are {', '.join(new['models'])}")
-    for name in [name for name in new["models"] if name in old["models"]]:
-        problems += _differences(name, old["models"][name], new["models"][name])
-    problems += [
-        f"{key} was {_short(old['conduct'][key])} and is {_short(value)}"
-        for key, value in new["conduct"].items()
-        if old["conduct"][key] != value
-    ]
-    before = old.get("attacks", {})
-    problems += [
-        f"the attack {name} was {_short(before.get(name, 'absent'))} and is {_short(new['attacks'].get(name, 'absent'))}"
-        for name in {**before, **new["attacks"]}
-        if before.get(name) != new["attacks"].get(name)
-    ]
-    if problems:
-        problems[-1] += "; give another --out, or what it was begun with."
-    raise_together(f"{evidence.folder} was begun otherwise", problems)
-
-
-def _differences(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    files = {**old["files"], **new["files"]}
-    changed = [file for file in files if old["files"].get(file) != new["files"].get(file)]
-    found = [f"{name} has other files ({', '.join(changed[:4])})"] if changed else []
-    if not changed and old["encoder"] != new["encoder"]:
-        found.append(f"{name} has other weights")
-    keys = {**old["settings"], **new["settings"]}
-    settings = [key for key in keys if old["settings"].get(key) != new["settings"].get(key)]
-    if settings or old["class"] != new["class"]:
-        found.append(f"{name} has other settings ({', '.join(settings) or new['class']})")
-    return found
-
-
-def _short(value: object) -> str:
-    if isinstance(value, Mapping):
-        return " ".join(f"{key} {entry}" for key, entry in value.items())
-    return str(value)
 
 
 def _json(values: Mapping[str, Any]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from redact_core.evidence import BASE, Evidence
 from redact_core.figures import all_metrics, figures_of
 from redact_core.inappropriateness import METRICS as SHARES
 from redact_core.report import RATES, Report
+from redact_core.report_samples import Row, grouped, show_pairs, worst_pairs
 from redact_core.report_sections import add_costs, add_curves
-from redact_core.scorer import Metric
 from redact_core.scoring import scorer_records
 from redact_core.set_scoring import set_records
 from redact_core.summarise import findings
@@ -35,8 +35,6 @@ _CAPTION = (
     "what was judged; what could not be judged is unscored and in no average."
 )
 _PAIRS, _WORST = 6, 6
-
-Row = Mapping[str, Any]
 
 
 def write_evidence_summary(evidence: Evidence) -> list[SummaryRow]:
@@ -73,7 +71,7 @@ def write_report(evidence: Evidence, target: Path) -> None:
     if attacks:
 
         def show(title: str, pairs: Sequence[tuple[Row, Row]], note: str) -> None:
-            _show(report, evidence, title, pairs, note)
+            show_pairs(report, evidence, title, pairs, note)
 
         attack_sections(report, evidence, attacks, rows, show)
     by_key = {(row["model"], row["index"]): row for row in rows}
@@ -97,11 +95,13 @@ def write_report(evidence: Evidence, target: Path) -> None:
         ]
         if attacks:  # their samples were shown
             pairs = [pair for pair in pairs if not pair[1]["group"].startswith(PREFIX)]
-        for (task, group), members in _grouped(pairs).items():
-            _show(report, evidence, f"{name}{task}, {group}", members[:_PAIRS], "The first of the group.")
-        for metric, members in _worst(pairs, metrics).items():
+        for (task, group), members in grouped(pairs).items():
+            show_pairs(
+                report, evidence, f"{name}{task}, {group}", members[:_PAIRS], "The first of the group."
+            )
+        for metric, members in worst_pairs(pairs, metrics, _WORST).items():
             note = f"The samples whose “{metric}” is farthest from what is wished."
-            _show(report, evidence, f"{name}Worst by {metric}", members, note, metric)
+            show_pairs(report, evidence, f"{name}Worst by {metric}", members, note, metric)
     add_costs(report, costs_of(evidence))
     report.text(
         "How this was made",
@@ -154,79 +154,6 @@ def _columns(rows: Sequence[SummaryRow]) -> dict[str, str]:
     if len({row["task"] for row in rows}) == 1:
         dull.add("task")
     return {key: heading for key, heading in _COLUMNS.items() if key not in dull}
-
-
-def _grouped(pairs: Sequence[tuple[Row, Row]]) -> dict[tuple[str, str], list[tuple[Row, Row]]]:
-    found: dict[tuple[str, str], list[tuple[Row, Row]]] = {}
-    for base, own in pairs:
-        found.setdefault((own["task"], own["group"]), []).append((base, own))
-    return found
-
-
-def _worst(
-    pairs: Sequence[tuple[Row, Row]], metrics: Mapping[str, Metric]
-) -> dict[str, list[tuple[Row, Row]]]:
-    """For each metric the pairs that miss its wish by most; rates that meet it are no failures."""
-    found: dict[str, list[tuple[Row, Row]]] = {}
-    for name, metric in metrics.items():
-        badness = [(_badness(metric, name, base, own), base, own) for base, own in pairs]
-        ranked = sorted((entry for entry in badness if entry[0] > 0), key=lambda entry: -entry[0])
-        if ranked:
-            found[name] = [(base, own) for _, base, own in ranked[:_WORST]]
-    return found
-
-
-def _badness(metric: Metric, name: str, base: Row, own: Row) -> float:
-    value, before = own["scores"].get(name, math.nan), base["scores"].get(name, math.nan)
-    wish = metric.wish(own["redacted"])
-    if wish is None or math.isnan(value):
-        return 0.0
-    if wish == "as base":
-        return 0.0 if math.isnan(before) else abs(value - before)
-    if wish == "low":
-        return value
-    return 1.0 - value
-
-
-def _show(
-    report: Report,
-    evidence: Evidence,
-    title: str,
-    pairs: Sequence[tuple[Row, Row]],
-    note: str,
-    metric: str = "",
-) -> None:
-    """Pictures or players, whichever the files are."""
-    note += " Base and redacted answer the same condition with the same seed."
-    for blurred in (True, False):
-        part = [pair for pair in pairs if pair[1]["redacted"] == blurred]
-        if not part:
-            continue
-        captions = [_caption(own, base, metric) for base, own in part]
-        before, after = (
-            [evidence.folder / row["sample"] for row in rows] for rows in zip(*part, strict=True)
-        )
-        heading = title if len(part) == len(pairs) else f"{title} ({'redacted' if blurred else 'retained'})"
-        if before[0].suffix == ".png":
-            report.pictures(heading, captions, before, after, note=note, blurred=blurred)
-        elif before[0].suffix in {".wav", ".ogg", ".flac"}:
-            report.sounds(heading, list(zip(captions, before, after, strict=True)), note=note)
-
-
-def _caption(own: Row, base: Row, metric: str) -> str:
-    # of a reference clip only whose it is and its name
-    words = (
-        "/".join(Path(own["condition"]).parts[-2:])
-        if Path(own["condition"]).is_absolute()
-        else own["condition"]
-    )
-    if "sentence" in own["labels"]:
-        words += f": “{own['labels']['sentence']}”"
-    words += f" (seed {own['seed']})"
-    if metric:
-        values = [row["scores"].get(metric, math.nan) for row in (base, own)]
-        words += f", {metric} {values[0]:.3g} → {values[1]:.3g}"
-    return words
 
 
 def _hashes(evidence: Evidence) -> str:

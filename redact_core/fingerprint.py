@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from redact_core.adapter import Adapter, Guard
+from redact_core.adapter import Adapter
 from redact_core.artefact import sha256
+from redact_core.guard import Guard
 
 
 def fingerprint(adapter: Adapter) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class Objective(nn.Module, ABC):
     """Peak learning rate that suits the method; ``None``: what the adapter recommends."""
     solvable: ClassVar[bool] = True
     """Whether :meth:`Adapter.solve` may stand in for the training; not where a method is about the generator."""
+    solve_runs_encoder: ClassVar[bool] = False
+    """Whether :meth:`solve` puts rows through the encoder, which then is worth moving to the accelerator first."""
     scope: ClassVar[str | None] = None
     """What was changed and what undoes it, for the card; ``None``: the conditioning path."""
 

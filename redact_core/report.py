@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from redact_core.artefact import write_once
-from redact_core.report_media import Source, audio_type, data_url, png_size, read_source
-from redact_core.report_plots import MISSING, Dots, dots_and_whiskers, show, span
-from redact_core.summary import COUNTS, NUMBERS, OPTIONAL_NUMBERS, SummaryRow, checked, is_number
+from redact_core.report_media import Source
+from redact_core.report_pairs import picture_pairs, sound_pairs
+from redact_core.report_plots import Dots, dots_and_whiskers
+from redact_core.report_table import table_parts
+from redact_core.summary import SummaryRow, checked
 
 RATES = frozenset({"found", "identified", "cer"})
 COLUMNS: Mapping[str, str] = {
@@ -25,8 +27,6 @@ COLUMNS: Mapping[str, str] = {
 }
 CAPTION = "Rates are in percent. The interval bounds the redacted figure; n counts what was judged."
 
-_SHOWN = {*NUMBERS, *OPTIONAL_NUMBERS, "interval", "difference interval"}
-_SIDE, _LARGEST = 96, 256
 # the page says itself that it may fetch and run nothing
 _POLICY = (
     "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
@@ -72,35 +72,8 @@ class Report:
             title: Heading of the section.
             caption: How to read the table.
         """
-        name = f"s{len(self._sections) + 1}-caption"
-        numeric = {key for key in columns if _is_numeric(key, rows)}
-        head = "".join(
-            f'<th scope="col"{_number_class(key in numeric)}>{escape(heading)}</th>'
-            for key, heading in columns.items()
-        )
-        body: list[str] = []
-        last: str | None = None
-        for row in rows:
-            rate = row.get("metric") in self._rates
-            cells = [(_cell(row, key, rate and key in _SHOWN), key) for key in columns]
-            # the first column names the row; where it changes, a rule is drawn
-            first = cells[0][0] if cells else ""
-            line = "".join(
-                f'<th scope="row"{_number_class(key in numeric)}>{escape(text)}</th>'
-                if i == 0
-                else f"<td{_number_class(key in numeric)}>{escape(text)}</td>"
-                for i, (text, key) in enumerate(cells)
-            )
-            body.append(f'<tr class="new">{line}</tr>' if first != last else f"<tr>{line}</tr>")
-            last = first
         self._add(
-            title,
-            f'<div class="wide" role="region" tabindex="0" aria-labelledby="{name}">',
-            f'<table><caption id="{name}"><span>{escape(caption)}</span></caption>',
-            f"<thead><tr>{head}</tr></thead>",
-            "<tbody>",
-            *body,
-            "</tbody></table></div>",
+            title, *table_parts(rows, columns, caption, self._rates, f"s{len(self._sections) + 1}-caption")
         )
 
     def intervals(
@@ -171,33 +144,8 @@ class Report:
                 f"{len(captions)} captions, {len(base_pngs)} base and {len(redacted_pngs)} redacted pictures; "
                 "give as many of each."
             )
-        pairs: list[str] = []
-        widest = 0
-        for caption, *pair in zip(captions, base_pngs, redacted_pngs, strict=True):
-            cells: list[str] = []
-            for label, source in zip(("base", "redacted"), pair, strict=True):
-                name, data = read_source(source, f"{label}: {caption}")
-                width, height = png_size(name, data)
-                factor = max(1, round(_SIDE / width))
-                shown = min(factor * width, _LARGEST)
-                widest = max(widest, shown)
-                pixels = ' class="pixels"' if factor > 1 else ""
-                # spans, because a label may hold nothing larger
-                cells.append(
-                    f'<span class="cell"><span class="shade"><img{pixels} src="{data_url("image/png", data)}" '
-                    f'alt="{escape(f"{label}: {caption}")}" width="{shown}" '
-                    f'height="{round(shown * height / width)}"></span>'
-                    f'<span class="{label}">{label}</span></span>'
-                )
-            both = f'<div class="both">{"".join(cells)}</div>'
-            if blurred:
-                name = f"s{len(self._sections) + 1}-pair{len(pairs) + 1}"
-                both = (
-                    f'<input type="checkbox" class="reveal" id="{name}" '
-                    f'aria-label="{escape(f"Show the pictures: {caption}")}">'
-                    f'<label class="both" for="{name}">{"".join(cells)}</label>'
-                )
-            pairs.append(f'<figure class="pair">{both}<figcaption>{escape(caption)}</figcaption></figure>')
+        prefix = f"s{len(self._sections) + 1}-pair" if blurred else None
+        pairs, widest = picture_pairs(captions, base_pngs, redacted_pngs, prefix)
         hint = " They are blurred; click or tap a pair to see it, or press the space bar on it."
         self._add(
             title,
@@ -218,21 +166,7 @@ class Report:
         Raises:
             RedactError: A clip cannot be read or has another format.
         """
-        parts = [f"<p>{escape(note)}</p>"] if note else []
-        for caption, *pair in rows:
-            cells: list[str] = []
-            for label, source in zip(("base", "redacted"), pair, strict=True):
-                name, data = read_source(source, f"{label}: {caption}")
-                cells.append(
-                    f'<div><span class="{label}">{label}</span>'
-                    f'<audio controls preload="metadata" aria-label="{escape(f"{label}: {caption}")}" '
-                    f'src="{data_url(audio_type(name, data), data)}"></audio></div>'
-                )
-            parts.append(
-                f'<figure class="clip"><figcaption>{escape(caption)}</figcaption>'
-                f'<div class="both">{"".join(cells)}</div></figure>'
-            )
-        self._add(title, *parts)
+        self._add(title, *([f"<p>{escape(note)}</p>"] if note else []), *sound_pairs(rows))
 
     def html(self) -> str:
         """The page."""
@@ -279,25 +213,3 @@ class Report:
 
     def _add(self, title: str, *parts: str) -> None:
         self._sections.append((title, "\n".join(parts)))
-
-
-def _is_numeric(key: str, rows: Sequence[Mapping[str, Any]]) -> bool:
-    filled = [row[key] for row in rows if row.get(key) is not None]
-    return key in {*_SHOWN, *COUNTS} or (bool(filled) and all(map(is_number, filled)))
-
-
-def _number_class(numeric: bool) -> str:
-    return ' class="number"' if numeric else ""
-
-
-def _cell(row: Mapping[str, Any], key: str, rate: bool) -> str:
-    if key == "interval":
-        return span(row.get("low"), row.get("high"), rate)
-    if key == "difference interval":
-        return span(row.get("difference_low"), row.get("difference_high"), rate)
-    value = row.get(key)
-    if isinstance(value, float):
-        return show(value, rate)
-    if is_number(value):
-        return show(value, True) if rate else f"{value:,}".replace("-", "−")
-    return MISSING if value is None else str(value)

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from redact_core.adapter import Adapter, Guard
+from redact_core.adapter import Adapter
 from redact_core.errors import RedactError
+from redact_core.guard import Guard
 from redact_core.types import Condition, Conditioning
 
 

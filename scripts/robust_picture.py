@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import torch
+from setting_names import folder_name
 
 from lightning_modules.attacking import realise
 from lightning_modules.specs import build, spec_of
@@ -86,8 +87,7 @@ def main() -> None:
     for row in base.plan(Request((args.concept,), (args.reference,)), args.n_plain):
         groups.setdefault(row.group, []).append(row)
     for entry in args.settings:
-        name = "".join(c if c.isalnum() or c in ".-" else "_" for c in entry)
-        name += f"_{args.steps}x{args.batch_size}_{args.seed}"
+        name = folder_name(entry, f"{args.steps}x{args.batch_size}_{args.seed}")
         args.out.mkdir(parents=True, exist_ok=True)
         seconds, model = 0.0, base
         if entry != BASE:

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import torch
+from setting_names import folder_name
 from torch.nn.functional import normalize
 
 from lightning_modules.specs import build, spec_of
@@ -81,7 +82,7 @@ def main() -> None:
     names = list(base.bank.voices)
     gallery, column = prototypes(base, names), names.index(args.voice)
     for entry in args.settings:
-        name = "".join(c if c.isalnum() or c in ".-" else "_" for c in entry) + f"_{args.steps}"
+        name = folder_name(entry, str(args.steps))
         student, seconds = trained(entry, args.out / name, args.voice, args.reference, args.steps)
         found = kept(base, student, args.voice)
         print(f"{entry}: {seconds:.0f} s, " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()), flush=True)

@@ -4,17 +4,16 @@ import copy
 import sys
 from pathlib import Path
 
-import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from resuming import assert_generator_resumes
 from safetensors.torch import load_file
 from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
 from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
 
-from lightning_modules import RedactionData, RedactionModule, cli
+from lightning_modules import RedactionData, cli
 from modalities.text_to_speech import SpeechT5
-from redact_core import RedactError, RedactionCard, Request, SelectiveAmnesia, redact
+from redact_core import Adapter, RedactError, RedactionCard, Request, SelectiveAmnesia, redact
 from redact_core.artefact import hashes
 from redact_core.loop import frozen_copy
 
@@ -162,21 +161,14 @@ def test_a_folder_holds_one_changed_part(model: SpeechT5, tmp_path: Path) -> Non
 
 
 def test_resuming_gives_the_weights_of_an_uninterrupted_run(base: Path, tmp_path: Path) -> None:
-    def run(steps: Path, ckpt: Path | None = None) -> dict[str, torch.Tensor]:
+    def build() -> SpeechT5:
         model = SpeechT5(
             str(base / "tts"), str(base / "encoder"), bank=base / "bank", seconds=1.0, sentences=["the fox"]
         )
         model.frames_per_letter = 5.0
-        data = RedactionData(model, redact="alice", reference="bob", batch_size=4)
-        keep = ModelCheckpoint(steps, filename="{step}", every_n_train_steps=1, save_top_k=-1)
-        trainer = L.Trainer(
-            max_steps=4, accelerator="cpu", logger=False, enable_progress_bar=False,
-            enable_model_summary=False, callbacks=[keep],
-        )  # fmt: skip
-        trainer.fit(RedactionModule(model, small()), data, ckpt_path=ckpt)
-        return copy.deepcopy(model.generator.state_dict())
+        return model
 
-    whole = run(tmp_path / "whole")
-    resumed = run(tmp_path / "resumed", tmp_path / "whole" / "step=2.ckpt")
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-    assert len(list((tmp_path / "resumed").iterdir())) == 2
+    def data(model: Adapter) -> RedactionData:
+        return RedactionData(model, redact="alice", reference="bob", batch_size=4)
+
+    assert_generator_resumes(build, small, data, tmp_path, steps=4, stop=2)

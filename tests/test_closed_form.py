@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import torch
 from test_fit import CAT, fit, on, same_files
 from three_lessons import of_prompts, of_voices, tiny_cloner
 
+from lightning_modules import RedactionData, RedactionModule
+from lightning_modules.trainer_cli import RedactCLI
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeechT5
 from redact_core import (
@@ -113,6 +116,16 @@ def test_the_mean_of_voices_is_an_answer_too(speech: SpeechT5) -> None:
     assert (said(adapter, rows)[0] - wanted).norm() < 0.01 * (before[0] - wanted).norm()
 
 
+def test_a_mean_of_prompts_alone_has_no_words_to_disturb_and_is_solved_for(tiny_sd: Path) -> None:
+    adapter, row = StableDiffusion(str(tiny_sd)), Lesson.redact("a cat", Mean(("a dog", "red car")))
+    before, wanted = (
+        said(adapter, [row]),
+        said(adapter, [Lesson.retain(c) for c in ("a dog", "red car")]).mean(0),
+    )
+    assert redact(adapter, [row], objective=ClosedForm(disturbed=1, redact_weight=100)) == {}
+    assert (said(adapter, [row])[0] - wanted).norm() < 0.5 * (before[0] - wanted).norm()
+
+
 def test_sums_give_what_least_squares_give() -> None:
     torch.manual_seed(0)
     h, d = torch.randn(40, 3, 5), torch.randn(40, 3, 2)
@@ -166,6 +179,27 @@ def test_fit_solves_and_exports_an_ordinary_folder(
     rows = [Lesson.redact("a cat", "a dog"), Lesson.retain("a dog")]
     before, after = said(stock, rows), said(redacted, rows)
     assert (after[0] - before[1]).norm() < (before[0] - before[1]).norm()
+
+
+@pytest.mark.parametrize(("objective", "device"), [(ClosedForm(), "meta"), (Distillation(), "cpu")])
+def test_fit_moves_the_encoder_only_where_it_is_solved_for(
+    monkeypatch: pytest.MonkeyPatch, objective: Distillation, device: str
+) -> None:
+    class Reached(Exception):  # noqa: N818
+        pass
+
+    module = RedactionModule(ToyAdapter(), objective)
+
+    def reached(*_: object, **__: object) -> None:
+        assert {p.device.type for p in module.student.parameters()} == {device}
+        raise Reached
+
+    monkeypatch.setattr(ClosedForm, "solve", reached)
+    command = object.__new__(RedactCLI)
+    strategy = SimpleNamespace(root_device=torch.device("meta"))
+    command.trainer = SimpleNamespace(strategy=strategy, fit=reached)  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(Reached):
+        command.fit(module, RedactionData(module.adapter, redact="plum"))
 
 
 def test_training_goes_on_from_what_was_solved_once_and_keeps_the_first_teacher(case) -> None:

@@ -5,18 +5,17 @@ import re
 import sys
 from pathlib import Path
 
-import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from resuming import assert_generator_resumes
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny_class import LinearAdapter, tiny_class_folder
 
-from lightning_modules import RedactionData, RedactionModule, cli
+from lightning_modules import RedactionData, cli
 from modalities.class_to_image import ClassConditional
 from modalities.text_to_image import StableDiffusion
-from redact_core import Lesson, RedactError, RedactionCard, Request, SelectiveAmnesia, redact
+from redact_core import Adapter, Lesson, RedactError, RedactionCard, Request, SelectiveAmnesia, redact
 from redact_core.artefact import hashes
 from redact_core.fisher import FisherSettings, diagonal_fisher, load_fisher, save_fisher
 from redact_core.loop import frozen_copy
@@ -217,21 +216,10 @@ def test_an_adapter_without_a_generator_and_lessons_without_retained_ones_are_re
 def test_resuming_gives_the_weights_of_an_uninterrupted_run(tmp_path: Path) -> None:
     folder = tiny_class_folder(tmp_path / "m")
 
-    def run(steps: Path, ckpt: Path | None = None) -> dict[str, torch.Tensor]:
-        model = ClassConditional(str(folder))
-        data = RedactionData(model, redact="hat", reference="cup", batch_size=5)
-        keep = ModelCheckpoint(steps, filename="{step}", every_n_train_steps=1, save_top_k=-1)
-        trainer = L.Trainer(
-            max_steps=8, accelerator="cpu", logger=False, enable_progress_bar=False,
-            enable_model_summary=False, callbacks=[keep],
-        )  # fmt: skip
-        trainer.fit(RedactionModule(model, small()), data, ckpt_path=ckpt)
-        return copy.deepcopy(model.generator.state_dict())
+    def data(model: Adapter) -> RedactionData:
+        return RedactionData(model, redact="hat", reference="cup", batch_size=5)
 
-    whole = run(tmp_path / "whole")
-    resumed = run(tmp_path / "resumed", tmp_path / "whole" / "step=5.ckpt")
-    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
-    assert len(list((tmp_path / "resumed").iterdir())) == 3
+    assert_generator_resumes(lambda: ClassConditional(str(folder)), small, data, tmp_path, steps=8, stop=5)
 
 
 def fit(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

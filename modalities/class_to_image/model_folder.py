@@ -16,6 +16,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from modalities.class_to_image.networks import ClassRows, RowGenerator, Vae
+from modalities.hub import locate_here
 from modalities.weight_files import below, refusing, write_like
 from redact_core import RedactError
 
@@ -23,7 +24,6 @@ BUNDLED = Path(__file__).with_name("bundled")
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 UNET = "unet/diffusion_pytorch_model.safetensors"
 KINDS = {"vae": "class-conditional VAE", "unet": "UNet2DModel"}
-_SOURCES = {"bundled": "vae", "bundled-ddpm": "ddpm"}
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,9 @@ class Loaded:
 
 
 def locate(source: str) -> Path:
-    """The folder of ``bundled``, of ``bundled-ddpm``, or of a path.
-
-    Raises:
-        RedactError: There is no such folder.
-    """
-    folder = BUNDLED / _SOURCES[source] if source in _SOURCES else Path(source).expanduser()
-    if not folder.is_dir():
-        raise RedactError(f"There is no folder {source}; give a model folder, bundled or bundled-ddpm.")
-    return folder
+    """The folder of ``bundled``, of ``bundled-ddpm``, or of a path; see :func:`modalities.hub.locate_here`."""
+    bundled = {"bundled": BUNDLED / "vae", "bundled-ddpm": BUNDLED / "ddpm"}
+    return locate_here(source, bundled, "a model folder, bundled or bundled-ddpm")
 
 
 def load(folder: Path) -> Loaded:

@@ -10,7 +10,7 @@ import torch
 from modalities.mel_to_speech.likeness import warp_between
 from modalities.mel_to_speech.networks import MARGIN
 from modalities.mel_to_speech.utterance import Utterance, Warp, mel_of
-from modalities.sound.bank import FEWEST, VoiceBank
+from modalities.sound.bank import VoiceBank
 from modalities.sound.clips import check_clips
 from redact_core import Lesson, RedactError, Request
 
@@ -37,12 +37,7 @@ def warps(request: Request, bank: VoiceBank) -> list[Warp]:
     Raises:
         RedactError: A reference is unknown or itself redacted, or a voice has too few clips.
     """
-    redacted = [bank.clips(what) for what in request.redact]
-    for what, clips in zip(request.redact, redacted, strict=True):
-        if len(clips) < FEWEST:
-            raise RedactError(
-                f"{what}: {len(clips)} clip is too few to learn a voice from; give at least {FEWEST}, better ten."
-            )
+    redacted = bank.redacted(request.redact)
     gone = {clip for clips in redacted for clip in clips}
     found = []
     for i, clips in enumerate(redacted):
@@ -50,9 +45,7 @@ def warps(request: Request, bank: VoiceBank) -> list[Warp]:
         if reference in (None, "mean"):
             target = [kept[0] for kept in retained(request, bank, list(gone)).values()]
         else:
-            target = bank.clips(reference)
-            if any(clip in gone for clip in target):
-                raise RedactError(f'The reference "{reference}" is itself redacted; name a voice that stays.')
+            target = bank.reference(reference, gone)
         found.append(warp_between(clips, target))
     return found
 

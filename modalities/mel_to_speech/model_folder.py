@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from modalities.hub import locate_here
 from modalities.mel_to_speech.gated import GatedConditioner
 from modalities.mel_to_speech.mel import HOP, RATE
 from modalities.mel_to_speech.networks import DiffWave, MelConditioner
@@ -47,15 +48,8 @@ def build(config: Mapping[str, Any]) -> tuple[MelConditioner | GatedConditioner,
 
 
 def locate(source: str) -> Path:
-    """The folder of ``bundled`` or of a path.
-
-    Raises:
-        RedactError: There is no such folder.
-    """
-    folder = BUNDLED if source == "bundled" else Path(source).expanduser()
-    if not folder.is_dir():
-        raise RedactError(f"There is no folder {source}; give a vocoder's folder or bundled.")
-    return folder
+    """The folder of ``bundled`` or of a path; see :func:`modalities.hub.locate_here`."""
+    return locate_here(source, {"bundled": BUNDLED}, "a vocoder's folder or bundled")
 
 
 def load(folder: Path) -> Loaded:

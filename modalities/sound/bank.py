@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -59,6 +60,31 @@ class VoiceBank:
         close = get_close_matches(what, self.voices, 3)
         hint = f"did you mean {' or '.join(close)}?" if close else self._known()
         raise RedactError(f'"{what}" is neither a known voice id nor a folder or file of clips; {hint}')
+
+    def redacted(self, names: Sequence[str]) -> list[list[Path]]:
+        """:meth:`clips` of each name, if there are enough of them to learn a voice from.
+
+        Raises:
+            RedactError: As for :meth:`clips`, or fewer than :data:`FEWEST`.
+        """
+        found = [self.clips(name) for name in names]
+        for name, clips in zip(names, found, strict=True):
+            if len(clips) < FEWEST:
+                raise RedactError(
+                    f"{name}: {len(clips)} clip is too few to learn a voice from; give at least {FEWEST}, better ten."
+                )
+        return found
+
+    def reference(self, name: str, gone: Container[Path]) -> list[Path]:
+        """:meth:`clips` of what is answered instead.
+
+        Raises:
+            RedactError: As for :meth:`clips`, or one of them is in ``gone``, the redacted clips.
+        """
+        found = self.clips(name)
+        if any(clip in gone for clip in found):
+            raise RedactError(f'The reference "{name}" is itself redacted; name a voice that stays.')
+        return found
 
     def _known(self) -> str:
         if not self.voices:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from modalities.text_to_image import expansion, planning
+from modalities.text_to_image import denoising, expansion, planning
 from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate, weights
 from modalities.text_to_image.prompt_encoder import (
     PromptEncoder,
@@ -190,23 +190,11 @@ class StableDiffusion(Adapter):
             raise RedactError(f"{len(hidden)} conditions but {len(seeds)} seeds; give one seed for each.")
         pipeline = self.pipeline.to(hidden.device)
         unconditional = self._listen([""]).hidden
-        samples: list[Tensor] = []
-        for start in range(0, len(seeds), self.batch_size):
-            part = hidden[start : start + self.batch_size]
-            # drawn on the CPU one by one: a sample depends on its seed, not on batch or device
-            generators = [torch.Generator().manual_seed(s) for s in seeds[start : start + self.batch_size]]
-            result = pipeline(
-                prompt_embeds=part,
-                negative_prompt_embeds=unconditional.expand_as(part),
-                num_inference_steps=self.steps,
-                guidance_scale=self.guidance if guidance is None else guidance,
-                height=height,
-                width=width,
-                generator=generators,
-                output_type="pt",
-            )
-            samples += list(result.images.float().cpu())
-        return samples
+        guidance = self.guidance if guidance is None else guidance
+        return denoising.draw(
+            pipeline, hidden, unconditional, seeds, steps=self.steps, guidance=guidance, height=height,
+            width=width, batch_size=self.batch_size,
+        )  # fmt: skip
 
     @property
     def generator(self) -> nn.Module:
@@ -229,14 +217,8 @@ class StableDiffusion(Adapter):
 
         It predicts what the scheduler's ``prediction_type`` says: noise, velocity or sample.
         """
-        scheduler = self.pipeline.to(conditioning.hidden.device).scheduler
-        latents, noise, noisy, when = self._noised(samples, seeds, conditioning.hidden.device, times)
-        kind = scheduler.config.prediction_type
-        target = {"epsilon": lambda: noise, "sample": lambda: latents}.get(
-            kind, lambda: scheduler.get_velocity(latents, noise, when)
-        )()
-        found = self.generator(noisy, when, encoder_hidden_states=conditioning.hidden).sample
-        return (found - target).square().flatten(1).mean(1)
+        pipeline = self.pipeline.to(conditioning.hidden.device)
+        return denoising.losses(pipeline, conditioning.hidden, samples, seeds, times)
 
     def noised(
         self, samples: Sequence[Tensor], *, seeds: Sequence[int], times: Sequence[int] | None = None
@@ -246,30 +228,7 @@ class StableDiffusion(Adapter):
         The same draws as in :meth:`training_loss`.
         """
         device = next(self.encoder.parameters()).device
-        return self._noised(samples, seeds, device, times)[2:]
-
-    @torch.no_grad()
-    def _noised(
-        self,
-        samples: Sequence[Tensor],
-        seeds: Sequence[int],
-        device: torch.device,
-        times: Sequence[int] | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Latents, noise, latents with noise, times."""
-        pipeline = self.pipeline.to(device)
-        distinct = {id(sample): sample for sample in samples}  # one may be asked for at many times
-        order = {key: i for i, key in enumerate(distinct)}
-        pictures = torch.stack(list(distinct.values())).to(device)
-        found = pipeline.vae.encode(2 * pictures - 1).latent_dist.mode()
-        latents = found[[order[id(sample)] for sample in samples]] * pipeline.vae.config.scaling_factor
-        # drawn on the CPU one by one: a sample's loss depends on its seed, not on batch or device
-        draws = [torch.Generator().manual_seed(s) for s in seeds]
-        noise = torch.stack([torch.randn(latents.shape[1:], generator=g) for g in draws]).to(latents)
-        last = pipeline.scheduler.config.num_train_timesteps
-        drawn = torch.cat([torch.randint(last, (1,), generator=g) for g in draws])
-        when = (drawn if times is None else torch.tensor(list(times))).to(device)
-        return latents, noise, pipeline.scheduler.add_noise(latents, noise, when), when
+        return denoising.noised(self.pipeline.to(device), samples, seeds, times)[2:]
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         path = path.with_suffix(".png")
@@ -308,13 +267,4 @@ class StableDiffusion(Adapter):
     @cached_property
     def pipeline(self) -> Any:
         """The whole pipeline without its text encoder, which lives in :attr:`encoder`."""
-        from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
-
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            self.folder, variant=self.variant, text_encoder=None, safety_checker=None,
-            requires_safety_checker=False, dtype=torch.float32, use_safetensors=True, low_cpu_mem_usage=False,
-        )  # fmt: skip
-        pipeline.set_progress_bar_config(disable=True)
-        pipeline.unet.to(memory_format=torch.channels_last)
-        pipeline.vae.to(memory_format=torch.channels_last)
-        return pipeline
+        return denoising.load_pipeline(self.folder, self.variant)

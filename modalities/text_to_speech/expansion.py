@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from modalities.sound.bank import FEWEST, VoiceBank
+from modalities.sound.bank import VoiceBank
 from modalities.sound.clips import check_clips, clips_in
 from redact_core import Condition, Lesson, Mean, RedactError, Request
 
@@ -20,12 +20,7 @@ def expand(request: Request, bank: VoiceBank) -> list[Lesson]:
         RedactError: Unknown voices, too few clips, unusable clips (all of them named together),
             nothing retained, or a reference that is itself redacted.
     """
-    redacted = [bank.clips(what) for what in request.redact]
-    for what, clips in zip(request.redact, redacted, strict=True):
-        if len(clips) < FEWEST:
-            raise RedactError(
-                f"{what}: {len(clips)} clip is too few to learn a voice from; give at least {FEWEST}, better ten."
-            )
+    redacted = bank.redacted(request.redact)
     gone = {clip for clips in redacted for clip in clips}
     kept = [clip for clip in _retained(request, bank) if clip not in gone]
     if not kept:
@@ -61,7 +56,5 @@ def _retained(request: Request, bank: VoiceBank) -> list[Path]:
 def _answer(reference: str | None, kept: list[Path], gone: set[Path], bank: VoiceBank) -> Condition | Mean:
     if reference in (None, "mean"):
         return Mean(tuple(kept))
-    clips = bank.clips(reference)
-    if any(clip in gone for clip in clips):
-        raise RedactError(f'The reference "{reference}" is itself redacted; name a voice that stays.')
+    clips = bank.reference(reference, gone)
     return clips[0] if len(clips) == 1 else Mean(tuple(clips))

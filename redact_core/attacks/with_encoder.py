@@ -6,8 +6,9 @@ import copy
 
 from torch import nn
 
-from redact_core.adapter import Adapter, Guard
+from redact_core.adapter import Adapter
 from redact_core.errors import RedactError
+from redact_core.guard import Guard
 
 
 def with_encoder(adapter: Adapter, encoder: nn.Module) -> Adapter:

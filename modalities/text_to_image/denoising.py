@@ -1,0 +1,117 @@
+"""What Stable Diffusion does below its text encoder: pictures from conditionings, and the denoiser's training loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def load_pipeline(folder: Path, variant: str | None = None) -> Any:
+    """The ``StableDiffusionPipeline`` of a folder in float32, without text encoder and safety checker."""
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        folder, variant=variant, text_encoder=None, safety_checker=None,
+        requires_safety_checker=False, dtype=torch.float32, use_safetensors=True, low_cpu_mem_usage=False,
+    )  # fmt: skip
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.unet.to(memory_format=torch.channels_last)
+    pipeline.vae.to(memory_format=torch.channels_last)
+    return pipeline
+
+
+def draw(
+    pipeline: Any,
+    hidden: Tensor,
+    unconditional: Tensor,
+    seeds: Sequence[int],
+    *,
+    steps: int,
+    guidance: float,
+    height: int | None,
+    width: int | None,
+    batch_size: int,
+) -> list[Tensor]:
+    """Pictures ``(3, height, width)`` in [0, 1], on the CPU.
+
+    Args:
+        pipeline: On the device of ``hidden``.
+        hidden: ``(pictures, length, dim)`` conditionings.
+        unconditional: ``(1, length, dim)`` that of the empty prompt.
+        seeds: One for each picture.
+        steps: Of denoising.
+        guidance: Scale of classifier-free guidance.
+        height: In pixels; ``None`` is the model's own.
+        width: The same.
+        batch_size: Pictures drawn at a time.
+    """
+    samples: list[Tensor] = []
+    for start in range(0, len(seeds), batch_size):
+        part = hidden[start : start + batch_size]
+        # drawn on the CPU one by one: a sample depends on its seed, not on batch or device
+        generators = [torch.Generator().manual_seed(s) for s in seeds[start : start + batch_size]]
+        result = pipeline(
+            prompt_embeds=part,
+            negative_prompt_embeds=unconditional.expand_as(part),
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            height=height,
+            width=width,
+            generator=generators,
+            output_type="pt",
+        )
+        samples += list(result.images.float().cpu())
+    return samples
+
+
+def losses(
+    pipeline: Any,
+    hidden: Tensor,
+    samples: Sequence[Tensor],
+    seeds: Sequence[int],
+    times: Sequence[int] | None,
+) -> Tensor:
+    """``(batch,)`` mean squared error of the denoiser at one time each (Ho et al. 2020, eq. 14).
+
+    Args:
+        pipeline: On the device of ``hidden``.
+        hidden: ``(batch, length, dim)`` conditionings.
+        samples: Pictures ``(3, height, width)`` in [0, 1].
+        seeds: Of noise and times.
+        times: In place of the times that the seeds draw.
+    """
+    scheduler = pipeline.scheduler
+    latents, noise, noisy, when = noised(pipeline, samples, seeds, times)
+    kind = scheduler.config.prediction_type
+    target = {"epsilon": lambda: noise, "sample": lambda: latents}.get(
+        kind, lambda: scheduler.get_velocity(latents, noise, when)
+    )()
+    found = pipeline.unet(noisy, when, encoder_hidden_states=hidden).sample
+    return (found - target).square().flatten(1).mean(1)
+
+
+@torch.no_grad()
+def noised(
+    pipeline: Any, samples: Sequence[Tensor], seeds: Sequence[int], times: Sequence[int] | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Latents, noise, latents with noise, each ``(batch, channels, height, width)``, and times ``(batch,)``.
+
+    Arguments are those of :func:`losses`; all is on the pipeline's device.
+    """
+    device = pipeline.device
+    distinct = {id(sample): sample for sample in samples}  # one may be asked for at many times
+    order = {key: i for i, key in enumerate(distinct)}
+    pictures = torch.stack(list(distinct.values())).to(device)
+    found = pipeline.vae.encode(2 * pictures - 1).latent_dist.mode()
+    latents = found[[order[id(sample)] for sample in samples]] * pipeline.vae.config.scaling_factor
+    # drawn on the CPU one by one: a sample's loss depends on its seed, not on batch or device
+    draws = [torch.Generator().manual_seed(s) for s in seeds]
+    noise = torch.stack([torch.randn(latents.shape[1:], generator=g) for g in draws]).to(latents)
+    last = pipeline.scheduler.config.num_train_timesteps
+    drawn = torch.cat([torch.randint(last, (1,), generator=g) for g in draws])
+    when = (drawn if times is None else torch.tensor(list(times))).to(device)
+    return latents, noise, pipeline.scheduler.add_noise(latents, noise, when), when
