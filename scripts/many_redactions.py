@@ -29,7 +29,7 @@ TEN = {
 }  # fmt: skip
 LATER = ("taxi", "bus")
 ROBUST = (
-    "RobustDistillation: {radius: 2, share: 0.25, words: 0.5, places: 8, "
+    "RobustDistillation: {radius: 2, share: 0.25, words: 0.5, places: 16, retain_weight: 3, "
     "start: {class_path: redact_core.ClosedForm}}"
 )
 ATTACKS = ["PEZ: {tokens: 8, steps: 60, checks: 4}"]
@@ -55,7 +55,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--objective", default=ROBUST, help='such as "Distillation"')
-    parser.add_argument("--steps", type=int, default=500, help="Of each training.")
+    parser.add_argument("--steps", type=int, default=400, help="Of each training.")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--attacks", nargs="*", default=ATTACKS)
     parser.add_argument("--n", type=int, default=10, help="Prompts of a group for each concept.")
