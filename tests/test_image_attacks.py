@@ -108,7 +108,6 @@ def test_the_reader_gives_what_the_encoder_gives(base: StableDiffusion) -> None:
         "prediction",
         "pictures, one time",
         "prediction, one time",
-        "prediction, three draws",
     ],
 )
 def test_every_objective_depends_on_the_searched_embeddings(
@@ -125,9 +124,6 @@ def test_every_objective_depends_on_the_searched_embeddings(
         "prediction": lambda: towards_prediction(student, base, pictures, asked_rows, 0),
         "pictures, one time": lambda: towards_pictures(student, pictures, asked_rows, 0, 0.7),
         "prediction, one time": lambda: towards_prediction(student, base, pictures, asked_rows, 0, 0.7),
-        "prediction, three draws": lambda: towards_prediction(
-            student, base, pictures, asked_rows, 0, draws=3
-        ),
     }[kind]()
     free = reader.table[asked.ids.gather(1, asked.free)].clone().requires_grad_()
     loss = objective(reader(asked, free), 0)
@@ -295,7 +291,6 @@ TOKENS = [
     "UnlearnDiffAtk: {tokens: 2, steps: 3, checks: 1}",
     "PEZ: {tokens: 2, steps: 3, checks: 1, in_place: true}",
     "P4D: {tokens: 2, steps: 3, checks: 1, time: 0.7}",
-    "P4D: {tokens: 2, steps: 3, checks: 1, draws: 2}",
     "UnlearnDiffAtk: {tokens: 2, steps: 3, checks: 1, time: 0.7}",
 ]
 

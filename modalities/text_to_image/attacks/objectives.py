@@ -80,41 +80,29 @@ def towards_pictures(
 
 def towards_prediction(
     model: Adapter, base: Adapter, pictures: Sequence[Tensor], rows: Sequence[PlanRow], seed: int,
-    time: float | None = None, draws: int = 1,
+    time: float | None = None,
 ) -> SearchObjective:  # fmt: skip
     """Squared difference of the attacked denoiser's prediction and the base's under the plain prompt.
 
-    Chin et al., "Prompting4Debugging" (arXiv 2309.06135), eq. 4; the base keeps its own encoder.
-
-    Args:
-        model: Under attack.
-        base: The untouched model.
-        pictures: One for each row.
-        rows: What is asked.
-        seed: Of times and noise.
-        time: As in :func:`towards_pictures`.
-        draws: Noises that a loss is the mean over. Of more than one the noises are the same at every step,
-            and so are their times, evenly spread where ``time`` is ``None``.
+    Chin et al., "Prompting4Debugging" (arXiv 2309.06135), eq. 4; the base keeps its own encoder. ``time``
+    as in :func:`towards_pictures`.
     """
-    own, teacher, fixed = opened(model), opened(base), not (time is None and draws == 1)
+    own, teacher, times = opened(model), opened(base), _times(model, rows, time)
     with torch.no_grad():
         wanted = base.encoder(_on(base, [row.condition for row in rows]))
 
-    def drawn(draw: int) -> tuple[Tensor, Tensor, Tensor]:
+    def drawn(step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Noisy latents, their times, and the base's prediction."""
-        share = (draw + 0.5) / draws if time is None and draws > 1 else time
-        noisy, when = own.noised(pictures, seeds=_draws(rows, seed, draw), times=_times(model, rows, share))
+        noisy, when = own.noised(pictures, seeds=_draws(rows, seed, step), times=times)
         with torch.no_grad():
             return noisy, when, teacher.generator(noisy, when, encoder_hidden_states=wanted.hidden).sample
 
-    kept = [drawn(draw) for draw in range(draws)] if fixed else []
+    kept = drawn(0) if times else None
 
     def distance(said: Conditioning, step: int) -> Tensor:
-        loss = said.hidden.new_zeros(len(rows))
-        for noisy, when, target in kept or [drawn(step)]:
-            found = own.generator(noisy, when, encoder_hidden_states=said.hidden).sample
-            loss = loss + (found - target).square().flatten(1).mean(1) / draws
-        return loss
+        noisy, when, target = kept or drawn(step)
+        found = own.generator(noisy, when, encoder_hidden_states=said.hidden).sample
+        return (found - target).square().flatten(1).mean(1)
 
     return distance
 

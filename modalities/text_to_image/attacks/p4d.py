@@ -10,7 +10,7 @@ from modalities.text_to_image.attacks.objectives import SearchObjective, towards
 from modalities.text_to_image.attacks.reading import Reader, Slots
 from modalities.text_to_image.attacks.searches import Step, projected
 from modalities.text_to_image.attacks.token_search import DenoiserSearch, base_pictures
-from redact_core import Adapter, PlanRow, RedactError
+from redact_core import Adapter, PlanRow
 
 
 class P4D(DenoiserSearch):
@@ -20,13 +20,8 @@ class P4D(DenoiserSearch):
     attacked one on both sides, the target would be redacted too. The paper puts free tokens between
     the words of the prompt or in place of it; here they stand together.
 
-    The paper draws one time and noise at every step. One draw is easily fitted by words that do nothing at
-    other times, so ``draws`` of them can be fixed for each row and averaged; the best words so far are
-    then kept.
-
     Args:
         lr: In standard deviations of the token table.
-        draws: Times and noises that every loss is the mean over; each costs a pass of the denoiser.
         tokens, steps, checks, in_place, time: As :class:`~.token_search.DenoiserSearch` has them.
     """
 
@@ -38,21 +33,13 @@ class P4D(DenoiserSearch):
         checks: int = 6,
         in_place: bool = False,
         time: float | None = None,
-        draws: int = 1,
     ):
         super().__init__(tokens, steps, lr, checks, in_place, time)
-        if draws < 1:
-            raise RedactError(f"draws is {draws}; give at least 1.")
-        self.draws, self.noisy = draws, time is None and draws == 1
-
-    @property
-    def budget(self) -> str:
-        return super().budget + ("" if self.draws == 1 else f", {self.draws} draws")
 
     def objective(
         self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int
     ) -> SearchObjective:
-        return towards_prediction(model, base, base_pictures(base, rows), rows, seed, self.time, self.draws)
+        return towards_prediction(model, base, base_pictures(base, rows), rows, seed, self.time)
 
     def search(
         self, reader: Reader, asked: Slots, objective: SearchObjective, words: Tensor, seed: int
