@@ -38,6 +38,8 @@ class BoundedClip(ClipAttack):
 
     access: ClassVar[Access] = "encoder gradient"
     adaptive = True
+    trace: ClassVar[str]
+    """Of the search, in the names of the files."""
 
     def __init__(
         self, snr: float, steps: int, restarts: int, carrier: Literal["own", "other"], folder: Path | None
@@ -94,9 +96,6 @@ class BoundedClip(ClipAttack):
                 spent = self.restarts * (self.steps + 1)
                 found.append(Attempt(condition=path, queries=spent, losses=tuple(losses.tolist())))
         return found
-
-    trace: ClassVar[str]
-    """Of the search, in the names of the files."""
 
     def radius(self, clips: Tensor) -> Tensor:
         """``(batch, 1)`` largest norm of a disturbance."""
