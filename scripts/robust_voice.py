@@ -26,7 +26,7 @@ from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.attacks import ClipGradient
 from modalities.text_to_speech.attacks.voices import listen, prototypes
 from modalities.text_to_speech.speecht5 import BUNDLED
-from redact_core import Objective, PlanRow, Request, redact
+from redact_core import Attack, Objective, PlanRow, Request, redact
 from redact_core.statistics import wilson
 
 SETTINGS = ["Distillation", "RobustDistillation: {radius: 0.1}"]
@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150, help="Of training.")
     parser.add_argument("--attack-steps", type=int, default=100)
     parser.add_argument("--snr", type=float, nargs="+", default=[30.0, 20.0])
+    parser.add_argument("--attacks", nargs="+", help='Instead: "Name: {argument: value}" of any others.')
     parser.add_argument("--n", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -86,12 +87,18 @@ def main() -> None:
         student, seconds = trained(entry, args.out / name, args.voice, args.reference, args.steps)
         found = kept(base, student, args.voice)
         print(f"{entry}: {seconds:.0f} s, " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()), flush=True)
-        attacks = [("no attack", None)] + [
+        attacks: list[tuple[str, Attack | None]] = [("no attack", None)]
+        attacks += [
             (f"{carrier} clips, {snr:g} dB", ClipGradient(snr, args.attack_steps, carrier=carrier))
             for carrier in ("own", "other")
             for snr in args.snr
         ]
-        table: dict[str, object] = {"seconds": seconds, **found}
+        if args.attacks:
+            others = [build(Attack, spec_of(text)) for text in args.attacks]
+            attacks = [(f"{one.name}, {one.budget} (n={len(rows)})", one) for one in others]
+        figures = args.out / name / "attacked.json"
+        table = json.loads(figures.read_text(encoding="utf-8")) if figures.exists() else {}
+        table |= {"seconds": seconds, **found}
         for label, attack in attacks:
             asked = [row.condition for row in rows]
             if attack is not None:
@@ -102,7 +109,7 @@ def main() -> None:
             heard = alike[:, column].mean().item()
             table[label] = {**rate._asdict(), "heard": heard}
             print(f"  {label:<20} nearest {rate}  heard {heard:.2f}", flush=True)
-        (args.out / name / "attacked.json").write_text(json.dumps(table, indent=1), encoding="utf-8")
+            figures.write_text(json.dumps(table, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

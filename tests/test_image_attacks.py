@@ -31,11 +31,14 @@ from modalities.text_to_image.attacks.ring_a_bell_adaptive import RingABellAdapt
 from modalities.text_to_image.attacks.sampling import Loop
 from modalities.text_to_image.attacks.searches import greedy, on_simplex, projected, simplex
 from modalities.text_to_image.attacks.soft_prompt import SoftPrompt
+from modalities.text_to_image.attacks.square_soft_prompt import SquareSoftPrompt
+from modalities.text_to_image.attacks.square_words import SquareWords
 from modalities.text_to_image.attacks.token_search import base_pictures
 from modalities.text_to_image.attacks.words import around, speakable, spoken
 from modalities.text_to_image.stable_diffusion import StableDiffusion
 from redact_core import Adapter, Attack, Metric, PlanRow, RedactError, Scorer
 from redact_core.attacks.hidden_state import HiddenState
+from redact_core.attacks.random_search import random_search, share_at
 from redact_core.testing import ToyAdapter
 
 
@@ -223,7 +226,65 @@ def test_words_survive_being_written_and_read(base: StableDiffusion) -> None:
     assert base.tokenizer(text, verbose=False)["input_ids"][1:-1] == words.tolist()
 
 
+def test_random_search_needs_values_only_and_never_gets_worse(
+    base: StableDiffusion, student: StableDiffusion
+) -> None:
+    words, soft = SquareWords(tokens=3, steps=40, checks=1), SquareSoftPrompt(tokens=2, steps=40)
+    state = torch.random.get_rng_state()
+    for attack in (words, soft):
+        attempts = attack(student, base, rows(), seed=0)
+        for attempt in attempts:
+            assert len(attempt.losses) == attempt.queries == 40
+            assert list(attempt.losses) == sorted(attempt.losses, reverse=True)
+            assert falls(attempt.losses)
+        again = attack(student, base, rows(), seed=0)
+        assert [a.losses for a in again] == [a.losses for a in attempts]
+        # what it asks is the attacked model: another one answers otherwise
+        assert [a.losses for a in attack(base, base, rows(), seed=0)] != [a.losses for a in attempts]
+    assert torch.equal(state, torch.random.get_rng_state())
+    # the conditioning is what the encoder says to embeddings within the ball, with the loss that is told
+    reader, (attempt, _) = Reader(student), soft(student, base, rows(), seed=0)
+    asked = slots(base.tokenizer, [("", " " + row.condition) for row in rows()], 2)
+    assert attempt.conditioning is not None
+    assert attempt.conditioning.hidden.shape == (1, 77, 8)
+    distance = towards_hidden(base, asked.shortened(), summary=True)
+    free = torch.zeros(2, 2, 8).requires_grad_()
+    loss = distance(reader(asked.shortened(), free), 0)
+    assert bool((torch.autograd.grad(loss.sum(), free)[0].flatten(1).norm(dim=1) > 0).all())
+    said = attempt.conditioning.hidden[:, : asked.shortened().ids.shape[1]]
+    both = replace(reader(asked.shortened(), free), hidden=said.expand(2, -1, -1))
+    assert distance(both, 0)[0].item() == pytest.approx(attempt.losses[-1], rel=1e-3)
+    with pytest.raises(RedactError, match="share is 0; give a part above 0"):
+        SquareWords(share=0)
+    with pytest.raises(RedactError, match="steps is 0; give at least 1"):
+        SquareSoftPrompt(steps=0)
+
+
+def test_random_search_swaps_fewer_and_fewer_and_works_where_gradients_are_masked() -> None:
+    shares = [share_at(step, 1000, 0.8) for step in range(1000)]
+    assert shares == sorted(shares, reverse=True)
+    assert (shares[0], shares[999]) == (0.8, 0.8 / 2**9)
+    goal, generator = torch.tensor([[3, 1, 4, 1, 5, 9], [2, 6, 5, 3, 5, 8]]), torch.Generator().manual_seed(0)
+
+    def masked(tried: torch.Tensor) -> torch.Tensor:
+        return (tried != goal).sum(1).float()  # a step function: no gradient anywhere
+
+    def propose(now: torch.Tensor, share: float) -> torch.Tensor:
+        new = torch.randint(10, now.shape, generator=generator)
+        return torch.where(torch.rand(now.shape, generator=generator) < max(share, 1 / 6), new, now)
+
+    found = list(random_search(torch.zeros_like(goal), masked, propose, 600, 0.8))
+    assert len(found) == 601
+    assert torch.equal(found[-1][0], goal)
+    assert all(torch.equal(masked(best), loss) for best, loss in found)
+    one, two = (torch.stack([loss[i] for _, loss in found]) for i in (0, 1))
+    assert bool((one.diff() <= 0).all())
+    assert not torch.equal(one, two), "rows are kept one by one"
+
+
 TOKENS = [
+    "SquareWords: {tokens: 2, steps: 3, checks: 1}",
+    "SquareWords: {tokens: 2, steps: 3, checks: 1, in_place: true}",
     "GreedyCoordinate: {tokens: 2, steps: 3, candidates: 4, top: 4, checks: 1}",
     "PEZ: {tokens: 2, steps: 3, checks: 1}",
     "P4D: {tokens: 2, steps: 3, checks: 1}",

@@ -15,6 +15,7 @@ from modalities.text_to_speech import SpeechT5, attacks
 from modalities.text_to_speech.attacks import (
     ChannelChange,
     ClipGradient,
+    ClipSquare,
     EmbeddingInversion,
     EmbeddingSearch,
     Interpolation,
@@ -26,6 +27,7 @@ from modalities.text_to_speech.attacks import (
     UnseenClips,
 )
 from modalities.text_to_speech.attacks.channel_change import CHANGES as CHANNELS
+from modalities.text_to_speech.attacks.clip_square import squares
 from modalities.text_to_speech.attacks.pitch_tempo import CHANGES as TRANSFORMS
 from modalities.text_to_speech.attacks.pitch_tempo import formants
 from modalities.text_to_speech.attacks.voices import cloner, listen, targets, voice_of
@@ -87,6 +89,7 @@ def every(root: Path, folder: Path) -> list[Attack]:
         ChannelChange(folder=folder),
         PitchTempo(folder=folder),
         ClipGradient(steps=2, folder=folder),
+        ClipSquare(steps=2, folder=folder),
         SimilarVoices(),
         OriginalEmbedding(),
         Interpolation(),
@@ -123,7 +126,7 @@ def test_each_gives_one_attempt_a_row_that_can_be_asked_and_repeated(
             assert p.grad is None, attack.name
     waves = student.collate(asked)["waveform"]
     assert torch.isfinite(waves).all()
-    assert len(asked) == 6 * len(rows)
+    assert len(asked) == 7 * len(rows)
     assert len(passed) == 5 * len(rows)
     assert (tmp_path / "clips").is_dir()
 
@@ -233,6 +236,39 @@ def test_more_restarts_are_never_worse(base: SpeechT5, student: SpeechT5, rows: 
     one, three = (ClipGradient(30, 5, n)(student, base, rows, seed=0) for n in (1, 3))
     assert all(min(b.losses) <= min(a.losses) + 1e-6 for a, b in zip(one, three, strict=True))
     assert three[0].queries == 18
+
+
+@pytest.mark.parametrize("carrier", ["own", "other"])
+def test_random_search_lowers_the_gradients_loss_within_its_bound(
+    carrier: str, base: SpeechT5, student: SpeechT5, rows: list[PlanRow]
+) -> None:
+    snr = 20.0
+    attack = ClipSquare(snr, steps=40, carrier=carrier)  # type: ignore[arg-type]
+    found = attack(student, base, rows, seed=0)
+    clips = [Path(str(a.condition)) for a in found]
+    moved = cosine_similarity(listen(student, clips).hidden[:, 0], targets(base, rows))
+    first = ClipGradient(snr, steps=1, carrier=carrier)(student, base, rows, seed=0)  # type: ignore[arg-type]
+    for attempt, gradient, after in zip(found, first, moved.tolist(), strict=True):
+        assert attempt.queries == len(attempt.losses) == 41
+        assert attempt.losses[0] == pytest.approx(gradient.losses[0], abs=1e-5), "both begin at the clip"
+        assert list(attempt.losses) == sorted(attempt.losses, reverse=True)
+        assert attempt.losses[-1] < attempt.losses[0] - 0.005
+        assert attempt.losses[-1] == pytest.approx(1 - after, abs=1e-4)
+    if carrier == "own":
+        before = student.collate([row.condition for row in rows])["waveform"].double()
+        after = torch.stack([read_clip(clip) for clip in clips]).double()
+        assert bool((20 * torch.log10(before.norm(dim=1) / (after - before).norm(dim=1)) >= snr).all())
+    asked = attack(base, base, rows, seed=0)
+    assert [a.losses for a in asked] != [a.losses for a in found], "it asks the attacked encoder"
+
+
+def test_squares_take_their_share_of_the_spectrogram() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for share in (0.04, 0.25):
+        waves = squares(16, 16_000, share, generator)
+        assert torch.allclose(waves.norm(dim=1), torch.ones(16), atol=1e-4)
+        loud = waves.abs().view(16, 100, 160).amax(2) > 1e-3 * waves.abs().amax()
+        assert loud.float().mean().item() == pytest.approx(share**0.5, abs=0.06)  # and the edges of windows
 
 
 def test_similar_voices_are_the_nearest_that_stay(base: SpeechT5, rows: list[PlanRow]) -> None:
@@ -363,6 +399,8 @@ def test_suites_name_attacks_and_settings_that_there_are(suite: str) -> None:
         (lambda: PitchTempo(("pitch +9",)), r'There is no change "pitch \+9"'),
         (lambda: ClipGradient(snr=-3), "snr is -3; give 0 to 100 dB"),
         (lambda: ClipGradient(steps=0), "steps is 0; give at least 1"),
+        (lambda: ClipSquare(snr=101), "snr is 101; give 0 to 100 dB"),
+        (lambda: ClipSquare(share=2), "share is 2; give a part above 0, at most 1"),
         (lambda: SimilarVoices(0), "voices is 0; give at least 1"),
         (lambda: Interpolation((2.0,)), "give shares of the original from 0 to 1"),
         (lambda: Mixtures(steps=0), "steps is 0; give at least 1"),

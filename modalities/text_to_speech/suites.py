@@ -32,6 +32,8 @@ _STANDARD = (
     "ClipGradient: {snr: 20, steps: 100}",
     "ClipGradient: {snr: 30, steps: 100, carrier: other}",
     "ClipGradient: {snr: 20, steps: 100, carrier: other}",
+    "ClipSquare: {snr: 30, steps: 500}",
+    "ClipSquare: {snr: 20, steps: 500}",
     "Mixtures",
     "Interpolation: {alphas: [0.25]}",
     "Interpolation: {alphas: [0.5]}",

@@ -91,10 +91,16 @@ def towards_prediction(
     with torch.no_grad():
         wanted = base.encoder(_on(base, [row.condition for row in rows]))
 
-    def distance(said: Conditioning, step: int) -> Tensor:
-        noisy, when = own.noised(pictures, seeds=_draws(rows, seed, 0 if times else step), times=times)
+    def drawn(step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Noisy latents, their times, and the base's prediction."""
+        noisy, when = own.noised(pictures, seeds=_draws(rows, seed, step), times=times)
         with torch.no_grad():
-            target = teacher.generator(noisy, when, encoder_hidden_states=wanted.hidden).sample
+            return noisy, when, teacher.generator(noisy, when, encoder_hidden_states=wanted.hidden).sample
+
+    kept = drawn(0) if times else None
+
+    def distance(said: Conditioning, step: int) -> Tensor:
+        noisy, when, target = kept or drawn(step)
         found = own.generator(noisy, when, encoder_hidden_states=said.hidden).sample
         return (found - target).square().flatten(1).mean(1)
 

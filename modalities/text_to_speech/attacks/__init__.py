@@ -2,6 +2,7 @@
 
 from modalities.text_to_speech.attacks.channel_change import ChannelChange
 from modalities.text_to_speech.attacks.clip_gradient import ClipGradient
+from modalities.text_to_speech.attacks.clip_square import ClipSquare
 from modalities.text_to_speech.attacks.embedding_inversion import EmbeddingInversion
 from modalities.text_to_speech.attacks.embedding_search import EmbeddingSearch
 from modalities.text_to_speech.attacks.interpolation import Interpolation
@@ -15,6 +16,7 @@ from modalities.text_to_speech.attacks.unseen_clips import UnseenClips
 __all__ = [
     "ChannelChange",
     "ClipGradient",
+    "ClipSquare",
     "EmbeddingInversion",
     "EmbeddingSearch",
     "Interpolation",
