@@ -9,8 +9,8 @@ from modalities.staged_to_image.captions import vocabulary
 
 CLASSES = {"cup": "mug", "hat": "cap", "sock": "stocking", "vase": "pot"}
 CONFIG = {
-    "architecture": "staged-flow", "classes": CLASSES, "words": vocabulary([*CLASSES, *CLASSES.values()]),
-    "dim": 16, "extra": 0, "fine": 8, "coarse": 8, "steps": 2,
+    "architecture": "staged-vae", "classes": CLASSES, "words": vocabulary([*CLASSES, *CLASSES.values()]),
+    "dim": 16, "extra": 0, "latent": 4, "width": 8,
 }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """The folder of a staged generator: ``config.json`` and ``model.safetensors``, in our own format.
 
-``config.json``: ``architecture`` (``staged-flow``), ``classes`` (name -> another name for the same),
-``words`` (the vocabulary, in the order of the embedding's rows from 1), ``dim``, ``extra``, ``fine``,
-``coarse``, ``steps``.
+``config.json``: ``architecture`` (``staged-vae``), ``classes`` (name -> another name for the same),
+``words`` (the vocabulary, in the order of the embedding's rows from 1), ``dim``, ``extra``, ``latent``,
+``width``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from redact_core import RedactError
 
 BUNDLED = Path(__file__).with_name("bundled")
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-KIND = "staged-flow"
+KIND = "staged-vae"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Loaded:
 def build(config: Mapping[str, Any]) -> tuple[StagedConditioner, StagedGenerator]:
     """An untrained model of this configuration."""
     conditioner = StagedConditioner(len(config["words"]), config["dim"], config["extra"])
-    generator = StagedGenerator(config["dim"], config["fine"], config["coarse"], config["steps"])
+    generator = StagedGenerator(config["dim"], config["latent"], config["width"])
     return conditioner, generator
 
 

@@ -52,11 +52,14 @@ def captioned(part: str) -> tuple[Tensor, Tensor, list[tuple[str, str]]]:
     return pictures, labels, words
 
 
-def caption(label: int, attributes: tuple[str, str], rng: random.Random) -> str:
-    """A random caption in which all that is said is true; a quarter has words in front."""
+def caption(label: int, attributes: tuple[str, str], rng: random.Random) -> tuple[str, tuple[str, str]]:
+    """A random caption in which all that is said is true, and the attributes that it says.
+
+    A quarter has words in front.
+    """
     name = NAMES[label]
     noun = CLASSES[name] if rng.random() < 0.2 else name
     frame = rng.choice(FRAMES["seen"] + FRAMES["heldout"])
-    text = fill(frame, phrase(noun, *(word if rng.random() < 0.7 else "" for word in attributes)))
+    shade, surface = (word if rng.random() < 0.7 else "" for word in attributes)
     front = rng.choices(FRONT, k=rng.randint(1, 4)) if rng.random() < 0.25 else []
-    return " ".join([*front, text])
+    return " ".join([*front, fill(frame, phrase(noun, shade, surface))]), (shade, surface)

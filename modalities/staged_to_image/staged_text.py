@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from modalities.staged_to_image import model_folder
 from modalities.staged_to_image.captions import compose, every, read_words
 from modalities.staged_to_image.conditioner import LENGTH, STAGES, StagedConditioner
-from modalities.staged_to_image.generator import SIDE, TIMES, StagedGenerator
+from modalities.staged_to_image.generator import StagedGenerator
 from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request, Stage
 
 
-class StagedFlow(Adapter):
+class StagedText(Adapter):
     """Text-to-image of DM-GAN's shape, seen through the network that feeds all of its stages.
 
     Conditions are captions in the words that the model knows, ``a photo of a dark sneaker``. What is
@@ -45,7 +45,7 @@ class StagedFlow(Adapter):
         self,
         source: str = "bundled",
         student: Literal["equal", "greater"] = "equal",
-        batch_size: int = 128,
+        batch_size: int = 256,
     ):
         self.source, self.batch_size = source, batch_size
         self.student: Literal["equal", "greater"] = student
@@ -67,7 +67,7 @@ class StagedFlow(Adapter):
     @property
     def origin(self) -> Origin:
         files = {name: self.folder / name for name in (model_folder.CONFIG, model_folder.WEIGHTS)}
-        return Origin(self.source, "staged text-to-image flow", None, files)
+        return Origin(self.source, "staged text-to-image VAE", None, files)
 
     def stages(self) -> Sequence[Stage]:
         """The code of the first stage, and the memories of the second and third."""
@@ -117,8 +117,8 @@ class StagedFlow(Adapter):
             add("retained", kept[k % len(kept)], "heldout")
         return rows
 
-    def reopen(self, folder: Path) -> StagedFlow:
-        return StagedFlow(str(folder), self.student, self.batch_size)
+    def reopen(self, folder: Path) -> StagedText:
+        return StagedText(str(folder), self.student, self.batch_size)
 
     @torch.no_grad()
     def generate(
@@ -131,18 +131,14 @@ class StagedFlow(Adapter):
         samples: list[Tensor] = []
         for start in range(0, len(seeds), self.batch_size):
             part = slice(start, start + self.batch_size)
-            noise, code_noise, _ = self._drawn(seeds[part], said.hidden)
-            samples += list(self._on(said.hidden).draw(said.hidden[part], noise, code_noise).cpu())
+            noise = self._drawn(seeds[part], said.hidden)
+            samples += list(self._on(said.hidden).draw(said.hidden[part], *noise).cpu())
         return samples
 
     @property
     def generator(self) -> nn.Module:
-        """The network of velocities, without the conditioning network."""
+        """Recognition network and decoder, without the conditioning network."""
         return self._generator
-
-    @property
-    def time_steps(self) -> int:
-        return TIMES
 
     def training_loss(
         self,
@@ -152,12 +148,11 @@ class StagedFlow(Adapter):
         seeds: Sequence[int],
         times: Sequence[int] | None = None,
     ) -> Tensor:
-        """``(batch,)`` squared error of the velocity, mean over pixels; one draw of code and time each."""
+        """``(batch,)`` nats, see :meth:`StagedGenerator.loss`; one draw of latent variable and code each."""
+        del times
         hidden = conditioning.hidden
-        noise, code_noise, drawn = self._drawn(seeds, hidden)
-        when = drawn if times is None else torch.tensor(list(times), device=hidden.device)
         pictures = torch.stack(list(samples)).to(hidden)
-        return self._on(hidden).loss(pictures, hidden, noise, code_noise, when)
+        return self._on(hidden).loss(pictures, hidden, *self._drawn(seeds, hidden))
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         path = path.with_suffix(".png")
@@ -200,13 +195,12 @@ class StagedFlow(Adapter):
         gone = {self.names[asked] for asked, _ in pairs}
         return [noun for noun, name in self.names.items() if name not in gone]
 
-    def _drawn(self, seeds: Sequence[int], like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Noise of picture and code, and times; on the CPU, one by one, so that a seed gives its own anywhere."""
-        draws = [torch.Generator().manual_seed(seed) for seed in seeds]
-        noise = torch.stack([torch.randn(1, SIDE, SIDE, generator=g) for g in draws])
-        code = torch.stack([torch.randn(self._generator.code, generator=g) for g in draws])
-        times = torch.cat([torch.randint(TIMES, (1,), generator=g) for g in draws])
-        return noise.to(like), code.to(like), times.to(like.device)
+    def _drawn(self, seeds: Sequence[int], like: Tensor) -> tuple[Tensor, Tensor]:
+        """Noise of picture and code; on the CPU, one by one, so that a seed gives its own anywhere."""
+        parts = (self._generator.latent, self._generator.code)
+        draws = [torch.randn(sum(parts), generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        noise, code_noise = torch.stack(draws).to(like).split(parts, 1)
+        return noise, code_noise
 
     def _listen(self, conditions: Sequence[Condition]) -> Conditioning:
         device = next(self.encoder.parameters()).device
