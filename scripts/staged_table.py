@@ -1,7 +1,7 @@
 """Redact a noun from the staged base: all stages jointly or in turn, two sizes of student, beside rewriting.
 
     python scripts/staged_table.py --out runs/staged_table
-    python scripts/staged_table.py --out runs/staged_table --redact trouser --reference t-shirt
+    python scripts/staged_table.py --out runs/staged_table --redact sneaker --reference bag
 
 A finished cell is a file in OUT and is not computed again unless the settings have changed. The judge,
 `class_to_image`'s classifier, knows pictures only. All models get the same captions and seeds.
@@ -197,7 +197,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--source", default="bundled")
-    parser.add_argument("--redact", default="sneaker")
+    parser.add_argument("--redact", default="trouser")
     parser.add_argument("--reference", default="bag")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--steps", type=int, default=300)
