@@ -18,7 +18,9 @@ from redact_core.readout import Readout
 from redact_core.robust import RobustDistillation
 from redact_core.scorer import Metric, Scorer, Trial
 from redact_core.selective_amnesia import SelectiveAmnesia
+from redact_core.sequential import SequentialDistillation
 from redact_core.set_scorer import Group, Pair, SetScorer
+from redact_core.stage import Stage
 from redact_core.types import Batch, Condition, Conditioning, Lesson, Mean, Request
 from redact_core.version import __version__
 
@@ -52,7 +54,9 @@ __all__ = [
     "RobustDistillation",
     "Scorer",
     "SelectiveAmnesia",
+    "SequentialDistillation",
     "SetScorer",
+    "Stage",
     "Trial",
     "__version__",
     "check_lessons",

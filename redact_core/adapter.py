@@ -15,6 +15,7 @@ from redact_core.disturbance import Disturbable
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
 from redact_core.readout import Readout
+from redact_core.stage import Stage
 from redact_core.types import Condition, Conditioning, Lesson, Request
 
 ROW_SETTINGS = ("guidance", "height", "width")
@@ -112,6 +113,16 @@ class Adapter(ABC):
         """
         raise RedactError(
             f"{type(self).__name__} offers no last linear map to solve for; use Distillation, which trains."
+        )
+
+    def stages(self) -> Sequence[Stage]:
+        """The encoder's stages, first to last, for methods that train them one after the other.
+
+        Raises:
+            RedactError: The adapter shows none.
+        """
+        raise RedactError(
+            f"{type(self).__name__} shows no stages; use Distillation, which trains the encoder as one."
         )
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:

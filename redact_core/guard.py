@@ -14,6 +14,7 @@ from redact_core.adapter import Adapter, Origin
 from redact_core.disturbance import Disturbable
 from redact_core.plan import PlanRow
 from redact_core.readout import Readout
+from redact_core.stage import Stage
 from redact_core.types import Condition, Conditioning, Lesson, Request
 
 
@@ -83,6 +84,9 @@ class Guard(Adapter):
 
     def readout(self) -> Readout:
         return self.inner.readout()
+
+    def stages(self) -> Sequence[Stage]:
+        return self.inner.stages()
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         return self.inner.plan(request, n)
