@@ -87,7 +87,7 @@ def main() -> None:
             if key not in table:
                 table[key] = [shown(model, groups[group], goal, attack), len(groups[group])]
                 write_whole(kept, json.dumps(table, indent=1).encode())
-            print(f"{label:<16} {name:<10} {wilson(*table[key])} (n={table[key][1]})", flush=True)
+            print(f"{label:<16} {name:<10} {wilson(*table[key])}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python scripts/robust_frontier.py --out out/robust_picture --picture docs/robust_frontier.png
 
-Reads OUT/*.json and prints a Markdown table with Wilson's 95 % intervals, one column a setting. In the
+Reads OUT/*.json of one or more folders and prints a Markdown table with Wilson's 95 % intervals, one column a setting. In the
 picture each attack is a mark with its interval, at the share of the ten nearest concepts that are not found and
 at what leaked.
 """
@@ -34,17 +34,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, nargs="+", required=True)
     parser.add_argument("--picture", type=Path)
     args = parser.parse_args()
-    found = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(args.out.glob("*.json"))}
+    found = {
+        path: json.loads(path.read_text(encoding="utf-8"))
+        for out in args.out
+        for path in sorted(out.glob("*.json"))
+    }
     # notes of settings lie there too
     tables = {path: table for path, table in found.items() if "redacted" in " ".join(table)}
-    columns = {_named(path, str(table["setting"])): rates(table) for path, table in tables.items()}
+    columns: dict[str, dict[str, tuple[int, int]]] = {}
+    seconds: dict[str, str] = {}
+    for path, table in tables.items():  # a later folder's figures of a setting go before an earlier one's
+        name = _named(path, str(table["setting"]))
+        columns.setdefault(name, {}).update(rates(table))
+        seconds[name] = f"{table['seconds']:.0f}"
     measures = list(dict.fromkeys(key for column in columns.values() for key in column))
     print("| | " + " | ".join(f"`{name}`" for name in columns) + " |")
     print("|---" * (len(columns) + 1) + "|")
-    print("| seconds | " + " | ".join(f"{table['seconds']:.0f}" for table in tables.values()) + " |")
+    print("| seconds | " + " | ".join(seconds.values()) + " |")
     for measure in measures:
         cells = [str(wilson(*column[measure])) if measure in column else "" for column in columns.values()]
         print(f"| {measure} | " + " | ".join(cells) + " |")
