@@ -67,7 +67,7 @@ def main() -> None:
     run("evaluate", inner)
     given = evaluate_parser().parse_args(["-c", inner])
     ready, out = evaluate_parser().instantiate_classes(given), given["out"]
-    models, _ = _models(given, ready["base"], ready["guards"] or {})
+    models, _ = _models(given, ready["base"], None, ready["guards"] or {})
     evidence = Evidence(out)
     if not Path(config["validation"]["folder"]).exists():
         validate(models[BASE], config["validation"])

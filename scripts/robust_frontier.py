@@ -10,7 +10,6 @@ at what leaked.
 import argparse
 import json
 import re
-import textwrap
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -71,8 +70,8 @@ def _named(path: Path, setting: str) -> str:
 
 def draw(columns: dict[str, dict[str, tuple[int, int]]], measures: list[str], path: Path) -> None:
     """A mark with its interval for each setting and attack; a setting stands at its damage."""
-    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(8.4, 6.4), layout="constrained")
+    axes, below = figure.subplots(2, height_ratios=(5, 3))
     placed = {name: column for name, column in columns.items() if "neighbours" in column}
     damage = {name: 100 - wilson(*column["neighbours"]).value * 100 for name, column in placed.items()}
     for k, measure in enumerate(measures):
@@ -81,19 +80,25 @@ def draw(columns: dict[str, dict[str, tuple[int, int]]], measures: list[str], pa
         y = [100 * rate.value for rate in found.values()]
         low, high = ([100 * getattr(rate, side) for rate in found.values()] for side in ("low", "high"))
         reach = [[a - b for a, b in zip(y, low, strict=True)], [b - a for a, b in zip(y, high, strict=True)]]
-        axes.errorbar(x, y, yerr=reach, fmt="o", markersize=4, linewidth=1, label=measure.split(",")[0])
-    for name, x in damage.items():
-        axes.axvline(x, color="0.85", linewidth=0.8, zorder=0)
-        axes.text(x, 104, _short(name), rotation=60, fontsize=6, ha="left", va="bottom")
+        axes.errorbar(
+            x, y, yerr=reach, fmt="o", markersize=4, linewidth=1, label=", ".join(measure.split(", ")[:2])
+        )
+    order = sorted(damage, key=lambda name: damage[name])
+    for k, name in enumerate(order):
+        axes.axvline(damage[name], color="0.85", linewidth=0.8, zorder=0)
+        # on two lines, for settings may stand close together
+        axes.text(damage[name], 104 + 6 * (k % 2), f"{k + 1}", fontsize=8, ha="center", va="bottom")
+    below.axis("off")
+    names = "\n".join(f"{k + 1:>2}  {_short(name)}" for k, name in enumerate(order))
+    below.text(0, 1, names, fontsize=7.5, va="top", linespacing=1.4)
     axes.set(xlabel="ten nearest concepts not found, %", ylabel="concept found, %", ylim=(-3, 103))
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=110)
 
 
 def _short(setting: str) -> str:
-    """A setting on few lines."""
-    bare = re.sub(r"class_path: [a-z_.]*\.|[{}]", "", setting).replace("Distillation", "")
-    return "\n".join(textwrap.wrap(bare.strip(": ") or "plain", 26))
+    """A setting without the packages of its classes."""
+    return re.sub(r"class_path: [a-z_.]*\.|[{}]", "", setting)
 
 
 if __name__ == "__main__":
