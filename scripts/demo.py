@@ -95,8 +95,8 @@ def aside(log: Path, threads: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--n", type=int, default=40, help="pictures of a group and model")
-    parser.add_argument("--n-voice", type=int, default=24, help="utterances of a group and model")
+    parser.add_argument("--n", type=int, default=32, help="pictures of a group and model")
+    parser.add_argument("--n-voice", type=int, default=20, help="utterances of a group and model")
     args = parser.parse_args()
     began = time.perf_counter()
     report = Report(

@@ -16,13 +16,15 @@ bash scripts/setup.sh
 began=$SECONDS
 mkdir -p "$out"
 half=$(( ($(nproc) + 1) / 2 ))
-echo "The style is redacted beside the concept; what it says goes to $out/no_noto.log."
-OMP_NUM_THREADS=$half .venv/bin/redact fit -c configs/text_to_image/bundled_style.yaml \
-  --export.folder "$out/no_noto" >"$out/no_noto.log" 2>&1 &
+echo "Style and voice are redacted beside the concept; what they say goes to $out/no_noto.log and $out/no_voice.log."
+fit() { OMP_NUM_THREADS=$half .venv/bin/redact fit -c "configs/$1.yaml" --export.folder "$out/$2"; }
+fit text_to_image/bundled_style no_noto >"$out/no_noto.log" 2>&1 &
 style=$!
-trap 'kill "$style" 2>/dev/null || true' EXIT
-OMP_NUM_THREADS=$half .venv/bin/redact fit -c configs/text_to_image/bundled.yaml --export.folder "$out/no_cigarette"
+fit text_to_speech/bundled no_voice >"$out/no_voice.log" 2>&1 &
+voice=$!
+trap 'kill "$style" "$voice" 2>/dev/null || true' EXIT
+fit text_to_image/bundled no_cigarette
 wait "$style" || { cat "$out/no_noto.log" >&2; exit 1; }
-.venv/bin/redact fit -c configs/text_to_speech/bundled.yaml --export.folder "$out/no_voice"
+wait "$voice" || { cat "$out/no_voice.log" >&2; exit 1; }
 .venv/bin/python scripts/demo.py --out "$out"
 echo "All of it took $((SECONDS - began)) s after installation."
