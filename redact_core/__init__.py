@@ -1,6 +1,6 @@
 """The modality-agnostic core: torch and the standard library, nothing else."""
 
-from redact_core.adapter import Adapter, Origin
+from redact_core.adapter import Adapter, Origin, check_seeds
 from redact_core.answer_key import AnswerKey, LessonLoader
 from redact_core.attack import Access, Attack, Attempt
 from redact_core.card import RedactionCard
@@ -60,6 +60,7 @@ __all__ = [
     "Trial",
     "__version__",
     "check_lessons",
+    "check_seeds",
     "conditioning_distance",
     "group_mean",
     "read_lessons",

@@ -72,6 +72,20 @@ class Adapter(ABC):
         or cannot read; the message names it.
         """
 
+    def listen(self, conditions: Sequence[Condition]) -> Conditioning:
+        """What the encoder says to ``conditions``, on the encoder's device; with gradients, unless they are off."""
+        return self.encoder(to_device_of(self.encoder, self.collate(conditions)))
+
+    def heard(self, conditions: Sequence[Condition] | Conditioning, seeds: Sequence[int]) -> Conditioning:
+        """The conditions of :meth:`generate` as a conditioning, one row for each seed.
+
+        Raises:
+            RedactError: Their numbers differ.
+        """
+        said = conditions if isinstance(conditions, Conditioning) else self.listen(conditions)
+        check_seeds(len(said), seeds)
+        return said
+
     @abstractmethod
     def expand(self, request: Request) -> list[Lesson]:
         """The rows that carry out ``request``: redacted ones in many wordings, and retained ones."""
@@ -230,3 +244,19 @@ class Adapter(ABC):
 
         Files that the redaction does not touch are copied, never written anew.
         """
+
+
+def check_seeds(conditions: int, seeds: Sequence[int]) -> None:
+    """Raise :class:`~redact_core.errors.RedactError` where there is not one seed for each condition."""
+    if conditions != len(seeds):
+        raise RedactError(f"{conditions} conditions but {len(seeds)} seeds; give one seed for each.")
+
+
+def to_device_of(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``inputs`` where the parameters of ``module`` are; as they are where it has none."""
+    parameter = next(module.parameters(), None)
+    return (
+        dict(inputs)
+        if parameter is None
+        else {key: value.to(parameter.device) for key, value in inputs.items()}
+    )

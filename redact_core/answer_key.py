@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from redact_core.adapter import Adapter
+from redact_core.adapter import Adapter, to_device_of
 from redact_core.answer_store import AnswerStore
 from redact_core.distill import conditioning_distance, group_mean
 from redact_core.errors import RedactError
@@ -91,7 +91,7 @@ class AnswerKey:
         }
 
     def _ask(self, inputs: Mapping[str, Tensor]) -> Conditioning:
-        return self._objective.targets(self._teacher, _to_device_of(self._teacher, inputs)).to("cpu")
+        return self._objective.targets(self._teacher, to_device_of(self._teacher, inputs)).to("cpu")
 
     def _answer(self, lessons: Sequence[Lesson], kept: list[int], others: list[int], variants: int) -> None:
         """Ask the teacher, and note for every row which answer is its own."""
@@ -177,12 +177,3 @@ class LessonLoader:
         order = torch.cat([order, order[:missing]])
         weight = torch.cat([weight, weight.new_zeros(missing)])
         return order[self.rank :: self.world], weight[self.rank :: self.world]
-
-
-def _to_device_of(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    parameter = next(module.parameters(), None)
-    return (
-        dict(inputs)
-        if parameter is None
-        else {key: value.to(parameter.device) for key, value in inputs.items()}
-    )

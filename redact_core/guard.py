@@ -70,6 +70,9 @@ class Guard(Adapter):
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         return self.inner.collate(conditions)
 
+    def listen(self, conditions: Sequence[Condition]) -> Conditioning:
+        return self.inner.listen(conditions)
+
     def expand(self, request: Request) -> list[Lesson]:
         return self.inner.expand(request)
 

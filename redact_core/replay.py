@@ -102,17 +102,13 @@ def wearing(module: nn.Module, weights: nn.Module) -> Generator[None]:
 @torch.no_grad()
 def listen(adapter: Adapter, conditions: Sequence[Condition | Mean]) -> Conditioning:
     """``(conditions,)`` what the generator hears for each, on the encoder's device."""
-    device = next(adapter.encoder.parameters()).device
-
-    def said(names: Sequence[Condition]) -> Conditioning:
-        return adapter.encoder({key: value.to(device) for key, value in adapter.collate(names).items()})
-
     distinct = list(dict.fromkeys(conditions))
     single = [c for c in distinct if not isinstance(c, Mean)]
-    parts = [said(single[i : i + 128]) for i in range(0, len(single), 128)]
-    parts += [said(c.conditions).mean() for c in distinct if isinstance(c, Mean)]
+    parts = [adapter.listen(single[i : i + 128]) for i in range(0, len(single), 128)]
+    parts += [adapter.listen(c.conditions).mean() for c in distinct if isinstance(c, Mean)]
     order = {c: i for i, c in enumerate([*single, *(c for c in distinct if isinstance(c, Mean))])}
-    return Conditioning.cat(parts)[torch.tensor([order[c] for c in conditions], device=device)]
+    found = Conditioning.cat(parts)
+    return found[torch.tensor([order[c] for c in conditions], device=found.hidden.device)]
 
 
 def draw(lessons: Sequence[Lesson], count: int, seed: int) -> list[Lesson]:

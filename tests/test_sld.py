@@ -8,7 +8,6 @@ from torch import Tensor
 
 from modalities.text_to_image import SafeLatentDiffusion, StableDiffusion
 from modalities.text_to_image.safe_denoiser import SafeDenoiser
-from modalities.text_to_image.sampling_hooks import listen
 from redact_core import Guard, RedactError
 from redact_core.fingerprint import fingerprint
 from redact_core.safe_guidance import PRESETS, SafetyGuidance, guided, safety_term
@@ -210,6 +209,6 @@ def test_reopening_guards_the_redacted_model(model: StableDiffusion, tiny_sd: Pa
     assert isinstance(again, SafeLatentDiffusion)
     assert again.inner is not model
     assert guard.inner is model
-    heard, saved = listen(again, ["cat"]).hidden, listen(model, ["cat"]).hidden
+    heard, saved = again.listen(["cat"]).hidden, model.listen(["cat"]).hidden
     torch.testing.assert_close(heard, saved, atol=0.02, rtol=0)  # kept in half precision
-    assert (saved - listen(StableDiffusion(str(tiny_sd)), ["cat"]).hidden).abs().max() > 0.1
+    assert (saved - StableDiffusion(str(tiny_sd)).listen(["cat"]).hidden).abs().max() > 0.1

@@ -116,9 +116,7 @@ class ClassConditional(Adapter):
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
         """Grey pictures ``(1, 28, 28)`` in [0, 1], one for each condition and seed."""
-        said = conditions if isinstance(conditions, Conditioning) else self._listen(conditions)
-        if len(said) != len(seeds):
-            raise RedactError(f"{len(said)} conditions but {len(seeds)} seeds; give one seed for each.")
+        said = self.heard(conditions, seeds)
         rows = said.hidden[:, 0]
         generator = self._generator.to(rows.device)
         samples: list[Tensor] = []
@@ -174,10 +172,6 @@ class ClassConditional(Adapter):
         noise = torch.stack([torch.randn(self._generator.noise_shape, generator=g) for g in draws])
         times = torch.cat([torch.randint(self.time_steps, (1,), generator=g) for g in draws])
         return noise.to(like), times.to(like.device)
-
-    def _listen(self, conditions: Sequence[Condition]) -> Conditioning:
-        device = next(self.encoder.parameters()).device
-        return self.encoder({key: value.to(device) for key, value in self.collate(conditions).items()})
 
     def _find(self, condition: Condition) -> int:
         text = str(condition)

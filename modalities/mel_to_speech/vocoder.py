@@ -19,7 +19,17 @@ from modalities.mel_to_speech.mel import HOP, RATE
 from modalities.mel_to_speech.networks import MARGIN, DiffWave, MelConditioner
 from modalities.mel_to_speech.utterance import Utterance, mel_of
 from modalities.sound.bank import VoiceBank
-from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request
+from redact_core import (
+    Adapter,
+    Condition,
+    Conditioning,
+    Lesson,
+    Origin,
+    PlanRow,
+    RedactError,
+    Request,
+    check_seeds,
+)
 
 _SPEECH = Path(__file__).parents[1] / "text_to_speech" / "bundled"
 """The bundled speech base, whose voices the bundled vocoder learnt from: its folders of clips."""
@@ -148,15 +158,12 @@ class MelVocoder(Adapter):
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
         """Waveforms ``(samples,)`` in [-1, 1] at 8 kHz, as long as the clips; one by one, each from its seed."""
-        count = len(conditions)
-        if count != len(seeds):
-            raise RedactError(f"{count} conditions but {len(seeds)} seeds; give one seed for each.")
+        check_seeds(len(conditions), seeds)
         samples = []
         for i, seed in enumerate(seeds):
             # clip by clip: what all layers hear of one is large
-            one = (
-                conditions[i : i + 1] if isinstance(conditions, Conditioning) else self._listen(conditions[i])
-            )
+            part = conditions[i : i + 1]
+            one = part if isinstance(part, Conditioning) else self.listen(part)
             hidden, wave = self._trimmed(one, 0)
             draw = torch.Generator().manual_seed(seed)
             noise = torch.randn(len(self.config["noise_schedule"]), 1, wave, generator=draw).to(hidden)
@@ -213,10 +220,6 @@ class MelVocoder(Adapter):
         if len(clips) > 1:
             raise RedactError(f"{condition} has {len(clips)} clips; give one of them, such as {clips[0]}.")
         return clips[0] if clips else condition
-
-    def _listen(self, condition: Condition) -> Conditioning:
-        device = next(self.encoder.parameters()).device
-        return self.encoder({key: value.to(device) for key, value in self.collate([condition]).items()})
 
     def _trimmed(self, said: Conditioning, row: int) -> tuple[Tensor, int]:
         """What is heard of one clip, ``(positions, dim)``, and the samples that it stands for."""

@@ -125,9 +125,7 @@ class StagedText(Adapter):
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
         """Grey pictures ``(1, 28, 28)`` in [0, 1], one for each condition and seed."""
-        said = conditions if isinstance(conditions, Conditioning) else self._listen(conditions)
-        if len(said) != len(seeds):
-            raise RedactError(f"{len(said)} conditions but {len(seeds)} seeds; give one seed for each.")
+        said = self.heard(conditions, seeds)
         samples: list[Tensor] = []
         for start in range(0, len(seeds), self.batch_size):
             part = slice(start, start + self.batch_size)
@@ -201,10 +199,6 @@ class StagedText(Adapter):
         draws = [torch.randn(sum(parts), generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         noise, code_noise = torch.stack(draws).to(like).split(parts, 1)
         return noise, code_noise
-
-    def _listen(self, conditions: Sequence[Condition]) -> Conditioning:
-        device = next(self.encoder.parameters()).device
-        return self.encoder({key: value.to(device) for key, value in self.collate(conditions).items()})
 
     def _on(self, like: Tensor) -> StagedGenerator:
         return self._generator.to(like.device)

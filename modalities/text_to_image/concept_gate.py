@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from modalities.text_to_image.sampling_hooks import listen
 from redact_core import Adapter, Conditioning
 
 
@@ -32,6 +31,6 @@ class ConceptGate:
     @torch.no_grad()
     def score(self, adapter: Adapter, said: Conditioning) -> Tensor:
         """``(batch,)`` the greatest cosine."""
-        known = listen(adapter, ["", *self.concepts]).hidden.mean(1)
+        known = adapter.listen(["", *self.concepts]).hidden.mean(1)
         heard = said.hidden.mean(1) - known[:1]
         return torch.cosine_similarity(heard[:, None], (known[1:] - known[:1])[None], dim=2).amax(1)

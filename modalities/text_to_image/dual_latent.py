@@ -13,9 +13,7 @@ from torch import Tensor
 
 from modalities.text_to_image.sampling_hooks import (
     check_guided,
-    heard,
     hooked,
-    listen,
     listener_files,
     model_of,
     pipeline_of,
@@ -99,7 +97,7 @@ class DualLatent(Guard):
     ) -> list[Tensor]:
         if self.mixing.weight == 0 and not self.forced:
             return self.inner.generate(conditions, seeds=seeds)
-        said = heard(self, conditions, seeds)
+        said = self.heard(conditions, seeds)
         if self.gate is None:
             return self._dual(said, self._safe(conditions, said), seeds)
         chosen = self.gate(self.inner, said).nonzero().flatten().tolist()
@@ -117,12 +115,12 @@ class DualLatent(Guard):
         """The safety context of each row."""
         listener = self.listener or self
         if self.context is not None:
-            return _like(listen(listener, [self.context] * len(said)), said)
+            return _like(listener.listen([self.context] * len(said)), said)
         if isinstance(conditions, Conditioning):
             raise RedactError(
                 "DualLatent cannot reword a conditioning or hear it anew; ask with prompts, or give a context."
             )
-        return _like(listen(listener, [self._reworded(str(prompt)) for prompt in conditions]), said)
+        return _like(listener.listen([self._reworded(str(prompt)) for prompt in conditions]), said)
 
     def _reworded(self, prompt: str) -> str:
         for word, safe in self._words.items():

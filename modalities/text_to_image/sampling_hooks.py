@@ -1,13 +1,13 @@
-"""What guards share that act inside a diffusers pipeline: finding it, hooking into it, listening."""
+"""What guards share that act inside a diffusers pipeline: finding it, hooking into it."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from redact_core import Adapter, Condition, Conditioning, Guard, RedactError
+from redact_core import Adapter, Guard, RedactError
 
 
 def check_guided(inner: Adapter, guard: str) -> None:
@@ -37,26 +37,6 @@ def model_of(adapter: Adapter) -> Adapter:
 def pipeline_of(inner: Adapter) -> Any:
     """The diffusers pipeline below all guards; loaded if need be. See :func:`check_guided`."""
     return getattr(model_of(inner), "pipeline")  # noqa: B009 no adapter must have one
-
-
-def listen(adapter: Adapter, conditions: Sequence[Condition]) -> Conditioning:
-    """What the adapter's encoder hears, on the encoder's device."""
-    device = next(adapter.encoder.parameters()).device
-    return adapter.encoder({key: value.to(device) for key, value in adapter.collate(conditions).items()})
-
-
-def heard(
-    adapter: Adapter, conditions: Sequence[Condition] | Conditioning, seeds: Sequence[int]
-) -> Conditioning:
-    """The conditions of :meth:`Adapter.generate` as a conditioning, one row for each seed.
-
-    Raises:
-        RedactError: Their numbers differ.
-    """
-    said = conditions if isinstance(conditions, Conditioning) else listen(adapter, conditions)
-    if len(said) != len(seeds):
-        raise RedactError(f"{len(said)} conditions but {len(seeds)} seeds; give one seed for each.")
-    return said
 
 
 def listener_files(listener: Adapter | None) -> dict[str, Path]:

@@ -13,9 +13,7 @@ from torch import Tensor
 from modalities.text_to_image.safe_denoiser import SafeDenoiser
 from modalities.text_to_image.sampling_hooks import (
     check_guided,
-    heard,
     hooked,
-    listen,
     listener_files,
     model_of,
     pipeline_of,
@@ -96,8 +94,8 @@ class SafeLatentDiffusion(Guard):
     ) -> list[Tensor]:
         if self.settings.scale == 0 and not self.forced:
             return self.inner.generate(conditions, seeds=seeds)
-        said = heard(self, conditions, seeds)
-        concepts = listen(self.listener or self, self.concepts).hidden.to(said.hidden)
+        said = self.heard(conditions, seeds)
+        concepts = (self.listener or self).listen(self.concepts).hidden.to(said.hidden)
         denoiser, samples = pipeline_of(self.inner).unet, list[Tensor]()
         for start in range(0, len(seeds), self.batch_size):  # one run of the pipeline, one momentum
             rows = slice(start, start + self.batch_size)

@@ -143,7 +143,7 @@ class StableDiffusion(Adapter):
     def distances(self, name: str) -> dict[str, float]:
         """Every other concept of the vocabulary, nearest first: 1 less the cosine of the centred conditionings."""
         names = [n for n in self.vocabulary.concepts if n != name]
-        hidden = self._listen([name, *names]).hidden.flatten(1)
+        hidden = self.listen([name, *names]).hidden.flatten(1)
         hidden = hidden - hidden.mean(0)
         alike = torch.cosine_similarity(hidden[:1], hidden[1:])
         return {names[i]: 1 - alike[i].item() for i in alike.argsort(descending=True).tolist()}
@@ -160,8 +160,7 @@ class StableDiffusion(Adapter):
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
         """Pictures ``(3, height, width)`` in [0, 1], one for each condition and seed."""
-        said = conditions if isinstance(conditions, Conditioning) else self._listen(conditions)
-        return self._draw(said.hidden, seeds)
+        return self._draw(self.heard(conditions, seeds).hidden, seeds)
 
     @torch.no_grad()
     def answer(self, rows: Sequence[PlanRow]) -> list[Tensor]:
@@ -176,7 +175,7 @@ class StableDiffusion(Adapter):
         found: dict[int, Tensor] = {}
         for own, indices in groups.items():
             guidance, height, width = settings_of(own)
-            hidden = self._listen([rows[i].condition for i in indices]).hidden
+            hidden = self.listen([rows[i].condition for i in indices]).hidden
             drawn = self._draw(hidden, [rows[i].seed for i in indices], guidance, height, width)
             found |= dict(zip(indices, drawn, strict=True))
         return [found[i] for i in range(len(rows))]
@@ -186,10 +185,8 @@ class StableDiffusion(Adapter):
         height: int | None = None, width: int | None = None,
     ) -> list[Tensor]:  # fmt: skip
         """Pictures of ``hidden (pictures, length, dim)``; what is ``None`` is the model's own."""
-        if len(hidden) != len(seeds):
-            raise RedactError(f"{len(hidden)} conditions but {len(seeds)} seeds; give one seed for each.")
         pipeline = self.pipeline.to(hidden.device)
-        unconditional = self._listen([""]).hidden
+        unconditional = self.listen([""]).hidden
         guidance = self.guidance if guidance is None else guidance
         return denoising.draw(
             pipeline, hidden, unconditional, seeds, steps=self.steps, guidance=guidance, height=height,
@@ -256,10 +253,6 @@ class StableDiffusion(Adapter):
             return None  # never loaded
         base = weights(self.folder / "unet", self.variant, "diffusion_pytorch_model")
         return base if differs(base, self.pipeline.unet.state_dict()) else None
-
-    def _listen(self, prompts: Sequence[Condition]) -> Conditioning:
-        device = next(self.encoder.parameters()).device
-        return self.encoder({key: value.to(device) for key, value in self.collate(prompts).items()})
 
     def _fits(self, prompt: str) -> bool:
         return len(self.tokenizer(prompt, verbose=False)["input_ids"]) <= self.tokenizer.model_max_length

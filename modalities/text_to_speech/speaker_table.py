@@ -151,9 +151,7 @@ class SpeakerTable(Adapter):
 
         A seed chooses the text, ``seed % len(text)``, and seeds the durations and the sound.
         """
-        said = conditions if isinstance(conditions, Conditioning) else self._listen(conditions)
-        if len(said) != len(seeds):
-            raise RedactError(f"{len(said)} conditions but {len(seeds)} seeds; give one seed for each.")
+        said = self.heard(conditions, seeds)
         # one by one: a batch would be padded to its longest, and its noise drawn together
         return [self._speak(row, seed) for row, seed in zip(said.hidden, seeds, strict=True)]
 
@@ -192,10 +190,6 @@ class SpeakerTable(Adapter):
 
     def _canonical(self, condition: Condition) -> str:
         return self.names.name(self.names.find([condition])[0])
-
-    def _listen(self, conditions: Sequence[Condition]) -> Conditioning:
-        device = next(self.encoder.parameters()).device
-        return self.encoder({key: value.to(device) for key, value in self.collate(conditions).items()})
 
     def _speak(self, row: Tensor, seed: int) -> Tensor:
         """One waveform ``(samples,)`` in the voice ``row (1, dim)``."""

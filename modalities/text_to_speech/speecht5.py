@@ -42,6 +42,7 @@ from redact_core import (
     Readout,
     RedactError,
     Request,
+    check_seeds,
 )
 
 BUNDLED = Path(__file__).with_name("bundled")
@@ -138,7 +139,7 @@ class SpeechT5(Adapter):
                         stacklevel=2,
                     )
         with torch.no_grad():
-            return crowd(lessons, lambda clips: self._listen(clips).hidden[:, 0].float().cpu())
+            return crowd(lessons, lambda clips: self._in_parts(clips).hidden[:, 0].float().cpu())
 
     def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """Other stretches of each clip, distorted: see :mod:`.distortion`."""
@@ -196,9 +197,8 @@ class SpeechT5(Adapter):
         A seed chooses the sentence, ``seed % len(sentences)``, and seeds the dropout that SpeechT5
         keeps at inference; rows that share the latter are drawn together.
         """
-        said = conditions if isinstance(conditions, Conditioning) else self._listen(conditions)
-        if len(said) != len(seeds):
-            raise RedactError(f"{len(said)} conditions but {len(seeds)} seeds; give one seed for each.")
+        said = conditions if isinstance(conditions, Conditioning) else self._in_parts(conditions)
+        check_seeds(len(said), seeds)
         voices, samples = said.hidden[:, 0].float().cpu(), {}
         groups: dict[int, list[int]] = {}
         for i, seed in enumerate(seeds):
@@ -297,13 +297,9 @@ class SpeechT5(Adapter):
             return torch.cat([read_clip(clip) for clip in self.bank.voices[str(condition)]])
         return read_clip(Path(condition))
 
-    def _listen(self, conditions: Sequence[Condition]) -> Conditioning:
-        device = next(self.encoder.parameters()).device
-        parts = [
-            self.encoder({k: v.to(device) for k, v in self.collate(conditions[i : i + 32]).items()})
-            for i in range(0, len(conditions), 32)
-        ]
-        return Conditioning.cat(parts)
+    def _in_parts(self, conditions: Sequence[Condition]) -> Conditioning:
+        """:meth:`listen`, a few clips at a time: waveforms are large."""
+        return Conditioning.cat([self.listen(conditions[i : i + 32]) for i in range(0, len(conditions), 32)])
 
     def _speak(self, voices: Tensor, rows: list[int], seeds: Sequence[int], noise: int) -> list[Tensor]:
         said = [self.sentence(seeds[i]) for i in rows]

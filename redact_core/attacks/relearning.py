@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from redact_core.adapter import Adapter
 from redact_core.attack import Access, Attack, Attempt
@@ -122,11 +122,11 @@ class Relearning(Attack):
             if self.loss == "samples":
                 samples = base.generate(conditions, seeds=seeds)
                 return [_Lesson(c, s, x) for c, s, x in zip(conditions, seeds, samples, strict=True)]
-            answers = _listen(base, conditions)
+            answers = base.listen(conditions)
         return [_Lesson(c, s, answers[torch.tensor([i])]) for i, (c, s) in enumerate(chosen)]
 
     def _loss(self, adapter: Adapter, lessons: Sequence[_Lesson], step: int) -> Tensor:
-        said = _listen(adapter, [lesson.condition for lesson in lessons])
+        said = adapter.listen([lesson.condition for lesson in lessons])
         samples = [lesson.wanted for lesson in lessons if isinstance(lesson.wanted, Tensor)]
         if samples:
             seeds = [adapter.redraw(lesson.seed, step) for lesson in lessons]
@@ -141,12 +141,6 @@ class _Lesson:
     seed: int
     wanted: Tensor | Conditioning
     """The base's sample, or its conditioning as a batch of one."""
-
-
-def _listen(adapter: Adapter, conditions: Sequence[Condition]) -> Conditioning:
-    encoder: nn.Module = adapter.encoder
-    device = next(encoder.parameters()).device
-    return encoder({key: value.to(device) for key, value in adapter.collate(conditions).items()})
 
 
 def _benign(base: Adapter, rows: Sequence[PlanRow], generator: torch.Generator) -> list[Condition]:
