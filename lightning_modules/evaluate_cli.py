@@ -71,7 +71,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     ready = parser.instantiate_classes(config)
     trainer = L.Trainer(**ready["trainer"])
     first = trainer.is_global_zero
-    models, plan = _models(config, ready.pop("base"), ready["test_bed"], ready["guards"] or {})
+    models, plan = models_and_plan(config, ready.pop("base"), ready["test_bed"], ready["guards"] or {})
     evidence = _begin(config, trainer, models, plan)
     names = models[BASE].scorers, models[BASE].set_scorers
     lock = LineWriter(config["out"] / ".lock") if first else None
@@ -136,7 +136,7 @@ def _check(config: Namespace) -> None:
     raise_together("redact evaluate cannot begin", problems)
 
 
-def _models(
+def models_and_plan(
     config: Namespace,
     base: Adapter,
     bed: PlanSource | None,

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from redact_core import RedactError
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+"""The files of a model in our own format: for generators that no library has a folder for."""
 
 
 def write_like(base: Path, target: Path, state: Mapping[str, Tensor], kind: str, prefix: str = "") -> None:
@@ -70,3 +76,34 @@ def differs(base: Path, state: Mapping[str, Tensor]) -> bool:
             if name in state and not torch.equal(state[name].detach().to("cpu", old.dtype), old):
                 return True
     return False
+
+
+def load_parts(folder: Path, **parts: nn.Module) -> None:
+    """Give ``parts`` their tensors of the folder's weights, in float32, and put them into evaluation mode."""
+    state = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
+    for name, part in parts.items():
+        part.load_state_dict(below(state, f"{name}."))
+        part.eval()
+
+
+def write_parts(folder: Path, config: Mapping[str, Any], base: Path | None, **parts: nn.Module) -> None:
+    """Write a model of ``parts`` into the existing ``folder``, in the number format of ``base``, else in float16.
+
+    What did not move keeps its bits; the configuration is copied where it is the base's.
+    """
+    if base is not None and json.loads((base / CONFIG).read_text(encoding="utf-8")) == config:
+        shutil.copyfile(base / CONFIG, folder / CONFIG)
+    else:
+        (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    dtype = torch.float16 if base is None else _dtype(base / WEIGHTS)
+    tensors = {
+        f"{part}.{name}": value.detach().to("cpu", dtype).contiguous()
+        for part, module in parts.items()
+        for name, value in module.state_dict().items()
+    }
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def _dtype(path: Path) -> torch.dtype:
+    with safe_open(path, "pt") as file:
+        return file.get_tensor(next(iter(file.keys()))).dtype

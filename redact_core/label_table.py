@@ -27,11 +27,7 @@ def label_lessons(
     """
     if request.retain:
         raise RedactError(f"Every {what} that is not redacted is kept; leave out --data.retain.")
-    if len(request.references) not in (0, 1, len(request.redact)):
-        raise RedactError(
-            f"{len(request.redact)} redactions but {len(request.references)} references; "
-            "give one for all, one for each, or none."
-        )
+    request.check_references()
     if not kept:
         raise RedactError(f"Every {what} of the model is redacted; leave at least one.")
     rows: list[Lesson] = []

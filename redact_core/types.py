@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from redact_core.errors import RedactError
+
 Condition = str | Path
 """What a user hands to a generator: a prompt, a voice id, or the path of a reference clip."""
 
@@ -63,6 +65,22 @@ class Request:
         if not self.references:
             return None
         return self.references[index if len(self.references) > 1 else 0]
+
+    def check_references(self, *, default: bool = True) -> None:
+        """Raise where the references do not fit.
+
+        Args:
+            default: The adapter chooses one where none is given.
+
+        Raises:
+            RedactError: Their number is neither one nor that of the redactions, nor none with a default.
+        """
+        if len(self.references) in {1, len(self.redact)} or (default and not self.references):
+            return
+        wanted = "one for all, one for each, or none" if default else "one for all or one for each"
+        raise RedactError(
+            f"{len(self.redact)} redactions but {len(self.references)} references; give {wanted}."
+        )
 
 
 @dataclass(frozen=True)

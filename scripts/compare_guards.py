@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from lightning_modules.attack_cli import attack_parser
-from lightning_modules.evaluate_cli import _models, evaluate_parser
+from lightning_modules.evaluate_cli import evaluate_parser, models_and_plan
 from modalities.text_to_image.grader import Judge
 from modalities.text_to_image.picture_files import read_picture
 from redact_core import Adapter, Guard, PlanRow, Request
@@ -67,7 +67,7 @@ def main() -> None:
     run("evaluate", inner)
     given = evaluate_parser().parse_args(["-c", inner])
     ready, out = evaluate_parser().instantiate_classes(given), given["out"]
-    models, _ = _models(given, ready["base"], None, ready["guards"] or {})
+    models, _ = models_and_plan(given, ready["base"], None, ready["guards"] or {})
     evidence = Evidence(out)
     if not Path(config["validation"]["folder"]).exists():
         validate(models[BASE], config["validation"])

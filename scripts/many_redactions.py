@@ -11,15 +11,15 @@ the concept that was asked for. Wilson's 95 % intervals over all ten concepts to
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 from robust_picture import shown
+from trained_settings import trained
 
 from lightning_modules.specs import build, spec_of
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.grader_scorer import GraderScorer
-from redact_core import Attack, Objective, PlanRow, Request, redact
+from redact_core import Attack, PlanRow, Request
 from redact_core.artefact import write_whole
 from redact_core.statistics import wilson
 
@@ -35,26 +35,13 @@ ROBUST = (
 ATTACKS = ["PEZ: {tokens: 8, steps: 60, checks: 4}"]
 
 
-def trained(model: StableDiffusion, request: Request, folder: Path, args: argparse.Namespace) -> float:
-    """CPU seconds that the redaction took; it is made where ``folder`` is missing."""
-    notes = folder.with_name(folder.name + ".seconds.json")
-    if not notes.exists():
-        began = time.process_time()
-        redact(
-            model, request, objective=build(Objective, spec_of(args.objective)), steps=args.steps,
-            batch_size=args.batch_size, seed=args.seed,
-        )  # fmt: skip
-        model.save(folder)
-        write_whole(notes, json.dumps(time.process_time() - began).encode())
-    return json.loads(notes.read_text(encoding="utf-8"))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--objective", default=ROBUST, help='such as "Distillation"')
+    parser.add_argument("--objective", default=ROBUST, help='Of the ten, such as "Distillation".')
+    parser.add_argument("--later", default=ROBUST, help="Objective of the eleventh.")
     parser.add_argument("--steps", type=int, default=400, help="Of each training.")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--attacks", nargs="*", default=ATTACKS)
@@ -64,8 +51,9 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     base, goal = StableDiffusion("bundled", batch_size=20), GraderScorer()
     ten, later = Request(tuple(TEN), tuple(TEN.values())), Request((LATER[0],), (LATER[1],))
-    seconds = {"ten": trained(base.reopen(base.folder), ten, args.out / "ten", args)}
-    seconds["eleven"] = trained(base.reopen(args.out / "ten"), later, args.out / "eleven", args)
+    how = {"steps": args.steps, "batch_size": args.batch_size, "seed": args.seed}
+    seconds = {"ten": trained(base.reopen(base.folder), ten, args.objective, args.out / "ten", **how)}
+    seconds["eleven"] = trained(base.reopen(args.out / "ten"), later, args.later, args.out / "eleven", **how)
     groups: dict[str, list[PlanRow]] = {}
     for row in base.plan(ten, args.n):
         if row.labels["concept"] != LATER[0] or row.redacted:

@@ -19,14 +19,12 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 
 import torch
-from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
+from full_size import full_size_voices
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.prompt_encoder import PromptEncoder, train_last
-from modalities.text_to_speech import SpeechT5
-from modalities.text_to_speech.voice_encoder import VoiceEncoder
 from redact_core import Adapter, AnswerKey, Distillation, Request, RobustDistillation
 from redact_core.attacks.low_rank import add_low_rank
 from redact_core.cost import Meter
@@ -34,8 +32,6 @@ from redact_core.loop import frozen_copy
 
 STUDENTS = ("plain", "last block", "low rank", "robust")
 RANK = 8
-FULL_SIZE = [1024, 1024, 1024, 1024, 3072]
-"""Channels of the published ECAPA-TDNN (Desplanques et al. 2020); SpeechBrain's default is half of it."""
 CLIP_L = CLIPTextConfig(
     vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
 )
@@ -49,13 +45,7 @@ def prompts() -> tuple[Adapter, Request]:
 
 
 def voices() -> tuple[Adapter, Request]:
-    model = SpeechT5("bundled")
-    features, normalise = model.encoder.features, model.encoder.normalise
-    model.encoder = VoiceEncoder(
-        features, normalise, ECAPA_TDNN(80, channels=FULL_SIZE, lin_neurons=192)
-    ).eval()
-    model.variants = 1
-    return model, Request(("voice21",), ("voice05",))
+    return full_size_voices(), Request(("voice21",), ("voice05",))
 
 
 ENCODERS: dict[str, Callable[[], tuple[Adapter, Request]]] = {"prompt": prompts, "voice": voices}

@@ -2,9 +2,9 @@
 
     python scripts/robust_frontier.py --out out/robust_picture --picture docs/robust_frontier.png
 
-Reads OUT/*.json of one or more folders and prints a Markdown table with Wilson's 95 % intervals, one column a setting. In the
-picture each attack is a mark with its interval, at the share of the ten nearest concepts that are not found and
-at what leaked.
+Reads OUT/*.json of one or more folders and prints a Markdown table with Wilson's 95 % intervals, one
+column a setting. In the picture each attack is a mark with its interval, at the share of the ten nearest
+concepts that are not found and at what leaked.
 """
 
 import argparse

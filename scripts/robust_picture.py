@@ -13,17 +13,16 @@ core of its own.
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import torch
-from setting_names import folder_name
+from trained_settings import folder_name, trained
 
 from lightning_modules.attacking import realise
 from lightning_modules.specs import build, spec_of
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.grader_scorer import GraderScorer
-from redact_core import Attack, Objective, PlanRow, Request, redact
+from redact_core import Attack, PlanRow, Request
 from redact_core.goal import leaks
 from redact_core.statistics import wilson
 
@@ -36,22 +35,6 @@ ATTACKS = [
     "HiddenState: {radius: 0.5, steps: 8}",
 ]
 BASE = "untouched"
-
-
-def trained(entry: str, folder: Path, args: argparse.Namespace) -> float:
-    """CPU seconds that the training of a setting took, teacher's answers included."""
-    notes = folder.with_name(folder.name + ".setting.json")
-    if not notes.exists():
-        model, request = StableDiffusion("bundled"), Request((args.concept,), (args.reference,))
-        began = time.process_time()
-        redact(
-            model, request, objective=build(Objective, spec_of(entry)), steps=args.steps, batch_size=args.batch_size,
-            seed=args.seed,
-        )  # fmt: skip
-        seconds = time.process_time() - began
-        model.save(folder)
-        notes.write_text(json.dumps({"setting": entry, "seconds": seconds}), encoding="utf-8")
-    return json.loads(notes.read_text(encoding="utf-8"))["seconds"]
 
 
 def shown(model: StableDiffusion, rows: list[PlanRow], goal: GraderScorer, attack: Attack | None) -> int:
@@ -91,7 +74,11 @@ def main() -> None:
         args.out.mkdir(parents=True, exist_ok=True)
         seconds, model = 0.0, base
         if entry != BASE:
-            seconds = trained(entry, args.out / name, args)
+            request = Request((args.concept,), (args.reference,))
+            seconds = trained(
+                base.reopen(base.folder), request, entry, args.out / name, steps=args.steps, batch_size=args.batch_size,
+                seed=args.seed,
+            )  # fmt: skip
             model = base.reopen(args.out / name)
         kept = args.out / f"{name}.json"
         table = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}

@@ -13,12 +13,11 @@ process's CPU time: run it on one core (``OMP_NUM_THREADS=1``) and they are thos
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import torch
-from setting_names import folder_name
 from torch.nn.functional import normalize
+from trained_settings import folder_name, trained
 
 from lightning_modules.specs import build, spec_of
 from modalities.sound.bank import VoiceBank
@@ -26,26 +25,10 @@ from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.attacks import ClipGradient
 from modalities.text_to_speech.attacks.voices import listen, prototypes
 from modalities.text_to_speech.speecht5 import BUNDLED
-from redact_core import Attack, Objective, PlanRow, Request, redact
+from redact_core import Attack, PlanRow, Request
 from redact_core.statistics import wilson
 
 SETTINGS = ["Distillation", "RobustDistillation: {radius: 0.1}"]
-
-
-def trained(entry: str, folder: Path, voice: str, reference: str, steps: int) -> tuple[SpeechT5, float]:
-    """The student of a setting, and the CPU seconds that its training took, teacher's answers included."""
-    notes = folder / "setting.json"
-    if not notes.exists():
-        model = SpeechT5("bundled")
-        began = time.process_time()
-        redact(
-            model, Request((voice,), (reference,)), objective=build(Objective, spec_of(entry)), steps=steps, batch_size=24,
-        )  # fmt: skip
-        seconds = time.process_time() - began
-        folder.mkdir(parents=True, exist_ok=True)
-        model.save(folder)
-        notes.write_text(json.dumps({"setting": entry, "steps": steps, "seconds": seconds}))
-    return SpeechT5("bundled", encoder=str(folder)), json.loads(notes.read_text())["seconds"]
 
 
 def kept(base: SpeechT5, student: SpeechT5, voice: str) -> dict[str, float]:
@@ -84,7 +67,11 @@ def main() -> None:
     gallery, column = prototypes(base, names), names.index(args.voice)
     for entry in args.settings:
         name = folder_name(entry, str(args.steps))
-        student, seconds = trained(entry, args.out / name, args.voice, args.reference, args.steps)
+        request = Request((args.voice,), (args.reference,))
+        seconds = trained(
+            SpeechT5("bundled"), request, entry, args.out / name, steps=args.steps, batch_size=24
+        )
+        student = SpeechT5("bundled", encoder=str(args.out / name))
         found = kept(base, student, args.voice)
         print(f"{entry}: {seconds:.0f} s, " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()), flush=True)
         attacks: list[tuple[str, Attack | None]] = [("no attack", None)]

@@ -12,16 +12,13 @@ import statistics
 import time
 
 import torch
-from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
+from full_size import full_size_voices
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeechT5
-from modalities.text_to_speech.voice_encoder import VoiceEncoder
 from redact_core import Adapter, AnswerKey, Distillation, LessonLoader, Request
 from redact_core.loop import frozen_copy
 
-FULL_SIZE = [1024, 1024, 1024, 1024, 3072]
-"""Channels of the published ECAPA-TDNN (Desplanques et al. 2020); SpeechBrain's default is half of it."""
 REQUESTS = {"image": (("cigarette",), ("lollipop",)), "voice": (("voice21",), ("voice05",))}
 
 
@@ -70,16 +67,9 @@ def main() -> None:
         model = SpeechT5("bundled")
         measure("voice, bundled", model, Request(*REQUESTS["voice"]), args.steps, 32)
         if args.full:
-            torch.manual_seed(0)
-            model.encoder = VoiceEncoder(
-                model.encoder.features,
-                model.encoder.normalise,
-                ECAPA_TDNN(80, channels=FULL_SIZE, lin_neurons=192),
-            ).eval()
-            model.variants = 1  # random weights: only the time is of interest
             measure(
                 "voice, 1024 channels, random",
-                model,
+                full_size_voices(),
                 Request(*REQUESTS["voice"]),
                 max(3, args.steps // 10),
                 32,

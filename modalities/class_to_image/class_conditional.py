@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from modalities.class_to_image import model_folder
 from modalities.class_to_image.networks import ClassRows
+from modalities.picture_files import write_picture
 from redact_core import (
     Adapter,
     Condition,
@@ -154,10 +153,7 @@ class ClassConditional(Adapter):
         return self._generator.to(rows.device).loss(pictures, rows, noise, when)
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
-        path = path.with_suffix(".png")
-        pixels = (sample[0] * 255).round().to(torch.uint8).numpy()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(path)
-        return path
+        return write_picture(sample, path)
 
     def save(self, folder: Path) -> None:
         if not isinstance(self.encoder, ClassRows):

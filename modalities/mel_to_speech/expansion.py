@@ -35,8 +35,10 @@ def warps(request: Request, bank: VoiceBank) -> list[Warp]:
     """For each redacted voice, the warp into its reference.
 
     Raises:
-        RedactError: A reference is unknown or itself redacted, or a voice has too few clips.
+        RedactError: A reference is unknown or itself redacted, a voice has too few clips, or the
+            numbers of references and redactions do not fit.
     """
+    request.check_references()
     redacted = bank.redacted(request.redact)
     gone = {clip for clips in redacted for clip in clips}
     found = []

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from modalities.hub import locate_here
 from modalities.mel_to_speech.gated import GatedConditioner
 from modalities.mel_to_speech.mel import HOP, RATE
 from modalities.mel_to_speech.networks import DiffWave, MelConditioner
-from modalities.weight_files import below, refusing
+from modalities.weight_files import CONFIG, WEIGHTS, load_parts, refusing, write_parts
 from redact_core import RedactError
 
 BUNDLED = Path(__file__).with_name("bundled")
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 KIND = "diffwave"
 
 
@@ -65,10 +60,8 @@ def load(folder: Path) -> Loaded:
         if told != wanted:
             raise RedactError(f"{folder} holds a model of the kind {told}; this adapter takes {wanted}.")
         conditioner, generator = build(config)
-        state = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
-        conditioner.load_state_dict(below(state, "conditioner."))
-        generator.load_state_dict(below(state, "generator."))
-        return Loaded(config, conditioner.eval(), generator.eval())
+        load_parts(folder, conditioner=conditioner, generator=generator)
+        return Loaded(config, conditioner, generator)
 
 
 def write(
@@ -78,23 +71,7 @@ def write(
     generator: nn.Module,
     base: Path | None = None,
 ) -> None:
-    """Write a vocoder into the existing ``folder``, in the number format of ``base``, else in float16.
-
-    What did not move keeps its bits.
-    """
+    """Write a vocoder into the existing ``folder``; see :func:`modalities.weight_files.write_parts`."""
     gated = isinstance(conditioner, GatedConditioner)
-    if base is not None and gated == config.get("gated", False):
-        shutil.copyfile(base / CONFIG, folder / CONFIG)
-    else:
-        told = {**config, "gated": gated}
-        (folder / CONFIG).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    state = {f"conditioner.{name}": value for name, value in conditioner.state_dict().items()}
-    state |= {f"generator.{name}": value for name, value in generator.state_dict().items()}
-    dtype = torch.float16 if base is None else _dtype(base / WEIGHTS)
-    tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in state.items()}
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-
-
-def _dtype(path: Path) -> torch.dtype:
-    with safe_open(path, "pt") as file:
-        return file.get_tensor(next(iter(file.keys()))).dtype
+    told = config if gated == config.get("gated", False) else {**config, "gated": gated}
+    write_parts(folder, told, base, conditioner=conditioner, generator=generator)

@@ -65,8 +65,12 @@ class VoiceBank:
         """:meth:`clips` of each name, if there are enough of them to learn a voice from.
 
         Raises:
-            RedactError: As for :meth:`clips`, or fewer than :data:`FEWEST`.
+            RedactError: As for :meth:`clips`, there are no ``names``, or fewer clips than :data:`FEWEST`.
         """
+        if not names:
+            raise RedactError(
+                "Nothing to redact was named; give --data.redact, e.g. --data.redact voices/alice."
+            )
         found = [self.clips(name) for name in names]
         for name, clips in zip(names, found, strict=True):
             if len(clips) < FEWEST:

@@ -8,24 +8,20 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import nn
 
+from modalities.hub import locate_here
 from modalities.staged_to_image.conditioner import StagedConditioner
 from modalities.staged_to_image.generator import StagedGenerator
-from modalities.weight_files import below, refusing
+from modalities.weight_files import CONFIG, WEIGHTS, load_parts, refusing, write_parts
 from redact_core import RedactError
 
 BUNDLED = Path(__file__).with_name("bundled")
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 KIND = "staged-vae"
 
 
@@ -46,15 +42,8 @@ def build(config: Mapping[str, Any]) -> tuple[StagedConditioner, StagedGenerator
 
 
 def locate(source: str) -> Path:
-    """The folder of ``bundled`` or of a path.
-
-    Raises:
-        RedactError: There is no such folder.
-    """
-    folder = BUNDLED if source == "bundled" else Path(source).expanduser()
-    if not folder.is_dir():
-        raise RedactError(f"There is no folder {source}; give a staged model's folder or bundled.")
-    return folder
+    """The folder of ``bundled`` or of a path; see :func:`modalities.hub.locate_here`."""
+    return locate_here(source, {"bundled": BUNDLED}, "a staged model's folder or bundled")
 
 
 def load(folder: Path) -> Loaded:
@@ -70,10 +59,8 @@ def load(folder: Path) -> Loaded:
                 f"{folder} holds a model of the kind {config['architecture']!r}; this adapter takes {KIND!r}."
             )
         conditioner, generator = build(config)
-        state = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
-        conditioner.load_state_dict(below(state, "conditioner."))
-        generator.load_state_dict(below(state, "generator."))
-        return Loaded(config, conditioner.eval(), generator.eval())
+        load_parts(folder, conditioner=conditioner, generator=generator)
+        return Loaded(config, conditioner, generator)
 
 
 def write(
@@ -83,21 +70,5 @@ def write(
     generator: nn.Module,
     base: Path | None = None,
 ) -> None:
-    """Write a model into the existing ``folder``, in the number format of ``base``, else in float16.
-
-    What did not move keeps its bits; the configuration is copied where it is the base's.
-    """
-    if base is not None and json.loads((base / CONFIG).read_text(encoding="utf-8")) == config:
-        shutil.copyfile(base / CONFIG, folder / CONFIG)
-    else:
-        (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    state = {f"conditioner.{name}": value for name, value in conditioner.state_dict().items()}
-    state |= {f"generator.{name}": value for name, value in generator.state_dict().items()}
-    dtype = torch.float16 if base is None else _dtype(base / WEIGHTS)
-    tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in state.items()}
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-
-
-def _dtype(path: Path) -> torch.dtype:
-    with safe_open(path, "pt") as file:
-        return file.get_tensor(next(iter(file.keys()))).dtype
+    """Write a model into the existing ``folder``; see :func:`modalities.weight_files.write_parts`."""
+    write_parts(folder, config, base, conditioner=conditioner, generator=generator)

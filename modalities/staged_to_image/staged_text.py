@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
+from modalities.picture_files import write_picture
 from modalities.staged_to_image import model_folder
 from modalities.staged_to_image.captions import compose, every, read_words
 from modalities.staged_to_image.conditioner import LENGTH, STAGES, StagedConditioner
@@ -153,10 +152,7 @@ class StagedText(Adapter):
         return self._on(hidden).loss(pictures, hidden, *self._drawn(seeds, hidden))
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
-        path = path.with_suffix(".png")
-        pixels = (sample[0] * 255).round().to(torch.uint8).numpy()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(path)
-        return path
+        return write_picture(sample, path)
 
     def save(self, folder: Path) -> None:
         if not isinstance(self.encoder, StagedConditioner):
@@ -172,11 +168,7 @@ class StagedText(Adapter):
             raise RedactError("Every noun that is not redacted is retained; leave retain out.")
         if not request.redact:
             raise RedactError("Nothing to redact was named; give --data.redact with nouns.")
-        if len(request.references) not in (1, len(request.redact)):
-            raise RedactError(
-                f"{len(request.redact)} redactions but {len(request.references)} references; "
-                "give one for all or one for each."
-            )
+        request.check_references(default=False)
         found = [(noun, str(request.reference_of(i))) for i, noun in enumerate(request.redact)]
         for noun in (noun for pair in found for noun in pair):
             if noun not in self.names:

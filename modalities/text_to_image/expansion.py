@@ -87,11 +87,7 @@ def expand(
     """
     if not request.redact:
         raise RedactError("Nothing to redact was named; give --data.redact, e.g. --data.redact cigarette.")
-    if len(request.references) not in (0, 1, len(request.redact)):
-        raise RedactError(
-            f"{len(request.redact)} redactions but {len(request.references)} references; "
-            "give one for all, one for each, or none."
-        )
+    request.check_references()
     rng = random.Random(f"expand:{request.seed}")
     subjects = [understand(text, vocabulary) for text in request.redact]
     gone = {name.lower() for subject in subjects for name in subject.names if subject.kind != "prompts"}

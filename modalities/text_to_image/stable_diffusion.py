@@ -7,12 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from modalities.picture_files import write_picture
 from modalities.text_to_image import denoising, expansion, planning
 from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate, weights
 from modalities.text_to_image.prompt_encoder import (
@@ -228,10 +227,7 @@ class StableDiffusion(Adapter):
         return denoising.noised(self.pipeline.to(device), samples, seeds, times)[2:]
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
-        path = path.with_suffix(".png")
-        pixels = (sample.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(path)
-        return path
+        return write_picture(sample, path)
 
     def save(self, folder: Path) -> None:
         base = weights(self.folder / "text_encoder", self.variant)

@@ -18,8 +18,10 @@ def expand(request: Request, bank: VoiceBank) -> list[Lesson]:
 
     Raises:
         RedactError: Unknown voices, too few clips, unusable clips (all of them named together),
-            nothing retained, or a reference that is itself redacted.
+            nothing retained, a reference that is itself redacted, or the numbers of references and
+            redactions do not fit.
     """
+    request.check_references()
     redacted = bank.redacted(request.redact)
     gone = {clip for clips in redacted for clip in clips}
     kept = [clip for clip in _retained(request, bank) if clip not in gone]

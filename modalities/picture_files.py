@@ -1,0 +1,19 @@
+"""Pictures as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+def write_picture(sample: Tensor, path: Path) -> Path:
+    """Write ``sample (1 or 3, height, width)`` in [0, 1] as ``path`` with the suffix ``.png``, which is returned."""
+    path = path.with_suffix(".png")
+    pixels = (sample * 255).round().to(torch.uint8)
+    grey = len(pixels) == 1
+    Image.fromarray(np.ascontiguousarray(pixels[0] if grey else pixels.permute(1, 2, 0))).save(path)
+    return path

@@ -1,0 +1,49 @@
+"""Students of one setting, trained once and timed; for the scripts that compare settings."""
+
+import json
+import time
+from pathlib import Path
+
+from lightning_modules.specs import build, spec_of
+from redact_core import Adapter, Objective, Request, redact
+from redact_core.artefact import write_whole
+
+
+def folder_name(setting: str, training: str) -> str:
+    """``setting`` with an underscore for whatever a file name should not hold, and how it was trained."""
+    return "".join(c if c.isalnum() or c in ".-" else "_" for c in setting) + f"_{training}"
+
+
+def trained(
+    model: Adapter,
+    request: Request,
+    setting: str,
+    folder: Path,
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int = 0,
+) -> float:
+    """CPU seconds of the process that the training of a setting took, teacher's answers included.
+
+    The student is saved to ``folder``, the seconds beside it; where they are there already, nothing is trained.
+
+    Args:
+        model: The untouched model; it is the student afterwards, if there was anything to train.
+        request: What is redacted.
+        setting: An objective, such as ``RobustDistillation: {radius: 2}``.
+        folder: Of the student.
+        steps: Of training.
+        batch_size: Rows of a step.
+        seed: Of the training.
+    """
+    notes = folder.with_name(folder.name + ".setting.json")
+    if not notes.exists():
+        objective = build(Objective, spec_of(setting))
+        began = time.process_time()
+        redact(model, request, objective=objective, steps=steps, batch_size=batch_size, seed=seed)
+        seconds = time.process_time() - began
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        model.save(folder)
+        write_whole(notes, json.dumps({"setting": setting, "steps": steps, "seconds": seconds}).encode())
+    return json.loads(notes.read_text(encoding="utf-8"))["seconds"]
