@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--radii", type=float, nargs="+", default=[0.25, 1.0])
     parser.add_argument("--steps", type=int, default=40, help="Of tuning the text tower.")
     parser.add_argument("--lr", type=float, default=3e-4, help="Of tuning the text tower.")
-    parser.add_argument("--searched", nargs="+", default=["clip lists calibrated", "judge lists calibrated"])  # fmt: skip
+    parser.add_argument("--searched", nargs="*", default=["clip lists calibrated", "judge lists calibrated"])  # fmt: skip
     parser.add_argument("--search-only", action="store_true", help="Another process does the rest.")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
