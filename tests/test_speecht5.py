@@ -230,7 +230,11 @@ def test_bad_requests(
         (["--data.redact", str(lone)], "1 clip is too few", "give at least 2"),
         (["--data.redact", str(bare)], "holds no sound files", "clips of one person"),
         (["--data.redact", "alice", "--data.reference", "alice"], "is itself redacted", "voice that stays"),
-        (["--data.redact", "alice", "--data.reference", "[bob, carol]"], "1 redactions but 2 references", "one for all"),
+        (
+            ["--data.redact", "alice", "--data.reference", "[bob, carol]"],
+            "1 redactions but 2 references",
+            "one for all",
+        ),
         (
             ["--data.redact", "alice", "--data.retain", "alice"],
             "No voice is retained",

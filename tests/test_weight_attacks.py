@@ -3,6 +3,7 @@
 import copy
 import math
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -189,6 +190,34 @@ def test_relearning_from_samples_lowers_the_generators_loss(
     assert after < before
 
 
+@pytest.mark.parametrize(("part", "rank"), [("generator", 0), ("generator", 2), ("both", 0), ("both", 2)])
+def test_relearning_the_generator(
+    case: tuple[Adapter, Adapter, list[PlanRow]], part: Literal["generator", "both"], rank: int
+) -> None:
+    base, model, rows = case
+    before = [copy.deepcopy(x.state_dict()) for x in (base.generator, model.generator, model.encoder)]
+    attack = Relearning(part=part, rank=rank, examples=3, steps=20, lr=3e-3)
+    start, changed = (found for _, found in attack.trajectory(model, base, rows, seed=0, at=[0, 20]))
+    again = attack.subvert(model, base, rows, seed=0)
+    assert same(start.generator.state_dict(), before[1]), "nothing was trained yet"
+    assert not same(changed.generator.state_dict(), before[1])
+    assert same(changed.generator.state_dict(), again.generator.state_dict())
+    assert same(state(changed), before[2]) == (part == "generator")
+    for module, own in zip((base.generator, model.generator, model.encoder), before, strict=True):
+        assert same(module.state_dict(), own), "what is given stays as it is"
+        assert all(p.grad is None for p in module.parameters())
+    seeds = [row.seed for row in rows]
+    with torch.no_grad():
+        samples = base.generate([row.condition for row in rows], seeds=seeds)
+        far, near = (
+            torch.stack(
+                [m.training_loss(said, samples, seeds=[m.redraw(s, k) for s in seeds]) for k in range(8)]
+            )
+            for m, said in ((m, m.listen([row.condition for row in rows])) for m in (model, changed))
+        )
+    assert near.mean() < far.mean()
+
+
 def test_benign_examples_are_what_the_base_retains(speech: SpeechT5) -> None:
     rows = [PlanRow("alice", "redacted", "voice", 0, True, {"voice": "alice", "reference": "bob"})]
     asked: list[object] = []
@@ -210,6 +239,7 @@ def test_bad_settings_and_other_encoders_are_one_line(speech: SpeechT5) -> None:
         (lambda: EncoderSwap(0), "fraction is 0; give a part"),
         (lambda: WeightInterpolation(1.5), "alpha is 1.5; give 0"),
         (lambda: Relearning(steps=0), "steps is 0; give at least 1"),
+        (lambda: Relearning(part="both", loss="answers"), "the generator can only be trained by samples"),
     ):
         with pytest.raises(RedactError, match=message):
             make()

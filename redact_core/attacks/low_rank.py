@@ -29,7 +29,7 @@ class LowRank(nn.Module):
 def add_low_rank(encoder: nn.Module, rank: int, generator: torch.Generator) -> list[nn.Parameter]:
     """Freeze ``encoder`` and give its linear and convolutional layers a change of rank ``rank`` each.
 
-    Layers without gradients, such as fixed filter banks, get none.
+    Layers without gradients, such as fixed filter banks, and those with another parametrisation get none.
 
     Returns:
         What is to be trained.
@@ -37,7 +37,9 @@ def add_low_rank(encoder: nn.Module, rank: int, generator: torch.Generator) -> l
     layers = [
         module
         for module in encoder.modules()
-        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d) and module.weight.requires_grad
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)
+        and module.weight.requires_grad
+        and not parametrize.is_parametrized(module)
     ]
     encoder.requires_grad_(False)
     changes = [LowRank(layer.weight.detach(), rank, generator) for layer in layers]
@@ -55,6 +57,10 @@ def folded(encoder: nn.Module, plain: nn.Module) -> nn.Module:
     """
     result = copy.deepcopy(plain)
     for name, module in encoder.named_modules():
-        if parametrize.is_parametrized(module, "weight"):
+        if parametrize.is_parametrized(module, "weight") and _ours(module):
             result.get_parameter(f"{name}.weight").copy_(torch.as_tensor(module.weight))
     return result
+
+
+def _ours(module: nn.Module) -> bool:
+    return any(isinstance(part, LowRank) for part in module.parametrizations["weight"])  # type: ignore[index]

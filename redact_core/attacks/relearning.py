@@ -1,4 +1,4 @@
-"""Fine-tuning the redacted encoder until the redacted condition works again."""
+"""Fine-tuning a redacted model until the redacted condition works again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from redact_core.adapter import Adapter
 from redact_core.attack import Access, Attack, Attempt
@@ -21,14 +21,15 @@ from redact_core.types import Condition, Conditioning, Request
 
 
 class Relearning(Attack):
-    """Trains the encoder alone; the generator takes part in the loss and stays as it is.
+    """Trains one part of the model, or both; the other takes part in the loss and stays as it is.
 
     Args:
+        part: ``encoder``, what distillation changes; ``generator``, what Selective Amnesia changes; ``both``.
         data: ``victim``: the first distinct conditions of the attacked rows, so that the other rows
             show what comes back beyond them. ``benign``: conditions that the base would retain.
         loss: ``samples``: the generator's training loss of the base's own samples, which stand for
             pictures or clips that the attacker has. ``answers``: the distance to the base encoder's
-            conditionings.
+            conditionings, for the encoder alone.
         examples: Conditions that are trained on.
         steps: Optimiser steps.
         lr: Of AdamW; default: what the adapter recommends.
@@ -36,7 +37,7 @@ class Relearning(Attack):
         rank: Of a low-rank change of each layer; 0 trains every weight.
 
     Raises:
-        RedactError: A setting is out of range.
+        RedactError: A setting is out of range, or a generator is to be trained by answers.
     """
 
     access: ClassVar[Access] = "weights"
@@ -51,20 +52,26 @@ class Relearning(Attack):
         lr: float | None = None,
         batch_size: int = 4,
         rank: int = 0,
+        part: Literal["encoder", "generator", "both"] = "encoder",
     ):
         for name, value, least in (
             ("examples", examples, 1), ("steps", steps, 1), ("batch_size", batch_size, 1), ("rank", rank, 0),
         ):  # fmt: skip
             if value < least:
                 raise RedactError(f"{name} is {value}; give at least {least}.")
+        if part != "encoder" and loss != "samples":
+            raise RedactError(
+                f"loss is {loss} and part {part}; the generator can only be trained by samples."
+            )
         self.data, self.loss, self.examples, self.steps = data, loss, examples, steps
-        self.lr, self.batch_size, self.rank = lr, batch_size, rank
+        self.lr, self.batch_size, self.rank, self.part = lr, batch_size, rank, part
         self.curve: tuple[float, ...] = ()
 
     @property
     def name(self) -> str:
         low_rank = f"-rank{self.rank}" if self.rank else ""
-        return f"Relearning-{self.data}-{self.loss}{low_rank}-{self.steps}"
+        part = "" if self.part == "encoder" else f"-{self.part}"
+        return f"Relearning-{self.data}-{self.loss}{part}{low_rank}-{self.steps}"
 
     @property
     def budget(self) -> str:
@@ -85,30 +92,51 @@ class Relearning(Attack):
     ) -> Iterator[tuple[int, Adapter]]:
         """The model after each number of steps in ``at``, for curves of leak against steps; 0 is ``model``."""
         generator = torch.Generator().manual_seed(seed)
-        encoder = copy.deepcopy(model.encoder).eval()
-        if self.rank:
-            trained = add_low_rank(encoder, self.rank, generator)
-        else:
-            trained = [p for p in encoder.parameters() if p.requires_grad]
-        changed = with_encoder(model, encoder)
+        changed, parts = self._attacked(model)
+        trained = [p for part in parts for p in self._trained(part, generator)]
         lessons = self._lessons(base, rows, generator)
         optimizer = torch.optim.AdamW(trained, lr=self.lr or model.learning_rate, weight_decay=0.0)
         curve: list[float] = []
         for step in range(max(at) + 1):
             if step in at:
                 self.curve = tuple(curve)
-                snapshot = folded(encoder, model.encoder) if self.rank else copy.deepcopy(encoder)
-                yield step, with_encoder(model, snapshot)
+                yield step, self._snapshot(changed, model)
             if step == max(at):
                 break
             pick = torch.randperm(len(lessons), generator=generator)[: self.batch_size].tolist()
             with torch.enable_grad():
                 loss = self._loss(changed, [lessons[i] for i in pick], step).mean()
-            # not backward(): it would leave gradients in the generator, which is shared
+            # not backward(): it would leave gradients in the other part, which may be shared
             for parameter, gradient in zip(trained, torch.autograd.grad(loss, trained), strict=True):
                 parameter.grad = gradient
             optimizer.step()
             curve.append(loss.item())
+
+    def _attacked(self, model: Adapter) -> tuple[Adapter, list[nn.Module]]:
+        """A copy that may be trained, and what of it is."""
+        if self.part == "encoder":  # the generator, which may be large, is shared
+            encoder = copy.deepcopy(model.encoder).eval()
+            return with_encoder(model, encoder), [encoder]
+        changed = copy.deepcopy(model)
+        changed.generator.requires_grad_(True)
+        return changed, [changed.generator] + ([changed.encoder.eval()] if self.part == "both" else [])
+
+    def _trained(self, part: nn.Module, generator: torch.Generator) -> list[nn.Parameter]:
+        if self.rank:
+            return add_low_rank(part, self.rank, generator)
+        return [p for p in part.parameters() if p.requires_grad]
+
+    def _snapshot(self, changed: Adapter, model: Adapter) -> Adapter:
+        """A copy of ``changed`` as it is now, with low-rank changes folded in."""
+
+        def plain(part: nn.Module, stock: nn.Module) -> nn.Module:
+            return folded(part, stock) if self.rank else copy.deepcopy(part)
+
+        if self.part == "encoder":
+            return with_encoder(model, plain(changed.encoder, model.encoder))
+        result = copy.deepcopy(model)
+        result.generator.load_state_dict(plain(changed.generator, model.generator).state_dict())
+        return with_encoder(result, plain(changed.encoder, model.encoder)) if self.part == "both" else result
 
     def _lessons(self, base: Adapter, rows: Sequence[PlanRow], generator: torch.Generator) -> list[_Lesson]:
         pool: dict[Condition, int] = {}
