@@ -39,7 +39,9 @@ class RobustDistillation(Distillation):
         steps: Of the attack, from a random start; each costs a forward and a backward pass of its rows.
         radius: Largest disturbance in the adapter's unit: of a waveform its own norm (0.1 is 20 dB), of
             a soft token the mean norm of the token embeddings.
-        share: Of the redacted and of the retained rows of a batch that are attacked, in (0, 1].
+        share: Of the redacted rows of a batch that are attacked, in (0, 1].
+        retained_share: Of the retained rows, in [0, 1]; default: ``share``. With 0 what is retained
+            loses less, and who starts from a condition that is not redacted is not trained against.
         words: Of the attacked rows whose search starts at random words and ends at the words nearest to what
             it found, whatever their distance, in [0, 1]: discrete attacks in place of continuous ones.
         places: Most places of an attack where there can be any number of them, as in front of a prompt; the
@@ -65,6 +67,7 @@ class RobustDistillation(Distillation):
         steps: int = 4,
         radius: float = 0.1,
         share: float = 0.5,
+        retained_share: float | None = None,
         words: float = 0.0,
         places: int | None = None,
         seed: int = 0,
@@ -76,12 +79,16 @@ class RobustDistillation(Distillation):
                 raise RedactError(f"{name} is {value}; give a finite number of at least 0.")
         if not 0 < share <= 1:
             raise RedactError(f"share is {share}; give a part of the rows above 0, at most 1.")
+        retained_share = share if retained_share is None else retained_share
+        if not 0 <= retained_share <= 1:
+            raise RedactError(f"retained_share is {retained_share}; give a part of the rows, 0 to 1.")
         self.attack_weight, self.steps, self.radius = attack_weight, steps, radius
         if not 0 <= words <= 1:
             raise RedactError(f"words is {words}; give a part of the attacked rows, 0 to 1.")
         if places is not None and places < 1:
             raise RedactError(f"places is {places}; give at least 1, or none for the adapter's own number.")
-        self.share, self.words, self.places, self.seed = share, words, places, seed
+        self.share, self.retained_share = share, retained_share
+        self.words, self.places, self.seed = words, places, seed
         # in the checkpoint, so that an interrupted run draws what it would have drawn
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
 
@@ -130,9 +137,9 @@ class RobustDistillation(Distillation):
     def _chosen(self, redacted: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Numbers of the attacked rows, redacted ones first, and which of these each is moved towards."""
         groups = []
-        for group in (redacted, ~redacted):
+        for group, share in ((redacted, self.share), (~redacted, self.retained_share)):
             found = group.nonzero().flatten()
-            count = math.ceil(self.share * len(found))  # a group of one is attacked too
+            count = math.ceil(share * len(found))  # a group of one is attacked too
             groups.append(found[torch.randperm(len(found), generator=generator)[:count]])
         gone, kept = groups
         if not len(gone):

@@ -121,6 +121,28 @@ def test_every_term_reaches_the_student_and_the_teacher_stays(case) -> None:
     assert not any("teacher" in name for name in objective.state_dict())
 
 
+def test_retained_rows_can_be_left_out_of_the_search(case) -> None:
+    adapter, rows, radius = case
+    batch = batch_of(adapter, rows)
+    found = []
+    for share in (None, 1.0, 0.0):
+        objective = RobustDistillation(radius=radius, share=1.0, retained_share=share)
+        student = objective.prepare(adapter)
+        disturbed: list[int] = []
+        adapter.disturb = lambda inputs, places=None, seen=disturbed: (
+            seen.append(len(next(iter(inputs.values())))) or type(adapter).disturb(adapter, inputs, places)
+        )
+        found.append((objective(student, batch), disturbed[0]))
+        del adapter.disturb
+    (default, all_rows), (same, _), (alone, redacted_rows) = found
+    assert all_rows == len(rows)
+    assert redacted_rows == sum(row.redacted for row in rows)
+    assert all(torch.equal(default[name], same[name]) for name in default)
+    assert alone["attacked_redact"] > 0
+    assert alone["attacked_retain"] == 0
+    assert same["attacked_retain"] > 0
+
+
 def test_weights_scale_the_attacked_terms_and_only_them(case) -> None:
     adapter, rows, radius = case
     batch = batch_of(adapter, rows)
@@ -205,6 +227,7 @@ def test_a_guard_offers_what_it_guards(speech: SpeechT5) -> None:
         ({"attack_weight": float("nan")}, "attack_weight is nan"),
         ({"steps": -2}, "steps is -2"),
         ({"share": 0.0}, "share is 0.0"),
+        ({"retained_share": 1.5}, "retained_share is 1.5"),
         ({"places": 0}, "places is 0"),
     ],
 )
