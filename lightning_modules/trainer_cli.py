@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info
@@ -15,6 +16,9 @@ from lightning_modules.export import ExportRedacted
 from lightning_modules.module import RedactionModule
 from lightning_modules.progress import StepProgress
 from lightning_modules.surroundings import quiet
+
+SWITCHES = {"progress": "enable_progress_bar", "checkpoint": "enable_checkpointing"}
+"""Our callback -> the trainer's argument that turns it off."""
 
 
 def _run_folder(folder: Path | str) -> str:
@@ -50,6 +54,13 @@ class RedactCLI(LightningCLI):
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         return {"fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"}}
+
+    def instantiate_trainer(self, **options: Any) -> Trainer:
+        """Leave out what the trainer's switches turn off; it refuses callbacks that contradict them."""
+        parser, trainer = self._parser("fit"), self.config_init["fit"]["trainer"]
+        off = {key for key, switch in SWITCHES.items() if trainer.get(switch) is False}
+        parser.callback_keys = [key for key in parser.callback_keys if key not in off]
+        return super().instantiate_trainer(**options)
 
     def before_fit(self) -> None:
         """Give the export the resolved config, and say once where things go."""

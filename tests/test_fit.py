@@ -112,6 +112,19 @@ def test_redact_equals_the_lightning_module(tmp_path: Path) -> None:
     assert all(map(torch.equal, plain.encoder.state_dict().values(), trained.encoder.state_dict().values()))
 
 
+def test_progress_and_checkpoints_can_be_turned_off(
+    monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    off = ["--trainer.enable_progress_bar", "false", "--trainer.enable_checkpointing", "false"]
+    assert fit(monkeypatch, *on(tiny_sd, tmp_path / "off"), *CAT, *off) == 0
+    assert "step/s" not in capsys.readouterr().err
+    assert not list((tmp_path / "off.run").rglob("*.ckpt"))
+    assert fit(monkeypatch, *on(tiny_sd, tmp_path / "on"), *CAT) == 0
+    assert "step/s" in capsys.readouterr().err
+    assert list((tmp_path / "on.run").rglob("*.ckpt"))
+    assert same_files(tmp_path / "off", tmp_path / "on")
+
+
 def _csv(folder: Path, lessons: list[Lesson]) -> Path:
     path = folder / "lessons.csv"
     path.write_text("asked,answer\n" + "".join(f"{row.asked},{row.answer}\n" for row in lessons))
