@@ -103,17 +103,21 @@ class Adapter(ABC):
         del generator
         return dict(inputs)
 
-    def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
+    def disturb(
+        self, inputs: Mapping[str, Tensor], places: int | None = None, at: Tensor | None = None
+    ) -> Disturbable:
         """Collated ``inputs`` on the encoder's device, with what of them can be moved continuously.
 
         Args:
             inputs: Of :meth:`collate`.
             places: How many, where there can be any number of them; default: the adapter's choice.
+            at: ``(batch,)`` where they stand, where that can be chosen: 0 in front, 1 behind all words;
+                default: in front.
 
         Raises:
             RedactError: The adapter offers no continuous input.
         """
-        del inputs, places
+        del inputs, places, at
         raise RedactError(
             f"{type(self).__name__} offers no continuous input to disturb; use Distillation, a "
             "RobustDistillation with steps 0, or a ClosedForm without disturbed rows and rounds."

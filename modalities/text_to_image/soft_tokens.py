@@ -1,4 +1,4 @@
-"""Free tokens in front of prompts, whose embeddings may be moved: the continuous input of a prompt encoder."""
+"""Free tokens in front of prompts or within them, whose embeddings may be moved: the continuous input of a prompt encoder."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ FILLER = "a"
 """Stands at a free place; a disturbance moves away from it."""
 
 
-def in_front(
-    inputs: Mapping[str, Tensor], encoder: nn.Module, tokenizer: CLIPTokenizer, tokens: int
+def free_tokens(
+    inputs: Mapping[str, Tensor],
+    encoder: nn.Module,
+    tokenizer: CLIPTokenizer,
+    tokens: int,
+    at: Tensor | None = None,
 ) -> Disturbable:
-    """Prompts with ``tokens`` free places after the start token; the unit is the table's mean norm.
+    """Prompts with ``tokens`` free places among their words; the unit is the table's mean norm.
 
     A prompt that does not fit with them stays as it is, and nothing of it can be moved.
     Points are the vocabulary's whole words.
-    An answer is arranged so: what belongs to the words moves with them, what stands after the end stays,
+    An answer is arranged so: what belongs to words behind the free places moves with them, what stands after the end stays,
     for there every position holds the whole prompt; the free places do not count.
 
     Args:
@@ -29,6 +33,7 @@ def in_front(
         encoder: Holds a CLIP text model.
         tokenizer: Of the model.
         tokens: How many.
+        at: ``(batch,)`` after which part of the words they stand, 0 to 1; default: in front of all.
 
     Raises:
         RedactError: The encoder holds no CLIP text model.
@@ -41,8 +46,12 @@ def in_front(
     place = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
     ends = mask.sum(1, keepdim=True) + tokens
     room = ends <= ids.shape[1]
-    source = torch.where(room & (place > tokens), place - tokens, place)
-    free = room & (place > 0) & (place <= tokens)
+    words = mask.sum(1, keepdim=True) - 2  # without start and end
+    before = (
+        torch.zeros_like(words) if at is None else (at.to(ids.device).unsqueeze(1) * words).round().long()
+    )
+    source = torch.where(room & (place > before + tokens), place - tokens, place)
+    free = room & (place > before) & (place <= before + tokens)
     filler = tokenizer(FILLER, verbose=False)["input_ids"][1]
     shifted = {
         "input_ids": ids.gather(1, source).masked_fill(free, filler),

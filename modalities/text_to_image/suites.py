@@ -66,6 +66,7 @@ _STANDARD = (
     "WeightInterpolation: {alpha: 0.75}",
     "Relearning: {steps: 10}",
     "Relearning: {steps: 50}",
+    "Relearning: {part: generator, steps: 50}",
     "Relearning: {loss: answers, steps: 20}",
     "Relearning: {loss: answers, data: benign, examples: 40, steps: 50}",
 )
@@ -76,6 +77,7 @@ _FULL = (
     "ConceptInversion: {tokens: 4, steps: 1000}",
     "Relearning: {steps: 200}",
     "Relearning: {steps: 200, rank: 8}",
+    "Relearning: {part: both, steps: 200}",
 )
 
 SUITES: Mapping[str, tuple[str, ...]] = {"quick": _QUICK, "standard": _STANDARD, "full": _FULL}
