@@ -8,6 +8,7 @@ from redact_core.closed_form import ClosedForm
 from redact_core.distill import Distillation, conditioning_distance, group_mean
 from redact_core.disturbance import Disturbable
 from redact_core.errors import RedactError
+from redact_core.from_folder import FromFolder
 from redact_core.guard import Guard
 from redact_core.lessons import check_lessons, read_lessons
 from redact_core.loop import redact
@@ -36,6 +37,7 @@ __all__ = [
     "Conditioning",
     "Distillation",
     "Disturbable",
+    "FromFolder",
     "Group",
     "Guard",
     "Lesson",

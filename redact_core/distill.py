@@ -61,9 +61,9 @@ class Distillation(Objective):
     Args:
         redact_weight: Of redacted rows.
         retain_weight: Of retained rows.
-        start: A method that carries the lessons out without training, such as
-            :class:`~redact_core.closed_form.ClosedForm`; training goes on from its result, with the answers of
-            the teacher as it was before.
+        start: What changes the student before training, such as
+            :class:`~redact_core.closed_form.ClosedForm` or :class:`~redact_core.from_folder.FromFolder`; training
+            goes on from its result, with the answers of the teacher as it was before.
 
     Raises:
         RedactError: A weight is out of range.

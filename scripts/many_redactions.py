@@ -2,9 +2,10 @@
 
     OMP_NUM_THREADS=1 python scripts/many_redactions.py --out out/many
 
-Ten concepts are redacted from the bundled base together. Then an eleventh is redacted from *that*
-model, which is now the teacher, as an owner would who is told of another one: the ten are retained
-conditions by then, answered as their references. Both models are measured alike, plain and attacked by
+Ten concepts are redacted from the bundled base together. Then an owner is told of an eleventh.
+*eleven*: it is redacted from *that* model, which is now the teacher: the ten are retained conditions by
+then, answered as their references. *again*: all eleven are redacted from the untouched model, but the
+student starts where the ten are redacted already. All models are measured alike, plain and attacked by
 what adapts to the model attacked; the leak is the share of pictures in which the bundled grader finds
 the concept that was asked for. Wilson's 95 % intervals over all ten concepts together.
 """
@@ -32,6 +33,8 @@ ROBUST = (
     "RobustDistillation: {radius: 2, share: 0.25, words: 0.5, places: 16, retain_weight: 3, "
     "start: {class_path: redact_core.ClosedForm}}"
 )
+AGAIN = ROBUST.replace("redact_core.ClosedForm", "redact_core.FromFolder, init_args: {folder: FOLDER}")
+"""All eleven from the untouched model, starting at FOLDER, where the ten are redacted already."""
 ATTACKS = ["PEZ: {tokens: 8, steps: 60, checks: 4}"]
 
 
@@ -43,6 +46,9 @@ def main() -> None:
     parser.add_argument("--objective", default=ROBUST, help='Of the ten, such as "Distillation".')
     parser.add_argument("--later", default=ROBUST, help="Objective of the eleventh.")
     parser.add_argument("--steps", type=int, default=400, help="Of each training.")
+    parser.add_argument(
+        "--steps-again", type=int, default=200, help="Of the training that starts at the ten."
+    )
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--attacks", nargs="*", default=ATTACKS)
     parser.add_argument("--n", type=int, default=10, help="Prompts of a group for each concept.")
@@ -54,6 +60,10 @@ def main() -> None:
     how = {"steps": args.steps, "batch_size": args.batch_size, "seed": args.seed}
     seconds = {"ten": trained(base.reopen(base.folder), ten, args.objective, args.out / "ten", **how)}
     seconds["eleven"] = trained(base.reopen(args.out / "ten"), later, args.later, args.out / "eleven", **how)
+    every = Request((*ten.redact, *later.redact), (*ten.references, *later.references))
+    again = AGAIN.replace("FOLDER", str(args.out / "ten"))
+    how["steps"] = args.steps_again
+    seconds["again"] = trained(base.reopen(base.folder), every, again, args.out / "again", **how)
     groups: dict[str, list[PlanRow]] = {}
     for row in base.plan(ten, args.n):
         if row.labels["concept"] != LATER[0] or row.redacted:
