@@ -104,20 +104,20 @@ class Adapter(ABC):
         return dict(inputs)
 
     def disturb(
-        self, inputs: Mapping[str, Tensor], places: int | None = None, at: Tensor | None = None
+        self, inputs: Mapping[str, Tensor], places: int | None = None, instead: Tensor | None = None
     ) -> Disturbable:
         """Collated ``inputs`` on the encoder's device, with what of them can be moved continuously.
 
         Args:
             inputs: Of :meth:`collate`.
             places: How many, where there can be any number of them; default: the adapter's choice.
-            at: ``(batch,)`` where they stand, where that can be chosen: 0 in front, 1 behind all words;
-                default: in front.
+            instead: ``(batch,)`` the part of the input that they stand for, from 0 to all of it, 1; its last
+                words give way. Where there are words, the default 0 has them in front of all words instead.
 
         Raises:
             RedactError: The adapter offers no continuous input.
         """
-        del inputs, places, at
+        del inputs, places, instead
         raise RedactError(
             f"{type(self).__name__} offers no continuous input to disturb; use Distillation, a "
             "RobustDistillation with steps 0, or a ClosedForm without disturbed rows and rounds."

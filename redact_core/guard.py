@@ -83,9 +83,9 @@ class Guard(Adapter):
         return self.inner.augment(inputs, generator)
 
     def disturb(
-        self, inputs: Mapping[str, Tensor], places: int | None = None, at: Tensor | None = None
+        self, inputs: Mapping[str, Tensor], places: int | None = None, instead: Tensor | None = None
     ) -> Disturbable:
-        return self.inner.disturb(inputs, places, at)
+        return self.inner.disturb(inputs, places, instead)
 
     def readout(self) -> Readout:
         return self.inner.readout()

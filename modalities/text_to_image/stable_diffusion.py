@@ -121,10 +121,10 @@ class StableDiffusion(Adapter):
         return expansion.expand(request, self.vocabulary, whole_words(self.tokenizer), self._fits)
 
     def disturb(
-        self, inputs: Mapping[str, Tensor], places: int | None = None, at: Tensor | None = None
+        self, inputs: Mapping[str, Tensor], places: int | None = None, instead: Tensor | None = None
     ) -> Disturbable:
-        """Soft tokens in front of each prompt that fits with them, or within it: see :mod:`.soft_tokens`."""
-        return free_tokens(inputs, self.encoder, self.tokenizer, places or self.soft_tokens, at)
+        """Soft tokens in front of each prompt that fits with them, or in place of its last words: see :mod:`.soft_tokens`."""
+        return free_tokens(inputs, self.encoder, self.tokenizer, places or self.soft_tokens, instead)
 
     def readout(self) -> Readout:
         """The last layer of the text encoder's last block; see :func:`.prompt_encoder.last_map`."""
