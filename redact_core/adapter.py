@@ -103,21 +103,17 @@ class Adapter(ABC):
         del generator
         return dict(inputs)
 
-    def disturb(
-        self, inputs: Mapping[str, Tensor], places: int | None = None, instead: Tensor | None = None
-    ) -> Disturbable:
+    def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
         """Collated ``inputs`` on the encoder's device, with what of them can be moved continuously.
 
         Args:
             inputs: Of :meth:`collate`.
             places: How many, where there can be any number of them; default: the adapter's choice.
-            instead: ``(batch,)`` the part of the input that they stand for, from 0 to all of it, 1; its last
-                words give way. Where there are words, the default 0 has them in front of all words instead.
 
         Raises:
             RedactError: The adapter offers no continuous input.
         """
-        del inputs, places, instead
+        del inputs, places
         raise RedactError(
             f"{type(self).__name__} offers no continuous input to disturb; use Distillation, a "
             "RobustDistillation with steps 0, or a ClosedForm without disturbed rows and rounds."

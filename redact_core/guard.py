@@ -82,10 +82,8 @@ class Guard(Adapter):
     def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         return self.inner.augment(inputs, generator)
 
-    def disturb(
-        self, inputs: Mapping[str, Tensor], places: int | None = None, instead: Tensor | None = None
-    ) -> Disturbable:
-        return self.inner.disturb(inputs, places, instead)
+    def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
+        return self.inner.disturb(inputs, places)
 
     def readout(self) -> Readout:
         return self.inner.readout()

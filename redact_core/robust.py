@@ -48,8 +48,6 @@ class RobustDistillation(Distillation):
             steps take from one to so many in turn. Searches differ in how many they put there, and what
             was trained with one number holds against another badly. Default: the adapter's own number,
             always.
-        in_place: Of the attacked redacted rows in which the places stand for the last words, from a random
-            one on, in [0, 1]: what an attacker finds who leaves the name out. The others have them in front.
         seed: Of the rows chosen and of where attacks start.
         start: As for :class:`~redact_core.distill.Distillation`.
 
@@ -72,7 +70,6 @@ class RobustDistillation(Distillation):
         retained_share: float | None = None,
         words: float = 0.0,
         places: int | None = None,
-        in_place: float = 0.0,
         seed: int = 0,
         start: Objective | None = None,
     ):
@@ -91,9 +88,7 @@ class RobustDistillation(Distillation):
         if places is not None and places < 1:
             raise RedactError(f"places is {places}; give at least 1, or none for the adapter's own number.")
         self.share, self.retained_share = share, retained_share
-        if not 0 <= in_place <= 1:
-            raise RedactError(f"in_place is {in_place}; give a part of the attacked rows, 0 to 1.")
-        self.words, self.places, self.in_place, self.seed = words, places, in_place, seed
+        self.words, self.places, self.seed = words, places, seed
         # in the checkpoint, so that an interrupted run draws what it would have drawn
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
 
@@ -128,8 +123,7 @@ class RobustDistillation(Distillation):
         if not len(rows):
             return terms
         rows = rows.to(batch.redacted.device)
-        instead = self._instead(batch.redacted[rows].cpu(), generator)
-        soft = self.adapter.disturb(_take(batch.asked, rows), places, instead)
+        soft = self.adapter.disturb(_take(batch.asked, rows), places)
         target = soft.arranged(batch.target[rows])
         victims = self._victims(soft, target, victims_of)
         change = descend(student, soft, victims, self.steps, self.radius, generator, self.words)
@@ -152,14 +146,6 @@ class RobustDistillation(Distillation):
             return gone, gone  # nothing to bring back in this batch
         towards = torch.randint(len(gone), (len(kept),), generator=generator)
         return torch.cat([gone, kept]), torch.cat([torch.arange(len(gone)), towards])
-
-    def _instead(self, redacted: Tensor, generator: torch.Generator) -> Tensor | None:
-        """``(rows,)`` the part of each row that the places stand for; ``None`` is in front of all."""
-        if not self.in_place:
-            return None
-        part, chosen = torch.rand(2, len(redacted), generator=generator)
-        # never of retained rows: what is left of them says no longer what was asked
-        return part * (redacted & (chosen < self.in_place))
 
     @torch.no_grad()
     def _victims(self, soft: Disturbable, target: Conditioning, victims_of: Tensor) -> Conditioning:

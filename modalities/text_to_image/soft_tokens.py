@@ -1,4 +1,4 @@
-"""Free tokens in front of prompts or in place of words, whose embeddings may be moved: the continuous input of a prompt encoder."""
+"""Free tokens in front of prompts, whose embeddings may be moved: the continuous input of a prompt encoder."""
 
 from __future__ import annotations
 
@@ -14,18 +14,14 @@ FILLER = "a"
 """Stands at a free place; a disturbance moves away from it."""
 
 
-def free_tokens(
-    inputs: Mapping[str, Tensor],
-    encoder: nn.Module,
-    tokenizer: CLIPTokenizer,
-    tokens: int,
-    instead: Tensor | None = None,
+def in_front(
+    inputs: Mapping[str, Tensor], encoder: nn.Module, tokenizer: CLIPTokenizer, tokens: int
 ) -> Disturbable:
-    """Prompts with ``tokens`` free places in front, or where their last words stood; the unit is the table's mean norm.
+    """Prompts with ``tokens`` free places after the start token; the unit is the table's mean norm.
 
     A prompt that does not fit with them stays as it is, and nothing of it can be moved.
     Points are the vocabulary's whole words.
-    An answer is arranged so: what belongs to words behind the free places moves with them, what belongs to no word any more does not count, what stands after the end stays,
+    An answer is arranged so: what belongs to the words moves with them, what stands after the end stays,
     for there every position holds the whole prompt; the free places do not count.
 
     Args:
@@ -33,8 +29,6 @@ def free_tokens(
         encoder: Holds a CLIP text model.
         tokenizer: Of the model.
         tokens: How many.
-        instead: ``(batch,)`` the part of the words that gives way to them, the last ones; where it is 0, and by
-            default, they stand in front of all words.
 
     Raises:
         RedactError: The encoder holds no CLIP text model.
@@ -45,21 +39,14 @@ def free_tokens(
     table = text.get_input_embeddings().get_parameter("weight").detach()
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     place = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-    words = mask.sum(1, keepdim=True) - 2  # without start and end
-    gone = torch.zeros_like(words)
-    if instead is not None:
-        gone = (instead.to(ids.device).unsqueeze(1) * words).round().long()
-    before = torch.where(gone > 0, words - gone, 0)
-    ends = mask.sum(1, keepdim=True) + tokens - gone
+    ends = mask.sum(1, keepdim=True) + tokens
     room = ends <= ids.shape[1]
-    source = torch.where(room & (place > before + tokens), place - tokens + gone, place)
-    free = room & (place > before) & (place <= before + tokens)
-    behind, source = source >= ids.shape[1], source.clamp(max=ids.shape[1] - 1)
-    padding = tokenizer(FILLER, padding="max_length", verbose=False)["input_ids"][-1]
+    source = torch.where(room & (place > tokens), place - tokens, place)
+    free = room & (place > 0) & (place <= tokens)
     filler = tokenizer(FILLER, verbose=False)["input_ids"][1]
     shifted = {
-        "input_ids": ids.gather(1, source).masked_fill(free, filler).masked_fill(behind, padding),
-        "attention_mask": mask.gather(1, source).masked_fill(free, 1).masked_fill(behind, 0),
+        "input_ids": ids.gather(1, source).masked_fill(free, filler),
+        "attention_mask": mask.gather(1, source).masked_fill(free, 1),
     }
     arranged_from = torch.where(place < ends, source, place)
 

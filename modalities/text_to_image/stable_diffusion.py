@@ -24,7 +24,7 @@ from modalities.text_to_image.prompt_encoder import (
     whole_words,
 )
 from modalities.text_to_image.row_settings import settings_of
-from modalities.text_to_image.soft_tokens import free_tokens
+from modalities.text_to_image.soft_tokens import in_front
 from modalities.text_to_image.suites import SUITES
 from modalities.text_to_image.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
 from modalities.weight_files import differs, write_like
@@ -120,11 +120,9 @@ class StableDiffusion(Adapter):
         """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`."""
         return expansion.expand(request, self.vocabulary, whole_words(self.tokenizer), self._fits)
 
-    def disturb(
-        self, inputs: Mapping[str, Tensor], places: int | None = None, instead: Tensor | None = None
-    ) -> Disturbable:
-        """Soft tokens in front of each prompt that fits with them, or in place of its last words: see :mod:`.soft_tokens`."""
-        return free_tokens(inputs, self.encoder, self.tokenizer, places or self.soft_tokens, instead)
+    def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
+        """Soft tokens in front of each prompt that fits with them: see :mod:`.soft_tokens`."""
+        return in_front(inputs, self.encoder, self.tokenizer, places or self.soft_tokens)
 
     def readout(self) -> Readout:
         """The last layer of the text encoder's last block; see :func:`.prompt_encoder.last_map`."""

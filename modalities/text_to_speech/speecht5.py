@@ -145,11 +145,9 @@ class SpeechT5(Adapter):
         """Other stretches of each clip, distorted: see :mod:`.distortion`."""
         return {"waveform": distort(inputs["waveform"], generator)}
 
-    def disturb(
-        self, inputs: Mapping[str, Tensor], places: int | None = None, instead: Tensor | None = None
-    ) -> Disturbable:
+    def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
         """Each clip as one place; the unit is its norm, so that a radius of 0.1 is 20 dB."""
-        del places, instead
+        del places
         wave = inputs["waveform"]
         unit = wave.norm(dim=1, keepdim=True)
         return Disturbable(unit, wave.shape[1], lambda change: {"waveform": wave + change[:, 0]})
