@@ -51,8 +51,8 @@ def main() -> None:
     parser.add_argument("--n-search", type=int, default=60, help="Prompts of the token search.")
     parser.add_argument("--n-validation", type=int, default=120)
     parser.add_argument("--radii", type=float, nargs="+", default=[0.25, 1.0])
-    parser.add_argument("--steps", type=int, default=100, help="Of tuning the text tower.")
-    parser.add_argument("--lr", type=float, default=5e-5, help="Of tuning the text tower.")
+    parser.add_argument("--steps", type=int, default=40, help="Of tuning the text tower.")
+    parser.add_argument("--lr", type=float, default=3e-4, help="Of tuning the text tower.")
     parser.add_argument("--searched", nargs="*", default=["clip lists calibrated", "judge lists calibrated"])  # fmt: skip
     parser.add_argument("--search-only", action="store_true", help="Another process does the rest.")
     parser.add_argument("--seed", type=int, default=0)
@@ -133,12 +133,6 @@ class Study:
         rows = [row for row in self.base.plan(request, n // 2) if not row.redacted]
         return rows, self._kept(f"benign{shift}", rows, 1_000_000 * shift)
 
-    def own(self, n: int, shift: int) -> list[Tensor]:
-        """Pictures of the concept, by other prompts and seeds."""
-        request = Request((self.args.redact,), (self.args.reference,), seed=self.args.seed + shift)
-        rows = [row for row in self.base.plan(request, n) if row.group == "redacted"]
-        return self._kept(f"own{shift}", rows, 1_000_000 * shift)
-
     def _kept(self, name: str, rows: Sequence[PlanRow], shift: int) -> list[Tensor]:
         path = self.args.out / f"{name}.safetensors"
         if not path.exists():
@@ -166,7 +160,6 @@ class Study:
         path = self.args.out / f"{clip}-{kind}.tower.safetensors"
         if not path.exists():
             rows, pictures = self.benign(60, 2)
-            pictures = pictures + self.own(60, 3)  # an anchor that is not held to them leaves them
             model, texts = PictureText(CLIPS[clip]), [str(row.condition) for row in rows]
             acceptable = self.reference if kind == "pair" else self.others
             with torch.enable_grad():

@@ -30,16 +30,15 @@ def tune(
 ) -> list[AnchorLoss]:
     """Train the text tower of ``clip`` in place; the pictures' tower and the scale stay as they are.
 
-    The utility term is taken over the texts' and the anchors' cosines with the pictures. There must be
-    pictures of what is unacceptable among them: the separation alone moves anchors away from their own
-    pictures as well, and the filter then passes what it is there for. The learning rate is that of the authors' code; ``apart`` and ``keep`` are ours.
+    The utility term is taken over benign pairs and over the anchors' own cosines with the pictures.
+    The learning rate is that of the authors' code; ``apart`` and ``keep`` are ours.
 
     Args:
         clip: What is tuned.
         unacceptable: Phrases to push away from ``acceptable``; partners go round the shorter list.
         acceptable: See above.
         texts: Benign texts.
-        pictures: Benign ones and such of what is unacceptable; every text of a batch is compared with every picture of it.
+        pictures: Benign pictures; every text of a batch is compared with every picture of it.
         steps: Of Adam.
         lr: Learning rate.
         apart: Weight of the separation.
