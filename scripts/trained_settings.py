@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lightning_modules.specs import build, spec_of
 from redact_core import Adapter, Objective, Request, redact
-from redact_core.artefact import write_whole
+from redact_core.artefact import new_folder, write_whole
 
 
 def folder_name(setting: str, training: str) -> str:
@@ -44,6 +44,7 @@ def trained(
         redact(model, request, objective=objective, steps=steps, batch_size=batch_size, seed=seed)
         seconds = time.process_time() - began
         folder.parent.mkdir(parents=True, exist_ok=True)
-        model.save(folder)
+        with new_folder(folder) as part:
+            model.save(part)
         write_whole(notes, json.dumps({"setting": setting, "steps": steps, "seconds": seconds}).encode())
     return json.loads(notes.read_text(encoding="utf-8"))["seconds"]
