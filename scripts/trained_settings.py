@@ -43,7 +43,6 @@ def trained(
         began = time.process_time()
         redact(model, request, objective=objective, steps=steps, batch_size=batch_size, seed=seed)
         seconds = time.process_time() - began
-        folder.parent.mkdir(parents=True, exist_ok=True)
         with new_folder(folder) as part:
             model.save(part)
         write_whole(notes, json.dumps({"setting": setting, "steps": steps, "seconds": seconds}).encode())
