@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_fit import fit, on
+from tiny import tiny_stable_diffusion
 
 from modalities.text_to_image import StableDiffusion
 from redact_core import ClosedForm, Distillation, FromFolder, RedactError, Request, RobustDistillation, redact
 from redact_core.loop import frozen_copy
-from tests.test_fit import fit, on
-from tests.tiny import tiny_stable_diffusion
 
 CAT, BOTH = Request(("cat",), ("dog",)), Request(("cat", "car"), ("dog", "bus"))
 
