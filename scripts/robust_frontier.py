@@ -35,6 +35,9 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, nargs="+", required=True)
     parser.add_argument("--picture", type=Path)
+    parser.add_argument(
+        "--drawn", nargs="+", help="Attacks in the picture, by their beginning; default: all."
+    )
     args = parser.parse_args()
     found = {
         path: json.loads(path.read_text(encoding="utf-8"))
@@ -57,7 +60,8 @@ def main() -> None:
         cells = [str(wilson(*column[measure])) if measure in column else "" for column in columns.values()]
         print(f"| {measure} | " + " | ".join(cells) + " |")
     if args.picture:
-        draw(columns, [m for m in measures if "," in m], args.picture)
+        drawn = tuple(args.drawn or [""])
+        draw(columns, [m for m in measures if "," in m and m.startswith(drawn)], args.picture)
 
 
 def _named(path: Path, setting: str) -> str:
