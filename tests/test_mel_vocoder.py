@@ -230,6 +230,7 @@ def test_a_plan_asks_for_every_group(model: MelVocoder) -> None:
         (Request(("amy",), ("amy",)), 'The reference "amy" is itself redacted'),
         (Request(("zoe",)), '"zoe" is neither a known voice id'),
         (Request(("amy",), retain=("amy",)), "No voice is retained"),
+        (Request(()), "Nothing to redact was named"),
         (Request(("amy",), ("ben", "cat")), "1 redactions but 2 references; give one for all"),
     ],
 )

@@ -202,6 +202,11 @@ def test_bad_clips_are_one_line_each(name: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_request_of_nothing_is_refused(adapter: SpeechT5) -> None:
+    with pytest.raises(RedactError, match="Nothing to redact was named"):
+        adapter.expand(Request(()))
+
+
 def test_every_bad_clip_of_a_request_is_named(
     monkeypatch: pytest.MonkeyPatch, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -63,7 +63,7 @@ def expand(request: Request, bank: VoiceBank, bands: int, window: int, windows: 
         RedactError: Unknown voices, too few or unusable clips, nothing retained, or a reference
             that is itself redacted.
     """
-    gone = [clip for what in request.redact for clip in bank.clips(what)]
+    gone = [clip for clips in bank.redacted(request.redact) for clip in clips]
     kept = [clip for clips in retained(request, bank, gone).values() for clip in clips]
     check_clips([*gone, *kept])
     generator = torch.Generator().manual_seed(request.seed)
