@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from redact_core import RedactError
+
 
 def write_picture(sample: Tensor, path: Path) -> Path:
     """Write ``sample (1 or 3, height, width)`` in [0, 1] as ``path`` with the suffix ``.png``, which is returned."""
@@ -17,3 +19,17 @@ def write_picture(sample: Tensor, path: Path) -> Path:
     grey = len(pixels) == 1
     Image.fromarray(np.ascontiguousarray(pixels[0] if grey else pixels.permute(1, 2, 0))).save(path)
     return path
+
+
+def read_picture(path: Path) -> Tensor:
+    """``(3, height, width)`` float32 in [0, 1].
+
+    Raises:
+        RedactError: The file is no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise RedactError(f"{path}: cannot be read as a picture; give a PNG file.") from error
+    return torch.from_numpy(pixels / 255).permute(2, 0, 1)

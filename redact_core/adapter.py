@@ -72,9 +72,13 @@ class Adapter(ABC):
         or cannot read; the message names it.
         """
 
+    def collated(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        """:meth:`collate`, on the encoder's device."""
+        return to_device_of(self.encoder, self.collate(conditions))
+
     def listen(self, conditions: Sequence[Condition]) -> Conditioning:
         """What the encoder says to ``conditions``, on the encoder's device; with gradients, unless they are off."""
-        return self.encoder(to_device_of(self.encoder, self.collate(conditions)))
+        return self.encoder(self.collated(conditions))
 
     def heard(self, conditions: Sequence[Condition] | Conditioning, seeds: Sequence[int]) -> Conditioning:
         """The conditions of :meth:`generate` as a conditioning, one row for each seed.

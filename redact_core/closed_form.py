@@ -136,7 +136,7 @@ class _Solution:
         found: dict[Condition | Mean, Tensor] = {}
         for answer in dict.fromkeys(x.answer for x in self.lessons if x.asked != x.answer):
             conditions = answer.conditions if isinstance(answer, Mean) else [answer]
-            self._listen(heard, self._collated(conditions))
+            self._listen(heard, self.adapter.collated(conditions))
             found[answer] = heard.output.mean(0, keepdim=True)
         return found
 
@@ -147,7 +147,7 @@ class _Solution:
         answers: Mapping[Condition | Mean, Tensor],
         variant: int,
     ) -> None:
-        inputs = self._collated([x.asked for x in lessons])
+        inputs = self.adapter.collated([x.asked for x in lessons])
         if variant:
             inputs = self.adapter.augment(inputs, self.variants)
         said = self._listen(heard, inputs)
@@ -158,7 +158,7 @@ class _Solution:
     ) -> None:
         """Rows with a random disturbance; behind random words, an answer is that behind the same words."""
         places = self._places()
-        inputs = self._collated([x.asked for x in lessons])
+        inputs = self.adapter.collated([x.asked for x in lessons])
         soft = self.adapter.disturb(inputs, places)
         if soft.points is None:
             with torch.no_grad():
@@ -171,8 +171,8 @@ class _Solution:
             return
         if len(spoken) < len(lessons):  # a mean has no words
             lessons = [x for x in lessons if not isinstance(x.answer, Mean)]
-            soft = self.adapter.disturb(self._collated([x.asked for x in lessons]), places)
-        wanted = self.adapter.disturb(self._collated(spoken), places)
+            soft = self.adapter.disturb(self.adapter.collated([x.asked for x in lessons]), places)
+        wanted = self.adapter.disturb(self.adapter.collated(spoken), places)
         change = soft.at_points(self.generator)
         self._listen(heard, wanted.moved(change * (wanted.unit > 0).unsqueeze(-1)))
         outputs = heard.output
@@ -183,7 +183,7 @@ class _Solution:
         self, heard: Heard, lessons: Sequence[Lesson], answers: Mapping[Condition | Mean, Tensor]
     ) -> None:
         """Rows moved so that the student answers them as the teacher answered them unmoved."""
-        inputs = self._collated([x.asked for x in lessons])
+        inputs = self.adapter.collated([x.asked for x in lessons])
         soft, settings = self.adapter.disturb(inputs, self._places()), self.settings
         with torch.no_grad():
             said = self.teacher(inputs)
@@ -221,9 +221,6 @@ class _Solution:
         change = wanted - heard.output
         for name, group in ((_KEPT, ~gone), (_GONE, gone)):
             self.ridge.add(name, heard.features[group], change[group], weight[group])
-
-    def _collated(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
-        return {key: value.to(self.device) for key, value in self.adapter.collate(conditions).items()}
 
 
 def _wanted(output: Tensor, lessons: Sequence[Lesson], answers: Mapping[Condition | Mean, Tensor]) -> Tensor:

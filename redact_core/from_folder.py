@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from redact_core.adapter import Adapter
+from redact_core.alike import first_difference
 from redact_core.errors import RedactError
 from redact_core.objective import Objective
 from redact_core.types import Lesson
@@ -36,14 +37,14 @@ class FromFolder(Objective):
     def solve(self, adapter: Adapter, lessons: Sequence[Lesson], *, seed: int = 0) -> bool:
         """Change ``adapter.encoder`` in place; False, for it carries out no lessons by itself."""
         del lessons, seed
-        earlier = adapter.reopen(self.folder).encoder.state_dict()
-        own = {name: value.shape for name, value in adapter.encoder.state_dict().items()}
-        if own != {name: value.shape for name, value in earlier.items()}:
+        earlier = adapter.reopen(self.folder).encoder
+        found = first_difference(earlier, adapter.encoder)
+        if found is not None:
             raise RedactError(
-                f"The encoder of {self.folder} has other weights than that of {adapter.origin.source}; give "
-                "a redaction of the same model."
+                f"The encoder of {self.folder} has other weights than that of {adapter.origin.source} ({found}); "
+                "give a redaction of the same model."
             )
-        adapter.encoder.load_state_dict(earlier)
+        adapter.encoder.load_state_dict(earlier.state_dict())
         return False
 
     def prepare(self, adapter: Adapter) -> nn.Module:

@@ -68,7 +68,7 @@ class ToyAdapter(Adapter):
     def generate(
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
-        said = conditions if isinstance(conditions, Conditioning) else self.encoder(self.collate(conditions))
+        said = conditions if isinstance(conditions, Conditioning) else self.listen(conditions)
         hidden = said.hidden.detach().cpu()
         samples = []
         for row, seed in zip(hidden, seeds, strict=True):

@@ -26,8 +26,8 @@ from torch import Tensor
 
 from lightning_modules.attack_cli import attack_parser
 from lightning_modules.evaluate_cli import evaluate_parser, models_and_plan
+from modalities.picture_files import read_picture
 from modalities.text_to_image.grader import Judge
-from modalities.text_to_image.picture_files import read_picture
 from redact_core import Adapter, Guard, PlanRow, Request
 from redact_core.artefact import new_folder, write_whole
 from redact_core.attack_table import PREFIX

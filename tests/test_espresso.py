@@ -8,12 +8,12 @@ from PIL import Image
 from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
 from transformers import CLIPImageProcessor
 
+from modalities.picture_files import read_picture
 from modalities.sound.bank import VoiceBank
 from modalities.sound.clips import read_clip
 from modalities.text_to_image import Espresso, StableDiffusion
 from modalities.text_to_image.anchor_tuning import save_tower, tune
 from modalities.text_to_image.folders import BUNDLED
-from modalities.text_to_image.picture_files import read_picture
 from modalities.text_to_image.picture_text import PictureText
 from modalities.text_to_speech import SpeechT5, VoiceFilter
 from modalities.text_to_speech.judge import BUNDLED as BUNDLED_SPEECH

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from modalities.picture_files import read_picture
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.grader import Labels, Verdict
 from modalities.text_to_image.grader_scorer import GraderScorer
-from modalities.text_to_image.picture_files import read_picture
 from modalities.text_to_speech import planning
 from modalities.text_to_speech.judge import Heard
 from modalities.text_to_speech.recogniser_scorer import RecogniserScorer

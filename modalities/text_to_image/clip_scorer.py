@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 from transformers import CLIPModel, CLIPTokenizer
 
+from modalities.picture_files import read_picture
 from modalities.text_to_image.folders import BUNDLED
 from modalities.text_to_image.phrasing import with_article
-from modalities.text_to_image.picture_files import read_picture
 from modalities.text_to_image.vocabulary import bundled_vocabulary
 from redact_core import Metric, RedactError, Scorer, Trial
 

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from modalities.picture_files import read_picture
 from modalities.text_to_image.clip_scorer import Clip
-from modalities.text_to_image.picture_files import read_picture
 from redact_core import Metric, RedactError, Scorer, Trial
 from redact_core.inappropriateness import METRIC
 

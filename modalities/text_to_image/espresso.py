@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from modalities.picture_files import read_picture
 from modalities.text_to_image.folders import BUNDLED
-from modalities.text_to_image.picture_files import read_picture
 from modalities.text_to_image.picture_text import PictureText
 from redact_core import Adapter, RedactError
 from redact_core.two_anchor import TwoAnchorGuard, TwoAnchors

@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from modalities.picture_files import read_picture
 from modalities.text_to_image.grader import Judge
-from modalities.text_to_image.picture_files import read_picture
 from redact_core import Group, Metric, Pair, RedactError, SetScorer
 from redact_core.distances import frechet_distance, kernel_distance
 

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from modalities.picture_files import read_picture
 from modalities.text_to_image.grader import Judge
-from modalities.text_to_image.picture_files import read_picture
 from redact_core import Metric, RedactError, Scorer, Trial
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from modalities.text_to_image.picture_files import read_picture
+from modalities.picture_files import read_picture
 from redact_core import Metric, Scorer, Trial
 
 NOTE = "the base's figure is its distance to another of its own pictures"

@@ -44,9 +44,7 @@ class HiddenState(Attack):
         conditions = [row.condition for row in rows]
         with torch.no_grad():
             wanted = base.generate(conditions, seeds=[row.seed for row in rows])
-            device = next(model.encoder.parameters()).device
-            inputs = {key: value.to(device) for key, value in model.collate(conditions).items()}
-            start = model.encoder(inputs).detach()
+            start = model.listen(conditions).detach()
         parameters = [p for p in model.generator.parameters() if p.requires_grad]
         for parameter in parameters:  # their gradients cost half the time and serve nothing
             parameter.requires_grad_(False)

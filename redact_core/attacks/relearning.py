@@ -128,15 +128,18 @@ class Relearning(Attack):
 
     def _snapshot(self, changed: Adapter, model: Adapter) -> Adapter:
         """A copy of ``changed`` as it is now, with low-rank changes folded in."""
-
-        def plain(part: nn.Module, stock: nn.Module) -> nn.Module:
-            return folded(part, stock) if self.rank else copy.deepcopy(part)
-
         if self.part == "encoder":
-            return with_encoder(model, plain(changed.encoder, model.encoder))
+            encoder = changed.encoder
+            return with_encoder(
+                model, folded(encoder, model.encoder) if self.rank else copy.deepcopy(encoder)
+            )
         result = copy.deepcopy(model)
-        result.generator.load_state_dict(plain(changed.generator, model.generator).state_dict())
-        return with_encoder(result, plain(changed.encoder, model.encoder)) if self.part == "both" else result
+        parts = [(changed.generator, result.generator)]
+        if self.part == "both":
+            parts.append((changed.encoder, result.encoder))
+        for now, own in parts:
+            own.load_state_dict((folded(now, own) if self.rank else now).state_dict())
+        return result
 
     def _lessons(self, base: Adapter, rows: Sequence[PlanRow], generator: torch.Generator) -> list[_Lesson]:
         pool: dict[Condition, int] = {}

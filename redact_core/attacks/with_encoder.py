@@ -7,6 +7,7 @@ import copy
 from torch import nn
 
 from redact_core.adapter import Adapter
+from redact_core.alike import first_difference
 from redact_core.errors import RedactError
 from redact_core.guard import Guard
 
@@ -29,12 +30,9 @@ def check_alike(encoder: nn.Module, base: nn.Module) -> None:
     Raises:
         RedactError: Names the first difference.
     """
-    own = {name: tuple(value.shape) for name, value in encoder.state_dict().items()}
-    other = {name: tuple(value.shape) for name, value in base.state_dict().items()}
-    for name in sorted({*own, *other}):
-        if own.get(name) != other.get(name):
-            raise RedactError(
-                f"The encoder is a {type(encoder).__name__} with other weights than the base's "
-                f"{type(base).__name__} ({name}: {own.get(name)} and {other.get(name)}); attack a model "
-                "whose encoder was trained in place."
-            )
+    found = first_difference(encoder, base)
+    if found is not None:
+        raise RedactError(
+            f"The encoder is a {type(encoder).__name__} with other weights than the base's "
+            f"{type(base).__name__} ({found}); attack a model whose encoder was trained in place."
+        )

@@ -36,9 +36,8 @@ class EmbeddingInjection(Attack):
     @torch.no_grad()
     def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
         del seed
-        device = next(model.encoder.parameters()).device
-        inputs = model.collate([row.condition for row in rows])
-        said = model.encoder({key: value.to(device) for key, value in inputs.items()})
+        said = model.listen([row.condition for row in rows])
+        device = said.hidden.device
         found: list[Attempt] = []
         for i, row in enumerate(rows):
             own = said[torch.tensor([i], device=device)]

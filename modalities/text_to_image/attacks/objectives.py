@@ -39,7 +39,7 @@ def towards_hidden(
         after = torch.arange(asked.mask.shape[1], device=last.device) >= last
         mask = after if summary else target.mask.scatter(1, asked.free.to(target.mask.device), False)
     else:
-        inputs = _on(base, [row.condition for row in rows])
+        inputs = base.collated([row.condition for row in rows])
         with torch.no_grad():
             target = base.encoder(inputs)
         mask = (inputs["attention_mask"] == 0) & (asked.mask.to(target.mask.device) == 0)
@@ -89,7 +89,7 @@ def towards_prediction(
     """
     own, teacher, times = opened(model), opened(base), _times(model, rows, time)
     with torch.no_grad():
-        wanted = base.encoder(_on(base, [row.condition for row in rows]))
+        wanted = base.listen([row.condition for row in rows])
 
     def drawn(step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Noisy latents, their times, and the base's prediction."""
@@ -113,8 +113,3 @@ def _times(model: Adapter, rows: Sequence[PlanRow], time: float | None) -> list[
 
 def _draws(rows: Sequence[PlanRow], seed: int, step: int) -> list[int]:
     return [(seed * 1_000_003 + step * 7_919 + row.seed) % 2**31 for row in rows]
-
-
-def _on(model: Adapter, prompts: Sequence[str]) -> dict[str, Tensor]:
-    device = next(model.encoder.parameters()).device
-    return {key: value.to(device) for key, value in model.collate(list(prompts)).items()}

@@ -128,9 +128,8 @@ def target_of(base: Adapter, row: PlanRow, strength: float) -> Conditioning:
 
 
 def _hear(model: Adapter, prompts: list[str]) -> Conditioning:
-    device = next(model.encoder.parameters()).device
     with torch.no_grad():
-        return model.encoder({key: value.to(device) for key, value in model.collate(prompts).items()})
+        return model.listen(prompts)
 
 
 def _distance(reader: Reader, asked: Slots, people: Tensor, target: Conditioning, end: int) -> Tensor:

@@ -23,7 +23,6 @@ class Loop:
     def __init__(self, model: Adapter):
         self._model = opened(model)
         self._device = next(model.encoder.parameters()).device
-        self._encoder = model.encoder
         self._pipeline = self._model.pipeline.to(self._device)
         self.scheduler: Any = DDIMScheduler.from_config(self._pipeline.scheduler.config)
         self.scheduler.set_timesteps(self._model.steps, device=self._device)
@@ -37,8 +36,7 @@ class Loop:
 
     def hear(self, prompts: Sequence[str]) -> Conditioning:
         """The model's answer to prompts."""
-        inputs = self._model.collate(list(prompts))
-        return self._encoder({key: value.to(self._device) for key, value in inputs.items()})
+        return self._model.listen(prompts)
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
         """What sampling starts from, one draw for each seed."""

@@ -67,8 +67,7 @@ class SneakyPrompt(Attack):
     @torch.no_grad()
     def _distance(self, base: Adapter, reader: Reader, row: PlanRow, asked: Slots, drawn: Tensor) -> Tensor:
         device = reader.table.device
-        inputs = {key: value.to(device) for key, value in base.collate([row.condition]).items()}
-        wanted = base.encoder(inputs)
+        wanted = base.listen([row.condition])
         said = reader.words(asked.repeat(self.candidates), drawn)
         rows = torch.zeros(self.candidates, dtype=torch.long, device=device)
         # the last places hold the whole prompt in summary; at the first ones words are shifted
