@@ -25,7 +25,7 @@ ATTACKS = [
     "GreedyCoordinate: {tokens: 6, steps: 12, candidates: 64, checks: 4}",
     "RingABellAdaptive: {tokens: 10, strength: 0.25, population: 60, generations: 30}",
     "UnlearnDiffAtk: {tokens: 8, steps: 50, checks: 5}",
-    "P4D: {tokens: 8, steps: 50, checks: 5, time: 0.7}",
+    "P4D: {tokens: 8, steps: 200, checks: 20, time: 0.7}",
 ]
 
 

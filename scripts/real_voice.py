@@ -1,15 +1,18 @@
-"""Redact a real person's voice: the base learns to speak as the six people of FSDD, then one goes.
+"""Redact real people's voices: the base learns to speak as the six people of FSDD, then each goes, one by one.
 
-    REDACT_DATA=/path/to/data python scripts/real_voice.py --out out/real_voice --voice theo
+    REDACT_DATA=/path/to/data python scripts/real_voice.py --out out/real_voice
 
 1. Utterances of three spoken digits each are joined from single recordings; takes 0 to 4 of every
    digit are for grading, the rest for training. Strangers are LibriSpeech speakers. Everything is
    band-limited to 3.4 kHz alike, so that the sampling rate does not give a voice away.
 2. The text-to-speech model is trained on, on these utterances; the encoder stays as it is shipped.
-3. The voice is redacted from the encoder; the reference is the mean of the other five.
-4. A verifier that is not the encoder says who is heard, among the six and the strangers.
+   The result is kept in OUT/adapted.
+3. Each of VOICES is redacted from the encoder, into OUT/no_VOICE; the reference is the mean of everybody else.
+4. A verifier that is not the encoder says who is heard, among the six and the strangers. What is said
+   is not read: the bundled recogniser knows the synthetic voices only.
 
-FSDD is CC BY-SA: nothing that comes out of this is shipped. Its recordings are one session a person.
+Goes on where it was stopped. FSDD is CC BY-SA: nothing that comes out of this is shipped. Its recordings
+are one session a person.
 """
 
 import argparse
@@ -18,6 +21,7 @@ import json
 import os
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +32,12 @@ from torchaudio.functional import lowpass_biquad, resample
 from tqdm import trange
 from transformers import SpeechT5FeatureExtractor
 
-from modalities.sound.clips import RATE
+from modalities.sound.clips import RATE, read_clip
 from modalities.text_to_speech import SpeechT5
-from modalities.text_to_speech.grading import Case, Spoken, against_others, compare
+from modalities.text_to_speech.grading import Spoken, against_others, cases, compare
 from modalities.text_to_speech.judge import VoiceJudge
 from redact_core import Request, redact
+from redact_core.artefact import new_folder, write_whole
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
@@ -130,57 +135,85 @@ def adapt(model: SpeechT5, rows: list[tuple[str, str, torch.Tensor]], steps: int
     tts.eval()
 
 
+def gallery(out: Path) -> list[tuple[str, str, torch.Tensor]]:
+    """Utterances to adapt to; enrolled clips, strangers and clips for grading are written on the way."""
+    train = utterances(range(5, 50), 60, 0)
+    if not out.is_dir():
+        with new_folder(out) as folder:
+            write([row for i, row in enumerate(train) if i % 60 < 12], folder / "voices")
+            write(utterances(GRADING_TAKES, 12, 1), folder / "unseen")
+            strangers(60, folder / "voices")
+    return train
+
+
+def identified(judge: VoiceJudge, waves: list[torch.Tensor], names: list[str]) -> dict[str, str]:
+    """For each name, how often the verifier ranks it first in its own waves."""
+    best = judge(waves).similarity.argmax(1).tolist()
+    table = {}
+    for name in dict.fromkeys(names):
+        own = [judge.voices[b] == n for b, n in zip(best, names, strict=True) if n == name]
+        table[name] = f"{sum(own)} of {len(own)}"
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--voice", choices=SPEAKERS, default="theo")
+    parser.add_argument("--voices", nargs="+", choices=SPEAKERS, default=SPEAKERS)
     parser.add_argument("--steps", type=int, default=500, help="of adapting the text-to-speech model")
     parser.add_argument("--redact-steps", type=int, default=150)
     parser.add_argument("--n", type=int, default=60, help="generated utterances a group")
     args = parser.parse_args()
-    if args.out.exists():
-        sys.exit(f"{args.out} exists; give another folder or remove it.")
-    train, test = utterances(range(5, 50), 60, 0), utterances(GRADING_TAKES, 12, 1)
-    write([row for i, row in enumerate(train) if i % 60 < 12], args.out / "voices")
-    write(test, args.out / "unseen")
-    strangers(60, args.out / "voices")
+    train = gallery(args.out / "clips")
     rng = np.random.default_rng(2)
     spoken = [" ".join(WORDS[d] for d in rng.integers(0, 10, 3)) for _ in range(40)]
-    base = SpeechT5("bundled", bank=args.out / "voices", sentences=spoken)
-    adapt(base, train, args.steps)
-    redacted = SpeechT5("bundled", bank=args.out / "voices", sentences=spoken)
-    redacted.model = base.model
-    redact(redacted, Request((args.voice,), ("mean",)), steps=args.redact_steps, batch_size=32)
+    base = SpeechT5("bundled", bank=args.out / "clips" / "voices", sentences=spoken)
+    adapted = args.out / "adapted"
+    if not adapted.is_dir():
+        adapt(base, train, args.steps)
+        with new_folder(adapted) as folder:
+            base.save(folder)
+    base = base.reopen(adapted)
     judge = VoiceJudge(base.bank.voices)
+    unseen = {name: sorted((args.out / "clips" / "unseen" / name).glob("*.flac")) for name in SPEAKERS}
+    print(f"N = {len(judge.voices)} enrolled")
+    names = [name for name in SPEAKERS for _ in unseen[name]]
+    real = [read_clip(clip) for name in SPEAKERS for clip in unseen[name]]
+    print("identified, real clips (ceiling):", identified(judge, real, names))
 
-    def speak(model: SpeechT5, names: tuple[str, ...], first: int) -> Spoken:
-        clips = {name: sorted((args.out / "unseen" / name).glob("*.flac")) for name in names}
-        rows = [
-            Case(clips[names[i % len(names)]][i // len(names) % 12], names[i % len(names)], first + i)
-            for i in range(args.n)
-        ]
+    def spoken_by(model: SpeechT5, names: Sequence[str], first: int) -> Spoken:
+        rows = cases({name: unseen[name] for name in names}, args.n, first)
         samples = model.generate([row.clip for row in rows], seeds=[row.seed for row in rows])
         return Spoken(rows, samples, judge(samples), [""] * len(samples))
 
-    others = tuple(name for name in SPEAKERS if name != args.voice)
-    groups = {"redacted": (args.voice,), "retained": others}
-    rows, kept = [], {}
-    for group, names in groups.items():
-        before, after = speak(base, names, 0), speak(redacted, names, 0)
-        kept[group] = (before, after)
-        # the recogniser reads the synthetic voices only: no character error rate here
-        rows += [row for row in compare(group, before, after, base) if row["metric"] != "cer"]
-    rows.append(against_others(args.voice, *kept["redacted"], kept["retained"][0]))
-    real = judge([wave for _, _, wave in test])
-    right = [judge.voices[i] == s for i, (s, _, _) in zip(real.similarity.argmax(1), test, strict=True)]
-    print(f"voice {args.voice}, N = {len(judge.voices)} enrolled")
-    print(f"real clips identified (ceiling): {np.mean(right):.3f} (n={len(right)})")
-    for row in rows:
-        print(f"{row['group']:<10} {row['metric']:<12} {row['base']:.3f} -> {row['redacted']:.3f} "
-              f"[{row['low']:.3f}, {row['high']:.3f}] (n={row['n']})")  # fmt: skip
-    (args.out / "table.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    results = {}
+    for voice in args.voices:
+        folder = args.out / f"no_{voice}"
+        if not folder.is_dir():
+            student = base.reopen(base.encoder_folder)
+            redact(student, Request((voice,), ("mean",)), steps=args.redact_steps, batch_size=32)
+            with new_folder(folder) as new:
+                student.save(new)
+        redacted = base.reopen(folder)
+        groups = {"redacted": (voice,), "retained": [name for name in SPEAKERS if name != voice]}
+        pairs = {
+            group: (spoken_by(base, names, 0), spoken_by(redacted, names, 0))
+            for group, names in groups.items()
+        }
+        rows = [row for group, pair in pairs.items() for row in compare(group, *pair, base)]
+        rows = [row for row in rows if row["metric"] != "cer"]
+        rows.append(against_others(voice, *pairs["redacted"], pairs["retained"][0]))
+        results[voice] = rows
+        print(voice)
+        for row in rows:
+            print(
+                f"  {row['group']:<11} {row['metric']:<12} {row['base']:.3f} -> {row['redacted']:.3f} "
+                f"[{row['low']:.3f}, {row['high']:.3f}] (n={row['n']})",
+                flush=True,
+            )
+    write_whole(args.out / "table.json", json.dumps(results, indent=1).encode())
 
 
 if __name__ == "__main__":

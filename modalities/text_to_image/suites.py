@@ -40,7 +40,7 @@ _STANDARD = (
     "GreedyCoordinate: {tokens: 4, steps: 30, candidates: 64}",
     "PEZ: {tokens: 4, steps: 150}",
     "SquareWords: {tokens: 4, steps: 1000}",
-    "P4D: {tokens: 4, steps: 100, checks: 4}",
+    "P4D: {tokens: 8, steps: 200, checks: 10, time: 0.7}",
     "UnlearnDiffAtk: {tokens: 5, steps: 100, checks: 5}",
     "SoftPrompt: {tokens: 1, steps: 200}",
     "SoftPrompt: {tokens: 8, steps: 200}",
