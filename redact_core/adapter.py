@@ -123,6 +123,28 @@ class Adapter(ABC):
             "RobustDistillation with steps 0, or a ClosedForm without disturbed rows and rounds."
         )
 
+    def replace(
+        self, conditions: Sequence[Condition], answers: Sequence[Condition], places: int
+    ) -> Disturbable:
+        """Inputs that have free places where a condition says something else than its answer does.
+
+        Places that hold words make another condition: one that does not name what ``conditions`` name.
+        :attr:`~redact_core.disturbance.Disturbable.arranged` leaves answers to ``conditions`` as they are,
+        but for the mask: it counts the positions that mean the same in both.
+
+        Args:
+            conditions: What is asked.
+            answers: What it is answered as, one for each.
+            places: How many.
+
+        Raises:
+            RedactError: The adapter's conditions are not made of words.
+        """
+        del conditions, answers, places
+        raise RedactError(
+            f"{type(self).__name__} has no words to put in place of a condition; set in_place to 0."
+        )
+
     def readout(self) -> Readout:
         """The encoder's last linear map, for methods in closed form.
 

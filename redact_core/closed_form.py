@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapter import Adapter
+from redact_core.descent import descend
 from redact_core.distill import Distillation
 from redact_core.disturbance import Disturbable
 from redact_core.errors import RedactError
 from redact_core.loop import frozen_copy
 from redact_core.readout import Heard, Readout, Ridge
-from redact_core.robust import descend
 from redact_core.types import Condition, Conditioning, Lesson, Mean
 
 _KEPT, _GONE = "retain", "redact"

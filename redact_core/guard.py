@@ -85,6 +85,11 @@ class Guard(Adapter):
     def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
         return self.inner.disturb(inputs, places)
 
+    def replace(
+        self, conditions: Sequence[Condition], answers: Sequence[Condition], places: int
+    ) -> Disturbable:
+        return self.inner.replace(conditions, answers, places)
+
     def readout(self) -> Readout:
         return self.inner.readout()
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from redact_core.adapter import Adapter
+from redact_core.descent import descend
 from redact_core.distill import Distillation, conditioning_distance, group_mean
-from redact_core.disturbance import Disturbable, unit_length
+from redact_core.disturbance import Disturbable
 from redact_core.errors import RedactError
+from redact_core.in_place import InPlace
 from redact_core.loop import frozen_copy
-from redact_core.objective import Objective
-from redact_core.types import Batch, Conditioning
+from redact_core.objective import Objective, Rows
+from redact_core.types import Batch, Conditioning, Lesson
 
 
 class RobustDistillation(Distillation):
@@ -31,6 +33,9 @@ class RobustDistillation(Distillation):
     condition v, found by projected gradient descent: for a redacted row v is the row itself, for a
     retained row a random redacted row of the batch. What shall be answered stays. Without a weight or
     without steps this is :class:`~redact_core.distill.Distillation` bit for bit.
+
+    Who leaves the condition's name away and looks for other words that the student takes for it is met by
+    ``in_place``: see :class:`~redact_core.in_place.InPlace`.
 
     Args:
         redact_weight: Of redacted rows.
@@ -48,6 +53,8 @@ class RobustDistillation(Distillation):
             steps take from one to so many in turn. Searches differ in how many they put there, and what
             was trained with one number holds against another badly. Default: the adapter's own number,
             always.
+        in_place: Rows a step of words in place of what is redacted, half of them found by the attack, which
+            starts and ends at words here, half at random. Each costs a pass of the teacher besides.
         seed: Of the rows chosen and of where attacks start.
         start: As for :class:`~redact_core.distill.Distillation`.
 
@@ -58,6 +65,7 @@ class RobustDistillation(Distillation):
     draws: Tensor
     adapter: Adapter
     teacher: nn.Module
+    replaced: InPlace
 
     def __init__(
         self,
@@ -70,6 +78,7 @@ class RobustDistillation(Distillation):
         retained_share: float | None = None,
         words: float = 0.0,
         places: int | None = None,
+        in_place: int = 0,
         seed: int = 0,
         start: Objective | None = None,
     ):
@@ -87,7 +96,9 @@ class RobustDistillation(Distillation):
             raise RedactError(f"words is {words}; give a part of the attacked rows, 0 to 1.")
         if places is not None and places < 1:
             raise RedactError(f"places is {places}; give at least 1, or none for the adapter's own number.")
-        self.share, self.retained_share = share, retained_share
+        if in_place < 0:
+            raise RedactError(f"in_place is {in_place}; give a number of rows, or 0 for none.")
+        self.share, self.retained_share, self.in_place = share, retained_share, in_place
         self.words, self.places, self.seed = words, places, seed
         # in the checkpoint, so that an interrupted run draws what it would have drawn
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
@@ -103,22 +114,40 @@ class RobustDistillation(Distillation):
         if self.attacks:
             if type(adapter).disturb is Adapter.disturb:
                 adapter.disturb({})  # says what is missing, before anything is computed
+            if self.in_place and type(adapter).replace is Adapter.replace:
+                adapter.replace([], [], 1)
             # not registered as modules: the checkpoint holds the student and nothing else
             vars(self)["adapter"] = adapter
             vars(self)["teacher"] = frozen_copy(student)
         return student
 
+    def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
+        """Those of distillation; what is put in place of redacted conditions is made ready."""
+        if self.attacks and self.in_place:
+            vars(self)["replaced"] = InPlace(adapter, teacher, lessons, seed=seed)
+        return super().rows(adapter, teacher, lessons, seed=seed)
+
     def forward(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """The terms of distillation, and ``attacked_redact`` and ``attacked_retain``."""
+        """The terms of distillation, ``attacked_redact`` and ``attacked_retain``, and, if wanted, ``in_place``."""
         terms = super().forward(student, batch)
         if not self.attacks:
             return terms
         if "teacher" not in vars(self):
             raise RedactError("RobustDistillation was not prepared; call prepare(adapter) before any step.")
+        if self.in_place and "replaced" not in vars(self):
+            raise RedactError(
+                "RobustDistillation with in_place knows no rows; call rows(...) before any step."
+            )
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + int(self.draws))
         # in turn, so that every number comes equally often
-        places = None if self.places is None else 1 + int(self.draws) % self.places
+        turn = int(self.draws)
+        places = None if self.places is None else 1 + turn % self.places
         self.draws += 1
+        if self.in_place:
+            distance = self.replaced(
+                student, self.in_place, places or 4, self.steps, self.radius, self.seed * 1_000_003 + turn
+            )
+            terms["in_place"] = self.attack_weight * distance
         rows, victims_of = self._chosen(batch.redacted.cpu(), generator)
         if not len(rows):
             return terms
@@ -155,50 +184,6 @@ class RobustDistillation(Distillation):
         inputs = {key: value[:count] for key, value in soft.moved(soft.zeros()).items()}
         said = teacher(inputs)[victims_of.to(soft.unit.device)]
         return replace(said, mask=target.mask)
-
-
-def descend(
-    student: nn.Module,
-    soft: Disturbable,
-    victims: Conditioning,
-    steps: int,
-    radius: float,
-    generator: torch.Generator,
-    words: float = 0.0,
-) -> Tensor:
-    """Projected gradient descent towards ``victims``, from a random start.
-
-    Args:
-        student: The encoder under attack; its parameters get no gradients.
-        soft: The inputs, and how far they may be moved.
-        victims: What its answers shall come near to, one for each row.
-        steps: Of normalised gradient descent, each 2.5 ``radius`` / ``steps`` long.
-        radius: Bound of each place's disturbance, in units of ``soft``.
-        generator: Of the start.
-        words: Share of the rows that start at random words and end at the nearest ones.
-
-    Returns:
-        The disturbance ``(batch, places, dim)``.
-
-    Raises:
-        RedactError: Words are wanted of inputs that have none.
-    """
-    change = soft.random(radius, generator)
-    spoken = None
-    if words:
-        spoken = (torch.rand(len(change), generator=generator) < words).to(change.device).view(-1, 1, 1)
-        change = torch.where(spoken, soft.at_points(generator), change)
-    step = 2.5 * radius / max(1, steps) * soft.unit.unsqueeze(-1)
-    for _ in range(steps):
-        with torch.enable_grad():
-            change.requires_grad_()
-            loss = conditioning_distance(student(soft.moved(change)), victims).sum()
-            (slope,) = torch.autograd.grad(loss, change)
-        moved = change.detach() - step * unit_length(slope)
-        change = soft.bounded(moved, radius)
-        if spoken is not None:  # a word is where it is, however far
-            change = torch.where(spoken, moved, change)
-    return change if spoken is None else torch.where(spoken, soft.snapped(change), change)
 
 
 def _take(inputs: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ from redact_core import (
     conditioning_distance,
     redact,
 )
-from redact_core.robust import descend
+from redact_core.descent import descend
 from redact_core.testing import ToyAdapter
 from redact_core.types import Lesson
 

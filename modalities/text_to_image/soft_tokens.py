@@ -1,4 +1,4 @@
-"""Free tokens in front of prompts, whose embeddings may be moved: the continuous input of a prompt encoder."""
+"""Free tokens in a prompt, whose embeddings may be moved: the continuous input of a prompt encoder."""
 
 from __future__ import annotations
 
@@ -33,17 +33,13 @@ def in_front(
     Raises:
         RedactError: The encoder holds no CLIP text model.
     """
-    text = next((m for m in encoder.modules() if isinstance(m, CLIPTextModel)), None)
-    if text is None:
-        raise RedactError(f"{type(encoder).__name__} holds no CLIPTextModel; soft tokens need one.")
-    table = text.get_input_embeddings().get_parameter("weight").detach()
+    table, filler = _table(encoder), _filler(tokenizer)
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     place = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
     ends = mask.sum(1, keepdim=True) + tokens
     room = ends <= ids.shape[1]
     source = torch.where(room & (place > tokens), place - tokens, place)
     free = room & (place > 0) & (place <= tokens)
-    filler = tokenizer(FILLER, verbose=False)["input_ids"][1]
     shifted = {
         "input_ids": ids.gather(1, source).masked_fill(free, filler),
         "attention_mask": mask.gather(1, source).masked_fill(free, 1),
@@ -63,6 +59,74 @@ def in_front(
         arranged,
         table[_plain_words(tokenizer, table.device)] - table[filler],
     )
+
+
+def in_place(
+    asked: Mapping[str, Tensor],
+    answered: Mapping[str, Tensor],
+    encoder: nn.Module,
+    tokenizer: CLIPTokenizer,
+    tokens: int,
+) -> Disturbable:
+    """Prompts with ``tokens`` free places for those of their tokens that another prompt does not share.
+
+    What two prompts share is their common beginning and their common end. A prompt that does not fit stays
+    as it is, nothing of it can be moved, and nothing of its answer counts. Of the others' answers those
+    positions count that stand behind the end, before and after.
+
+    Args:
+        asked: ``input_ids`` and ``attention_mask (batch, length)``.
+        answered: The same of the other prompts.
+        encoder: Holds a CLIP text model.
+        tokenizer: Of the model.
+        tokens: How many.
+
+    Raises:
+        RedactError: The encoder holds no CLIP text model.
+    """
+    table, filler = _table(encoder), _filler(tokenizer)
+    ids, mask = asked["input_ids"].clone(), asked["attention_mask"].clone()
+    free = torch.zeros_like(ids, dtype=torch.bool)
+    behind, padding = mask == 0, int(str(tokenizer.pad_token_id))
+    for row in range(len(ids)):
+        own = ids[row, : int(mask[row].sum())].tolist()
+        other = answered["input_ids"][row, : int(answered["attention_mask"][row].sum())].tolist()
+        first = _shared(own, other)
+        last = _shared(own[first:][::-1], other[first:][::-1])
+        line = own[:first] + [filler] * tokens + own[len(own) - last :]
+        if len(line) > ids.shape[1]:
+            behind[row] = False
+            continue
+        free[row, first : first + tokens] = True
+        ids[row, : len(line)] = torch.tensor(line, device=ids.device)
+        ids[row, len(line) :] = padding
+        mask[row, : len(line)], mask[row, len(line) :] = 1, 0
+        behind[row, : len(line)] = False
+    placed = {"input_ids": ids, "attention_mask": mask}
+    return Disturbable(
+        free * table.norm(dim=1).mean(),
+        table.shape[1],
+        lambda change: placed | {"disturbance": change},
+        lambda said: Conditioning(said.hidden, said.mask & behind, said.pooled),
+        table[_plain_words(tokenizer, table.device)] - table[filler],
+    )
+
+
+def _shared(a: list[int], b: list[int]) -> int:
+    """How many first items agree."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def _table(encoder: nn.Module) -> Tensor:
+    """``(vocabulary, dim)`` token embeddings."""
+    text = next((m for m in encoder.modules() if isinstance(m, CLIPTextModel)), None)
+    if text is None:
+        raise RedactError(f"{type(encoder).__name__} holds no CLIPTextModel; soft tokens need one.")
+    return text.get_input_embeddings().get_parameter("weight").detach()
+
+
+def _filler(tokenizer: CLIPTokenizer) -> int:
+    return tokenizer(FILLER, verbose=False)["input_ids"][1]
 
 
 def _plain_words(tokenizer: CLIPTokenizer, device: torch.device) -> Tensor:

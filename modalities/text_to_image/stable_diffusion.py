@@ -24,7 +24,7 @@ from modalities.text_to_image.prompt_encoder import (
     whole_words,
 )
 from modalities.text_to_image.row_settings import settings_of
-from modalities.text_to_image.soft_tokens import in_front
+from modalities.text_to_image.soft_tokens import in_front, in_place
 from modalities.text_to_image.suites import SUITES
 from modalities.text_to_image.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
 from modalities.weight_files import differs, write_like
@@ -123,6 +123,13 @@ class StableDiffusion(Adapter):
     def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
         """Soft tokens in front of each prompt that fits with them: see :mod:`.soft_tokens`."""
         return in_front(inputs, self.encoder, self.tokenizer, places or self.soft_tokens)
+
+    def replace(
+        self, conditions: Sequence[Condition], answers: Sequence[Condition], places: int
+    ) -> Disturbable:
+        """Soft tokens in place of what the answer's prompt does not say: see :mod:`.soft_tokens`."""
+        asked, answered = self.collated(conditions), self.collated(answers)
+        return in_place(asked, answered, self.encoder, self.tokenizer, places)
 
     def readout(self) -> Readout:
         """The last layer of the text encoder's last block; see :func:`.prompt_encoder.last_map`."""
