@@ -46,7 +46,7 @@ class InPlace:
         self.erasure = Erasure(torch.cat(ordinary), torch.cat(gone)) if gone and ordinary else None
 
     def __call__(
-        self, student: nn.Module, count: int, places: int, steps: int, radius: float, seed: int
+        self, student: nn.Module, count: int, places: int, steps: int, radius: float, words: float, seed: int
     ) -> Tensor:
         """Mean distance of the student from what such conditions shall be answered.
 
@@ -55,7 +55,8 @@ class InPlace:
             count: Conditions; the first half (rounded up) is searched against the student, the others are random words.
             places: Words in each.
             steps: Of the search.
-            radius: Its steps' size.
+            radius: Its bound where it does not end at words, and its steps' size.
+            words: Share of the searched conditions where it does.
             seed: Of the conditions and words.
         """
         device = next(student.parameters()).device
@@ -75,7 +76,7 @@ class InPlace:
             if wanted:
                 with torch.no_grad():
                     victims = soft.arranged(teacher(self.adapter.collated(asked)))
-                change = descend(student, soft, victims, steps, radius, generator, words=1.0)
+                change = descend(student, soft, victims, steps, radius, generator, words)
             parts.append(soft.moved(change))
             counts.append((soft.unit > 0).any(1))  # conditions without room are as they were
         inputs = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}

@@ -53,8 +53,8 @@ class RobustDistillation(Distillation):
             steps take from one to so many in turn. Searches differ in how many they put there, and what
             was trained with one number holds against another badly. Default: the adapter's own number,
             always.
-        in_place: Rows a step of words in place of what is redacted, half of them found by the attack, which
-            starts and ends at words here, half at random. Each costs a pass of the teacher besides.
+        in_place: Rows a step with something else in place of what is redacted: half of them as the attack
+            finds it, half with random words. Each costs a pass of the teacher besides.
         seed: Of the rows chosen and of where attacks start.
         start: As for :class:`~redact_core.distill.Distillation`.
 
@@ -145,7 +145,13 @@ class RobustDistillation(Distillation):
         self.draws += 1
         if self.in_place:
             distance = self.replaced(
-                student, self.in_place, places or 4, self.steps, self.radius, self.seed * 1_000_003 + turn
+                student,
+                self.in_place,
+                places or 4,
+                self.steps,
+                self.radius,
+                self.words,
+                self.seed * 1_000_003 + turn,
             )
             terms["in_place"] = self.attack_weight * distance
         rows, victims_of = self._chosen(batch.redacted.cpu(), generator)

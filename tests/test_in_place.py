@@ -105,8 +105,8 @@ def test_the_erased_teacher_has_nothing_to_learn_and_the_teacher_has(tiny_sd: Pa
     known = InPlace(adapter, teacher, rows, seed=0)
     assert known.erasure is not None
     perfect = Erased(adapter.encoder, known.erasure)
-    assert known(perfect, 1, 3, steps, 2.0, seed=0) < 1e-10
-    assert known(adapter.encoder, 1, 3, steps, 2.0, seed=0) > 1e-6
+    assert known(perfect, 1, 3, steps, 2.0, 0.5, seed=0) < 1e-10
+    assert known(adapter.encoder, 1, 3, steps, 2.0, 0.5, seed=0) > 1e-6
 
 
 def test_the_search_finds_words_that_come_nearer_to_the_condition(tiny_sd: Path) -> None:
@@ -133,7 +133,7 @@ def test_it_is_learnt_on_the_bundled_base_and_plain_distillation_does_not_teach_
         rows = adapter.expand(Request(("cigarette",), ("lollipop",)))
         known = InPlace(adapter, frozen_copy(adapter.encoder), rows, seed=0)
         redact(adapter, rows, objective=objective, steps=60, batch_size=16)
-        found.append(sum(known(adapter.encoder, 16, 4, 4, 2.0, seed).item() for seed in range(4)))
+        found.append(sum(known(adapter.encoder, 16, 4, 4, 2.0, 0.5, seed).item() for seed in range(4)))
     assert found[1] < 0.7 * found[0]
 
 
@@ -155,7 +155,7 @@ def test_without_a_prompt_to_compare_with_nothing_is_taught(tiny_sd: Path) -> No
     adapter, rows = of_prompts(tiny_sd)
     rows[0] = Lesson("a cat", Mean(("a dog", "red car")), redacted=True)
     known = InPlace(adapter, frozen_copy(adapter.encoder), rows, seed=0)
-    assert known(adapter.encoder, 4, 3, 1, 2.0, 0) == 0
+    assert known(adapter.encoder, 4, 3, 1, 2.0, 0.5, 0) == 0
 
 
 def test_it_is_refused_where_it_cannot_be(tmp_path: Path, tiny_sd: Path) -> None:
