@@ -19,6 +19,9 @@ from redact_core.loop import frozen_copy
 from redact_core.objective import Objective, Rows
 from redact_core.types import Batch, Conditioning, Lesson
 
+_IN_PLACE = 4
+"""Most places of what stands in place of a condition, where nothing else is said."""
+
 
 class RobustDistillation(Distillation):
     """Distillation with a short attack on the inputs of some rows in every step.
@@ -54,7 +57,8 @@ class RobustDistillation(Distillation):
             was trained with one number holds against another badly. Default: the adapter's own number,
             always.
         in_place: Rows a step with something else in place of what is redacted: half of them as the attack
-            finds it, half with random words. Each costs a pass of the teacher besides.
+            finds it, half with random words. They take one, two, four and so on up to ``places`` places (four
+            where that is none). Each costs a pass of the teacher besides.
         seed: Of the rows chosen and of where attacks start.
         start: As for :class:`~redact_core.distill.Distillation`.
 
@@ -144,15 +148,12 @@ class RobustDistillation(Distillation):
         places = None if self.places is None else 1 + turn % self.places
         self.draws += 1
         if self.in_place:
+            # one, two, four, ...: a single learnt embedding in place of a name is as common as many words
+            doublings = (self.places or _IN_PLACE).bit_length()
             distance = self.replaced(
-                student,
-                self.in_place,
-                places or 4,
-                self.steps,
-                self.radius,
-                self.words,
+                student, self.in_place, 2 ** (turn % doublings), self.steps, self.radius, self.words,
                 self.seed * 1_000_003 + turn,
-            )
+            )  # fmt: skip
             terms["in_place"] = self.attack_weight * distance
         rows, victims_of = self._chosen(batch.redacted.cpu(), generator)
         if not len(rows):
