@@ -24,7 +24,8 @@ class InPlace:
     Neither the reference nor the teacher's own answer is right for them. Most words mean something else that
     is to be kept, so the reference would take that away; but some words mean to the teacher what is
     redacted, and a search finds them. What is taught is the teacher's answer to these very words,
-    with the redacted condition erased from it (:class:`~redact_core.erasure.Erasure`).
+    with the redacted condition erased from it (:class:`~redact_core.erasure.Erasure`). Of several redacted
+    conditions that is the one whose place the words took.
 
     Args:
         adapter: Says which places of a condition make it the redacted one (:meth:`.Adapter.replace`).
@@ -43,7 +44,9 @@ class InPlace:
         chosen = torch.randperm(len(kept), generator=torch.Generator().manual_seed(seed))[:_KEPT]
         gone = [said.hidden.mean(1) for said in self._parts(self.asked)]
         ordinary = [said.hidden[said.mask] for said in self._parts([kept[i] for i in chosen.tolist()])]
-        self.erasure = Erasure(torch.cat(ordinary), torch.cat(gone)) if gone and ordinary else None
+        self.erasure = (
+            Erasure(torch.cat(ordinary).float(), torch.cat(gone).float()) if gone and ordinary else None
+        )
 
     def __call__(
         self, student: nn.Module, count: int, places: int, steps: int, radius: float, words: float, seed: int
