@@ -46,9 +46,19 @@ def main(program: str = "redact") -> int:
                 return _lightning_sdk(arguments)
             raise RedactError(f"There is no verb {arguments[0]!r}; the verbs are {', '.join(_VERBS)}.")
         return verb(arguments)
-    except RedactError as error:
-        print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
+    except ValueError as error:
+        mistake = _mistake(error)
+        if mistake is None:
+            raise
+        print(f"{program}: {mistake}", file=sys.stderr)  # noqa: T201
         return 2
+
+
+def _mistake(error: BaseException | None) -> RedactError | None:
+    """The user's mistake behind ``error``: the parser raises an error of its own from those of an optional class."""
+    while error is not None and not isinstance(error, RedactError):
+        error = error.__cause__
+    return error
 
 
 def lightning_main() -> int:
