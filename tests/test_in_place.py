@@ -12,7 +12,6 @@ from torch import nn
 from modalities.text_to_image import StableDiffusion
 from redact_core import (
     Conditioning,
-    Distillation,
     Lesson,
     Mean,
     RedactError,
@@ -126,15 +125,16 @@ def test_the_search_finds_words_that_come_nearer_to_the_condition(tiny_sd: Path)
 
 
 @pytest.mark.slow
-def test_it_is_learnt_on_the_bundled_base_and_plain_distillation_does_not_teach_it() -> None:
+def test_it_is_learnt_on_the_bundled_base_and_attacks_in_front_do_not_teach_it() -> None:
     found = []
-    for objective in (Distillation(), RobustDistillation(radius=2.0, places=4, in_place=16)):
+    for count in (0, 16):
         adapter = StableDiffusion("bundled")
         rows = adapter.expand(Request(("cigarette",), ("lollipop",)))
         known = InPlace(adapter, frozen_copy(adapter.encoder), rows, seed=0)
+        objective = RobustDistillation(radius=2.0, share=0.25, words=0.5, places=4, in_place=count)
         redact(adapter, rows, objective=objective, steps=60, batch_size=16)
         found.append(sum(known(adapter.encoder, 16, 4, 4, 2.0, 0.5, seed).item() for seed in range(4)))
-    assert found[1] < 0.7 * found[0]
+    assert found[1] < 0.8 * found[0]
 
 
 def test_the_term_stands_beside_the_others_and_none_are_wanted_by_default(tiny_sd: Path) -> None:
