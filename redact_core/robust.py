@@ -128,7 +128,7 @@ class RobustDistillation(Distillation):
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
         """Those of distillation; what is put in place of redacted conditions is made ready."""
         if self.attacks and self.in_place:
-            vars(self)["replaced"] = InPlace(adapter, teacher, lessons, seed=seed)
+            vars(self)["replaced"] = InPlace(adapter, self.teacher, lessons, seed=seed)
         return super().rows(adapter, teacher, lessons, seed=seed)
 
     def forward(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -142,18 +142,18 @@ class RobustDistillation(Distillation):
             raise RedactError(
                 "RobustDistillation with in_place knows no rows; call rows(...) before any step."
             )
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + int(self.draws))
-        # in turn, so that every number comes equally often
         turn = int(self.draws)
+        seed = self.seed * 1_000_003 + turn
+        generator = torch.Generator().manual_seed(seed)
+        # in turn, so that every number comes equally often
         places = None if self.places is None else 1 + turn % self.places
         self.draws += 1
         if self.in_place:
             # one, two, four, ...: a single learnt embedding in place of a name is as common as many words
             doublings = (self.places or _IN_PLACE).bit_length()
             distance = self.replaced(
-                student, self.in_place, 2 ** (turn % doublings), self.steps, self.radius, self.words,
-                self.seed * 1_000_003 + turn,
-            )  # fmt: skip
+                student, self.in_place, 2 ** (turn % doublings), self.steps, self.radius, self.words, seed
+            )
             terms["in_place"] = self.attack_weight * distance
         rows, victims_of = self._chosen(batch.redacted.cpu(), generator)
         if not len(rows):

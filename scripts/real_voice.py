@@ -154,18 +154,7 @@ def answer(base: SpeechT5, request: Request) -> Conditioning:
     """What the untouched encoder says to the reference."""
     with warnings.catch_warnings(action="ignore"):  # of clips that sound like others: said in training
         said = next(row.answer for row in base.expand(request) if row.redacted)
-    heard = base.listen(said.conditions if isinstance(said, Mean) else [said])
-    return Conditioning(heard.hidden.mean(0, keepdim=True), heard.mask[:1])
-
-
-def identified(judge: VoiceJudge, waves: list[torch.Tensor], names: list[str]) -> dict[str, str]:
-    """For each name, how often the verifier ranks it first in its own waves."""
-    best = judge(waves).similarity.argmax(1).tolist()
-    table = {}
-    for name in dict.fromkeys(names):
-        own = [judge.voices[b] == n for b, n in zip(best, names, strict=True) if n == name]
-        table[name] = f"{sum(own)} of {len(own)}"
-    return table
+    return base.listen(said.conditions if isinstance(said, Mean) else [said]).mean()
 
 
 def main() -> None:
@@ -192,13 +181,15 @@ def main() -> None:
     judge = VoiceJudge(base.bank.voices)
     unseen = {name: sorted((args.out / "clips" / "unseen" / name).glob("*.flac")) for name in SPEAKERS}
     print(f"N = {len(judge.voices)} enrolled")
-    names = [name for name in SPEAKERS for _ in unseen[name]]
-    real = [read_clip(clip) for name in SPEAKERS for clip in unseen[name]]
-    print("identified, real clips (ceiling):", identified(judge, real, names))
+    print("identified, real clips (ceiling):")
+    for name, clips in unseen.items():
+        hits = judge([read_clip(clip) for clip in clips]).identified(name)
+        print(f"  {name:<9} {int(hits.sum())} of {len(clips)}")
 
-    def spoken_by(model: SpeechT5, names: Sequence[str], first: int) -> Spoken:
-        rows = cases({name: unseen[name] for name in names}, args.n, first)
-        samples = model.generate([row.clip for row in rows], seeds=[row.seed for row in rows])
+    def spoken_by(model: SpeechT5, names: Sequence[str], instead: Conditioning | None = None) -> Spoken:
+        rows = cases({name: unseen[name] for name in names}, args.n)
+        asked = [row.clip for row in rows] if instead is None else instead[torch.zeros(len(rows)).long()]
+        samples = model.generate(asked, seeds=[row.seed for row in rows])
         return Spoken(rows, samples, judge(samples), [""] * len(samples))
 
     results = {}
@@ -213,18 +204,12 @@ def main() -> None:
         redacted = base.reopen(folder)
         groups = {"redacted": (voice,), "retained": [name for name in SPEAKERS if name != voice]}
         pairs = {
-            group: (spoken_by(base, names, 0), spoken_by(redacted, names, 0))
-            for group, names in groups.items()
+            group: (spoken_by(base, names), spoken_by(redacted, names)) for group, names in groups.items()
         }
         rows = [row for group, pair in pairs.items() for row in compare(group, *pair, base)]
         rows = [row for row in rows if row["metric"] != "cer"]
         rows.append(against_others(voice, *pairs["redacted"], pairs["retained"][0]))
-        asked = pairs["redacted"][0].cases
-        said = answer(base, request)
-        samples = base.generate(
-            said[torch.zeros(len(asked), dtype=torch.int64)], seeds=[row.seed for row in asked]
-        )
-        floor = Spoken(asked, samples, judge(samples), [""] * len(asked))
+        floor = spoken_by(base, (voice,), answer(base, request))
         rows += [row for row in compare("reference", floor, floor, base) if row["metric"] == "identified"]
         results[voice] = rows
         print(voice)
@@ -234,7 +219,7 @@ def main() -> None:
                 f"[{row['low']:.3f}, {row['high']:.3f}] (n={row['n']})",
                 flush=True,
             )
-    write_whole(args.out / "table.json", json.dumps(results, indent=1).encode())
+    write_whole(args.out / f"table_{args.reference}.json", json.dumps(results, indent=1).encode())
 
 
 if __name__ == "__main__":

@@ -227,14 +227,8 @@ def test_a_started_run_that_is_killed_gives_the_same_artefact(
     monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path
 ) -> None:
     settings = [
-        *(
-            "--model.objective",
-            "RobustDistillation",
-            "--model.objective.radius",
-            "2",
-            "--model.objective.in_place",
-            "3",
-        ),
+        *("--model.objective", "RobustDistillation", "--model.objective.radius", "2"),
+        *("--model.objective.in_place", "3"),
         *("--model.objective.start", "redact_core.ClosedForm", "--trainer.max_steps", "6"),
     ]
     assert fit(monkeypatch, *on(tiny_sd, tmp_path / "a"), *CAT, *settings) == 0

@@ -73,6 +73,24 @@ def train_last(encoder: PromptEncoder, blocks: int) -> None:
         parameter.requires_grad_(any(part in name for part in late))
 
 
+FILLER = "a"
+"""Stands at a free place of a prompt until something is put there."""
+
+
+def token_layer(encoder: nn.Module) -> nn.Module:
+    """The token embeddings of the CLIP text model that ``encoder`` is or holds.
+
+    Raises:
+        RedactError: It holds none.
+    """
+    text = next((m for m in encoder.modules() if isinstance(m, CLIPTextModel)), None)
+    if text is None:
+        raise RedactError(
+            f"{type(encoder).__name__} holds no CLIPTextModel; searches at free places of a prompt need one."
+        )
+    return text.get_input_embeddings()
+
+
 def last_map(encoder: nn.Module) -> Readout:
     """The second layer of the last block's MLP, whose result is added into what the final norm reads.
 

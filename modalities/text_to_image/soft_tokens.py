@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTokenizer
 
-from redact_core import Conditioning, Disturbable, RedactError
-
-FILLER = "a"
-"""Stands at a free place; a disturbance moves away from it."""
+from modalities.text_to_image.prompt_encoder import FILLER, token_layer
+from redact_core import Conditioning, Disturbable
 
 
 def in_front(
@@ -33,7 +33,7 @@ def in_front(
     Raises:
         RedactError: The encoder holds no CLIP text model.
     """
-    table, filler = _table(encoder), _filler(tokenizer)
+    filler = _filler(tokenizer)
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     place = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
     ends = mask.sum(1, keepdim=True) + tokens
@@ -52,13 +52,7 @@ def in_front(
             said.hidden.gather(1, index), said.mask.gather(1, arranged_from) & ~free, said.pooled
         )
 
-    return Disturbable(
-        free * table.norm(dim=1).mean(),
-        table.shape[1],
-        lambda change: shifted | {"disturbance": change},
-        arranged,
-        table[_plain_words(tokenizer, table.device)] - table[filler],
-    )
+    return _movable(shifted, free, arranged, encoder, tokenizer)
 
 
 def in_place(
@@ -84,7 +78,7 @@ def in_place(
     Raises:
         RedactError: The encoder holds no CLIP text model.
     """
-    table, filler = _table(encoder), _filler(tokenizer)
+    filler = _filler(tokenizer)
     ids, mask = asked["input_ids"].clone(), asked["attention_mask"].clone()
     free = torch.zeros_like(ids, dtype=torch.bool)
     behind, padding = mask == 0, int(str(tokenizer.pad_token_id))
@@ -103,13 +97,11 @@ def in_place(
         mask[row, : len(line)], mask[row, len(line) :] = 1, 0
         behind[row, : len(line)] = False
     placed = {"input_ids": ids, "attention_mask": mask}
-    return Disturbable(
-        free * table.norm(dim=1).mean(),
-        table.shape[1],
-        lambda change: placed | {"disturbance": change},
-        lambda said: Conditioning(said.hidden, said.mask & behind, said.pooled),
-        table[_plain_words(tokenizer, table.device)] - table[filler],
-    )
+
+    def arranged(said: Conditioning) -> Conditioning:
+        return replace(said, mask=said.mask & behind)
+
+    return _movable(placed, free, arranged, encoder, tokenizer)
 
 
 def _shared(a: list[int], b: list[int]) -> int:
@@ -117,20 +109,32 @@ def _shared(a: list[int], b: list[int]) -> int:
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
-def _table(encoder: nn.Module) -> Tensor:
-    """``(vocabulary, dim)`` token embeddings."""
-    text = next((m for m in encoder.modules() if isinstance(m, CLIPTextModel)), None)
-    if text is None:
-        raise RedactError(f"{type(encoder).__name__} holds no CLIPTextModel; soft tokens need one.")
-    return text.get_input_embeddings().get_parameter("weight").detach()
+def _movable(
+    placed: Mapping[str, Tensor],
+    free: Tensor,
+    arranged: Callable[[Conditioning], Conditioning],
+    encoder: nn.Module,
+    tokenizer: CLIPTokenizer,
+) -> Disturbable:
+    """Prompts with :data:`.FILLER` at the places ``free (batch, length)``, which may be moved from there."""
+    table = token_layer(encoder).get_parameter("weight").detach()
+    return Disturbable(
+        free * table.norm(dim=1).mean(),
+        table.shape[1],
+        lambda change: {**placed, "disturbance": change},
+        arranged,
+        table[_plain_words(tokenizer).to(table.device)] - table[_filler(tokenizer)],
+    )
 
 
 def _filler(tokenizer: CLIPTokenizer) -> int:
     return tokenizer(FILLER, verbose=False)["input_ids"][1]
 
 
-def _plain_words(tokenizer: CLIPTokenizer, device: torch.device) -> Tensor:
+@lru_cache(maxsize=4)  # asked for in every step of a training
+def _plain_words(tokenizer: CLIPTokenizer) -> Tensor:
     """Ids of tokens that end a word and are made of letters."""
     known = tokenizer.get_vocab().items()
-    ids = sorted(i for token, i in known if token.removesuffix("</w>").isalpha() and token.endswith("</w>"))
-    return torch.tensor(ids, device=device)
+    return torch.tensor(
+        sorted(i for token, i in known if token.removesuffix("</w>").isalpha() and token.endswith("</w>"))
+    )

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTokenizer
 
+from modalities.text_to_image.prompt_encoder import FILLER, token_layer
 from modalities.text_to_image.stable_diffusion import StableDiffusion
 from redact_core import Adapter, Conditioning, Guard, RedactError
-
-FILLER = "a"
-"""Stands at a free place until something is put there."""
 
 
 def opened(model: Adapter) -> StableDiffusion:
@@ -99,10 +97,7 @@ class Reader:
     def __init__(self, model: Adapter):
         self.tokenizer = opened(model).tokenizer
         self.encoder = model.encoder
-        text = next((m for m in self.encoder.modules() if isinstance(m, CLIPTextModel)), None)
-        if text is None:
-            raise RedactError(f"{type(self.encoder).__name__} holds no CLIPTextModel; this attack needs one.")
-        self._layer: nn.Module = text.get_input_embeddings()
+        self._layer = token_layer(self.encoder)
 
     @property
     def table(self) -> Tensor:
