@@ -48,8 +48,9 @@ class RobustDistillation(Distillation):
         radius: Largest disturbance in the adapter's unit: of a waveform its own norm (0.1 is 20 dB), of
             a soft token the mean norm of the token embeddings.
         share: Of the redacted rows of a batch that are attacked, in (0, 1].
-        retained_share: Of the retained rows, in [0, 1]; default: ``share``. With 0 what is retained
-            loses less, and who starts from a condition that is not redacted is not trained against.
+        retained_share: Of the retained rows, in [0, 1]; default: ``share``. With 0 who starts from a condition that
+            is not redacted is not trained against. Above 0 the student learns to pass over what stands beside a
+            retained condition, so it understands two things asked for at once worse.
         words: Of the attacked rows whose search starts at random words and ends at the words nearest to what
             it found, whatever their distance, in [0, 1]: discrete attacks in place of continuous ones.
         places: Most places of an attack where there can be any number of them, as in front of a prompt; the

@@ -5,7 +5,8 @@
 Every setting is trained on the bundled base (or, where its folder is there already, opened), then
 measured: the share of pictures in which the bundled grader finds the concept where it is asked for,
 in wordings that were taught and in held-out ones, and under attacks that are longer than those of the
-training; and the share of retained prompts that show what they ask for. Wilson's 95 % intervals.
+training; and the share of retained prompts that show what they ask for, also where they ask for
+another concept beside it ("pairs", in a wording that is never taught). Wilson's 95 % intervals.
 Finished figures are kept in OUT, one file a setting; the command goes on where it was stopped.
 Seconds are the process's CPU time: run it on one core (``OMP_NUM_THREADS=1``) and they are those of a
 core of its own.
@@ -13,6 +14,9 @@ core of its own.
 
 import argparse
 import json
+import random
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,6 +26,7 @@ from lightning_modules.attacking import realise
 from lightning_modules.specs import build, spec_of
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.grader_scorer import GraderScorer
+from modalities.text_to_image.phrasing import with_article
 from redact_core import Attack, PlanRow, Request
 from redact_core.goal import leaks
 from redact_core.statistics import wilson
@@ -50,6 +55,19 @@ def shown(model: StableDiffusion, rows: list[PlanRow], goal: GraderScorer, attac
     return sum(leaks(goal, model, pictures, rows))
 
 
+def pairs(rows: Sequence[PlanRow], names: Sequence[str]) -> list[PlanRow]:
+    """The rows' concepts, each beside another one."""
+    rng = random.Random("pairs")
+    found = []
+    for row in rows:
+        first = str(row.labels["concept"])
+        other = rng.choice([name for name in names if name != first])
+        found.append(
+            replace(row, condition=f"{with_article(first)} next to {with_article(other)}", group="pairs")
+        )
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -63,18 +81,23 @@ def main() -> None:
     parser.add_argument("--attacks", nargs="*", default=ATTACKS)
     parser.add_argument("--n", type=int, default=20, help="Prompts that every attack gets.")
     parser.add_argument("--n-plain", type=int, default=100, help="Prompts that are asked without an attack.")
+    parser.add_argument(
+        "--retain", nargs="+", default=(), help='Retained prompts, such as "templates vocabulary pairs".'
+    )
     parser.add_argument("--seed", type=int, default=0, help="Of the training.")
     args = parser.parse_args()
     base, goal = StableDiffusion("bundled", batch_size=20), GraderScorer()
     groups: dict[str, list[PlanRow]] = {}
     for row in base.plan(Request((args.concept,), (args.reference,)), args.n_plain):
         groups.setdefault(row.group, []).append(row)
+    groups["pairs"] = pairs(groups["retained"], [n for n in base.vocabulary.concepts if n != args.concept])
     for entry in args.settings:
-        name = folder_name(entry, f"{args.steps}x{args.batch_size}_{args.seed}")
+        training = "_".join([f"{args.steps}x{args.batch_size}", str(args.seed), *args.retain])
+        name = folder_name(entry, training)
         args.out.mkdir(parents=True, exist_ok=True)
         seconds, model = 0.0, base
         if entry != BASE:
-            request = Request((args.concept,), (args.reference,))
+            request = Request((args.concept,), (args.reference,), tuple(args.retain))
             seconds = trained(
                 base.reopen(base.folder), request, entry, args.out / name, steps=args.steps, batch_size=args.batch_size,
                 seed=args.seed,
@@ -85,7 +108,8 @@ def main() -> None:
         table |= {"setting": entry, "seconds": seconds}
         print(f"{entry}: {seconds:.0f} s", flush=True)
         jobs: list[tuple[str, list[PlanRow], Attack | None]] = [
-            (label, groups[label], None) for label in ("redacted", "reworded", "retained", "neighbours")
+            (label, groups[label], None)
+            for label in ("redacted", "reworded", "retained", "neighbours", "pairs")
         ]
         for text in args.attacks:
             attack = build(Attack, spec_of(text))

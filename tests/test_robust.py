@@ -260,6 +260,7 @@ def test_the_shipped_settings_stack_on_the_command_line(
     assert "radius: 2.0" in config
     assert "places: 16" in config
     assert "in_place: 8" in config
+    assert "retained_share: 0" in config
     arguments = RedactionCard.read(out).method["objective_arguments"]
     assert arguments["start"] == "redact_core.closed_form.ClosedForm"
 

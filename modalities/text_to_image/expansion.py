@@ -24,7 +24,10 @@ _STYLE = re.compile(
     r"^(?:style:\s*|(?:in the |the )?style of\s+|by\s+)(?P<a>.+)$|^(?P<b>.+?)[ -]style$", re.IGNORECASE
 )
 RETAIN = ("templates", "vocabulary")
-"""Where retained prompts come from unless a file is named: our templates, the tokenizer's words."""
+"""Where retained prompts come from unless something is named: our templates, the tokenizer's words."""
+_SOURCES = (*RETAIN, "pairs")
+"""What can be named: also two concepts at a time. Anything else is a file."""
+_PAIRS, _LINKS = 500, ("and", "and", "with", "beside")
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def expand(
     """All rows of a request.
 
     Args:
-        request: Its ``retain`` may hold ``templates``, ``vocabulary`` and paths of prompt files.
+        request: Its ``retain`` may hold ``templates``, ``vocabulary``, ``pairs`` (two concepts in one prompt)
+            and paths of prompt files; default: the first two.
         vocabulary: Concepts, styles and settings to compose with.
         words: Whole words of the tokenizer, for data-free retained prompts.
         fits: Whether a prompt fits into the context. Prompts of our own making that do not are left
@@ -104,7 +108,7 @@ def expand(
     rows += [Lesson.retain(prompt) for prompt in kept if prompt not in asked]
     own = {name for s in subjects if s.kind == "prompts" for name in s.names}
     rows = [row for row in rows if row.asked in own or (fits(str(row.asked)) and fits(str(row.answer)))]
-    files = [Path(source) for source in request.retain if source not in RETAIN]
+    files = [Path(source) for source in request.retain if source not in _SOURCES]
     return rows + [Lesson.retain(prompt) for prompt in _from_files(files, gone, asked)]
 
 
@@ -256,9 +260,24 @@ def _retained(
             usable = [word for word in words if word.lower() not in gone]
             for _ in range(400):
                 prompts.append(tidy(" ".join(rng.choices(usable, k=rng.randint(1, 8)))))
+        elif source == "pairs":
+            prompts += _pairs(
+                [c.name for c in vocabulary.concepts.values() if c.name not in gone], styles, vocabulary, rng
+            )
     # "hot dog" stays when "dog" goes: a concept's own longer name is not a mention
     names = {c for c in vocabulary.concepts if c not in gone and mentions(c, gone)}
     return [p for p in dict.fromkeys(prompts) if not mentions(_without(p, names), gone)]
+
+
+def _pairs(
+    names: Sequence[str], styles: Sequence[str], vocabulary: Vocabulary, rng: random.Random
+) -> list[str]:
+    """Two concepts at a time, each of them first about as often as any other."""
+    found: list[str] = []
+    for k in range(_PAIRS if names else 0):
+        what = f"{names[k % len(names)]} {rng.choice(_LINKS)} {with_article(rng.choice(names))}"
+        found.append(draw(rng).fill(what, rng.choice(styles), rng.choice(["", *vocabulary.settings])))
+    return found
 
 
 def _without(prompt: str, names: set[str]) -> str:
