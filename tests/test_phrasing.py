@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from modalities.text_to_image.expansion import expand, mentions, understand
+from modalities.text_to_image.expansion import expand, understand
 from modalities.text_to_image.phrasing import draw, wordings
+from modalities.text_to_image.retained_prompts import mentions
 from modalities.text_to_image.vocabulary import bundled_vocabulary, general_vocabulary
 from redact_core import RedactError, Request, check_lessons
 
@@ -129,6 +130,11 @@ def test_pairs_hold_two_concepts_that_stay() -> None:
     assert len(both) > 0.95 * (len(kept) - 1)  # but for the empty prompt, and a concept beside itself
     usual = [r.asked for r in rows("dog", references=("cat",), general=True)]
     assert not set(both) & set(usual)
+
+
+def test_a_source_of_retained_prompts_that_is_none_is_named() -> None:
+    with pytest.raises(RedactError, match=r"pears: no such file; .* templates, vocabulary, pairs"):
+        rows("dog", references=("cat",), retain=("templates", "pears"), general=True)
 
 
 def test_default_reference_is_the_neutral_parent() -> None:

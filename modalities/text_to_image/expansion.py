@@ -5,29 +5,24 @@ Strings only: no model is loaded here.
 
 from __future__ import annotations
 
-import csv
 import random
 import re
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from modalities.text_to_image.phrasing import draw, tidy, with_article, wordings
+from modalities.text_to_image.phrasing import draw, with_article, wordings
+from modalities.text_to_image.prompt_files import read_prompts
+from modalities.text_to_image.retained_prompts import from_files, retained
 from modalities.text_to_image.vocabulary import Vocabulary
-from redact_core import Condition, Lesson, RedactError, Request
+from redact_core import Lesson, RedactError, Request
 
 Kind = Literal["concept", "style", "prompts"]
 
 _STYLE = re.compile(
     r"^(?:style:\s*|(?:in the |the )?style of\s+|by\s+)(?P<a>.+)$|^(?P<b>.+?)[ -]style$", re.IGNORECASE
 )
-RETAIN = ("templates", "vocabulary")
-"""Where retained prompts come from unless something is named: our templates, the tokenizer's words."""
-_SOURCES = (*RETAIN, "pairs")
-"""What can be named: also two concepts at a time. Anything else is a file."""
-_PAIRS, _LINKS = 500, ("and", "and", "with", "beside")
 
 
 @dataclass(frozen=True)
@@ -104,52 +99,12 @@ def expand(
     # two wordings may say the same prompt ("cigarettes" takes no article): the first answer holds
     rows = list({row.asked: row for row in reversed(rows)}.values())[::-1]
     asked = {row.asked for row in rows}
-    kept = _retained(request, subjects, references, vocabulary, words, gone, rng)
+    names = [subject.names[0] for subject in subjects]
+    kept = retained(request.retain, names, references, vocabulary, words, gone, rng)
     rows += [Lesson.retain(prompt) for prompt in kept if prompt not in asked]
     own = {name for s in subjects if s.kind == "prompts" for name in s.names}
     rows = [row for row in rows if row.asked in own or (fits(str(row.asked)) and fits(str(row.answer)))]
-    files = [Path(source) for source in request.retain if source not in _SOURCES]
-    return rows + [Lesson.retain(prompt) for prompt in _from_files(files, gone, asked)]
-
-
-def _from_files(files: Sequence[Path], gone: set[str], asked: set[Condition]) -> list[str]:
-    """The user's own retained prompts, but for those that mention what shall be gone.
-
-    A prompt that is itself redacted stays in, so that the contradiction is reported.
-    """
-    prompts = list(dict.fromkeys(prompt for path in files for prompt in read_prompts(path)))
-    dropped = [prompt for prompt in prompts if mentions(prompt, gone) and prompt not in asked]
-    if dropped:
-        warnings.warn(
-            f"{len(dropped)} of {len(prompts)} retained prompts mention what is redacted and are left out, "
-            f'the first is "{dropped[0][:60]}".',
-            stacklevel=2,
-        )
-    left_out = set(dropped)
-    return [prompt for prompt in prompts if prompt not in left_out]
-
-
-def read_prompts(path: Path) -> list[str]:
-    """Prompts of a ``.txt`` file (one a line) or a ``.csv`` file with a column ``prompt``.
-
-    Raises:
-        RedactError: The file is absent, unreadable, empty or has no such column.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            if path.suffix.lower() == ".csv":
-                reader = csv.DictReader(file)
-                if "prompt" not in (reader.fieldnames or ()):
-                    raise RedactError(f"{path}: has no column named prompt; name the column of prompts so.")
-                prompts = [row["prompt"] or "" for row in reader]
-            else:
-                prompts = list(file)
-    except (OSError, UnicodeDecodeError) as error:
-        raise RedactError(f"{path}: cannot be read as UTF-8 text ({error}).") from error
-    prompts = list(dict.fromkeys(prompt.strip() for prompt in prompts if prompt.strip()))
-    if not prompts:
-        raise RedactError(f"{path}: holds no prompts; write one a line.")
-    return prompts
+    return rows + [Lesson.retain(prompt) for prompt in from_files(request.retain, gone, asked)]
 
 
 def plural(name: str) -> str:
@@ -163,12 +118,6 @@ def plural(name: str) -> str:
     if re.search(r"(s|x|z|ch|sh)$", name):
         return name + "es"
     return name[:-1] + "ies" if re.search(r"[^aeiou]y$", name) else name + "s"
-
-
-def mentions(prompt: str, names: set[str]) -> bool:
-    """Does the prompt contain one of the names as whole words?"""
-    text = prompt.lower()
-    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in names)
 
 
 def _reference(subject: Subject, given: str | None, vocabulary: Vocabulary) -> str:
@@ -227,60 +176,3 @@ def _redacted(
         clause = wording.style.replace("{style}", name)
         rows.append(Lesson.redact(clause, wording.style.replace("{style}", reference) if reference else ""))
     return rows
-
-
-def _retained(
-    request: Request, subjects: Sequence[Subject], references: Sequence[str], vocabulary: Vocabulary,
-    words: Sequence[str], gone: set[str], rng: random.Random,
-) -> list[str]:  # fmt: skip
-    """Prompts whose answer must not move; the empty prompt is one: guidance subtracts its answer."""
-    sources = request.retain or RETAIN
-    prompts = [""]
-    styles = ["", *(s for s in vocabulary.styles if s.lower() not in gone)]
-    for source in sources:
-        if source == "templates":
-            near = {
-                c.name
-                for s in subjects
-                if (f := vocabulary.find(s.names[0]))
-                for c in vocabulary.neighbours(f)
-            }
-            for concept in vocabulary.concepts.values():
-                if concept.name in gone:
-                    continue
-                for k in range(12 if concept.name in near or concept.name in references else 6):
-                    others = (concept.name, concept.parent, *concept.seen, *concept.seen)
-                    what = concept.name if k < 2 else rng.choice(others)
-                    prompts.append(
-                        draw(rng).fill(what, rng.choice(styles), rng.choice(["", *vocabulary.settings]))
-                    )
-            for reference in dict.fromkeys(references):
-                prompts += [wording.fill(reference) for wording in wordings("seen") if reference]
-        elif source == "vocabulary":
-            usable = [word for word in words if word.lower() not in gone]
-            for _ in range(400):
-                prompts.append(tidy(" ".join(rng.choices(usable, k=rng.randint(1, 8)))))
-        elif source == "pairs":
-            prompts += _pairs(
-                [c.name for c in vocabulary.concepts.values() if c.name not in gone], styles, vocabulary, rng
-            )
-    # "hot dog" stays when "dog" goes: a concept's own longer name is not a mention
-    names = {c for c in vocabulary.concepts if c not in gone and mentions(c, gone)}
-    return [p for p in dict.fromkeys(prompts) if not mentions(_without(p, names), gone)]
-
-
-def _pairs(
-    names: Sequence[str], styles: Sequence[str], vocabulary: Vocabulary, rng: random.Random
-) -> list[str]:
-    """Two concepts at a time, each of them first about as often as any other."""
-    found: list[str] = []
-    for k in range(_PAIRS if names else 0):
-        what = f"{names[k % len(names)]} {rng.choice(_LINKS)} {with_article(rng.choice(names))}"
-        found.append(draw(rng).fill(what, rng.choice(styles), rng.choice(["", *vocabulary.settings])))
-    return found
-
-
-def _without(prompt: str, names: set[str]) -> str:
-    for name in names:
-        prompt = prompt.replace(name, " ")
-    return prompt

@@ -1,0 +1,132 @@
+"""Prompts whose answers must not move. Strings only: no model is loaded here."""
+
+from __future__ import annotations
+
+import random
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from modalities.text_to_image.phrasing import draw, tidy, with_article, wordings
+from modalities.text_to_image.prompt_files import read_prompts
+from modalities.text_to_image.vocabulary import Vocabulary
+from redact_core import Condition, RedactError
+
+_RETAIN = ("templates", "vocabulary")
+"""Where retained prompts come from unless something is named: our templates, the tokenizer's words."""
+_SOURCES = (*_RETAIN, "pairs")
+"""What can be named: also two concepts at a time. Anything else is a file."""
+_PAIRS, _LINKS = 500, ("and", "and", "with", "beside")
+
+
+def retained(
+    sources: Sequence[str],
+    names: Sequence[str],
+    references: Sequence[str],
+    vocabulary: Vocabulary,
+    words: Sequence[str],
+    gone: set[str],
+    rng: random.Random,
+) -> list[str]:
+    """Retained prompts of our own making; the empty one is always there: guidance subtracts its answer.
+
+    Args:
+        sources: ``templates``, ``vocabulary``, ``pairs``, or files, which are passed over; none: the first two.
+        names: Of what is redacted.
+        references: What they are answered as.
+        vocabulary: Concepts, styles and settings to compose with.
+        words: Whole words of the tokenizer.
+        gone: What no prompt may mention.
+        rng: Of the drawing.
+    """
+    prompts = [""]
+    styles = ["", *(s for s in vocabulary.styles if s.lower() not in gone)]
+    for source in sources or _RETAIN:
+        if source == "templates":
+            prompts += _templates(names, references, vocabulary, styles, gone, rng)
+        elif source == "vocabulary":
+            usable = [word for word in words if word.lower() not in gone]
+            prompts += [tidy(" ".join(rng.choices(usable, k=rng.randint(1, 8)))) for _ in range(400)]
+        elif source == "pairs":
+            prompts += _pairs(vocabulary, styles, gone, rng)
+    # "hot dog" stays when "dog" goes: a concept's own longer name is not a mention
+    longer = {c for c in vocabulary.concepts if c not in gone and mentions(c, gone)}
+    return [p for p in dict.fromkeys(prompts) if not mentions(_without(p, longer), gone)]
+
+
+def from_files(sources: Sequence[str], gone: set[str], asked: set[Condition]) -> list[str]:
+    """The user's own retained prompts, but for those that mention what shall be gone.
+
+    A prompt that is itself redacted stays in, so that the contradiction is reported.
+
+    Args:
+        sources: As for :func:`retained`; those that are no files are passed over.
+        gone: What shall be gone.
+        asked: Redacted prompts.
+
+    Raises:
+        RedactError: There is no such file, or it cannot be read.
+    """
+    files = [Path(source) for source in sources if source not in _SOURCES]
+    for path in files:
+        if not path.exists():
+            raise RedactError(
+                f"{path}: no such file; --data.retain takes files of prompts and {', '.join(_SOURCES)}."
+            )
+    prompts = list(dict.fromkeys(prompt for path in files for prompt in read_prompts(path)))
+    dropped = [prompt for prompt in prompts if mentions(prompt, gone) and prompt not in asked]
+    if dropped:
+        warnings.warn(
+            f"{len(dropped)} of {len(prompts)} retained prompts mention what is redacted and are left out, "
+            f'the first is "{dropped[0][:60]}".',
+            stacklevel=2,
+        )
+    left_out = set(dropped)
+    return [prompt for prompt in prompts if prompt not in left_out]
+
+
+def mentions(prompt: str, names: set[str]) -> bool:
+    """Does the prompt contain one of the names as whole words?"""
+    text = prompt.lower()
+    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in names)
+
+
+def _templates(
+    names: Sequence[str],
+    references: Sequence[str],
+    vocabulary: Vocabulary,
+    styles: Sequence[str],
+    gone: set[str],
+    rng: random.Random,
+) -> list[str]:
+    """Every concept in several wordings; references and what is related to something redacted in more."""
+    known = [concept for name in names if (concept := vocabulary.find(name))]
+    near = {other.name for concept in known for other in vocabulary.neighbours(concept)}
+    prompts: list[str] = []
+    for concept in vocabulary.concepts.values():
+        if concept.name in gone:
+            continue
+        for k in range(12 if concept.name in near or concept.name in references else 6):
+            others = (concept.name, concept.parent, *concept.seen, *concept.seen)
+            what = concept.name if k < 2 else rng.choice(others)
+            prompts.append(draw(rng).fill(what, rng.choice(styles), rng.choice(["", *vocabulary.settings])))
+    for reference in dict.fromkeys(references):
+        prompts += [wording.fill(reference) for wording in wordings("seen") if reference]
+    return prompts
+
+
+def _pairs(vocabulary: Vocabulary, styles: Sequence[str], gone: set[str], rng: random.Random) -> list[str]:
+    """Two concepts at a time, each of them first about as often as any other."""
+    names = [concept.name for concept in vocabulary.concepts.values() if concept.name not in gone]
+    prompts: list[str] = []
+    for k in range(_PAIRS if names else 0):
+        what = f"{names[k % len(names)]} {rng.choice(_LINKS)} {with_article(rng.choice(names))}"
+        prompts.append(draw(rng).fill(what, rng.choice(styles), rng.choice(["", *vocabulary.settings])))
+    return prompts
+
+
+def _without(prompt: str, names: set[str]) -> str:
+    for name in names:
+        prompt = prompt.replace(name, " ")
+    return prompt
