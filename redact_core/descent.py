@@ -17,7 +17,7 @@ def descend(
     steps: int,
     radius: float,
     generator: torch.Generator,
-    words: float | Tensor = 0.0,
+    words: float = 0.0,
 ) -> Tensor:
     """Projected gradient descent towards ``victims``, from a random start.
 
@@ -28,7 +28,7 @@ def descend(
         steps: Of normalised gradient descent, each 2.5 ``radius`` / ``steps`` long.
         radius: Bound of each place's disturbance, in units of ``soft``.
         generator: Of the start.
-        words: Share of the rows that start at random words and end at the nearest ones, of each ``(batch,)`` or all.
+        words: Share of the rows that start at random words and end at the nearest ones.
 
     Returns:
         The disturbance ``(batch, places, dim)``.
@@ -38,9 +38,8 @@ def descend(
     """
     change = soft.random(radius, generator)
     spoken = None
-    share = torch.as_tensor(words, device="cpu")
-    if share.any():
-        spoken = (torch.rand(len(change), generator=generator) < share).to(change.device).view(-1, 1, 1)
+    if words:
+        spoken = (torch.rand(len(change), generator=generator) < words).to(change.device).view(-1, 1, 1)
         change = torch.where(spoken, soft.at_points(generator), change)
     step = 2.5 * radius / max(1, steps) * soft.unit.unsqueeze(-1)
     for _ in range(steps):

@@ -53,8 +53,6 @@ class RobustDistillation(Distillation):
             retained condition, so it understands two things asked for at once worse.
         words: Of the attacked rows whose search starts at random words and ends at the words nearest to what
             it found, whatever their distance, in [0, 1]: discrete attacks in place of continuous ones.
-        retained_words: The same of the attacked retained rows; default: ``words``. With 0 the student learns to pass over
-            inputs that no words have, and less so over words.
         places: Most places of an attack where there can be any number of them, as in front of a prompt; the
             steps take from one to so many in turn. Searches differ in how many they put there, and what
             was trained with one number holds against another badly. Default: the adapter's own number,
@@ -84,7 +82,6 @@ class RobustDistillation(Distillation):
         share: float = 0.5,
         retained_share: float | None = None,
         words: float = 0.0,
-        retained_words: float | None = None,
         places: int | None = None,
         in_place: int = 0,
         seed: int = 0,
@@ -102,18 +99,12 @@ class RobustDistillation(Distillation):
         self.attack_weight, self.steps, self.radius = attack_weight, steps, radius
         if not 0 <= words <= 1:
             raise RedactError(f"words is {words}; give a part of the attacked rows, 0 to 1.")
-        retained_words = words if retained_words is None else retained_words
-        if not 0 <= retained_words <= 1:
-            raise RedactError(
-                f"retained_words is {retained_words}; give a part of the attacked retained rows, 0 to 1."
-            )
         if places is not None and places < 1:
             raise RedactError(f"places is {places}; give at least 1, or none for the adapter's own number.")
         if in_place < 0:
             raise RedactError(f"in_place is {in_place}; give a number of rows, or 0 for none.")
         self.share, self.retained_share, self.in_place = share, retained_share, in_place
-        self.words, self.retained_words = words, retained_words
-        self.places, self.seed = places, seed
+        self.words, self.places, self.seed = words, places, seed
         # in the checkpoint, so that an interrupted run draws what it would have drawn
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
 
@@ -172,8 +163,7 @@ class RobustDistillation(Distillation):
         soft = self.adapter.disturb(_take(batch.asked, rows), places)
         target = soft.arranged(batch.target[rows])
         victims = self._victims(soft, target, victims_of)
-        spoken = torch.where(batch.redacted[rows].cpu(), self.words, self.retained_words)
-        change = descend(student, soft, victims, self.steps, self.radius, generator, spoken)
+        change = descend(student, soft, victims, self.steps, self.radius, generator, self.words)
         distance = self.attack_weight * conditioning_distance(student(soft.moved(change)), target)
         redacted, weight = batch.redacted[rows], batch.weight[rows]
         return terms | {
