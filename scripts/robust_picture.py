@@ -81,9 +81,6 @@ def main() -> None:
     parser.add_argument("--attacks", nargs="*", default=ATTACKS)
     parser.add_argument("--n", type=int, default=20, help="Prompts that every attack gets.")
     parser.add_argument("--n-plain", type=int, default=100, help="Prompts that are asked without an attack.")
-    parser.add_argument(
-        "--retain", nargs="+", default=(), help='Retained prompts, such as "templates vocabulary pairs".'
-    )
     parser.add_argument("--seed", type=int, default=0, help="Of the training.")
     args = parser.parse_args()
     base, goal = StableDiffusion("bundled", batch_size=20), GraderScorer()
@@ -92,12 +89,11 @@ def main() -> None:
         groups.setdefault(row.group, []).append(row)
     groups["pairs"] = pairs(groups["retained"], [n for n in base.vocabulary.concepts if n != args.concept])
     for entry in args.settings:
-        training = "_".join([f"{args.steps}x{args.batch_size}", str(args.seed), *args.retain])
-        name = folder_name(entry, training)
+        name = folder_name(entry, f"{args.steps}x{args.batch_size}_{args.seed}")
         args.out.mkdir(parents=True, exist_ok=True)
         seconds, model = 0.0, base
         if entry != BASE:
-            request = Request((args.concept,), (args.reference,), tuple(args.retain))
+            request = Request((args.concept,), (args.reference,))
             seconds = trained(
                 base.reopen(base.folder), request, entry, args.out / name, steps=args.steps, batch_size=args.batch_size,
                 seed=args.seed,

@@ -8,16 +8,13 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from modalities.text_to_image.phrasing import draw, tidy, with_article, wordings
+from modalities.text_to_image.phrasing import draw, tidy, wordings
 from modalities.text_to_image.prompt_files import read_prompts
 from modalities.text_to_image.vocabulary import Vocabulary
 from redact_core import Condition, RedactError
 
-_RETAIN = ("templates", "vocabulary")
-"""Where retained prompts come from unless something is named: our templates, the tokenizer's words."""
-_SOURCES = (*_RETAIN, "pairs")
-"""What can be named: also two concepts at a time. Anything else is a file."""
-_PAIRS, _LINKS = 500, ("and", "and", "with", "beside")
+_SOURCES = ("templates", "vocabulary")
+"""Where retained prompts come from unless files are named: our templates, the tokenizer's words."""
 
 
 def retained(
@@ -32,7 +29,7 @@ def retained(
     """Retained prompts of our own making; the empty one is always there: guidance subtracts its answer.
 
     Args:
-        sources: ``templates``, ``vocabulary``, ``pairs``, or files, which are passed over; none: the first two.
+        sources: ``templates``, ``vocabulary``, or files, which are passed over; none: both of our own.
         names: Of what is redacted.
         references: What they are answered as.
         vocabulary: Concepts, styles and settings to compose with.
@@ -42,14 +39,12 @@ def retained(
     """
     prompts = [""]
     styles = ["", *(s for s in vocabulary.styles if s.lower() not in gone)]
-    for source in sources or _RETAIN:
+    for source in sources or _SOURCES:
         if source == "templates":
             prompts += _templates(names, references, vocabulary, styles, gone, rng)
         elif source == "vocabulary":
             usable = [word for word in words if word.lower() not in gone]
             prompts += [tidy(" ".join(rng.choices(usable, k=rng.randint(1, 8)))) for _ in range(400)]
-        elif source == "pairs":
-            prompts += _pairs(vocabulary, styles, gone, rng)
     # "hot dog" stays when "dog" goes: a concept's own longer name is not a mention
     longer = {c for c in vocabulary.concepts if c not in gone and mentions(c, gone)}
     return [p for p in dict.fromkeys(prompts) if not mentions(_without(p, longer), gone)]
@@ -113,16 +108,6 @@ def _templates(
             prompts.append(draw(rng).fill(what, rng.choice(styles), rng.choice(["", *vocabulary.settings])))
     for reference in dict.fromkeys(references):
         prompts += [wording.fill(reference) for wording in wordings("seen") if reference]
-    return prompts
-
-
-def _pairs(vocabulary: Vocabulary, styles: Sequence[str], gone: set[str], rng: random.Random) -> list[str]:
-    """Two concepts at a time, each of them first about as often as any other."""
-    names = [concept.name for concept in vocabulary.concepts.values() if concept.name not in gone]
-    prompts: list[str] = []
-    for k in range(_PAIRS if names else 0):
-        what = f"{names[k % len(names)]} {rng.choice(_LINKS)} {with_article(rng.choice(names))}"
-        prompts.append(draw(rng).fill(what, rng.choice(styles), rng.choice(["", *vocabulary.settings])))
     return prompts
 
 
