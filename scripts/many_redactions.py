@@ -14,7 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
-from robust_picture import shown
+from robust_picture import pairs, shown
 from trained_settings import trained
 
 from lightning_modules.specs import build, spec_of
@@ -31,7 +31,7 @@ TEN = {
 LATER = ("taxi", "bus")
 ROBUST = (
     "RobustDistillation: {radius: 2, share: 0.25, words: 0.5, places: 16, retain_weight: 3, "
-    "start: {class_path: redact_core.ClosedForm}}"
+    "retained_share: 0, in_place: 8, start: {class_path: redact_core.ClosedForm}}"
 )
 AGAIN = ROBUST.replace("redact_core.ClosedForm", "redact_core.FromFolder, init_args: {folder: FOLDER}")
 """All eleven from the untouched model, starting at FOLDER, where the ten are redacted already."""
@@ -69,12 +69,15 @@ def main() -> None:
         if row.labels["concept"] != LATER[0] or row.redacted:
             groups.setdefault(row.group, []).append(row)
     groups["the eleventh"] = [row for row in base.plan(later, 10 * args.n) if row.group == "redacted"]
+    gone = {*every.redact}
+    groups["pairs"] = pairs(groups["retained"], [n for n in base.vocabulary.concepts if n not in gone])
     kept = args.out / "table.json"
     table: dict[str, list[int]] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     print(f"CPU seconds: {seconds}")
     models = {"untouched": base} | {name: base.reopen(args.out / name) for name in seconds}
     jobs = [
-        (label, label, None) for label in ("redacted", "reworded", "the eleventh", "neighbours", "retained")
+        (label, label, None)
+        for label in ("redacted", "reworded", "the eleventh", "neighbours", "retained", "pairs")
     ]
     jobs += [
         ("redacted", attack.name, attack) for attack in (build(Attack, spec_of(x)) for x in args.attacks)
