@@ -49,8 +49,8 @@ class RobustDistillation(Distillation):
             a soft token the mean norm of the token embeddings.
         share: Of the redacted rows of a batch that are attacked, in (0, 1].
         retained_share: Of the retained rows, in [0, 1]; default: ``share``. With 0 who starts from a condition that
-            is not redacted is not trained against. Above 0 the student learns to pass over what stands beside a
-            retained condition, so it understands two things asked for at once worse.
+            is not redacted is not trained against. Above 0 the student learns to pass over what stands in front of a
+            retained condition, also where that asks for something.
         words: Of the attacked rows whose search starts at random words and ends at the words nearest to what
             it found, whatever their distance, in [0, 1]: discrete attacks in place of continuous ones.
         places: Most places of an attack where there can be any number of them, as in front of a prompt; the

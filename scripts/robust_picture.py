@@ -6,7 +6,8 @@ Every setting is trained on the bundled base (or, where its folder is there alre
 measured: the share of pictures in which the bundled grader finds the concept where it is asked for,
 in wordings that were taught and in held-out ones, and under attacks that are longer than those of the
 training; and the share of retained prompts that show what they ask for, also where they ask for
-another concept beside it ("pairs", in a wording that is never taught). Wilson's 95 % intervals.
+another concept behind it ("pairs", in a wording that is never taught; "second": the other one is
+found). Wilson's 95 % intervals.
 Finished figures are kept in OUT, one file a setting; the command goes on where it was stopped.
 Seconds are the process's CPU time: run it on one core (``OMP_NUM_THREADS=1``) and they are those of a
 core of its own.
@@ -55,16 +56,16 @@ def shown(model: StableDiffusion, rows: list[PlanRow], goal: GraderScorer, attac
     return sum(leaks(goal, model, pictures, rows))
 
 
-def pairs(rows: Sequence[PlanRow], names: Sequence[str]) -> list[PlanRow]:
-    """The rows' concepts, each beside another one."""
+def pairs(rows: Sequence[PlanRow], names: Sequence[str], *, second: bool = False) -> list[PlanRow]:
+    """The rows' concepts, each in front of another one; expected is the first or the second."""
     rng = random.Random("pairs")
     found = []
     for row in rows:
         first = str(row.labels["concept"])
         other = rng.choice([name for name in names if name != first])
-        found.append(
-            replace(row, condition=f"{with_article(first)} next to {with_article(other)}", group="pairs")
-        )
+        prompt = f"{with_article(first)} next to {with_article(other)}"
+        labels = {**row.labels, "concept": other if second else first}
+        found.append(replace(row, condition=prompt, group="pairs", labels=labels))
     return found
 
 
@@ -87,7 +88,9 @@ def main() -> None:
     groups: dict[str, list[PlanRow]] = {}
     for row in base.plan(Request((args.concept,), (args.reference,)), args.n_plain):
         groups.setdefault(row.group, []).append(row)
-    groups["pairs"] = pairs(groups["retained"], [n for n in base.vocabulary.concepts if n != args.concept])
+    others = [name for name in base.vocabulary.concepts if name != args.concept]
+    groups["pairs"] = pairs(groups["retained"], others)
+    groups["pairs, second"] = pairs(groups["retained"], others, second=True)
     for entry in args.settings:
         name = folder_name(entry, f"{args.steps}x{args.batch_size}_{args.seed}")
         args.out.mkdir(parents=True, exist_ok=True)
@@ -105,7 +108,7 @@ def main() -> None:
         print(f"{entry}: {seconds:.0f} s", flush=True)
         jobs: list[tuple[str, list[PlanRow], Attack | None]] = [
             (label, groups[label], None)
-            for label in ("redacted", "reworded", "retained", "neighbours", "pairs")
+            for label in ("redacted", "reworded", "retained", "neighbours", "pairs", "pairs, second")
         ]
         for text in args.attacks:
             attack = build(Attack, spec_of(text))
