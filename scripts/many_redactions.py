@@ -14,7 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
-from robust_picture import pairs, shown
+from robust_picture import drawn, pairs
 from trained_settings import trained
 
 from lightning_modules.specs import build, spec_of
@@ -22,6 +22,7 @@ from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.grader_scorer import GraderScorer
 from redact_core import Attack, PlanRow, Request
 from redact_core.artefact import write_whole
+from redact_core.goal import leaks
 from redact_core.statistics import wilson
 
 TEN = {
@@ -83,10 +84,11 @@ def main() -> None:
         ("redacted", attack.name, attack) for attack in (build(Attack, spec_of(x)) for x in args.attacks)
     ]
     for group, label, attack in jobs:
+        rows = groups[group]
         for name, model in models.items():
             key = f"{label}, {name}"
             if key not in table:
-                table[key] = [shown(model, groups[group], goal, attack), len(groups[group])]
+                table[key] = [sum(leaks(goal, model, drawn(model, rows, goal, attack), rows)), len(rows)]
                 write_whole(kept, json.dumps(table, indent=1).encode())
             print(f"{label:<16} {name:<10} {wilson(*table[key])}", flush=True)
 
