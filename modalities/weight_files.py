@@ -1,10 +1,10 @@
-"""Writing changed weights as the base wrote its own: key names, dtypes, metadata."""
+"""Reading weights as plain tensors, and writing changed ones as the base wrote its own: names, dtypes, metadata."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from redact_core import RedactError
 
+SAFE = ".safetensors"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 """The files of a model in our own format: for generators that no library has a folder for."""
 
@@ -28,7 +29,7 @@ def write_like(base: Path, target: Path, state: Mapping[str, Tensor], kind: str,
 
     Args:
         base: The stock file; tensors that ``state`` lacks (constants) are taken from it.
-        target: The file to write.
+        target: The file to write; safetensors, whatever the base is.
         state: Of the changed model.
         kind: Its class, for messages.
         prefix: That older versions of the library put before every name.
@@ -38,17 +39,45 @@ def write_like(base: Path, target: Path, state: Mapping[str, Tensor], kind: str,
     """
     tensors: dict[str, Tensor] = {}
     used: set[str] = set()
-    with safe_open(base, "pt") as file:
-        for name in file.keys():  # noqa: SIM118
-            ours = name if name in state else name.removeprefix(prefix)
-            old = file.get_tensor(name)
-            used.add(ours)
-            tensors[name] = state[ours].detach().to("cpu", old.dtype).contiguous() if ours in state else old
-        metadata = file.metadata() or {"format": "pt"}
+    for name, old in entries(base):
+        ours = name if name in state else name.removeprefix(prefix)
+        used.add(ours)
+        new = state[ours].detach().to("cpu", old.dtype) if ours in state else old
+        # a pickle may hold one storage under two names, safetensors may not
+        tensors[name] = new.contiguous() if base.suffix == SAFE else new.clone()
     missing = sorted(set(state) - used)
     if missing:
         raise RedactError(f"{base} does not hold {missing[0]}; its key names are not those of a {kind}.")
-    save_file(tensors, target, metadata=metadata)
+    save_file(tensors, target, metadata=_metadata(base))
+
+
+def entries(path: Path) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of a weight file: safetensors one by one, any other as PyTorch's pickle of plain tensors.
+
+    Raises:
+        RedactError: A pickle holds more than named tensors, or cannot be read.
+    """
+    if path.suffix == SAFE:
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                yield name, file.get_tensor(name)
+        return
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 no other format is at hand
+    except Exception as error:  # zip, unpickling and tensor errors alike
+        raise RedactError(
+            f"{path}: is no file of plain tensors (torch.load with weights_only refuses it); convert it first."
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise RedactError(f"{path}: holds more than named tensors; give a plain state dict.")
+    yield from state.items()
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    if path.suffix != SAFE:
+        return {"format": "pt"}
+    with safe_open(path, "pt") as file:
+        return file.metadata() or {"format": "pt"}
 
 
 def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -70,12 +99,10 @@ def refusing(folder: Path, what: str, wanted: str) -> Generator[None]:
 
 def differs(base: Path, state: Mapping[str, Tensor]) -> bool:
     """Is any tensor of ``state`` another one than the base file's, in the base's dtype?"""
-    with safe_open(base, "pt") as file:
-        for name in file.keys():  # noqa: SIM118
-            old = file.get_tensor(name)
-            if name in state and not torch.equal(state[name].detach().to("cpu", old.dtype), old):
-                return True
-    return False
+    return any(
+        name in state and not torch.equal(state[name].detach().to("cpu", old.dtype), old)
+        for name, old in entries(base)
+    )
 
 
 def load_parts(folder: Path, **parts: nn.Module) -> None:

@@ -1,6 +1,7 @@
 """Redacting a voice from SpeechT5's speaker encoder: contract, artefact, clips, bad input."""
 
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -14,11 +15,13 @@ import torch
 from speechbrain.inference.classifiers import EncoderClassifier
 from speechbrain.utils.fetching import LocalStrategy
 from test_fit import fit, same_files
-from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5, voice
+from tiny_speech import like_the_hubs, tiny_bank, tiny_encoder, tiny_speecht5, voice
+from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan, SpeechT5HifiGanConfig
 
 from modalities.sound.clips import read_clip
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.nearness import crowd
+from modalities.text_to_speech.vocoder import load_vocoder
 from redact_core import Lesson, Mean, RedactError, RedactionCard, Request, redact
 from redact_core.artefact import hashes
 from redact_core.testing import check_adapter
@@ -122,6 +125,88 @@ print(encoder.encode_batch(torch.ones(1, 16000)).shape)
     )
     assert done.returncode == 0, done.stderr
     assert "torch.Size([1, 1, 12])" in done.stdout
+
+
+def test_a_folder_of_the_hubs_is_redacted_wherever_it_is_loaded_from(
+    monkeypatch: pytest.MonkeyPatch, base: Path, tmp_path: Path
+) -> None:
+    """Its ``pretrainer.paths`` lead to the hub, and there to the stock weights."""
+    stock, out = tmp_path / "stock", tmp_path / "out"
+    shutil.copytree(base / "encoder", stock)
+    like_the_hubs(stock)
+    before = {path.name: path.read_bytes() for path in stock.iterdir()}
+    assert (
+        fit(monkeypatch, *on(base, out, "--data.redact", "alice", "--model.adapter.encoder", str(stock))) == 0
+    )
+    assert {path.name: path.read_bytes() for path in stock.iterdir()} == before
+    assert "paths:" not in (out / "hyperparams.yaml").read_text()
+    assert "# Pretrain folder (HuggingFace)" in (out / "hyperparams.yaml").read_text()
+    moved = out.rename(tmp_path / "moved")
+    code = """
+import sys, torch
+from speechbrain.inference.classifiers import EncoderClassifier
+encoder = EncoderClassifier.from_hparams(sys.argv[1])  # as its card on the hub says
+torch.save(encoder.mods["embedding_model"].state_dict(), sys.argv[2])
+assert encoder.hparams.label_encoder.decode_ndim(0) == "id1"
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(moved), str(tmp_path / "loaded.pt")], capture_output=True, text=True,
+        cwd=tmp_path, check=False, env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    loaded, written, stocked = (
+        torch.load(path, weights_only=True)
+        for path in (tmp_path / "loaded.pt", moved / "embedding_model.ckpt", stock / "embedding_model.ckpt")
+    )
+    assert all(torch.equal(loaded[name], value) for name, value in written.items())
+    assert any(not torch.equal(loaded[name], value) for name, value in stocked.items())
+
+
+def test_checkpoints_of_plain_tensors_are_read_and_others_refused(
+    monkeypatch: pytest.MonkeyPatch, base: Path, tmp_path: Path
+) -> None:
+    """Microsoft's SpeechT5 and its vocoder have a ``pytorch_model.bin`` and no other weights."""
+    tts, vocoder, both = tmp_path / "tts", tmp_path / "vocoder", tmp_path / "vocoder_safe"
+    shutil.copytree(base / "tts", tts)
+    model = SpeechT5ForTextToSpeech.from_pretrained(tts)
+    torch.save(model.state_dict(), tts / "pytorch_model.bin")
+    (tts / "model.safetensors").unlink()
+    small = SpeechT5HifiGanConfig(
+        model_in_dim=80, upsample_initial_channel=16, upsample_rates=[16, 16], upsample_kernel_sizes=[32, 32],
+        resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1]],
+    )  # fmt: skip
+    gan = SpeechT5HifiGan(small)
+    gan.save_pretrained(both)
+    gan.save_pretrained(vocoder)
+    torch.save(gan.state_dict(), vocoder / "pytorch_model.bin")
+    (vocoder / "model.safetensors").unlink()
+    said = [
+        SpeechT5(str(a), str(base / "encoder"), str(b), base / "bank", ["the fox"], 1.0).generate(
+            ["alice"], seeds=[0]
+        )[0]
+        for a, b in ((tts, vocoder), (base / "tts", both))
+    ]
+    assert torch.equal(*said)
+
+    # a method that changes the generator writes safetensors
+    adapter = SpeechT5(str(tts), str(base / "encoder"), bank=base / "bank")
+    with torch.no_grad():
+        adapter.model.speech_decoder_postnet.feat_out.bias.add_(1.0)
+    out = tmp_path / "out"
+    out.mkdir()
+    adapter.save(out)
+    assert (out / "model.safetensors").is_file()
+    assert not (out / "pytorch_model.bin").exists()
+    again = SpeechT5ForTextToSpeech.from_pretrained(out).state_dict()
+    assert all(torch.equal(again[name], value) for name, value in adapter.model.state_dict().items())
+
+    for folder, build in ((tts, SpeechT5), (vocoder, load_vocoder)):
+        torch.save(Mean(("a",)), folder / "pytorch_model.bin")
+        with pytest.raises(RedactError, match=r"pytorch_model\.bin: is no file of plain tensors"):
+            build(folder) if build is load_vocoder else build(str(folder), str(base / "encoder"))
+        (folder / "pytorch_model.bin").unlink()
+        with pytest.raises(RedactError, match=r"neither model\.safetensors nor pytorch_model\.bin"):
+            build(folder) if build is load_vocoder else build(str(folder), str(base / "encoder"))
 
 
 def test_the_same_seed_gives_the_same_artefact(

@@ -70,6 +70,25 @@ def tiny_encoder(folder: Path, kind: str = "ecapa") -> Path:
     return folder
 
 
+def like_the_hubs(folder: Path) -> Path:
+    """Give an encoder folder what the hub's have: a classifier, labels, and paths into their own repository."""
+    path = folder / "hyperparams.yaml"
+    head, pretrainer = path.read_text().split("pretrainer:")
+    names = {"embedding_model": "ckpt", "classifier": "ckpt", "label_encoder": "txt"}
+    path.write_text(
+        "# Pretrain folder (HuggingFace)\npretrained_path: speechbrain/spkrec-ecapa-voxceleb\n"
+        + head.replace("\nmodules:", "\nclassifier: !new:torch.nn.Linear [12, 3]\n"
+                       "label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder\nmodules:")
+        + "pretrainer:" + pretrainer
+        + "".join(f"    {name}: !ref <{name}>\n" for name in list(names)[1:])
+        + "  paths:\n"
+        + "".join(f"    {name}: !ref <pretrained_path>/{name}.{end}\n" for name, end in names.items())
+    )  # fmt: skip
+    torch.save(torch.nn.Linear(12, 3).state_dict(), folder / "classifier.ckpt")
+    (folder / "label_encoder.txt").write_text("'id1' => 0\n================\n'starting_index' => 0\n")
+    return folder
+
+
 def tiny_speecht5(folder: Path, dim: int = 12) -> Path:
     """A SpeechT5 folder with its processor; two decoder steps a letter at most."""
     torch.manual_seed(2)

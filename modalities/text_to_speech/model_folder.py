@@ -9,19 +9,21 @@ from typing import Any
 from torch import nn
 
 from modalities.text_to_speech.table_files import copy, files
-from modalities.weight_files import differs, write_like
+from modalities.weight_files import differs, entries, write_like
 from redact_core import RedactError
 from redact_core.card import OWN_FILES
 
 KIND = "SpeechT5ForTextToSpeech"
 WEIGHTS = "model.safetensors"
+PICKLED = "pytorch_model.bin"
+"""Read as plain tensors or not at all: Microsoft's own repositories have no other weights."""
 
 
 def check(folder: Path) -> dict[str, Any]:
     """``config.json``, if it is that of a SpeechT5 whose weights can be read.
 
     Raises:
-        RedactError: No transformers folder, another class, or pickled weights.
+        RedactError: No transformers folder, another class, or weights that are no plain tensors.
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -32,9 +34,26 @@ def check(folder: Path) -> dict[str, Any]:
     kind = (config.get("architectures") or [config.get("model_type")])[0]
     if kind != KIND:
         raise RedactError(f"{folder} holds a {kind}; this adapter takes a {KIND}.")
-    if not (folder / WEIGHTS).is_file():
-        raise RedactError(f"{folder} holds no {WEIGHTS}; pickled weights are refused, convert them first.")
+    weights(folder)
     return config
+
+
+def weights(folder: Path) -> Path:
+    """The weight file that ``from_pretrained`` reads in a folder of one of the library's models.
+
+    Raises:
+        RedactError: There is none, or only a pickle that holds more than tensors.
+    """
+    if (folder / WEIGHTS).is_file():
+        return folder / WEIGHTS
+    if not (folder / PICKLED).is_file():
+        raise RedactError(
+            f"{folder} holds neither {WEIGHTS} nor {PICKLED}; other kinds of weights are not read, "
+            "convert them or fetch it again."
+        )
+    for _ in entries(folder / PICKLED):
+        pass  # refuses what is no plain tensor
+    return folder / PICKLED
 
 
 def parts(folder: Path) -> dict[str, Path]:
@@ -42,18 +61,22 @@ def parts(folder: Path) -> dict[str, Path]:
 
     Other formats and precisions of the weights are left out: a stock copy would undo a redaction.
     """
-    found = files(folder, [folder / WEIGHTS])
+    found = files(folder, [weights(folder)])
     return {name: path for name, path in found.items() if name not in OWN_FILES}
 
 
 def changed(model: nn.Module, folder: Path) -> bool:
     """Are the weights of ``model`` other ones than those in ``folder``, in the file's own types?"""
-    return differs(folder / WEIGHTS, model.state_dict())
+    return differs(weights(folder), model.state_dict())
 
 
 def write(model: nn.Module, base: Path, target: Path) -> None:
-    """Copy the folder ``base`` bit by bit, with the weights of ``model`` under the base's names and types."""
+    """Copy the folder ``base`` bit by bit, with the weights of ``model`` under the base's names and types.
+
+    They are written as safetensors, whatever the base's are.
+    """
+    stock = weights(base)
     for name, path in parts(base).items():
-        if name != WEIGHTS:
+        if path != stock:
             copy(path, target / name)
-    write_like(base / WEIGHTS, target / WEIGHTS, model.state_dict(), KIND)
+    write_like(stock, target / WEIGHTS, model.state_dict(), KIND)

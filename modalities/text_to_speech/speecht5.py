@@ -333,7 +333,7 @@ class SpeechT5(Adapter):
     def model(self) -> SpeechT5ForTextToSpeech:
         """The generator."""
         return SpeechT5ForTextToSpeech.from_pretrained(
-            self.folder, use_safetensors=True, dtype=torch.float32
+            self.folder, dtype=torch.float32, weights_only=True
         ).eval()
 
     @cached_property

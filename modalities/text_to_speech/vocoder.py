@@ -11,7 +11,8 @@ from torchaudio.transforms import GriffinLim, InverseMelScale
 from transformers import SpeechT5HifiGan
 
 from modalities.sound.clips import RATE
-from redact_core import RedactError
+from modalities.text_to_speech.model_folder import weights
+from modalities.weight_files import refusing
 
 Vocoder = Callable[[Tensor], Tensor]
 """``(frames, 80)`` log10 mel amplitudes -> ``(samples,)`` in [-1, 1] at 16 kHz."""
@@ -42,15 +43,13 @@ def load_vocoder(folder: Path | None) -> Vocoder:
     """The ``SpeechT5HifiGan`` of ``folder``, or Griffin-Lim for ``None``.
 
     Raises:
-        RedactError: The folder holds no such model in safetensors.
+        RedactError: The folder holds no such model, or its weights are no plain tensors.
     """
     if folder is None:
         return GriffinLimVocoder()
-    if not (folder / "model.safetensors").is_file():
-        raise RedactError(
-            f"{folder} holds no model.safetensors; give the folder of a SpeechT5HifiGan, or no vocoder."
-        )
-    model = SpeechT5HifiGan.from_pretrained(folder, use_safetensors=True).eval()
+    weights(folder)
+    with refusing(folder, "vocoder", "a SpeechT5HifiGan"):
+        model = SpeechT5HifiGan.from_pretrained(folder, dtype=torch.float32, weights_only=True).eval()
 
     @torch.no_grad()
     def vocode(mel: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from modalities.text_to_speech.encoder_folder import HPARAMS, at_home, opened
+from modalities.weight_files import differs, entries
 from redact_core import Conditioning, RedactError
 from redact_core.card import OWN_FILES
 
@@ -50,7 +52,7 @@ def load_encoder(folder: Path) -> VoiceEncoder:
         RedactError: No SpeechBrain encoder folder, a part is missing, the hyper-parameters would
             run code from elsewhere, or the weights are no plain tensors.
     """
-    hparams = folder / "hyperparams.yaml"
+    hparams = folder / HPARAMS
     if not hparams.is_file():
         raise RedactError(
             f"{folder} is no SpeechBrain folder: it has no hyperparams.yaml; give the folder of a speaker encoder."
@@ -62,9 +64,10 @@ def load_encoder(folder: Path) -> VoiceEncoder:
 
     logging.getLogger("speechbrain").setLevel(logging.WARNING)
     try:
-        loaded: Any = EncoderClassifier.from_hparams(
-            str(folder), savedir=str(folder), local_strategy=LocalStrategy.NO_LINK, run_opts={"device": "cpu"}
-        )
+        with opened(folder) as source:
+            loaded: Any = EncoderClassifier.from_hparams(
+                source, savedir=source, local_strategy=LocalStrategy.NO_LINK, run_opts={"device": "cpu"}
+            )
         parts = [loaded.mods[name] for name in ("compute_features", "mean_var_norm", "embedding_model")]
     except RedactError:
         raise
@@ -98,12 +101,18 @@ def _silence(encoder: VoiceEncoder) -> None:
 def save_encoder(encoder: VoiceEncoder, base: Path, folder: Path) -> None:
     """Copy the folder ``base`` bit by bit, with the encoder's weights in place of its own.
 
-    Key names and number formats of the base's weight file are kept.
+    Key names and number formats of the base's weight file are kept. Paths to parameters elsewhere
+    are not: they lead to the stock weights, see :func:`.encoder_folder.at_home`.
     """
+    text, renamed = at_home(base)
     for path in sorted(base.iterdir()):
         if path.is_file() and path.name != WEIGHTS and path.name not in OWN_FILES:
             shutil.copyfile(path, folder / path.name)
-    then = _state(base / WEIGHTS)
+    for name, path in renamed.items():
+        shutil.copyfile(path, folder / name)
+    if text != (base / HPARAMS).read_text(encoding="utf-8"):
+        (folder / HPARAMS).write_text(text, encoding="utf-8")
+    then = dict(entries(base / WEIGHTS))
     now = encoder.model.state_dict()
     missing = sorted(set(then) - set(now))
     if missing:
@@ -114,12 +123,7 @@ def save_encoder(encoder: VoiceEncoder, base: Path, folder: Path) -> None:
 
 def encoder_changed(encoder: VoiceEncoder, base: Path) -> bool:
     """Is any weight another one than the folder ``base`` holds?"""
-    now = encoder.model.state_dict()
-    then: dict[str, Tensor] = _state(base / WEIGHTS)
-    return any(
-        key in now and not torch.equal(now[key].detach().cpu().to(value.dtype), value)
-        for key, value in then.items()
-    )
+    return differs(base / WEIGHTS, encoder.model.state_dict())
 
 
 def _check_tags(hparams: Path) -> None:
@@ -138,15 +142,4 @@ def _check_tags(hparams: Path) -> None:
 def _check_weights(path: Path) -> None:
     if not path.is_file():
         raise RedactError(f"{path} is missing; the folder is not complete, fetch it again.")
-    state = _state(path)
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise RedactError(f"{path}: holds more than named tensors; give a plain state dict.")
-
-
-def _state(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 SpeechBrain's format
-    except Exception as error:  # zip, unpickling and tensor errors alike
-        raise RedactError(
-            f"{path}: is no file of plain tensors (torch.load with weights_only refuses it); convert it first."
-        ) from error
+    list(entries(path))

@@ -3,8 +3,9 @@
     python scripts/base_text_to_speech/corpus.py --out runs/speech
 
 Splits: ``train`` for the text-to-speech model and the encoder that is redacted, ``judge`` for the
-verifier, ``test`` for grades. A synthetic voice has its own sentences in each. A real speaker has
-one utterance: its first 55 % train, the next 25 % judge, the last 20 % test.
+verifier, ``test`` for grades; ``more`` for the last stage of the text-to-speech model. A synthetic
+voice has its own sentences in each. A real speaker has one utterance: its first 55 % train, the
+next 25 % judge, the last 20 % test.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import random
 import re
 import sys
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from voices import RATE, Espeak, cut, voices
 
 _COUNTS = {"train": 110, "judge": 40, "test": 20}
+_MORE = 200
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,9 @@ class Corpus:
         source = self.samples if not revocoded or self.revocoded is None else self.revocoded
         return source[self.start[i] : self.start[i] + self.length[i]].astype(np.float32) / 32768
 
-    def where(self, split: str, synthetic: bool | None = None) -> np.ndarray:
-        """Indices of a split, maybe of one kind of speaker."""
-        chosen = self.split == split
+    def where(self, *splits: str, synthetic: bool | None = None) -> np.ndarray:
+        """Indices of splits, maybe of one kind of speaker."""
+        chosen = np.isin(self.split, splits)
         if synthetic is not None:
             chosen &= self.synthetic[self.speaker] == synthetic
         return np.flatnonzero(chosen)
@@ -74,8 +77,8 @@ def plain(text: str) -> str:
     return re.sub(r"[^a-z' ]+", " ", text.lower().replace("-", " ")).strip()
 
 
-def sentences() -> list[str]:
-    """Short stretches of English, 12 to 40 letters: picture captions and pieces of novels."""
+def sentences() -> tuple[list[str], list[str]]:
+    """Short stretches of English, 12 to 40 letters: picture captions and pieces of novels; more captions."""
     found: list[str] = []
     with (data_folder() / "prompts" / "coco_30k.csv").open(encoding="utf-8") as file:
         found += [row["prompt"] for row in csv.DictReader(file)]
@@ -87,12 +90,19 @@ def sentences() -> list[str]:
         first, count = rng.randrange(max(1, len(words) - 6)), rng.randint(3, 7)
         pieces.append(" ".join(words[first : first + count]))
     rng.shuffle(found)
-    lines = [" ".join(plain(line).split()[: rng.randint(3, 8)]) for line in found[: 3 * len(pieces)]] + [
-        plain(piece) for piece in pieces
-    ]
-    lines = sorted({line for line in lines if 12 <= len(line) <= 40})
-    rng.shuffle(lines)
-    return lines
+    few = 3 * len(pieces)
+
+    def beginnings(captions: list[str]) -> list[str]:
+        return [" ".join(plain(line).split()[: rng.randint(3, 8)]) for line in captions]
+
+    def chosen(lines: list[str]) -> list[str]:
+        kept = sorted({line for line in lines if 12 <= len(line) <= 40})
+        rng.shuffle(kept)
+        return kept
+
+    lines = chosen(beginnings(found[:few]) + [plain(piece) for piece in pieces])
+    told = set(lines)
+    return lines, [line for line in chosen(beginnings(found[few:])) if line not in told]
 
 
 def main() -> None:
@@ -100,7 +110,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    lines, espeak, people = iter(sentences()), Espeak(), voices()
+    lines, more = map(iter, sentences())
+    espeak, people = Espeak(), voices()
     names, synthetic = [voice.name for voice in people], [True] * len(people)
     rows: list[tuple[np.ndarray, int, str, str]] = []
     for speaker, voice in enumerate(tqdm(people, desc="synthetic voices")):
@@ -120,6 +131,9 @@ def main() -> None:
             (part, len(names) - 1, split, "")
             for part, split in ((wave[:a], "train"), (wave[a:b], "judge"), (wave[b:], "test"))
         ]
+    for speaker, voice in enumerate(tqdm(people, desc="synthetic voices, more")):
+        for text in islice(more, _MORE):
+            rows.append((espeak(voice, text), speaker, "more", text))
     length = np.array([len(row[0]) for row in rows])
     samples = np.concatenate([np.round(row[0] * 32767).astype(np.int16) for row in rows])
     np.save(args.out / "corpus.npy", samples)

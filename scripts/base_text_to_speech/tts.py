@@ -10,6 +10,7 @@ rather go on from the last frame than read the text.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +76,11 @@ def build(vocabulary: int) -> SpeechT5ForTextToSpeech:
     return model
 
 
-def spectrograms(out: Path, corpus: Corpus, rows: np.ndarray, extractor) -> list[torch.Tensor]:
-    """Log-mels ``(frames, 80)`` float16 of ``rows``, whole decoder steps; computed once."""
-    path = out / "mels.npz"
+def spectrograms(
+    out: Path, corpus: Corpus, rows: np.ndarray, extractor, name: str = "mels"
+) -> list[torch.Tensor]:
+    """Log-mels ``(frames, 80)`` float16 of ``rows``, whole decoder steps; computed once, kept by ``name``."""
+    path = out / f"{name}.npz"
     if not path.exists():
         mels = []
         for i in tqdm(rows, desc="spectrograms", mininterval=5):
@@ -102,11 +105,13 @@ def embeddings(out: Path, corpus: Corpus, rows: np.ndarray) -> torch.Tensor:
 
 
 class Batches:
-    """The model's inputs, from the synthetic training utterances: the voice comes from *another* one."""
+    """The model's inputs, from synthetic training utterances: the voice comes from *another* one."""
 
-    def __init__(self, out: Path, corpus: Corpus, prepare: SpeechT5Processor):
-        rows = corpus.where("train", synthetic=True)
-        self.mels = spectrograms(out, corpus, rows, prepare.feature_extractor)
+    def __init__(
+        self, out: Path, corpus: Corpus, prepare: SpeechT5Processor, more: Sequence[str] = ()
+    ) -> None:
+        rows = corpus.where("train", *more, synthetic=True)
+        self.mels = spectrograms(out, corpus, rows, prepare.feature_extractor, "_".join(["mels", *more]))
         self.blank = torch.cat([mel[::50].float() for mel in self.mels]).mean(0)
         self.voice = embeddings(out, corpus, rows)
         self.speaker = corpus.speaker[rows]
@@ -126,6 +131,7 @@ class Batches:
             "labels": pad_sequence(
                 [self.mels[i].float() for i in pick], batch_first=True, padding_value=-100.0
             ),
+            "speakers": torch.from_numpy(self.speaker[pick]),
         }
 
 
@@ -164,6 +170,7 @@ def main() -> None:
         rng = np.random.default_rng(step)
         torch.manual_seed(step)  # dropout
         batch = batches(rng, args.batch)
+        batch.pop("speakers")
         labels = batch["labels"]
         true, _ = shift_spectrograms_right(labels, REDUCTION)
         output = model(**batch, decoder_input_values=blanked(true, batches.blank, rng))

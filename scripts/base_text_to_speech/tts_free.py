@@ -11,6 +11,7 @@ what it cannot read.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,6 +66,7 @@ class Spoken(NamedTuple):
     labels: Tensor  # the same; -100 is padding
     said: Tensor  # (batch, frames) bool: no padding
     voice: Tensor  # (batch, 192)
+    speakers: Tensor  # (batch,) whose voice it is
     letters: list[Tensor]
     error: float  # mean absolute
 
@@ -74,19 +76,21 @@ class Spoken(NamedTuple):
         return reader.loss(heard, self.said.sum(1), self.letters)
 
 
-def start(out: Path, stage: str) -> tuple[SpeechT5ForTextToSpeech, SpeechT5Processor, Batches, Reader]:
+def start(
+    out: Path, stage: str, more: Sequence[str] = ()
+) -> tuple[SpeechT5ForTextToSpeech, SpeechT5Processor, Batches, Reader]:
     """The model that ``stage`` left in ``out``, in training; what it learns from, and the frozen reader."""
     model = SpeechT5ForTextToSpeech.from_pretrained(out / stage).train()
     prepare = SpeechT5Processor.from_pretrained(out / stage)
     reader = Reader(len(prepare.tokenizer)).requires_grad_(False).eval()
     reader.load_state_dict(torch.load(out / "checkpoints" / "reader.pt", weights_only=True)["model"])
-    return model, prepare, Batches(out, read(out), prepare), reader
+    return model, prepare, Batches(out, read(out), prepare, more), reader
 
 
 def spoken(model: SpeechT5ForTextToSpeech, batches: Batches, size: int, rng: np.random.Generator) -> Spoken:
     """A batch, and what the model says of it when it mostly hears itself."""
     batch = batches(rng, size)
-    ids, mask = batch.pop("input_ids"), batch["attention_mask"]
+    ids, mask, speakers = batch.pop("input_ids"), batch["attention_mask"], batch.pop("speakers")
     # the text is read once for all passes
     batch["encoder_outputs"] = model.speecht5.encoder(ids, attention_mask=mask, return_dict=True)
     output = model(**batch, decoder_input_values=disturbed(model, batch, batches.blank, rng))
@@ -95,7 +99,8 @@ def spoken(model: SpeechT5ForTextToSpeech, batches: Batches, size: int, rng: np.
     letters = [i[m.bool()] for i, m in zip(ids, mask, strict=True)]
     with torch.no_grad():
         error = (output.spectrogram - labels)[labels != -100].abs().mean().item()
-    return Spoken(output.loss, output.spectrogram, labels, said, batch["speaker_embeddings"], letters, error)
+    voice = batch["speaker_embeddings"]
+    return Spoken(output.loss, output.spectrogram.float(), labels, said, voice, speakers, letters, error)
 
 
 def main() -> None:

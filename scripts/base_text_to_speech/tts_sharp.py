@@ -1,11 +1,14 @@
 """Stage 3c: SpeechT5 gets its voices back, against a critic that knows them.
 
     python scripts/base_text_to_speech/tts_sharp.py --out runs/speech
+    python scripts/base_text_to_speech/tts_sharp.py --out runs/speech --start tts_sharp --name tts_voice \
+        --more --voice 3 --bf16 --steps 4400
 
 After stage 3b the words are right and the voices are not: a mean of spectrograms has no harmonics,
 and a voice is heard by them. A critic of patches is told whose voice is meant (projection, Miyato &
 Koyama 2018, arXiv:1802.05637) and learns to tell true from predicted ones; the model learns to pass
 (hinge loss), and to have the same features inside the critic (Larsen et al. 2016, arXiv:1512.09300).
+The second time, with more sentences, the listener of stage 3d also says in the loss whom it hears.
 """
 
 import argparse
@@ -21,6 +24,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from scripts.stages import Run, set_rate
 
 sys.path.insert(0, str(Path(__file__).parent))
+from listener import Listener
 from tts_free import spoken, start
 
 WINDOW = 64
@@ -56,6 +60,14 @@ def windows(frames: Tensor, rng: np.random.Generator) -> Tensor:
     return (first[:, None] + torch.arange(WINDOW)) % frames[:, None]
 
 
+def hearing(out: Path) -> Listener:
+    """The frozen listener of stage 3d."""
+    state = torch.load(out / "checkpoints" / "listener.pt", weights_only=True)["model"]
+    listener = Listener(len(state["speakers"])).requires_grad_(False).eval()
+    listener.load_state_dict(state)
+    return listener
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
@@ -65,21 +77,28 @@ def main() -> None:
     parser.add_argument("--reading", type=float, default=0.4, help="weight of the reader's loss")
     parser.add_argument("--passing", type=float, default=0.1, help="weight of the critic's score")
     parser.add_argument("--matching", type=float, default=2.0, help="weight of the critic's features")
+    parser.add_argument("--voice", type=float, default=0.0, help="weight of the listener's loss")
+    parser.add_argument("--more", action="store_true", help="with the corpus's additional sentences")
+    parser.add_argument("--bf16", action="store_true", help="mixed precision, for processors that have it")
+    parser.add_argument("--start", default="tts_free", help="the stage to go on from")
+    parser.add_argument("--name", default="tts_sharp", help="of this stage")
     parser.add_argument("--alone", type=int, default=150, help="steps in which the critic learns alone")
     args = parser.parse_args()
     torch.manual_seed(0)
-    model, prepare, batches, reader = start(args.out, "tts_free")
+    model, prepare, batches, reader = start(args.out, args.start, ("more",) if args.more else ())
+    listener = hearing(args.out) if args.voice else None
     critic = Critic()
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=1e-4, betas=(0.9, 0.98))
     learning = torch.optim.AdamW(critic.parameters(), lr=5e-4, betas=(0.5, 0.9))
     parts = {"model": model, "critic": critic, "optimizer": optimizer, "learning": learning}
-    run = Run(args.out, "tts_sharp", args.steps, parts)
+    run = Run(args.out, args.name, args.steps, parts)
     for step in run:
         set_rate(optimizer, args.lr, step, args.steps, 100)
         set_rate(learning, 5e-4, step, args.steps, 50, 0.2)
         rng = np.random.default_rng(step)
         torch.manual_seed(step)
-        found = spoken(model, batches, args.batch, rng)
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+            found = spoken(model, batches, args.batch, rng)
         labels, voice = found.labels, found.voice
         at = windows(found.said.sum(1), rng)[..., None].expand(-1, -1, 80)
         true, told = labels.gather(1, at), found.mels.gather(1, at)
@@ -100,6 +119,11 @@ def main() -> None:
             [(w - g).abs().mean() / w.abs().mean() for w, g in zip(wanted, given, strict=True)]
         ).mean()
         loss = found.loss + args.reading * reading
+        whose = torch.zeros(())
+        if listener is not None:
+            heard = listener(told)
+            whose = listener.loss(heard, found.speakers) / 10 + 1 - (heard * listener(true)).sum(1).mean()
+            loss = loss + args.voice * whose
         if step >= args.alone:
             loss = loss - args.passing * score.mean() + args.matching * matching
         optimizer.zero_grad()
@@ -107,9 +131,9 @@ def main() -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         run.log(loss=found.loss.item(), mel=found.error, reading=reading.item(), telling=telling.item(),
-                matching=matching.item())  # fmt: skip
-    model.eval().save_pretrained(args.out / "tts_sharp")
-    prepare.save_pretrained(args.out / "tts_sharp")
+                matching=matching.item(), whose=whose.item())  # fmt: skip
+    model.eval().save_pretrained(args.out / args.name)
+    prepare.save_pretrained(args.out / args.name)
     run.finish()
 
 

@@ -1,0 +1,74 @@
+"""Where a SpeechBrain folder takes its parameters from: out of itself, wherever it is put."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from redact_core import RedactError
+
+HPARAMS = "hyperparams.yaml"
+
+
+def at_home(folder: Path) -> tuple[str, dict[str, Path]]:
+    """The folder's ``hyperparams.yaml`` with no path to parameters that lie beside it.
+
+    The hub's encoders name their own repository in ``pretrainer.paths``: SpeechBrain fetches the
+    *stock* weights from there, whatever lies in the folder. Without a path it takes
+    ``<loadable>.ckpt`` of the folder.
+
+    Returns:
+        The text, as it was if it names no such path; and, by the name that SpeechBrain then looks
+        for, the files that have another one.
+
+    Raises:
+        RedactError: The file cannot be read as YAML.
+    """
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 10**6
+    try:
+        text = (folder / HPARAMS).read_text(encoding="utf-8")
+        settings: Any = yaml.load(text)
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise RedactError(f"{folder / HPARAMS}: cannot be read as YAML; fetch the folder again.") from error
+    pretrainer = settings.get("pretrainer") if isinstance(settings, dict) else None
+    paths = pretrainer.get("paths") if isinstance(pretrainer, dict) else None
+    if not isinstance(paths, dict):
+        return text, {}
+    here: dict[str, Path] = {}
+    for name, path in list(paths.items()):
+        file = (
+            folder / str(getattr(path, "value", path)).rpartition("/")[2]
+        )  # !ref <...>/file is a tagged scalar
+        if file.is_file():
+            here[f"{name}.ckpt"] = file
+            del paths[name]
+    if not here:
+        return text, {}
+    if not paths:
+        del pretrainer["paths"]
+    stream = io.StringIO()
+    yaml.dump(settings, stream)
+    return stream.getvalue(), {name: file for name, file in here.items() if file.name != name}
+
+
+@contextmanager
+def opened(folder: Path) -> Generator[str]:
+    """The folder, or a passing one of links to its files, that takes every parameter out of itself."""
+    text, renamed = at_home(folder)
+    if text == (folder / HPARAMS).read_text(encoding="utf-8"):
+        yield str(folder)
+        return
+    with TemporaryDirectory() as passing:
+        files = {path.name: path for path in folder.iterdir() if path.is_file() and path.name != HPARAMS}
+        for name, path in (files | renamed).items():
+            (Path(passing) / name).symlink_to(path.resolve())
+        (Path(passing) / HPARAMS).write_text(text, encoding="utf-8")
+        yield passing
