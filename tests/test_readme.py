@@ -13,8 +13,12 @@ BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_python_examples_run(number: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     code = re.sub(r"steps=\d+", "steps=2", BLOCKS[number])
-    # the folder of the second example is what the first command writes; the base stands in for it
-    code = code.replace('"out/no_cigarette"', repr(str(ROOT / "modalities/text_to_image/bundled/pipeline")))
+    # these folders are what the commands write; the bases stand in for them
+    for folder, base in (
+        ("out/no_cigarette", "text_to_image/bundled/pipeline"),
+        ("out/no_alice", "text_to_speech/bundled/encoder"),
+    ):
+        code = code.replace(f'"{folder}"', repr(str(ROOT / "modalities" / base)))
     monkeypatch.chdir(tmp_path)
     exec(compile(code, f"README.md, example {number + 1}", "exec"), {})
 

@@ -187,6 +187,7 @@ def test_checkpoints_of_plain_tensors_are_read_and_others_refused(
         for a, b in ((tts, vocoder), (base / "tts", both))
     ]
     assert torch.equal(*said)
+    assert SpeechT5(str(tts), str(base / "encoder"), "griffin-lim", base / "bank").vocoder_folder is None
 
     # a method that changes the generator writes safetensors
     adapter = SpeechT5(str(tts), str(base / "encoder"), bank=base / "bank")

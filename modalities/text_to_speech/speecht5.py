@@ -29,7 +29,7 @@ from modalities.text_to_speech.speaking import spectrograms
 from modalities.text_to_speech.spectrogram_loss import log_mel, spectrogram_loss
 from modalities.text_to_speech.suites import SUITES
 from modalities.text_to_speech.verifier import embed_clip
-from modalities.text_to_speech.vocoder import Vocoder, load_vocoder
+from modalities.text_to_speech.vocoder import GRIFFIN_LIM, Vocoder, load_vocoder
 from modalities.text_to_speech.voice_encoder import VoiceEncoder, encoder_changed, load_encoder, save_encoder
 from redact_core import (
     Adapter,
@@ -58,8 +58,8 @@ class SpeechT5(Adapter):
     Args:
         source: ``bundled``, the folder or hub id of a SpeechT5 checkpoint.
         encoder: Folder or hub id of the SpeechBrain encoder; default for ``bundled``: its own.
-        vocoder: Folder or hub id of a ``SpeechT5HifiGan``; default: the bundled base's own, if it
-            has one, else Griffin-Lim.
+        vocoder: Folder or hub id of a ``SpeechT5HifiGan``, or ``griffin-lim``; default: the bundled
+            base's own, if it has one, else Griffin-Lim.
         bank: Folder with one subfolder of clips for each known voice; default: the bundled one for
             ``bundled``, else none.
         sentences: What samples say; the seed chooses one.
@@ -101,7 +101,7 @@ class SpeechT5(Adapter):
         self.encoder_source = encoder or "bundled"
         self.encoder_folder = BUNDLED / "encoder" if encoder in (None, "bundled") else locate(encoder)
         own = BUNDLED / "vocoder" if bundled and (BUNDLED / "vocoder").is_dir() else None
-        self.vocoder_folder = locate(vocoder) if vocoder else own
+        self.vocoder_folder = None if vocoder == GRIFFIN_LIM else locate(vocoder) if vocoder else own
         self.bank = VoiceBank(bank or (BUNDLED / "voices" if bundled else None))
         self.sentences = tuple(sentences or SENTENCES)
         self.frames_per_letter = 10.0 if bundled else 20.0
@@ -169,7 +169,7 @@ class SpeechT5(Adapter):
         source, encoder = self.source, str(folder)
         if (folder / model_folder.WEIGHTS).is_file():
             source, encoder = str(folder), str(self.encoder_folder)
-        vocoder = None if self.vocoder_folder is None else str(self.vocoder_folder)
+        vocoder = GRIFFIN_LIM if self.vocoder_folder is None else str(self.vocoder_folder)
         other = SpeechT5(
             source, encoder, vocoder, self.bank.folder, list(self.sentences), self.seconds, self.variants,
             self.batch_size,

@@ -16,6 +16,8 @@ from modalities.weight_files import refusing
 
 Vocoder = Callable[[Tensor], Tensor]
 """``(frames, 80)`` log10 mel amplitudes -> ``(samples,)`` in [-1, 1] at 16 kHz."""
+GRIFFIN_LIM = "griffin-lim"
+"""In place of a folder: no network."""
 _FFT, _HOP = 1024, 256
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import SpeechT5ForTextToSpeech
+from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan
 
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import RATE, Corpus, read
@@ -34,14 +34,14 @@ def main() -> None:
     for name in ("tts", "encoder", "verifier", "recogniser", "vocoder", "voices", "unseen"):
         shutil.rmtree(args.out / name, ignore_errors=True)
     corpus = read(args.runs)
-    speech(args.runs / "tts_sharp", args.out / "tts")
+    speech(args.runs / "tts_voice", args.out / "tts")
     for name in ("encoder", "verifier"):
         speaker(args.runs / name, args.out / name)
     (args.out / "recogniser").mkdir(parents=True)
     state = load_file(args.runs / "recogniser" / "model.safetensors")
     save_file({k: half(v) for k, v in state.items()}, args.out / "recogniser" / "model.safetensors")
     if (args.runs / "vocoder").is_dir():
-        shutil.copytree(args.runs / "vocoder", args.out / "vocoder")
+        SpeechT5HifiGan.from_pretrained(args.runs / "vocoder").half().save_pretrained(args.out / "vocoder")
     clips(corpus, args.out)
     shutil.copy(args.runs / "times.json", args.out / "recipe.json")
     size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())

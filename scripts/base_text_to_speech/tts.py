@@ -94,14 +94,21 @@ def spectrograms(
 
 
 @torch.no_grad()
-def embeddings(out: Path, corpus: Corpus, rows: np.ndarray) -> torch.Tensor:
-    """``(rows, 192)`` of the encoder of stage 2; the model divides by the norm itself."""
+def embeddings(out: Path, corpus: Corpus, rows: np.ndarray, name: str = "voices") -> torch.Tensor:
+    """``(rows, 192)`` of the encoder of stage 2; the model divides by the norm itself. Kept like the log-mels."""
+    path = out / f"{name}.npz"
+    if path.exists():
+        with np.load(path) as archive:
+            assert (archive["rows"] == rows).all(), f"{path} belongs to another corpus; remove it"
+            return torch.from_numpy(archive["voices"])
     folder = str(out / "encoder")
     encoder = EncoderClassifier.from_hparams(folder, savedir=folder, local_strategy=LocalStrategy.NO_LINK)
     found = []
     for i in tqdm(rows, desc="embeddings", mininterval=5):
         found.append(encoder.encode_batch(torch.from_numpy(corpus.wave(i))[None])[0, 0])
-    return torch.stack(found)
+    voices = torch.stack(found)
+    np.savez(path, voices=voices.numpy(), rows=rows)
+    return voices
 
 
 class Batches:
@@ -113,7 +120,7 @@ class Batches:
         rows = corpus.where("train", *more, synthetic=True)
         self.mels = spectrograms(out, corpus, rows, prepare.feature_extractor, "_".join(["mels", *more]))
         self.blank = torch.cat([mel[::50].float() for mel in self.mels]).mean(0)
-        self.voice = embeddings(out, corpus, rows)
+        self.voice = embeddings(out, corpus, rows, "_".join(["voices", *more]))
         self.speaker = corpus.speaker[rows]
         self.mates = {s: np.flatnonzero(self.speaker == s) for s in np.unique(self.speaker)}
         self.ids = [torch.tensor(prepare.tokenizer(str(corpus.text[i])).input_ids) for i in rows]
