@@ -3,8 +3,8 @@
     python scripts/base_text_to_speech/corpus.py --out runs/speech
 
 Splits: ``train`` for the text-to-speech model and the encoder that is redacted, ``judge`` for the
-verifier, ``test`` for grades; ``more`` for the last stage of the text-to-speech model. A synthetic
-voice has its own sentences in each. A real speaker has one utterance: its first 55 % train, the
+verifier, ``test`` for grades; ``more`` for the last stage of the text-to-speech model. All but
+``test`` for the recogniser. A synthetic voice has its own sentences in each. A real speaker has one utterance: its first 55 % train, the
 next 25 % judge, the last 20 % test.
 """
 
@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from voices import RATE, Espeak, cut, voices
 
 _COUNTS = {"train": 110, "judge": 40, "test": 20}
-_MORE = 200
+_MORE = {"more": 200, "judge": 120}  # captions only; enough to tell and to read these voices well
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ def main() -> None:
             (part, len(names) - 1, split, "")
             for part, split in ((wave[:a], "train"), (wave[a:b], "judge"), (wave[b:], "test"))
         ]
-    for speaker, voice in enumerate(tqdm(people, desc="synthetic voices, more")):
-        for text in islice(more, _MORE):
-            rows.append((espeak(voice, text), speaker, "more", text))
+    for split, count in _MORE.items():
+        for speaker, voice in enumerate(tqdm(people, desc=f"synthetic voices, {split}")):
+            rows += [(espeak(voice, text), speaker, split, text) for text in islice(more, count)]
     length = np.array([len(row[0]) for row in rows])
     samples = np.concatenate([np.round(row[0] * 32767).astype(np.int16) for row in rows])
     np.save(args.out / "corpus.npy", samples)

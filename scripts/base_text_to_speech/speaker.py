@@ -99,6 +99,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--batch", type=int, default=40)
     parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--synthetic", type=float, default=0.25, help="share of synthetic voices in a batch")
     args = parser.parse_args()
     corpus = read(args.out)
     model, size, split = KINDS[args.name]
@@ -116,7 +117,7 @@ def main() -> None:
     for step in run:
         set_rate(optimizer, args.lr, step, args.steps, 100)
         rng, generator = np.random.default_rng(step), torch.Generator().manual_seed(step)
-        few = args.batch // 4  # synthetic voices are told apart sooner
+        few = round(args.batch * args.synthetic)
         pick = np.concatenate([rng.choice(of_kind[0], few), rng.choice(of_kind[1], args.batch - few)])
         samples = int(RATE * rng.uniform(1.0, 2.0))
         share = 0.5 if args.name == "verifier" else 0.0
@@ -152,7 +153,7 @@ def grade(corpus: Corpus, net, features, normalise) -> None:
 
     def embed(i: int) -> torch.Tensor:
         x = torch.from_numpy(corpus.wave(i))[None]
-        return torch.nn.functional.normalize(net(normalise(features(x), whole), whole)[0, 0], dim=0)
+        return torch.nn.functional.normalize(net(normalise(features(x), whole), whole).flatten(), dim=0)
 
     enrol = torch.stack(
         [
