@@ -38,7 +38,7 @@ def at_home(folder: Path) -> tuple[str, dict[str, Path]]:
         settings: Any = yaml.load(text)
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise RedactError(f"{folder / HPARAMS}: cannot be read as YAML; fetch the folder again.") from error
-    pretrainer = settings.get("pretrainer") if isinstance(settings, dict) else None
+    pretrainer: Any = settings.get("pretrainer") if isinstance(settings, dict) else None
     paths = pretrainer.get("paths") if isinstance(pretrainer, dict) else None
     if not isinstance(paths, dict):
         return text, {}
