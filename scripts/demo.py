@@ -104,7 +104,7 @@ def main() -> None:
         f"From the bundled bases: the concept {CONCEPT} (answered as {CONCEPT_REFERENCE}), the style {STYLE} "
         f"(answered as the prompt without it), and the voice {VOICE} (answered as {VOICE_REFERENCE}). Base "
         "and redacted model get the same prompts, clips, sentences and seeds. Samples are small here; read "
-        "the intervals. The bundled voices are understood with effort: about one letter in five is misread. The "
+        "the intervals. The bundled voices are understood with effort: about one letter in six is misread. The "
         "redaction lives in the prompt and speaker encoders alone: putting the stock encoder back undoes it.",
     )
     # a voice speaks step by step, which few threads do as fast as many
