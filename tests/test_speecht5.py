@@ -201,6 +201,8 @@ def test_checkpoints_of_plain_tensors_are_read_and_others_refused(
     again = SpeechT5ForTextToSpeech.from_pretrained(out).state_dict()
     assert all(torch.equal(again[name], value) for name, value in adapter.model.state_dict().items())
 
+    with pytest.raises(RedactError, match=r"neither model\.safetensors"):
+        SpeechT5(str(tts), str(base / "encoder"), vocoder=str(base / "bank"))
     for folder, build in ((tts, SpeechT5), (vocoder, load_vocoder)):
         torch.save(Mean(("a",)), folder / "pytorch_model.bin")
         with pytest.raises(RedactError, match=r"pytorch_model\.bin: is no file of plain tensors"):
