@@ -73,6 +73,12 @@ def entries(path: Path) -> Iterator[tuple[str, Tensor]]:
     yield from state.items()
 
 
+def check_plain(path: Path) -> None:
+    """Refuse a pickle that holds more than tensors, as :func:`entries` does; safetensors cannot."""
+    if path.suffix != SAFE:
+        next(entries(path), None)
+
+
 def _metadata(path: Path) -> dict[str, str]:
     if path.suffix != SAFE:
         return {"format": "pt"}

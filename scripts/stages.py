@@ -19,6 +19,15 @@ def set_rate(
         group["lr"] = lr * cosine_decay(steps, warmup, floor)(step)
 
 
+def finished(out: Path, name: str) -> dict[str, torch.Tensor]:
+    """The weights that stage ``name`` left of its ``model``, by :class:`Run`."""
+    return torch.load(_checkpoint(out, name), weights_only=True)["model"]
+
+
+def _checkpoint(out: Path, name: str) -> Path:
+    return out / "checkpoints" / f"{name}.pt"
+
+
 class Run:
     """Iterate over the remaining steps of a stage, checkpointing ``parts`` on the way.
 
@@ -27,7 +36,7 @@ class Run:
 
     def __init__(self, out: Path, name: str, steps: int, parts: dict, every_s: float = 180):
         self.out, self.name, self.steps, self.parts, self.every_s = out, name, steps, parts, every_s
-        self.path = out / "checkpoints" / f"{name}.pt"
+        self.path = _checkpoint(out, name)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.start, self.seconds = 0, 0.0
         if self.path.exists():

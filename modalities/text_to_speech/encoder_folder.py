@@ -17,7 +17,7 @@ from redact_core import RedactError
 HPARAMS = "hyperparams.yaml"
 
 
-def at_home(folder: Path) -> tuple[str, dict[str, Path]]:
+def at_home(folder: Path) -> tuple[str | None, dict[str, Path]]:
     """The folder's ``hyperparams.yaml`` with no path to parameters that lie beside it.
 
     The hub's encoders name their own repository in ``pretrainer.paths``: SpeechBrain fetches the
@@ -25,8 +25,8 @@ def at_home(folder: Path) -> tuple[str, dict[str, Path]]:
     ``<loadable>.ckpt`` of the folder.
 
     Returns:
-        The text, as it was if it names no such path; and, by the name that SpeechBrain then looks
-        for, the files that have another one.
+        The new text, or ``None`` if the file names no such path; and, by the name that SpeechBrain
+        then looks for, the files that have another one.
 
     Raises:
         RedactError: The file cannot be read as YAML.
@@ -34,24 +34,20 @@ def at_home(folder: Path) -> tuple[str, dict[str, Path]]:
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 10**6
     try:
-        text = (folder / HPARAMS).read_text(encoding="utf-8")
-        settings: Any = yaml.load(text)
+        settings: Any = yaml.load((folder / HPARAMS).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise RedactError(f"{folder / HPARAMS}: cannot be read as YAML; fetch the folder again.") from error
     pretrainer: Any = settings.get("pretrainer") if isinstance(settings, dict) else None
-    paths = pretrainer.get("paths") if isinstance(pretrainer, dict) else None
-    if not isinstance(paths, dict):
-        return text, {}
+    paths: Any = pretrainer.get("paths") if isinstance(pretrainer, dict) else None
     here: dict[str, Path] = {}
-    for name, path in list(paths.items()):
-        file = (
-            folder / str(getattr(path, "value", path)).rpartition("/")[2]
-        )  # !ref <...>/file is a tagged scalar
+    for name, path in list(paths.items()) if isinstance(paths, dict) else ():
+        text = str(getattr(path, "value", path))  # !ref <...>/file is a tagged scalar
+        file = folder / text.rpartition("/")[2]
         if file.is_file():
             here[f"{name}.ckpt"] = file
             del paths[name]
     if not here:
-        return text, {}
+        return None, {}
     if not paths:
         del pretrainer["paths"]
     stream = io.StringIO()
@@ -63,7 +59,7 @@ def at_home(folder: Path) -> tuple[str, dict[str, Path]]:
 def opened(folder: Path) -> Generator[str]:
     """The folder, or a passing one of links to its files, that takes every parameter out of itself."""
     text, renamed = at_home(folder)
-    if text == (folder / HPARAMS).read_text(encoding="utf-8"):
+    if text is None:
         yield str(folder)
         return
     with TemporaryDirectory() as passing:

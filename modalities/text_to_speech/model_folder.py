@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from modalities.text_to_speech.table_files import copy, files
-from modalities.weight_files import differs, entries, write_like
+from modalities.weight_files import check_plain, differs, write_like
 from redact_core import RedactError
 from redact_core.card import OWN_FILES
 
@@ -34,26 +34,28 @@ def check(folder: Path) -> dict[str, Any]:
     kind = (config.get("architectures") or [config.get("model_type")])[0]
     if kind != KIND:
         raise RedactError(f"{folder} holds a {kind}; this adapter takes a {KIND}.")
-    weights(folder)
+    check_weights(folder)
     return config
+
+
+def check_weights(folder: Path) -> None:
+    """Refuse a folder without :func:`weights`, or whose weights are no plain tensors."""
+    check_plain(weights(folder))
 
 
 def weights(folder: Path) -> Path:
     """The weight file that ``from_pretrained`` reads in a folder of one of the library's models.
 
     Raises:
-        RedactError: There is none, or only a pickle that holds more than tensors.
+        RedactError: There is none.
     """
-    if (folder / WEIGHTS).is_file():
-        return folder / WEIGHTS
-    if not (folder / PICKLED).is_file():
-        raise RedactError(
-            f"{folder} holds neither {WEIGHTS} nor {PICKLED}; other kinds of weights are not read, "
-            "convert them or fetch it again."
-        )
-    for _ in entries(folder / PICKLED):
-        pass  # refuses what is no plain tensor
-    return folder / PICKLED
+    for name in (WEIGHTS, PICKLED):
+        if (folder / name).is_file():
+            return folder / name
+    raise RedactError(
+        f"{folder} holds neither {WEIGHTS} nor {PICKLED}; other kinds of weights are not read, "
+        "convert them or fetch it again."
+    )
 
 
 def parts(folder: Path) -> dict[str, Path]:

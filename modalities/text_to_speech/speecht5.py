@@ -103,7 +103,9 @@ class SpeechT5(Adapter):
         own = BUNDLED / "vocoder" if bundled and (BUNDLED / "vocoder").is_dir() else None
         self.vocoder_folder = None if vocoder == GRIFFIN_LIM else locate(vocoder) if vocoder else own
         if self.vocoder_folder:
-            model_folder.weights(self.vocoder_folder)  # it is opened late; a wrong folder is said at once
+            model_folder.check_weights(
+                self.vocoder_folder
+            )  # it is opened late; a wrong folder is said at once
         self.bank = VoiceBank(bank or (BUNDLED / "voices" if bundled else None))
         self.sentences = tuple(sentences or SENTENCES)
         self.frames_per_letter = 10.0 if bundled else 20.0

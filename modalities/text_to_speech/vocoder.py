@@ -11,7 +11,7 @@ from torchaudio.transforms import GriffinLim, InverseMelScale
 from transformers import SpeechT5HifiGan
 
 from modalities.sound.clips import RATE
-from modalities.text_to_speech.model_folder import weights
+from modalities.text_to_speech.model_folder import check_weights
 from modalities.weight_files import refusing
 
 Vocoder = Callable[[Tensor], Tensor]
@@ -49,7 +49,7 @@ def load_vocoder(folder: Path | None) -> Vocoder:
     """
     if folder is None:
         return GriffinLimVocoder()
-    weights(folder)
+    check_weights(folder)
     with refusing(folder, "vocoder", "a SpeechT5HifiGan"):
         model = SpeechT5HifiGan.from_pretrained(folder, dtype=torch.float32, weights_only=True).eval()
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from modalities.text_to_speech.encoder_folder import HPARAMS, at_home, opened
-from modalities.weight_files import differs, entries
+from modalities.weight_files import check_plain, differs, entries
 from redact_core import Conditioning, RedactError
 from redact_core.card import OWN_FILES
 
@@ -110,7 +110,7 @@ def save_encoder(encoder: VoiceEncoder, base: Path, folder: Path) -> None:
             shutil.copyfile(path, folder / path.name)
     for name, path in renamed.items():
         shutil.copyfile(path, folder / name)
-    if text != (base / HPARAMS).read_text(encoding="utf-8"):
+    if text is not None:
         (folder / HPARAMS).write_text(text, encoding="utf-8")
     then = dict(entries(base / WEIGHTS))
     now = encoder.model.state_dict()
@@ -142,4 +142,4 @@ def _check_tags(hparams: Path) -> None:
 def _check_weights(path: Path) -> None:
     if not path.is_file():
         raise RedactError(f"{path} is missing; the folder is not complete, fetch it again.")
-    list(entries(path))
+    check_plain(path)

@@ -4,8 +4,8 @@
 
 Splits: ``train`` for the text-to-speech model and the encoder that is redacted, ``judge`` for the
 verifier, ``test`` for grades; ``more`` for the last stage of the text-to-speech model. All but
-``test`` for the recogniser. A synthetic voice has its own sentences in each. A real speaker has one utterance: its first 55 % train, the
-next 25 % judge, the last 20 % test.
+``test`` for the recogniser. A synthetic voice has its own sentences in each. A real speaker has
+one utterance: its first 55 % train, the next 25 % judge, the last 20 % test.
 """
 
 import argparse
@@ -54,6 +54,10 @@ class Corpus:
         if synthetic is not None:
             chosen &= self.synthetic[self.speaker] == synthetic
         return np.flatnonzero(chosen)
+
+    def every_other(self, *splits: str) -> np.ndarray:
+        """Half of the synthetic utterances of splits: the recogniser hears them through the vocoder."""
+        return self.where(*splits, synthetic=True)[::2]
 
 
 def read(out: Path) -> Corpus:

@@ -47,10 +47,7 @@ def main() -> None:
     corpus = read(args.out)
     rows = corpus.where("train", "more", "judge", synthetic=True)
     # every other utterance comes out of the vocoder, as generated speech does
-    vocoded = {
-        *corpus.where("judge", synthetic=True)[::2],
-        *corpus.where("train", "more", synthetic=True)[::2],
-    }
+    vocoded = {*corpus.every_other("judge"), *corpus.every_other("train", "more")}
     mels = [
         log_mels(torch.from_numpy(corpus.wave(i, i in vocoded)))
         for i in tqdm(rows, desc="spectrograms", mininterval=5)

@@ -21,13 +21,9 @@ from corpus import RATE, read
 FFT, HOP = 1024, 256
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--iterations", type=int, default=16)
-    args = parser.parse_args()
-    corpus = read(args.out)
-    mel = MelSpectrogram(
+def mel_spectrogram() -> MelSpectrogram:
+    """What ``SpeechT5FeatureExtractor`` takes the logarithm of."""
+    return MelSpectrogram(
         RATE,
         FFT,
         hop_length=HOP,
@@ -38,11 +34,19 @@ def main() -> None:
         norm="slaney",
         mel_scale="slaney",
     )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--iterations", type=int, default=16)
+    args = parser.parse_args()
+    corpus = read(args.out)
+    mel = mel_spectrogram()
     spread = torch.linalg.pinv(mel.mel_scale.fb)
     phase = GriffinLim(FFT, args.iterations, hop_length=HOP, power=1.0, rand_init=False)
     samples = np.zeros(len(corpus.samples), np.int16)
-    # of the rest, which only the recogniser hears, every other one
-    rows = np.union1d(corpus.where("judge"), corpus.where("train", "more", synthetic=True)[::2])
+    rows = np.union1d(corpus.where("judge"), corpus.every_other("train", "more"))
     for i in tqdm(rows, desc="Griffin-Lim", mininterval=5):
         amplitude = mel(torch.from_numpy(corpus.wave(i)))
         wave = phase((amplitude.T @ spread).clamp(min=0).T).numpy()[: corpus.length[i]]

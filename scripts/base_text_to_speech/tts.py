@@ -10,7 +10,6 @@ rather go on from the last frame than read the text.
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -94,33 +93,28 @@ def spectrograms(
 
 
 @torch.no_grad()
-def embeddings(out: Path, corpus: Corpus, rows: np.ndarray, name: str = "voices") -> torch.Tensor:
-    """``(rows, 192)`` of the encoder of stage 2; the model divides by the norm itself. Kept like the log-mels."""
-    path = out / f"{name}.npz"
-    if path.exists():
-        with np.load(path) as archive:
-            assert (archive["rows"] == rows).all(), f"{path} belongs to another corpus; remove it"
-            return torch.from_numpy(archive["voices"])
+def embeddings(out: Path, corpus: Corpus, rows: np.ndarray) -> torch.Tensor:
+    """``(rows, 192)`` of the encoder of stage 2; the model divides by the norm itself."""
     folder = str(out / "encoder")
     encoder = EncoderClassifier.from_hparams(folder, savedir=folder, local_strategy=LocalStrategy.NO_LINK)
     found = []
     for i in tqdm(rows, desc="embeddings", mininterval=5):
         found.append(encoder.encode_batch(torch.from_numpy(corpus.wave(i))[None])[0, 0])
-    voices = torch.stack(found)
-    np.savez(path, voices=voices.numpy(), rows=rows)
-    return voices
+    return torch.stack(found)
 
 
 class Batches:
-    """The model's inputs, from synthetic training utterances: the voice comes from *another* one."""
+    """The model's inputs, from synthetic training utterances: the voice comes from *another* one.
 
-    def __init__(
-        self, out: Path, corpus: Corpus, prepare: SpeechT5Processor, more: Sequence[str] = ()
-    ) -> None:
-        rows = corpus.where("train", *more, synthetic=True)
-        self.mels = spectrograms(out, corpus, rows, prepare.feature_extractor, "_".join(["mels", *more]))
+    With ``more`` also from the corpus's additional sentences.
+    """
+
+    def __init__(self, out: Path, corpus: Corpus, prepare: SpeechT5Processor, more: bool = False):
+        splits, name = (("train", "more"), "mels_more") if more else (("train",), "mels")
+        rows = corpus.where(*splits, synthetic=True)
+        self.mels = spectrograms(out, corpus, rows, prepare.feature_extractor, name)
         self.blank = torch.cat([mel[::50].float() for mel in self.mels]).mean(0)
-        self.voice = embeddings(out, corpus, rows, "_".join(["voices", *more]))
+        self.voice = embeddings(out, corpus, rows)
         self.speaker = corpus.speaker[rows]
         self.mates = {s: np.flatnonzero(self.speaker == s) for s in np.unique(self.speaker)}
         self.ids = [torch.tensor(prepare.tokenizer(str(corpus.text[i])).input_ids) for i in rows]

@@ -11,7 +11,6 @@ what it cannot read.
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +20,7 @@ from torch import Tensor
 from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
 from transformers.models.speecht5.modeling_speecht5 import shift_spectrograms_right
 
-from scripts.stages import Run, set_rate
+from scripts.stages import Run, finished, set_rate
 
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import read
@@ -77,13 +76,13 @@ class Spoken(NamedTuple):
 
 
 def start(
-    out: Path, stage: str, more: Sequence[str] = ()
+    out: Path, stage: str, more: bool = False
 ) -> tuple[SpeechT5ForTextToSpeech, SpeechT5Processor, Batches, Reader]:
     """The model that ``stage`` left in ``out``, in training; what it learns from, and the frozen reader."""
     model = SpeechT5ForTextToSpeech.from_pretrained(out / stage).train()
     prepare = SpeechT5Processor.from_pretrained(out / stage)
     reader = Reader(len(prepare.tokenizer)).requires_grad_(False).eval()
-    reader.load_state_dict(torch.load(out / "checkpoints" / "reader.pt", weights_only=True)["model"])
+    reader.load_state_dict(finished(out, "reader"))
     return model, prepare, Batches(out, read(out), prepare, more), reader
 
 

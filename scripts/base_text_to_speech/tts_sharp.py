@@ -2,7 +2,7 @@
 
     python scripts/base_text_to_speech/tts_sharp.py --out runs/speech
     python scripts/base_text_to_speech/tts_sharp.py --out runs/speech --start tts_sharp --name tts_voice \
-        --more --voice 3 --bf16 --steps 4400
+        --more --voice 3 --bf16 --steps 3300
 
 After stage 3b the words are right and the voices are not: a mean of spectrograms has no harmonics,
 and a voice is heard by them. A critic of patches is told whose voice is meant (projection, Miyato &
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, normalize, relu
 from torch.nn.utils.parametrizations import spectral_norm
 
-from scripts.stages import Run, set_rate
+from scripts.stages import Run, finished, set_rate
 
 sys.path.insert(0, str(Path(__file__).parent))
 from listener import Listener
@@ -62,7 +62,7 @@ def windows(frames: Tensor, rng: np.random.Generator) -> Tensor:
 
 def hearing(out: Path) -> Listener:
     """The frozen listener of stage 3d."""
-    state = torch.load(out / "checkpoints" / "listener.pt", weights_only=True)["model"]
+    state = finished(out, "listener")
     listener = Listener(len(state["speakers"])).requires_grad_(False).eval()
     listener.load_state_dict(state)
     return listener
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--alone", type=int, default=150, help="steps in which the critic learns alone")
     args = parser.parse_args()
     torch.manual_seed(0)
-    model, prepare, batches, reader = start(args.out, args.start, ("more",) if args.more else ())
+    model, prepare, batches, reader = start(args.out, args.start, args.more)
     listener = hearing(args.out) if args.voice else None
     critic = Critic()
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=1e-4, betas=(0.9, 0.98))

@@ -18,15 +18,15 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss, leaky_relu, pad
 from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
-from torchaudio.transforms import MelSpectrogram
 from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
 
 from scripts.stages import Run, set_rate
 
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import RATE, Corpus, read
+from revocode import HOP, mel_spectrogram
 
-HOP, FRAMES, MARGIN = 256, 32, 2
+FRAMES, MARGIN = 32, 2
 FFTS = (2048, 1024, 512, 256)
 
 
@@ -47,10 +47,7 @@ class Mel(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.mel = MelSpectrogram(
-            RATE, 1024, hop_length=HOP, f_min=80, f_max=7600, n_mels=80, power=1.0, norm="slaney",
-            mel_scale="slaney",
-        )  # fmt: skip
+        self.mel = mel_spectrogram()
 
     def forward(self, wave: Tensor) -> Tensor:
         return self.mel(wave).clamp(min=1e-10).log10().transpose(1, 2)
@@ -63,8 +60,26 @@ def magnitude(wave: Tensor, fft: int) -> Tensor:
     return (found.real.square() + found.imag.square() + 1e-7).sqrt()
 
 
-class Period(nn.Module):
-    """Scores of the waveform, folded every ``period`` samples, and features."""
+class Critic(nn.Module):
+    """Features of what it sees of a waveform ``(batch, samples)``, its scores last."""
+
+    layers: nn.ModuleList
+    last: nn.Module
+
+    def see(self, wave: Tensor) -> Tensor:
+        """``(batch, 1, height, width)``."""
+        raise NotImplementedError
+
+    def forward(self, wave: Tensor) -> list[Tensor]:
+        x, features = self.see(wave), []
+        for layer in self.layers:
+            x = leaky_relu(layer(x), 0.1)
+            features.append(x)
+        return [*features, self.last(x)]
+
+
+class Period(Critic):
+    """The waveform, folded every ``period`` samples."""
 
     def __init__(self, period: int, widths: tuple[int, ...] = (1, 16, 32, 64, 96)):
         super().__init__()
@@ -74,17 +89,12 @@ class Period(nn.Module):
         )
         self.last = weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)))
 
-    def forward(self, wave: Tensor) -> list[Tensor]:
-        wave = pad(wave, (0, -wave.shape[1] % self.period))
-        x, features = wave.unflatten(1, (-1, self.period))[:, None], []
-        for layer in self.layers:
-            x = leaky_relu(layer(x), 0.1)
-            features.append(x)
-        return [*features, self.last(x)]
+    def see(self, wave: Tensor) -> Tensor:
+        return pad(wave, (0, -wave.shape[1] % self.period)).unflatten(1, (-1, self.period))[:, None]
 
 
-class Spectrum(nn.Module):
-    """Scores of the spectrogram, and features."""
+class Spectrum(Critic):
+    """The logarithm of the spectrogram."""
 
     def __init__(self, fft: int, width: int = 16):
         super().__init__()
@@ -95,12 +105,8 @@ class Spectrum(nn.Module):
         )
         self.last = weight_norm(nn.Conv2d(width, 1, 3, padding=1))
 
-    def forward(self, wave: Tensor) -> list[Tensor]:
-        x, features = magnitude(wave.float(), self.fft).log10()[:, None], []
-        for layer in self.layers:
-            x = leaky_relu(layer(x), 0.1)
-            features.append(x)
-        return [*features, self.last(x)]
+    def see(self, wave: Tensor) -> Tensor:
+        return magnitude(wave.float(), self.fft).log10()[:, None]
 
 
 class Critics(nn.ModuleList):
