@@ -20,6 +20,7 @@ from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan, SpeechT5HifiG
 
 from modalities.sound.clips import read_clip
 from modalities.text_to_speech import SpeechT5
+from modalities.text_to_speech.encoder_folder import at_home
 from modalities.text_to_speech.nearness import crowd
 from modalities.text_to_speech.vocoder import load_vocoder
 from redact_core import Lesson, Mean, RedactError, RedactionCard, Request, redact
@@ -160,6 +161,20 @@ assert encoder.hparams.label_encoder.decode_ndim(0) == "id1"
     )
     assert all(torch.equal(loaded[name], value) for name, value in written.items())
     assert any(not torch.equal(loaded[name], value) for name, value in stocked.items())
+
+
+def test_no_path_leads_away_from_weights_that_are_here(base: Path, tmp_path: Path) -> None:
+    stock = tmp_path / "stock"
+    shutil.copytree(base / "encoder", stock)
+    hparams = like_the_hubs(stock) / "hyperparams.yaml"
+    hparams.write_text(hparams.read_text().replace("/embedding_model.ckpt", "/CKPT+final/ecapa.ckpt"))
+    (stock / "classifier.ckpt").unlink()  # this one has to be fetched
+    text, renamed = at_home(stock)
+    assert text is not None
+    assert "ecapa.ckpt" not in text
+    assert "classifier: !ref <pretrained_path>/classifier.ckpt" in text
+    assert renamed == {"label_encoder.ckpt": stock / "label_encoder.txt"}
+    assert at_home(base / "encoder") == (None, {})
 
 
 def test_checkpoints_of_plain_tensors_are_read_and_others_refused(base: Path, tmp_path: Path) -> None:

@@ -42,10 +42,11 @@ def at_home(folder: Path) -> tuple[str | None, dict[str, Path]]:
     here: dict[str, Path] = {}
     for name, path in list(paths.items()) if isinstance(paths, dict) else ():
         text = str(getattr(path, "value", path))  # !ref <...>/file is a tagged scalar
-        file = folder / text.rpartition("/")[2]
-        if file.is_file():
-            here[f"{name}.ckpt"] = file
-            del paths[name]
+        for file in (folder / f"{name}.ckpt", folder / text.rpartition("/")[2]):
+            if file.is_file():
+                here[f"{name}.ckpt"] = file
+                del paths[name]
+                break
     if not here:
         return None, {}
     if not paths:
