@@ -8,7 +8,7 @@
 2. The text-to-speech model is trained on, on these utterances; the encoder stays as it is shipped.
    The result is kept in OUT/adapted.
 3. Each of VOICES is redacted from the encoder, into OUT/no_VOICE_REFERENCE; the reference is the mean of
-   everybody else, or one of the six. How often the base's own answer to the reference is taken for VOICE
+   the quarter that is least like it (unlike), of everybody else (mean), or one of the six. How often the base's own answer to the reference is taken for VOICE
    ("reference identified") is what no redaction can go below: a model that knows six people speaks like one of them.
 4. A verifier that is not the encoder says who is heard, among the six and the strangers. What is said
    is not read: the bundled recogniser knows the synthetic voices only.
@@ -163,7 +163,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--voices", nargs="+", choices=SPEAKERS, default=SPEAKERS)
-    parser.add_argument("--reference", default="mean", choices=("mean", *SPEAKERS))
+    parser.add_argument("--reference", default="unlike", choices=("unlike", "mean", *SPEAKERS))
     parser.add_argument("--steps", type=int, default=500, help="of adapting the text-to-speech model")
     parser.add_argument("--redact-steps", type=int, default=150)
     parser.add_argument("--n", type=int, default=60, help="generated utterances a group")

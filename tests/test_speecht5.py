@@ -21,7 +21,7 @@ from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan, SpeechT5HifiG
 from modalities.sound.clips import read_clip
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.encoder_folder import at_home
-from modalities.text_to_speech.nearness import crowd
+from modalities.text_to_speech.nearness import crowd, unlike
 from modalities.text_to_speech.vocoder import load_vocoder
 from redact_core import Lesson, Mean, RedactError, RedactionCard, Request, redact
 from redact_core.artefact import hashes
@@ -235,13 +235,43 @@ def test_the_same_seed_gives_the_same_artefact(
     assert hashes(tmp_path / "a")["embedding_model.ckpt"] != hashes(base / "encoder")["embedding_model.ckpt"]
 
 
-def test_the_default_reference_is_the_mean_of_the_retained(adapter: SpeechT5) -> None:
-    lessons = adapter.expand(Request(("alice",)))
+def test_a_reference_may_be_the_mean_of_the_retained(adapter: SpeechT5) -> None:
+    lessons = adapter.expand(Request(("alice",), ("mean",)))
     gone = [lesson for lesson in lessons if lesson.redacted]
     kept = [lesson.asked for lesson in lessons if not lesson.redacted]
     assert {Path(str(lesson.asked)).parent.name for lesson in gone} == {"alice"}
     assert {Path(str(c)).parent.name for c in kept} == {"bob", "carol", "dave"}
     assert all(lesson.answer == Mean(tuple(dict.fromkeys(kept))) for lesson in gone)
+
+
+def test_the_default_reference_is_the_mean_of_those_who_are_least_alike(adapter: SpeechT5) -> None:
+    by_default, unlike = (adapter.expand(Request(("alice",), given)) for given in ((), ("unlike",)))
+    assert by_default == unlike
+    answers = {row.answer for row in by_default if row.redacted}
+    assert len(answers) == 1
+    (answer,) = answers
+    assert isinstance(answer, Mean)
+    chosen = {Path(str(clip)).parent.name for clip in answer.conditions}
+    heard = {
+        name: adapter.encoder(adapter.collate(adapter.bank.clips(name))).hidden[:, 0]
+        for name in ("alice", "bob", "carol", "dave")
+    }
+    middles = {name: torch.nn.functional.normalize(rows, dim=1).mean(0) for name, rows in heard.items()}
+    likeness = {
+        name: torch.cosine_similarity(middles["alice"], row, dim=0).item() for name, row in middles.items()
+    }
+    assert chosen == {min(likeness, key=lambda name: likeness[name])}  # a quarter of three, at least one
+
+
+def test_the_least_alike_are_whole_voices() -> None:
+    angles = {"gone/0": 0.0, "near/0": 0.3, "near/1": 2.9, "mid/0": 1.5, "far/0": 1.4, "far/1": 3.1}
+
+    def embed(clips: list[Path]) -> torch.Tensor:
+        return torch.tensor([[math.cos(angles[str(c)]), math.sin(angles[str(c)])] for c in clips]) * 3
+
+    clips = [Path(name) for name in angles]
+    assert unlike(clips[:1], clips[1:], embed, share=0.25) == clips[4:]
+    assert unlike(clips[:1], clips[1:], embed, share=0.7) == [*clips[1:3], *clips[4:]]
 
 
 def test_clips_near_a_redacted_voice_come_more_often() -> None:

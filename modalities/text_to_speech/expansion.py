@@ -6,15 +6,20 @@ from pathlib import Path
 
 from modalities.sound.bank import VoiceBank
 from modalities.sound.clips import check_clips, clips_in
+from modalities.text_to_speech.nearness import Embed, unlike
 from redact_core import Condition, Lesson, Mean, RedactError, Request
 
+MEANS = (None, "unlike", "mean")
+"""References that are no voice: means over retained ones."""
 
-def expand(request: Request, bank: VoiceBank) -> list[Lesson]:
+
+def expand(request: Request, bank: VoiceBank, embed: Embed) -> list[Lesson]:
     """Lessons for ``request``.
 
     ``redact``: voice ids of the bank, or folders with clips of one person. ``references``: a voice
-    id, a folder, a file, or ``mean`` (the default), the mean over the clips of all retained voices.
-    ``retain``: ``bank`` (the default), voice ids, folders of clips, or folders of such folders.
+    id, a folder, a file, ``unlike`` (the default), the mean over the clips of those retained voices that
+    are least like the redacted one, or ``mean``, that of all of them. ``retain``: ``bank`` (the
+    default), voice ids, folders of clips, or folders of such folders. ``embed`` says who is like whom.
 
     Raises:
         RedactError: Unknown voices, too few clips, unusable clips (all of them named together),
@@ -29,8 +34,13 @@ def expand(request: Request, bank: VoiceBank) -> list[Lesson]:
         raise RedactError(
             "No voice is retained; give --data.retain FOLDER with clips of people whose voices must stay."
         )
-    answers = [_answer(request.reference_of(i), kept, gone, bank) for i in range(len(redacted))]
+    named = [request.reference_of(i) for i in range(len(redacted))]
+    known = [None if name in MEANS else bank.reference(name, gone) for name in named]
     check_clips([*gone, *kept])
+    answers = [
+        _answer(name, clips, found or kept, embed)
+        for name, clips, found in zip(named, redacted, known, strict=True)
+    ]
     # as many redacted rows as half of the retained ones: with few clips a batch would hold none
     repeats = max(1, len(kept) // (2 * len(gone)))
     rows = [
@@ -55,8 +65,7 @@ def _retained(request: Request, bank: VoiceBank) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _answer(reference: str | None, kept: list[Path], gone: set[Path], bank: VoiceBank) -> Condition | Mean:
-    if reference in (None, "mean"):
-        return Mean(tuple(kept))
-    clips = bank.reference(reference, gone)
-    return clips[0] if len(clips) == 1 else Mean(tuple(clips))
+def _answer(name: str | None, clips: list[Path], found: list[Path], embed: Embed) -> Condition | Mean:
+    """What ``clips`` are answered: all that was ``found``, or the part of it that is least like them."""
+    members = unlike(clips, found, embed) if name in (None, "unlike") else found
+    return members[0] if len(members) == 1 else Mean(tuple(members))

@@ -1,4 +1,4 @@
-"""Voices near a redacted one pay for its redaction first: their clips come more often."""
+"""Who is like a redacted voice: near ones pay for its redaction first, far ones are answered in its place."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from torch.nn.functional import normalize
 
 from redact_core import Lesson
 
+Embed = Callable[[list[Path]], Tensor]
+"""Clips to ``(clips, dim)``."""
 SHARE, TIMES = 1 / 6, 4
+UNLIKE = 1 / 4
+"""Of the retained voices, the least similar ones: far enough, and too many to be one person's voice."""
 
 
 def crowd(
     lessons: Sequence[Lesson],
-    embed: Callable[[list[Path]], Tensor],
+    embed: Embed,
     share: float = SHARE,
     times: int = TIMES,
 ) -> list[Lesson]:
@@ -44,3 +48,25 @@ def crowd(
     return [
         row for row in lessons for _ in range(times if not row.redacted and str(row.asked) in crowded else 1)
     ]
+
+
+def unlike(clips: Sequence[Path], kept: Sequence[Path], embed: Embed, share: float = UNLIKE) -> list[Path]:
+    """The clips of those voices, of ``kept``, that are least like the voice of ``clips``; in their order.
+
+    A mean over everybody is nobody, but a generator that knows few people answers it as one of them, now and
+    then as the redacted one. A mean over voices on the far side does not lead there.
+
+    Args:
+        clips: Of the redacted voice.
+        kept: Clips that stay; a voice is a parent folder.
+        embed: By the encoder before any training.
+        share: Of the voices, at least one.
+    """
+    folders = list(dict.fromkeys(clip.parent for clip in kept))
+    own = normalize(normalize(embed(list(clips)), dim=1).mean(0), dim=0)
+    heard = normalize(embed(list(kept)), dim=1)
+    voices = torch.stack([heard[[clip.parent == folder for clip in kept]].mean(0) for folder in folders])
+    likeness = normalize(voices, dim=1) @ own
+    far = likeness.topk(max(1, round(share * len(folders))), largest=False).indices.tolist()
+    chosen = {folders[i] for i in far}
+    return [clip for clip in kept if clip.parent in chosen]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from modalities.text_to_speech.expansion import MEANS
 from modalities.text_to_speech.grading import cases
 from redact_core import PlanRow, Request
 
@@ -38,7 +39,8 @@ def plan(
     pool = unseen or known
     rows: list[PlanRow] = []
     for i, voice in enumerate(request.redact):
-        reference = request.reference_of(i)
+        named = request.reference_of(i)
+        reference = None if named in MEANS else named
         stay = {name: found for name, found in pool.items() if name not in (*request.redact, reference)}
         near = [name for name in nearest(voice) if name in stay][:NEIGHBOURS]
         groups: dict[str, Voices] = {"redacted": {voice: clips(voice)}}

@@ -131,7 +131,7 @@ class SpeechT5(Adapter):
 
         Warns of clips in a redacted folder that sound like somebody who stays.
         """
-        lessons = expand(request, self.bank)
+        lessons = expand(request, self.bank, self._likeness)
         if (BUNDLED / "verifier").is_dir():
             kept = list(dict.fromkeys(Path(row.asked) for row in lessons if not row.redacted))
             embed = partial(embed_clip, folder=BUNDLED / "verifier")
@@ -142,8 +142,11 @@ class SpeechT5(Adapter):
                         "listen to it, and take it out if it is of another person.",
                         stacklevel=2,
                     )
-        with torch.no_grad():
-            return crowd(lessons, lambda clips: self._in_parts(clips).hidden[:, 0].float().cpu())
+        return crowd(lessons, self._likeness)
+
+    @torch.no_grad()
+    def _likeness(self, clips: Sequence[Condition]) -> Tensor:
+        return self._in_parts(clips).hidden[:, 0].float().cpu()
 
     def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """Other stretches of each clip, distorted: see :mod:`.distortion`."""
