@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from redact_core import Conditioning
 
-def load_pipeline(folder: Path, variant: str | None = None) -> Any:
-    """The ``StableDiffusionPipeline`` of a folder in float32, without text encoder and safety checker."""
-    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, variant=variant, text_encoder=None, safety_checker=None,
-        requires_safety_checker=False, dtype=torch.float32, use_safetensors=True, low_cpu_mem_usage=False,
-    )  # fmt: skip
+def load_pipeline(kind: Any, folder: Path, variant: str | None = None, **settings: Any) -> Any:
+    """The pipeline of class ``kind`` of a folder in float32; parts that ``settings`` set to ``None`` are left out."""
+    pipeline = kind.from_pretrained(
+        folder,
+        variant=variant,
+        dtype=torch.float32,
+        use_safetensors=True,
+        low_cpu_mem_usage=False,
+        **settings,
+    )
     pipeline.set_progress_bar_config(disable=True)
     pipeline.unet.to(memory_format=torch.channels_last)
     pipeline.vae.to(memory_format=torch.channels_last)
@@ -26,8 +30,8 @@ def load_pipeline(folder: Path, variant: str | None = None) -> Any:
 
 def draw(
     pipeline: Any,
-    hidden: Tensor,
-    unconditional: Tensor,
+    said: Conditioning,
+    unconditional: Conditioning,
     seeds: Sequence[int],
     *,
     steps: int,
@@ -39,9 +43,9 @@ def draw(
     """Pictures ``(3, height, width)`` in [0, 1], on the CPU.
 
     Args:
-        pipeline: On the device of ``hidden``.
-        hidden: ``(pictures, length, dim)`` conditionings.
-        unconditional: ``(1, length, dim)`` that of the empty prompt.
+        pipeline: On the device of the conditionings.
+        said: One for each picture; ``hidden (pictures, length, dim)``, and ``pooled`` if the pipeline takes it.
+        unconditional: One, that guidance leads away from.
         seeds: One for each picture.
         steps: Of denoising.
         guidance: Scale of classifier-free guidance.
@@ -51,12 +55,21 @@ def draw(
     """
     samples: list[Tensor] = []
     for start in range(0, len(seeds), batch_size):
-        part = hidden[start : start + batch_size]
+        part = said[start : start + batch_size]
+        pooled = (
+            {}
+            if part.pooled is None or unconditional.pooled is None
+            else {
+                "pooled_prompt_embeds": part.pooled,
+                "negative_pooled_prompt_embeds": unconditional.pooled.expand_as(part.pooled),
+            }
+        )
         # drawn on the CPU one by one: a sample depends on its seed, not on batch or device
         generators = [torch.Generator().manual_seed(s) for s in seeds[start : start + batch_size]]
         result = pipeline(
-            prompt_embeds=part,
-            negative_prompt_embeds=unconditional.expand_as(part),
+            prompt_embeds=part.hidden,
+            negative_prompt_embeds=unconditional.hidden.expand_as(part.hidden),
+            **pooled,
             num_inference_steps=steps,
             guidance_scale=guidance,
             height=height,
@@ -70,7 +83,7 @@ def draw(
 
 def losses(
     pipeline: Any,
-    hidden: Tensor,
+    predict: Callable[[Tensor, Tensor], Tensor],
     samples: Sequence[Tensor],
     seeds: Sequence[int],
     times: Sequence[int] | None,
@@ -78,8 +91,8 @@ def losses(
     """``(batch,)`` mean squared error of the denoiser at one time each (Ho et al. 2020, eq. 14).
 
     Args:
-        pipeline: On the device of ``hidden``.
-        hidden: ``(batch, length, dim)`` conditionings.
+        pipeline: On the device that is computed on.
+        predict: Latents with noise and their times -> what the denoiser says of them.
         samples: Pictures ``(3, height, width)`` in [0, 1].
         seeds: Of noise and times.
         times: In place of the times that the seeds draw.
@@ -90,8 +103,7 @@ def losses(
     target = {"epsilon": lambda: noise, "sample": lambda: latents}.get(
         kind, lambda: scheduler.get_velocity(latents, noise, when)
     )()
-    found = pipeline.unet(noisy, when, encoder_hidden_states=hidden).sample
-    return (found - target).square().flatten(1).mean(1)
+    return (predict(noisy, when) - target).square().flatten(1).mean(1)
 
 
 @torch.no_grad()

@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.utils import logging
 
 from modalities.weight_files import write_like
 from redact_core import Condition, Conditioning, Readout, RedactError
 
 _PREFIX = "text_model."
+TextModel = TypeVar("TextModel", CLIPTextModel, CLIPTextModelWithProjection)
 
 
-class PromptEncoder(nn.Module):
+@contextmanager
+def answering(layer: nn.Module, change: Callable[[Tensor], Tensor]) -> Generator[None]:
+    """``layer`` answers ``change(its own answer)``: text models take no embeddings, so their tables give others."""
+
+    def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], known: Tensor) -> Tensor:
+        return change(known)
+
+    handle = layer.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+class PromptReader(nn.Module):
+    """``input_ids`` and ``attention_mask (batch, length)`` -> conditioning, over embeddings that can be moved.
+
+    ``disturbance (batch, length, dim)``, if it is among the inputs, is added to the token embeddings.
+    """
+
+    @property
+    def tokens(self) -> nn.Module:
+        """Ids -> embeddings; its ``weight`` is the table ``(vocabulary, dim)``. Hooks may change its answer."""
+        raise NotImplementedError
+
+
+class PromptEncoder(PromptReader):
     """``input_ids (batch, length)`` -> ``hidden (batch, length, dim)``, exactly as the pipeline does it.
 
     SD 1.x passes no attention mask and its denoiser attends to every position, so all positions
@@ -31,45 +58,33 @@ class PromptEncoder(nn.Module):
         self.model = model
         self.masked = bool(getattr(model.config, "use_attention_mask", False))
 
+    @property
+    def tokens(self) -> nn.Module:
+        return self.model.get_input_embeddings()
+
     def forward(self, inputs: Mapping[str, Tensor]) -> Conditioning:
-        """Reads prompts; ``disturbance (batch, length, dim)``, if there, is added to the token embeddings."""
         mask = inputs["attention_mask"] if self.masked else None
-        with self._disturbed(inputs.get("disturbance")):
+        change = inputs.get("disturbance")
+        with answering(self.tokens, lambda known: known if change is None else known + change):
             hidden = self.model(input_ids=inputs["input_ids"], attention_mask=mask)[0]
         read = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
         return Conditioning(hidden, read)
 
-    @contextmanager
-    def _disturbed(self, disturbance: Tensor | None) -> Generator[None]:
-        if disturbance is None:
-            yield
-            return
-        # the model takes no embeddings, so its table is made to answer with others
-        layer: nn.Module = self.model.get_input_embeddings()
 
-        def add(_module: nn.Module, _inputs: tuple[Tensor, ...], known: Tensor) -> Tensor:
-            return known + disturbance
-
-        handle = layer.register_forward_hook(add)
-        try:
-            yield
-        finally:
-            handle.remove()
-
-
-def train_last(encoder: PromptEncoder, blocks: int) -> None:
-    """Freeze all but the last ``blocks`` transformer blocks and the final norm.
+def train_last(model: CLIPTextModel | CLIPTextModelWithProjection, blocks: int) -> None:
+    """Freeze all but the last ``blocks`` transformer blocks and what comes behind them.
 
     Raises:
         RedactError: There are not so many blocks.
     """
-    layers = encoder.model.config.num_hidden_layers
+    layers = model.config.num_hidden_layers
     if not 1 <= blocks <= layers:
         raise RedactError(
             f"train_blocks is {blocks}, the text encoder has {layers} blocks; give 1 to {layers}."
         )
-    late = {f"encoder.layers.{i}." for i in range(layers - blocks, layers)} | {"final_layer_norm."}
-    for name, parameter in encoder.named_parameters():
+    late = {f"encoder.layers.{i}." for i in range(layers - blocks, layers)}
+    late |= {"final_layer_norm.", "text_projection."}
+    for name, parameter in model.named_parameters():
         parameter.requires_grad_(any(part in name for part in late))
 
 
@@ -78,17 +93,25 @@ FILLER = "a"
 
 
 def token_layer(encoder: nn.Module) -> nn.Module:
-    """The token embeddings of the CLIP text model that ``encoder`` is or holds.
+    """What gives the token embeddings of the prompt encoder that ``encoder`` is or holds; a hook may change its answer.
 
     Raises:
         RedactError: It holds none.
     """
-    text = next((m for m in encoder.modules() if isinstance(m, CLIPTextModel)), None)
-    if text is None:
-        raise RedactError(
-            f"{type(encoder).__name__} holds no CLIPTextModel; searches at free places of a prompt need one."
-        )
-    return text.get_input_embeddings()
+    for module in encoder.modules():
+        if isinstance(module, PromptReader):
+            return module.tokens
+        if isinstance(module, CLIPTextModel):
+            return module.get_input_embeddings()
+    raise RedactError(
+        f"{type(encoder).__name__} holds no CLIPTextModel; searches at free places of a prompt need one."
+    )
+
+
+def token_table(encoder: nn.Module) -> Tensor:
+    """``(vocabulary, dim)`` token embeddings of :func:`token_layer`, not to be trained."""
+    weight = getattr(token_layer(encoder), "weight")  # noqa: B009 a parameter, or tables side by side
+    return weight.detach()
 
 
 def last_map(encoder: nn.Module) -> Readout:
@@ -103,23 +126,21 @@ def last_map(encoder: nn.Module) -> Readout:
     return Readout(block.mlp.fc2, block)
 
 
-def load_encoder(folder: Path, variant: str | None = None) -> PromptEncoder:
-    """The text model of a ``text_encoder`` folder in float32.
+def load_text_model(kind: type[TextModel], folder: Path, variant: str | None = None) -> TextModel:
+    """The text model of a folder in float32, in evaluation mode.
 
     Raises:
         RedactError: The weights are damaged or do not fit the configuration.
     """
     try:
         with _no_bars():
-            model = CLIPTextModel.from_pretrained(
-                folder, variant=variant, use_safetensors=True, dtype=torch.float32
-            )
+            model = kind.from_pretrained(folder, variant=variant, use_safetensors=True, dtype=torch.float32)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise RedactError(
-            f"{folder} cannot be loaded as a CLIPTextModel ({reason}); fetch it again."
+            f"{folder} cannot be loaded as a {kind.__name__} ({reason}); fetch it again."
         ) from error
-    return PromptEncoder(model.eval())
+    return model.eval()
 
 
 @contextmanager
@@ -164,6 +185,6 @@ def whole_words(tokenizer: CLIPTokenizer) -> list[str]:
     return sorted(word for word in words if len(word) > 2 and word.isascii() and word.isalpha())
 
 
-def save_encoder(encoder: PromptEncoder, base: Path, target: Path) -> None:
+def save_text_model(model: nn.Module, base: Path, target: Path) -> None:
     """Write the weights as the base wrote its own; see :func:`modalities.weight_files.write_like`."""
-    write_like(base, target, encoder.model.state_dict(), "CLIPTextModel", _PREFIX)
+    write_like(base, target, model.state_dict(), type(model).__name__, _PREFIX)

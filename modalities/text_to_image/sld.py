@@ -95,11 +95,14 @@ class SafeLatentDiffusion(Guard):
         if self.settings.scale == 0 and not self.forced:
             return self.inner.generate(conditions, seeds=seeds)
         said = self.heard(conditions, seeds)
-        concepts = (self.listener or self).listen(self.concepts).hidden.to(said.hidden)
+        heard = (self.listener or self).listen(self.concepts).to(said.hidden.device)
+        concepts = {"encoder_hidden_states": heard.hidden}
+        if heard.pooled is not None:
+            concepts["text_embeds"] = heard.pooled  # SDXL's denoiser takes it as well
         denoiser, samples = pipeline_of(self.inner).unet, list[Tensor]()
         for start in range(0, len(seeds), self.batch_size):  # one run of the pipeline, one momentum
             rows = slice(start, start + self.batch_size)
-            guard = SafeDenoiser(denoiser.forward, {"encoder_hidden_states": concepts}, self.settings)
+            guard = SafeDenoiser(denoiser.forward, concepts, self.settings)
             with hooked(denoiser, "forward", guard):
                 samples += self.inner.generate(said[rows], seeds=seeds[rows])
         return samples

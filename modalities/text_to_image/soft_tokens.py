@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from modalities.text_to_image.prompt_encoder import FILLER, token_layer
+from modalities.text_to_image.prompt_encoder import FILLER, token_table
 from redact_core import Conditioning, Disturbable
 
 
@@ -117,7 +117,7 @@ def _movable(
     tokenizer: CLIPTokenizer,
 ) -> Disturbable:
     """Prompts with :data:`.FILLER` at the places ``free (batch, length)``, which may be moved from there."""
-    table = token_layer(encoder).get_parameter("weight").detach()
+    table = token_table(encoder)
     return Disturbable(
         free * table.norm(dim=1).mean(),
         table.shape[1],

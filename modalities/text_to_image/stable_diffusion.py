@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from modalities.picture_files import write_picture
 from modalities.text_to_image import denoising, expansion, planning
@@ -17,8 +17,8 @@ from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate
 from modalities.text_to_image.prompt_encoder import (
     PromptEncoder,
     last_map,
-    load_encoder,
-    save_encoder,
+    load_text_model,
+    save_text_model,
     tokenize,
     train_last,
     whole_words,
@@ -41,8 +41,6 @@ from redact_core import (
     Request,
 )
 from redact_core.adapter import ROW_SETTINGS
-
-_PIPELINES = {"StableDiffusionPipeline"}
 
 
 class StableDiffusion(Adapter):
@@ -72,6 +70,10 @@ class StableDiffusion(Adapter):
     )
     set_scorers = ("GraderFeatureDistances",)
     suites = SUITES
+    pipelines: ClassVar[set[str]] = {"StableDiffusionPipeline"}
+    text_models: ClassVar[dict[str, str]] = {"text_encoder": "CLIPTextModel"}
+    """Parts of the pipeline that are redacted, and their classes."""
+    tokenizers: ClassVar[tuple[str, ...]] = ("tokenizer",)
     soft_tokens = 4
     """How many :meth:`disturb` puts in front of a prompt by default."""
 
@@ -89,24 +91,29 @@ class StableDiffusion(Adapter):
         bundled = source == "bundled"
         self.source, self.revision, self.variant = source, revision, variant
         self.folder = locate(source, revision, variant)
-        self.index = check(self.folder, _PIPELINES, {"text_encoder": "CLIPTextModel"}, variant)
-        if self.index.get("tokenizer", [None, None])[1] not in {"CLIPTokenizer", "CLIPTokenizerFast"}:
-            raise RedactError(f"{self.folder}: the tokenizer is no CLIPTokenizer; this adapter needs one.")
-        if not (self.folder / "tokenizer").is_dir():
-            raise RedactError(
-                f"{self.folder / 'tokenizer'} is missing; the folder is not complete, fetch it again."
-            )
+        self.index = check(self.folder, self.pipelines, self.text_models, variant)
+        for part in self.tokenizers:
+            if self.index.get(part, [None, None])[1] not in {"CLIPTokenizer", "CLIPTokenizerFast"}:
+                raise RedactError(f"{self.folder}: the {part} is no CLIPTokenizer; this adapter needs one.")
+            if not (self.folder / part).is_dir():
+                raise RedactError(
+                    f"{self.folder / part} is missing; the folder is not complete, fetch it again."
+                )
         self.steps = steps or (10 if bundled else 50)
         self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)
         self.batch_size, self.truncate = batch_size, truncate
         self.bundled = bundled
         self.learning_rate = 1e-3 if bundled else 1e-5
         self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
-        encoder = load_encoder(self.folder / "text_encoder", variant)
-        if train_blocks is not None:
-            train_last(encoder, train_blocks)
-        self.encoder: nn.Module = encoder
+        self.encoder: nn.Module = self._open(train_blocks)
         self.vocabulary: Vocabulary = bundled_vocabulary() if bundled else general_vocabulary()
+
+    def _open(self, train_blocks: int | None) -> nn.Module:
+        """The conditioning network, in float32."""
+        model = load_text_model(CLIPTextModel, self.folder / "text_encoder", self.variant)
+        if train_blocks is not None:
+            train_last(model, train_blocks)
+        return PromptEncoder(model)
 
     @property
     def origin(self) -> Origin:
@@ -154,9 +161,9 @@ class StableDiffusion(Adapter):
         alike = torch.cosine_similarity(hidden[:1], hidden[1:])
         return {names[i]: 1 - alike[i].item() for i in alike.argsort(descending=True).tolist()}
 
-    def reopen(self, folder: Path) -> StableDiffusion:
+    def reopen(self, folder: Path) -> Self:
         same = {"steps": self.steps, "guidance": self.guidance, "batch_size": self.batch_size}
-        other = StableDiffusion(str(folder), variant=self.variant, truncate=self.truncate, **same)
+        other = type(self)(str(folder), variant=self.variant, truncate=self.truncate, **same)
         other.vocabulary, other.soft_tokens = self.vocabulary, self.soft_tokens
         other.learning_rate = self.learning_rate
         return other
@@ -166,7 +173,7 @@ class StableDiffusion(Adapter):
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
         """Pictures ``(3, height, width)`` in [0, 1], one for each condition and seed."""
-        return self._draw(self.heard(conditions, seeds).hidden, seeds)
+        return self._draw(self.heard(conditions, seeds), seeds)
 
     @torch.no_grad()
     def answer(self, rows: Sequence[PlanRow]) -> list[Tensor]:
@@ -181,23 +188,36 @@ class StableDiffusion(Adapter):
         found: dict[int, Tensor] = {}
         for own, indices in groups.items():
             guidance, height, width = settings_of(own)
-            hidden = self.listen([rows[i].condition for i in indices]).hidden
-            drawn = self._draw(hidden, [rows[i].seed for i in indices], guidance, height, width)
+            said = self.listen([rows[i].condition for i in indices])
+            drawn = self._draw(said, [rows[i].seed for i in indices], guidance, height, width)
             found |= dict(zip(indices, drawn, strict=True))
         return [found[i] for i in range(len(rows))]
 
     def _draw(
-        self, hidden: Tensor, seeds: Sequence[int], guidance: float | None = None,
+        self, said: Conditioning, seeds: Sequence[int], guidance: float | None = None,
         height: int | None = None, width: int | None = None,
     ) -> list[Tensor]:  # fmt: skip
-        """Pictures of ``hidden (pictures, length, dim)``; what is ``None`` is the model's own."""
-        pipeline = self.pipeline.to(hidden.device)
-        unconditional = self.listen([""]).hidden
+        """Pictures of conditionings, one each; what is ``None`` is the model's own."""
+        pipeline = self.pipeline.to(said.hidden.device)
         guidance = self.guidance if guidance is None else guidance
         return denoising.draw(
-            pipeline, hidden, unconditional, seeds, steps=self.steps, guidance=guidance, height=height,
+            pipeline, said, self.unconditional(), seeds, steps=self.steps, guidance=guidance, height=height,
             width=width, batch_size=self.batch_size,
         )  # fmt: skip
+
+    def unconditional(self) -> Conditioning:
+        """What classifier-free guidance leads away from: the answer to the empty prompt."""
+        return self.listen([""])
+
+    def predict(self, latents: Tensor, times: Tensor, said: Conditioning) -> Tensor:
+        """What the denoiser says of ``latents (batch, channels, height, width)`` with noise; differentiable.
+
+        Args:
+            latents: Of the pipeline's latent space.
+            times: One for all, or ``(batch,)``.
+            said: ``hidden (batch, length, dim)``.
+        """
+        return self.generator(latents, times, encoder_hidden_states=said.hidden).sample
 
     @property
     def generator(self) -> nn.Module:
@@ -221,7 +241,11 @@ class StableDiffusion(Adapter):
         It predicts what the scheduler's ``prediction_type`` says: noise, velocity or sample.
         """
         pipeline = self.pipeline.to(conditioning.hidden.device)
-        return denoising.losses(pipeline, conditioning.hidden, samples, seeds, times)
+
+        def predict(noisy: Tensor, when: Tensor) -> Tensor:
+            return self.predict(noisy, when, conditioning)
+
+        return denoising.losses(pipeline, predict, samples, seeds, times)
 
     def noised(
         self, samples: Sequence[Tensor], *, seeds: Sequence[int], times: Sequence[int] | None = None
@@ -237,18 +261,27 @@ class StableDiffusion(Adapter):
         return write_picture(sample, path)
 
     def save(self, folder: Path) -> None:
-        base = weights(self.folder / "text_encoder", self.variant)
+        changed = self._text_models()
         denoiser = self._changed_denoiser()
-        copy_except(self.folder, folder, {"text_encoder"} | ({"unet"} if denoiser else set()))
+        copy_except(self.folder, folder, {*changed} | ({"unet"} if denoiser else set()))
+        for part, model in changed.items():
+            base = weights(self.folder / part, self.variant)
+            save_text_model(model, base, folder / part / base.name)
+        if denoiser:
+            state = self.pipeline.unet.state_dict()
+            write_like(denoiser, folder / "unet" / denoiser.name, state, "UNet2DConditionModel")
+
+    def _text_models(self) -> dict[str, nn.Module]:
+        """The models of :attr:`text_models`, as they are now.
+
+        Raises:
+            RedactError: The encoder is a student that is no such model.
+        """
         if not isinstance(self.encoder, PromptEncoder):
             raise RedactError(
                 f"A {type(self.encoder).__name__} cannot be saved as a CLIPTextModel; export the student only."
             )
-        save_encoder(self.encoder, base, folder / "text_encoder" / base.name)
-
-        if denoiser:
-            state = self.pipeline.unet.state_dict()
-            write_like(denoiser, folder / "unet" / denoiser.name, state, "UNet2DConditionModel")
+        return {"text_encoder": self.encoder.model}
 
     def _changed_denoiser(self) -> Path | None:
         """The stock file of the denoiser, if ours is not it any more."""
@@ -263,4 +296,9 @@ class StableDiffusion(Adapter):
     @cached_property
     def pipeline(self) -> Any:
         """The whole pipeline without its text encoder, which lives in :attr:`encoder`."""
-        return denoising.load_pipeline(self.folder, self.variant)
+        from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+
+        return denoising.load_pipeline(
+            StableDiffusionPipeline, self.folder, self.variant, text_encoder=None, safety_checker=None,
+            requires_safety_checker=False,
+        )  # fmt: skip

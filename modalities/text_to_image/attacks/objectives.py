@@ -95,13 +95,13 @@ def towards_prediction(
         """Noisy latents, their times, and the base's prediction."""
         noisy, when = own.noised(pictures, seeds=_draws(rows, seed, step), times=times)
         with torch.no_grad():
-            return noisy, when, teacher.generator(noisy, when, encoder_hidden_states=wanted.hidden).sample
+            return noisy, when, teacher.predict(noisy, when, wanted)
 
     kept = drawn(0) if times else None
 
     def distance(said: Conditioning, step: int) -> Tensor:
         noisy, when, target = kept or drawn(step)
-        found = own.generator(noisy, when, encoder_hidden_states=said.hidden).sample
+        found = own.predict(noisy, when, said)
         return (found - target).square().flatten(1).mean(1)
 
     return distance

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from modalities.text_to_image.prompt_encoder import FILLER, token_layer
+from modalities.text_to_image.prompt_encoder import FILLER, answering, token_layer, token_table
 from modalities.text_to_image.stable_diffusion import StableDiffusion
 from redact_core import Adapter, Conditioning, Guard, RedactError
 
@@ -102,20 +102,14 @@ class Reader:
     @property
     def table(self) -> Tensor:
         """``(vocabulary, dim)`` token embeddings, not to be trained."""
-        return self._layer.get_parameter("weight").detach()
+        return token_table(self.encoder)
 
     def __call__(self, asked: Slots, embeddings: Tensor) -> Conditioning:
         """The encoder's answer with ``embeddings (batch, k, dim)`` at the free places."""
         asked = self._placed(asked)
-        known = self.table[asked.ids]
-        index = asked.free.unsqueeze(-1).expand(-1, -1, known.shape[-1])
-        whole = known.scatter(1, index, embeddings.to(known))
-        # the model takes no embeddings, so its table is made to answer with them
-        handle = self._layer.register_forward_hook(lambda *_: whole)
-        try:
+        index = asked.free.unsqueeze(-1).expand(-1, -1, embeddings.shape[-1])
+        with answering(self._layer, lambda known: known.detach().scatter(1, index, embeddings.to(known))):
             return self.encoder({"input_ids": asked.ids, "attention_mask": asked.mask})
-        finally:
-            handle.remove()
 
     def words(self, asked: Slots, words: Tensor) -> Conditioning:
         """The encoder's answer with the tokens ``words (batch, k)`` at the free places."""

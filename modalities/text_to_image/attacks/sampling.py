@@ -27,7 +27,7 @@ class Loop:
         self.scheduler: Any = DDIMScheduler.from_config(self._pipeline.scheduler.config)
         self.scheduler.set_timesteps(self._model.steps, device=self._device)
         with torch.no_grad():
-            self._empty = self.hear([""]).hidden
+            self._empty = self._model.unconditional()
 
     @property
     def times(self) -> list[Tensor]:
@@ -59,12 +59,10 @@ class Loop:
 
     def predict(self, latents: Tensor, time: Tensor, said: Conditioning, guidance: float) -> Tensor:
         """The denoiser's guided prediction."""
-        empty = self._empty.expand_as(said.hidden)
-        if guidance == 1 or torch.equal(empty, said.hidden):
-            return self._model.generator(latents, time, encoder_hidden_states=said.hidden).sample
-        both = self._model.generator(
-            torch.cat([latents, latents]), time, encoder_hidden_states=torch.cat([empty, said.hidden])
-        ).sample
+        empty = self._empty[torch.zeros(len(said), dtype=torch.int64, device=self._device)]
+        if guidance == 1 or torch.equal(empty.hidden, said.hidden):
+            return self._model.predict(latents, time, said)
+        both = self._model.predict(torch.cat([latents, latents]), time, Conditioning.cat([empty, said]))
         free, guided = both.chunk(2)
         return free + guidance * (guided - free)
 
