@@ -1,4 +1,4 @@
-"""The bundled grader: what a 32 x 32 picture shows, in which style, on which background.
+"""The bundled grader: what a picture, seen in 32 x 32, shows, in which style, on which background.
 
 An independent residual network that never sees a prompt; it judges pictures and nothing else.
 """
@@ -101,13 +101,14 @@ class Judge:
 
     @torch.no_grad()
     def __call__(self, samples: Sequence[Tensor]) -> Verdict:
-        """Judge pictures ``(3, height, width)`` in [0, 1]; other sizes are resized to 32."""
+        """Judge pictures ``(3, height, width)`` in [0, 1]; other sizes are averaged to 32 x 32."""
         names = [*self.labels.concepts, "none"]
         concepts, styles, backgrounds, features = [], [], [], []
         for start in range(0, len(samples), 128):
             x = torch.stack(list(samples[start : start + 128])) * 2 - 1
             if x.shape[-2:] != (32, 32):
-                x = nn.functional.interpolate(x, size=(32, 32), mode="bilinear", antialias=True)
+                # averaged, as the pictures that it learnt from were made of larger ones
+                x = nn.functional.interpolate(x, size=(32, 32), mode="area")
             heads = self.grader(x)
             concepts += [names[i] for i in heads["concept"].argmax(1).tolist()]
             styles += [self.labels.styles[i] for i in heads["style"].argmax(1).tolist()]
