@@ -3,8 +3,8 @@
     python scripts/real_size.py                                   # prompt and speaker encoder, all students
     python scripts/real_size.py --device cuda --precision bf16    # on a GPU
 
-The encoders have the sizes of those in use, a CLIP-L text model (12 blocks of 768, 77 positions) and an
-ECAPA-TDNN of 1024 channels, and random weights: only the cost is of interest. Every student runs in a
+The encoders have the sizes of those in use, a CLIP-L text model (12 blocks of 768, 77 positions), that and a
+CLIP-G one (32 of 1280) as the pair that SDXL has, and an ECAPA-TDNN of 1024 channels, and random weights: only the cost is of interest. Every student runs in a
 process of its own, so that its peak memory is its own. The share of the device's matrix rate is the
 step's floating-point operations, counted by torch, over its seconds and over the rate of one large
 matrix product on the same device in the same precision.
@@ -21,9 +21,10 @@ from contextlib import nullcontext
 import torch
 from full_size import full_size_voices
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from modalities.text_to_image import StableDiffusion
+from modalities.text_to_image.paired_prompt_encoder import PairedPromptEncoder
 from modalities.text_to_image.prompt_encoder import PromptEncoder, train_last
 from redact_core import Adapter, AnswerKey, Distillation, Request, RobustDistillation
 from redact_core.attacks.low_rank import add_low_rank
@@ -36,28 +37,46 @@ CLIP_L = CLIPTextConfig(
     vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
 )
 
+CLIP_G = CLIPTextConfig(
+    vocab_size=49408, hidden_size=1280, intermediate_size=5120, num_hidden_layers=32, num_attention_heads=20,
+    projection_dim=1280, hidden_act="gelu",
+)  # fmt: skip
 
-def prompts() -> tuple[Adapter, Request]:
+
+def prompts() -> tuple[StableDiffusion, Request]:
     model = StableDiffusion("bundled")
     model.encoder = PromptEncoder(CLIPTextModel(CLIP_L).eval())
     model.tokenizer.model_max_length = CLIP_L.max_position_embeddings
     return model, Request(("cigarette",), ("lollipop",))
 
 
+def prompt_pairs() -> tuple[Adapter, Request]:
+    model, request = prompts()
+    padding = int(str(model.tokenizer.pad_token_id))
+    first, second = CLIPTextModel(CLIP_L), CLIPTextModelWithProjection(CLIP_G)
+    model.encoder = PairedPromptEncoder(first.eval(), second.eval(), (padding, padding))
+    return model, request
+
+
 def voices() -> tuple[Adapter, Request]:
     return full_size_voices(), Request(("voice21",), ("voice05",))
 
 
-ENCODERS: dict[str, Callable[[], tuple[Adapter, Request]]] = {"prompt": prompts, "voice": voices}
+ENCODERS: dict[str, Callable[[], tuple[Adapter, Request]]] = {
+    "prompt": prompts,
+    "prompt pair": prompt_pairs,
+    "voice": voices,
+}
 
 
 def trained_part(what: str, student: str, encoder: torch.nn.Module) -> list[torch.nn.Parameter]:
     """Leaves gradients to these alone."""
     if student == "low rank":
         return add_low_rank(encoder, RANK, torch.Generator().manual_seed(0))
-    if student == "last block" and what == "prompt":
-        assert isinstance(encoder, PromptEncoder)
-        train_last(encoder, 1)
+    if student == "last block" and isinstance(encoder, PromptEncoder):
+        train_last(encoder.model, 1)
+    elif student == "last block" and isinstance(encoder, PairedPromptEncoder):
+        encoder.train_last(1)
     elif student == "last block":  # what follows the blocks: pooling and the map to the embedding
         for name, parameter in encoder.named_parameters():
             parameter.requires_grad_(any(part in name for part in (".mfa.", ".asp", ".fc.")))
@@ -81,7 +100,7 @@ def measure(what: str, student: str, args: argparse.Namespace) -> dict[str, floa
     model, request = ENCODERS[what]()
     device, low = torch.device(args.device), args.precision == "bf16"
     model.encoder.to(device)
-    wanted = RobustDistillation(share=0.25, words=0.5 if what == "prompt" else 0.0)
+    wanted = RobustDistillation(share=0.25, words=0.0 if what == "voice" else 0.5)
     objective = wanted if student == "robust" else Distillation()
     encoder = objective.prepare(model).to(device)
     lessons = model.expand(request)
@@ -147,7 +166,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
-    print("encoder  student      trained  s a step  times plain  peak memory  TFLOP a step  matrix rate")
+    print("encoder      student      trained  s a step  times plain  peak memory  TFLOP a step  matrix rate")
     for what in args.what:
         plain = None
         for student in args.students:
@@ -155,7 +174,7 @@ def main() -> None:
                 found = pool.submit(measure, what, student, args).result()
             plain = plain or found["seconds"]
             print(
-                f"{what:<8} {student:<10} {found['trained'] / 1e6:7.2f} M {found['seconds']:9.2f} "
+                f"{what:<12} {student:<10} {found['trained'] / 1e6:7.2f} M {found['seconds']:9.2f} "
                 f"{found['seconds'] / plain:12.2f} {found['peak'] / 2**30:8.2f} GiB "
                 f"{found['flops'] / 1e12:13.2f} {100 * found['share']:10.0f} %",
                 flush=True,

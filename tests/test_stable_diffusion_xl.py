@@ -8,7 +8,6 @@ import pytest
 import torch
 from command import redact as command
 from diffusers import StableDiffusionXLPipeline
-from modalities.text_to_image.attacks.unlearn_diff import UnlearnDiffAtk
 from tiny import tiny_stable_diffusion, tiny_stable_diffusion_xl
 
 from lightning_modules.attacking import realise
@@ -17,6 +16,7 @@ from modalities.text_to_image.attacks.greedy_coordinate import GreedyCoordinate
 from modalities.text_to_image.attacks.null_text import NullText
 from modalities.text_to_image.attacks.reading import Reader, slots
 from modalities.text_to_image.attacks.soft_prompt import SoftPrompt
+from modalities.text_to_image.attacks.unlearn_diff import UnlearnDiffAtk
 from redact_core import ClosedForm, Lesson, PlanRow, RedactError, RobustDistillation, redact
 from redact_core.artefact import hashes
 from redact_core.testing import check_adapter

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from modalities.text_to_image.prompt_encoder import PromptReader, answering
+from modalities.text_to_image.prompt_encoder import PromptReader, answering, train_last
 from redact_core import Conditioning
 
 
@@ -55,13 +55,22 @@ class PairedPromptEncoder(PromptReader):
         super().__init__()
         self.first, self.second, self.padding = first, second, padding
         vars(self)["_tokens"] = TokenTables([model.get_input_embeddings() for model in self.models])
-        for unread in (first.encoder.layers[-1], first.final_layer_norm):
-            unread.requires_grad_(False)
+        self._freeze_unread()
 
     @property
     def models(self) -> tuple[CLIPTextModel, CLIPTextModelWithProjection]:
         """Both of them."""
         return self.first, self.second
+
+    def train_last(self, blocks: int) -> None:
+        """Freeze all but the last ``blocks`` that are read of either model, and what comes behind them."""
+        train_last(self.first, blocks + 1)
+        train_last(self.second, blocks)
+        self._freeze_unread()
+
+    def _freeze_unread(self) -> None:
+        for unread in (self.first.encoder.layers[-1], self.first.final_layer_norm):
+            unread.requires_grad_(False)
 
     @property
     def tokens(self) -> nn.Module:

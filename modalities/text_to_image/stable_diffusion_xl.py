@@ -11,7 +11,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from modalities.text_to_image import denoising
 from modalities.text_to_image.paired_prompt_encoder import PairedPromptEncoder
-from modalities.text_to_image.prompt_encoder import load_text_model, train_last
+from modalities.text_to_image.prompt_encoder import load_text_model
 from modalities.text_to_image.stable_diffusion import StableDiffusion
 from redact_core import Conditioning, Readout, RedactError
 
@@ -67,11 +67,11 @@ class StableDiffusionXL(StableDiffusion):
             )
         first = load_text_model(CLIPTextModel, self.folder / "text_encoder", self.variant)
         second = load_text_model(CLIPTextModelWithProjection, self.folder / "text_encoder_2", self.variant)
-        if train_blocks is not None:
-            train_last(first, train_blocks + 1)  # its last block is not read
-            train_last(second, train_blocks)
         padding = int(str(self.tokenizer.pad_token_id)), int(str(other.pad_token_id))
-        return PairedPromptEncoder(first, second, padding)
+        encoder = PairedPromptEncoder(first, second, padding)
+        if train_blocks is not None:
+            encoder.train_last(train_blocks)
+        return encoder
 
     def readout(self) -> Readout:
         """Not offered: what is read comes out of several maps, and a closed form solves for one."""

@@ -25,7 +25,7 @@ def main() -> None:
     shutil.rmtree(args.out / "pipeline", ignore_errors=True)
     text = CLIPTextModel.from_pretrained(args.runs / "clip")
     pipeline = StableDiffusionPipeline(
-        vae=AutoencoderKL.from_pretrained(args.runs / "vae"),
+        vae=AutoencoderKL.from_pretrained(args.runs / ("vae64" if (args.runs / "vae64").is_dir() else "vae")),
         text_encoder=text,
         tokenizer=CLIPTokenizer.from_pretrained(args.runs / "clip", model_max_length=LENGTH),
         unet=UNet2DConditionModel.from_pretrained(args.runs / "unet"),
