@@ -14,8 +14,8 @@ from redact_core import Lesson
 Embed = Callable[[list[Path]], Tensor]
 """Clips to ``(clips, dim)``."""
 SHARE, TIMES = 1 / 6, 4
-UNLIKE = 1 / 4
-"""Of the retained voices, the least similar ones: far enough, and too many to be one person's voice."""
+UNLIKE, NOBODY = 1 / 4, 3
+"""Of the retained voices, the least similar ones; and how many there must be at least, to be nobody's voice."""
 
 
 def crowd(
@@ -60,13 +60,14 @@ def unlike(clips: Sequence[Path], kept: Sequence[Path], embed: Embed, share: flo
         clips: Of the redacted voice.
         kept: Clips that stay; a voice is a parent folder.
         embed: By the encoder before any training.
-        share: Of the voices, at least one.
+        share: Of the voices; at least :data:`NOBODY` of them, or all.
     """
     folders = list(dict.fromkeys(clip.parent for clip in kept))
     own = normalize(normalize(embed(list(clips)), dim=1).mean(0), dim=0)
     heard = normalize(embed(list(kept)), dim=1)
     voices = torch.stack([heard[[clip.parent == folder for clip in kept]].mean(0) for folder in folders])
     likeness = normalize(voices, dim=1) @ own
-    far = likeness.topk(max(1, round(share * len(folders))), largest=False).indices.tolist()
+    count = min(len(folders), max(NOBODY, round(share * len(folders))))
+    far = likeness.topk(count, largest=False).indices.tolist()
     chosen = {folders[i] for i in far}
     return [clip for clip in kept if clip.parent in chosen]

@@ -22,7 +22,7 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline
 from pictures import BACKGROUNDS, concepts, held_out, shrink
 from pictures import STYLES as STYLE_NAMES
 from tqdm import tqdm
-from vae import pool, reconstruction
+from vae import pool, reconstruction, tinted
 
 from modalities.text_to_image.grader import Judge
 from redact_core.statistics import wilson
@@ -108,10 +108,8 @@ def main() -> None:
         generator = torch.Generator().manual_seed(step)
         pick = torch.multinomial(share, args.batch, replacement=True, generator=generator)
         tint = colors[torch.randint(len(colors), (args.batch,), generator=generator)]
-        x = images[pick].float() / 255
-        x = (x * (1 + masks[pick][:, None] * (tint[:, :, None, None] - 1)) * 2 - 1).contiguous(
-            memory_format=torch.channels_last
-        )
+        x = tinted(images[pick], masks[pick], tint) * 2 - 1
+        x = x.contiguous(memory_format=torch.channels_last)
         some = latents[torch.randint(len(latents), (args.batch // 4,), generator=generator)]
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():

@@ -60,11 +60,15 @@ def pool() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return stacked, torch.from_numpy(masks).float(), torch.from_numpy(np.concatenate(share))
 
 
+def tinted(images: torch.Tensor, masks: torch.Tensor, tint: torch.Tensor) -> torch.Tensor:
+    """Drawings on flat colours, ``(n, 3, 64, 64)`` in [0, 1]."""
+    return images.float() / 255 * (1 + masks[:, None] * (tint[:, :, None, None] - 1))
+
+
 def compose(images: torch.Tensor, masks: torch.Tensor, tint: torch.Tensor) -> torch.Tensor:
     """Drawings on flat colours, ``(n, 3, SIZE, SIZE)`` in [-1, 1]."""
-    x = images.float() / 255
-    x = x * (1 + masks[:, None] * (tint[:, :, None, None] - 1))
-    return (shrink(x) * 2 - 1).contiguous(memory_format=torch.channels_last)
+    x = shrink(tinted(images, masks, tint))
+    return (x * 2 - 1).contiguous(memory_format=torch.channels_last)
 
 
 def main() -> None:
