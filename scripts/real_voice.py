@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--voices", nargs="+", choices=SPEAKERS, default=SPEAKERS)
     parser.add_argument("--reference", default="unlike", choices=("unlike", "mean", *SPEAKERS))
-    parser.add_argument("--steps", type=int, default=500, help="of adapting the text-to-speech model")
+    parser.add_argument("--steps", type=int, default=2000, help="of adapting the text-to-speech model")
     parser.add_argument("--redact-steps", type=int, default=150)
     parser.add_argument("--n", type=int, default=60, help="generated utterances a group")
     args = parser.parse_args()
