@@ -178,6 +178,10 @@ def test_what_is_none_is_refused(folder: Path, model: StableDiffusionXL, tmp_pat
         RedactError, match="holds a StableDiffusionPipeline; this adapter takes StableDiffusionXL"
     ):
         StableDiffusionXL(str(tiny_stable_diffusion(tmp_path / "sd")))
+    with pytest.raises(
+        RedactError, match="train_blocks is 3; of the two text encoders 2 and 3 blocks are read"
+    ):
+        StableDiffusionXL(str(folder), train_blocks=3)
     with pytest.raises(RedactError, match="no last map decides its answers"):
         redact(model, LESSONS, objective=ClosedForm(), steps=1)
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))

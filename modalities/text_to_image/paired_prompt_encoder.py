@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from modalities.text_to_image.prompt_encoder import PromptReader, answering, train_last
-from redact_core import Conditioning
+from redact_core import Conditioning, RedactError
 
 
 class TokenTables(nn.Module):
@@ -63,7 +63,17 @@ class PairedPromptEncoder(PromptReader):
         return self.first, self.second
 
     def train_last(self, blocks: int) -> None:
-        """Freeze all but the last ``blocks`` that are read of either model, and what comes behind them."""
+        """Freeze all but the last ``blocks`` that are read of either model, and what comes behind them.
+
+        Raises:
+            RedactError: There are not so many blocks.
+        """
+        first, second = (model.config.num_hidden_layers for model in self.models)
+        if not 1 <= blocks <= min(first - 1, second):
+            raise RedactError(
+                f"train_blocks is {blocks}; of the two text encoders {first - 1} and {second} blocks are read, give "
+                f"1 to {min(first - 1, second)}."
+            )
         train_last(self.first, blocks + 1)
         train_last(self.second, blocks)
         self._freeze_unread()
