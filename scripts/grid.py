@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--name", action="append", help='Of each line; default "redacted".')
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--zoom", type=int, default=2)
+    parser.add_argument("--zoom", type=int, default=2, help="Of the pictures; 1 where there are many.")
     args = parser.parse_args()
     base = StableDiffusion(args.base)
     names = ["base", *(args.name or ["redacted"] * len(args.redacted))]
@@ -55,7 +55,7 @@ def main() -> None:
             tile = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
             sheet.paste(tile, (left + j * (width + gap), top + i * (height + gap)))
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    sheet.quantize(256).save(args.out, optimize=True)  # a third of the size, and nothing to be seen of it
+    sheet.save(args.out)
 
 
 if __name__ == "__main__":
