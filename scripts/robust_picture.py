@@ -108,7 +108,9 @@ def main() -> None:
         table |= {"setting": entry, "seconds": seconds}
         print(f"{entry}: {seconds:.0f} s", flush=True)
         jobs: list[tuple[dict[str, list[PlanRow]], Attack | None]] = [
-            ({label: groups[label]}, None) for label in ("redacted", "reworded", "retained", "neighbours")
+            ({label: groups[label]}, None)
+            for label in ("redacted", "reworded", "synonyms", "retained", "neighbours")
+            if label in groups
         ]
         # the same pictures, judged by either concept
         jobs.append(({label: groups[label] for label in ("pairs", "pairs, second")}, None))
