@@ -4,7 +4,8 @@
     python scripts/real_size.py --device cuda --precision bf16    # on a GPU
 
 The encoders have the sizes of those in use, a CLIP-L text model (12 blocks of 768, 77 positions), that and a
-CLIP-G one (32 of 1280) as the pair that SDXL has, and an ECAPA-TDNN of 1024 channels, and random weights: only the cost is of interest. Every student runs in a
+CLIP-G one (32 of 1280) as the pair that SDXL has, and an ECAPA-TDNN of 1024 channels, and random
+weights: only the cost is of interest. Every student runs in a
 process of its own, so that its peak memory is its own. The share of the device's matrix rate is the
 step's floating-point operations, counted by torch, over its seconds and over the rate of one large
 matrix product on the same device in the same precision.
@@ -25,7 +26,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.paired_prompt_encoder import PairedPromptEncoder
-from modalities.text_to_image.prompt_encoder import PromptEncoder, train_last
+from modalities.text_to_image.prompt_encoder import PromptEncoder, PromptReader
 from redact_core import Adapter, AnswerKey, Distillation, Request, RobustDistillation
 from redact_core.attacks.low_rank import add_low_rank
 from redact_core.cost import Meter
@@ -73,9 +74,7 @@ def trained_part(what: str, student: str, encoder: torch.nn.Module) -> list[torc
     """Leaves gradients to these alone."""
     if student == "low rank":
         return add_low_rank(encoder, RANK, torch.Generator().manual_seed(0))
-    if student == "last block" and isinstance(encoder, PromptEncoder):
-        train_last(encoder.model, 1)
-    elif student == "last block" and isinstance(encoder, PairedPromptEncoder):
+    if student == "last block" and isinstance(encoder, PromptReader):
         encoder.train_last(1)
     elif student == "last block":  # what follows the blocks: pooling and the map to the embedding
         for name, parameter in encoder.named_parameters():

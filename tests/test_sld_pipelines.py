@@ -11,8 +11,8 @@ from diffusers import (
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionXLPipeline,
-    UNet2DConditionModel,
 )
+from tiny import tiny_denoiser_xl
 from torch import Tensor
 
 from modalities.text_to_image.safe_denoiser import SafeDenoiser
@@ -28,13 +28,7 @@ def vae(latent: int) -> AutoencoderKL:
 
 
 def sdxl() -> tuple[Any, Any]:
-    unet = UNet2DConditionModel(
-        sample_size=8, layers_per_block=1, block_out_channels=(4, 8),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), cross_attention_dim=16, attention_head_dim=2,
-        norm_num_groups=2, addition_embed_type="text_time", addition_time_embed_dim=4,
-        projection_class_embeddings_input_dim=6 * 4 + 8,
-    )  # fmt: skip
+    unet = tiny_denoiser_xl(hidden=16, pooled=8)
     pipeline = StableDiffusionXLPipeline(
         vae=vae(4), unet=unet, scheduler=DDIMScheduler(clip_sample=False), text_encoder=None, tokenizer=None,
         text_encoder_2=None, tokenizer_2=None, add_watermarker=False,

@@ -71,19 +71,24 @@ def tiny_stable_diffusion(folder: Path, context: int = 77, legacy_keys: bool = T
     return folder
 
 
+def tiny_denoiser_xl(hidden: int, pooled: int) -> UNet2DConditionModel:
+    """Of SDXL's kind, for conditionings of these widths."""
+    return UNet2DConditionModel(
+        sample_size=8, layers_per_block=1, block_out_channels=(4, 8),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), cross_attention_dim=hidden, attention_head_dim=2,
+        norm_num_groups=2, addition_embed_type="text_time", addition_time_embed_dim=4,
+        projection_class_embeddings_input_dim=6 * 4 + pooled,
+    )  # fmt: skip
+
+
 def tiny_stable_diffusion_xl(folder: Path, context: int = 77) -> Path:
     """Two text models of width 8 and 12; the second one's prompts are filled up with "!", as on the hub."""
     torch.manual_seed(0)
     tokenizer, other = tiny_tokenizer(context), tiny_tokenizer(context)
     other.pad_token = "!"
     second = _text_config(other, context, hidden_size=12, num_hidden_layers=3, projection_dim=10)
-    unet = UNet2DConditionModel(
-        sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(4, 8),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), cross_attention_dim=20, attention_head_dim=2,
-        norm_num_groups=2, addition_embed_type="text_time", addition_time_embed_dim=4,
-        projection_class_embeddings_input_dim=6 * 4 + 10,
-    )  # fmt: skip
+    unet = tiny_denoiser_xl(hidden=20, pooled=10)
     pipeline = StableDiffusionXLPipeline(
         vae=tiny_autoencoder(), unet=unet, tokenizer=tokenizer, tokenizer_2=other,
         text_encoder=CLIPTextModel(_text_config(tokenizer, context, num_hidden_layers=3)),

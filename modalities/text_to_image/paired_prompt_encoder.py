@@ -63,11 +63,6 @@ class PairedPromptEncoder(PromptReader):
         return self.first, self.second
 
     def train_last(self, blocks: int) -> None:
-        """Freeze all but the last ``blocks`` that are read of either model, and what comes behind them.
-
-        Raises:
-            RedactError: There are not so many blocks.
-        """
         first, second = (model.config.num_hidden_layers for model in self.models)
         if not 1 <= blocks <= min(first - 1, second):
             raise RedactError(

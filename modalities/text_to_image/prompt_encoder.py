@@ -45,6 +45,14 @@ class PromptReader(nn.Module):
         """Ids -> embeddings; its ``weight`` is the table ``(vocabulary, dim)``. Hooks may change its answer."""
         raise NotImplementedError
 
+    def train_last(self, blocks: int) -> None:
+        """Freeze all but the last ``blocks`` transformer blocks that are read, and what comes behind them.
+
+        Raises:
+            RedactError: There are not so many blocks.
+        """
+        raise NotImplementedError
+
 
 class PromptEncoder(PromptReader):
     """``input_ids (batch, length)`` -> ``hidden (batch, length, dim)``, exactly as the pipeline does it.
@@ -61,6 +69,9 @@ class PromptEncoder(PromptReader):
     @property
     def tokens(self) -> nn.Module:
         return self.model.get_input_embeddings()
+
+    def train_last(self, blocks: int) -> None:
+        train_last(self.model, blocks)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Conditioning:
         mask = inputs["attention_mask"] if self.masked else None

@@ -16,11 +16,11 @@ from modalities.text_to_image import denoising, expansion, planning
 from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate, weights
 from modalities.text_to_image.prompt_encoder import (
     PromptEncoder,
+    PromptReader,
     last_map,
     load_text_model,
     save_text_model,
     tokenize,
-    train_last,
     whole_words,
 )
 from modalities.text_to_image.row_settings import settings_of
@@ -105,15 +105,15 @@ class StableDiffusion(Adapter):
         self.bundled = bundled
         self.learning_rate = 1e-3 if bundled else 1e-5
         self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
-        self.encoder: nn.Module = self._open(train_blocks)
+        encoder = self._open()
+        if train_blocks is not None:
+            encoder.train_last(train_blocks)
+        self.encoder: nn.Module = encoder
         self.vocabulary: Vocabulary = bundled_vocabulary() if bundled else general_vocabulary()
 
-    def _open(self, train_blocks: int | None) -> nn.Module:
+    def _open(self) -> PromptReader:
         """The conditioning network, in float32."""
-        model = load_text_model(CLIPTextModel, self.folder / "text_encoder", self.variant)
-        if train_blocks is not None:
-            train_last(model, train_blocks)
-        return PromptEncoder(model)
+        return PromptEncoder(load_text_model(CLIPTextModel, self.folder / "text_encoder", self.variant))
 
     @property
     def origin(self) -> Origin:

@@ -11,7 +11,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from modalities.text_to_image import denoising
 from modalities.text_to_image.paired_prompt_encoder import PairedPromptEncoder
-from modalities.text_to_image.prompt_encoder import load_text_model
+from modalities.text_to_image.prompt_encoder import PromptReader, load_text_model
 from modalities.text_to_image.stable_diffusion import StableDiffusion
 from redact_core import Conditioning, Readout, RedactError
 
@@ -58,7 +58,7 @@ class StableDiffusionXL(StableDiffusion):
     ):
         super().__init__(source, revision, variant, steps, guidance, batch_size, truncate, train_blocks)
 
-    def _open(self, train_blocks: int | None) -> nn.Module:
+    def _open(self) -> PromptReader:
         other = CLIPTokenizer.from_pretrained(self.folder / "tokenizer_2")
         if other.get_vocab() != self.tokenizer.get_vocab():
             raise RedactError(
@@ -68,10 +68,7 @@ class StableDiffusionXL(StableDiffusion):
         first = load_text_model(CLIPTextModel, self.folder / "text_encoder", self.variant)
         second = load_text_model(CLIPTextModelWithProjection, self.folder / "text_encoder_2", self.variant)
         padding = int(str(self.tokenizer.pad_token_id)), int(str(other.pad_token_id))
-        encoder = PairedPromptEncoder(first, second, padding)
-        if train_blocks is not None:
-            encoder.train_last(train_blocks)
-        return encoder
+        return PairedPromptEncoder(first, second, padding)
 
     def readout(self) -> Readout:
         """Not offered: what is read comes out of several maps, and a closed form solves for one."""

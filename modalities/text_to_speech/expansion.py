@@ -17,9 +17,10 @@ def expand(request: Request, bank: VoiceBank, embed: Embed) -> list[Lesson]:
     """Lessons for ``request``.
 
     ``redact``: voice ids of the bank, or folders with clips of one person. ``references``: a voice
-    id, a folder, a file, ``unlike`` (the default), the mean over the clips of the quarter of retained voices
-    that is least like the redacted one (at least three voices), or ``mean``, that of all of them. ``retain``: ``bank`` (the
-    default), voice ids, folders of clips, or folders of such folders. ``embed`` says who is like whom.
+    id, a folder, a file, ``unlike`` (the default), the mean over the clips of the quarter of retained
+    voices that is least like the redacted one (at least three voices), or ``mean``, that of all of
+    them. ``retain``: ``bank`` (the default), voice ids, folders of clips, or folders of such folders.
+    ``embed`` says who is like whom.
 
     Raises:
         RedactError: Unknown voices, too few clips, unusable clips (all of them named together),

@@ -40,10 +40,8 @@ def crowd(
     near = round(share * len(kept))
     if not gone or not near or times < 2:
         return list(lessons)
-    folders = list(dict.fromkeys(clip.parent for clip in gone))
-    heard = normalize(embed(gone), dim=1)
-    voices = torch.stack([heard[[clip.parent == folder for clip in gone]].mean(0) for folder in folders])
-    likeness = (normalize(embed(kept), dim=1) @ normalize(voices, dim=1).T).amax(1)
+    voices = torch.stack(list(_middles(gone, embed).values()))
+    likeness = (normalize(embed(kept), dim=1) @ voices.T).amax(1)
     crowded = {str(kept[i]) for i in likeness.topk(near).indices.tolist()}
     return [
         row for row in lessons for _ in range(times if not row.redacted and str(row.asked) in crowded else 1)
@@ -62,12 +60,31 @@ def unlike(clips: Sequence[Path], kept: Sequence[Path], embed: Embed, share: flo
         embed: By the encoder before any training.
         share: Of the voices; at least :data:`NOBODY` of them, or all.
     """
-    folders = list(dict.fromkeys(clip.parent for clip in kept))
     own = normalize(normalize(embed(list(clips)), dim=1).mean(0), dim=0)
-    heard = normalize(embed(list(kept)), dim=1)
-    voices = torch.stack([heard[[clip.parent == folder for clip in kept]].mean(0) for folder in folders])
-    likeness = normalize(voices, dim=1) @ own
-    count = min(len(folders), max(NOBODY, round(share * len(folders))))
-    far = likeness.topk(count, largest=False).indices.tolist()
-    chosen = {folders[i] for i in far}
+    voices = _middles(kept, embed)
+    likeness = torch.stack(list(voices.values())) @ own
+    count = min(len(voices), max(NOBODY, round(share * len(voices))))
+    folders = list(voices)
+    chosen = {folders[i] for i in likeness.topk(count, largest=False).indices.tolist()}
     return [clip for clip in kept if clip.parent in chosen]
+
+
+def remembered(embed: Embed) -> Embed:
+    """``embed``, but that it hears every clip once."""
+    known: dict[Path, Tensor] = {}
+
+    def asked(clips: list[Path]) -> Tensor:
+        new = [clip for clip in dict.fromkeys(clips) if clip not in known]
+        if new:
+            known.update(zip(new, embed(new), strict=True))
+        return torch.stack([known[clip] for clip in clips])
+
+    return asked
+
+
+def _middles(clips: Sequence[Path], embed: Embed) -> dict[Path, Tensor]:
+    """The mean direction ``(dim,)``, of length 1, of every voice of ``clips``: a voice is a parent folder."""
+    heard = normalize(embed(list(clips)), dim=1)
+    folders = dict.fromkeys(clip.parent for clip in clips)
+    means = torch.stack([heard[[clip.parent == folder for clip in clips]].mean(0) for folder in folders])
+    return dict(zip(folders, normalize(means, dim=1), strict=True))

@@ -22,7 +22,7 @@ from modalities.text_to_speech.expansion import expand
 from modalities.text_to_speech.grading import nearest
 from modalities.text_to_speech.judge import VoiceJudge
 from modalities.text_to_speech.last_map import last_map
-from modalities.text_to_speech.nearness import crowd
+from modalities.text_to_speech.nearness import crowd, remembered
 from modalities.text_to_speech.purity import misplaced
 from modalities.text_to_speech.sentences import SENTENCES
 from modalities.text_to_speech.speaking import spectrograms
@@ -103,9 +103,8 @@ class SpeechT5(Adapter):
         own = BUNDLED / "vocoder" if bundled and (BUNDLED / "vocoder").is_dir() else None
         self.vocoder_folder = None if vocoder == GRIFFIN_LIM else locate(vocoder) if vocoder else own
         if self.vocoder_folder:
-            model_folder.check_weights(
-                self.vocoder_folder
-            )  # it is opened late; a wrong folder is said at once
+            # it is opened late; a wrong folder is said at once
+            model_folder.check_weights(self.vocoder_folder)
         self.bank = VoiceBank(bank or (BUNDLED / "voices" if bundled else None))
         self.sentences = tuple(sentences or SENTENCES)
         self.frames_per_letter = 10.0 if bundled else 20.0
@@ -131,7 +130,8 @@ class SpeechT5(Adapter):
 
         Warns of clips in a redacted folder that sound like somebody who stays.
         """
-        lessons = expand(request, self.bank, self._likeness)
+        likeness = remembered(self._likeness)
+        lessons = expand(request, self.bank, likeness)
         if (BUNDLED / "verifier").is_dir():
             kept = list(dict.fromkeys(Path(row.asked) for row in lessons if not row.redacted))
             embed = partial(embed_clip, folder=BUNDLED / "verifier")
@@ -142,7 +142,7 @@ class SpeechT5(Adapter):
                         "listen to it, and take it out if it is of another person.",
                         stacklevel=2,
                     )
-        return crowd(lessons, self._likeness)
+        return crowd(lessons, likeness)
 
     @torch.no_grad()
     def _likeness(self, clips: Sequence[Condition]) -> Tensor:

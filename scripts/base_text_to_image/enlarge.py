@@ -19,8 +19,7 @@ from pathlib import Path
 import torch
 from captions import Captioner
 from diffusers import AutoencoderKL, StableDiffusionPipeline
-from pictures import BACKGROUNDS, concepts, held_out, shrink
-from pictures import STYLES as STYLE_NAMES
+from pictures import BACKGROUNDS, STYLES, concepts, held_out, shrink
 from tqdm import tqdm
 from vae import pool, reconstruction, tinted
 
@@ -63,8 +62,8 @@ def drawn(pipeline: StableDiffusionPipeline, count: int, seed: int) -> torch.Ten
     for start in tqdm(range(0, count, 64), desc="drawn latents"):
         prompts = []
         while len(prompts) < 64:
-            concept, style = rng.randrange(len(names)), rng.randrange(len(STYLE_NAMES))
-            if not held_out(names[concept], list(STYLE_NAMES)[style]):
+            concept, style = rng.randrange(len(names)), rng.randrange(len(STYLES))
+            if not held_out(names[concept], list(STYLES)[style]):
                 prompts.append(captioner(concept, style, rng.randrange(len(BACKGROUNDS)), rng).text)
         parts.append(
             pipeline(

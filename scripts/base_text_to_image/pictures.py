@@ -33,7 +33,7 @@ HELD_OUT = {
 }  # fmt: skip
 """Concept -> the style in which the denoiser never saw it: about a tenth of the pairs."""
 SIZE = 32
-"""Side of the pictures that the model draws; the artwork has 64 pixels."""
+"""Side of the pictures that stages 1 to 5 learn from; the artwork has 64 pixels, as what the model draws in the end."""
 ROOT = Path(__file__).parents[2]
 
 
