@@ -8,7 +8,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from redact_core import Adapter, Distillation, Objective
+from redact_core import Adapter, Objective
 from redact_core.loop import cosine_decay, frozen_copy
 
 
@@ -17,7 +17,7 @@ class RedactionModule(L.LightningModule):
 
     Args:
         adapter: The model to redact.
-        objective: The method; default :class:`redact_core.Distillation`.
+        objective: The method; default: what suits the adapter, :meth:`redact_core.Adapter.default_objective`.
         lr: Peak learning rate of AdamW, decayed over the run; default: what the method or the adapter recommends.
             ``--optimizer`` on the command line replaces both.
     """
@@ -29,7 +29,7 @@ class RedactionModule(L.LightningModule):
         super().__init__()
         # not registered as modules: the checkpoint holds the student and nothing else
         self.__dict__["adapter"] = adapter
-        self.objective = objective or Distillation()
+        self.objective = objective or adapter.default_objective()
         self.student: nn.Module = self.objective.prepare(adapter)
         # copied now: on resuming, the student's weights are restored before the data are prepared
         self.__dict__["teacher"] = frozen_copy(self.student)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from redact_core.plan import PlanRow
 from redact_core.readout import Readout
 from redact_core.stage import Stage
 from redact_core.types import Condition, Conditioning, Lesson, Request
+
+if TYPE_CHECKING:
+    from redact_core.objective import Objective
 
 ROW_SETTINGS = ("guidance", "height", "width")
 """Labels of a plan's row that ask for another way of sampling than the adapter's."""
@@ -144,6 +147,12 @@ class Adapter(ABC):
         raise RedactError(
             f"{type(self).__name__} has no words to put in place of a condition; set in_place to 0."
         )
+
+    def default_objective(self) -> Objective:
+        """The method that suits the model where none is named; by default plain distillation."""
+        from redact_core.distill import Distillation  # which is made of adapters itself
+
+        return Distillation()
 
     def readout(self) -> Readout:
         """The encoder's last linear map, for methods in closed form.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from redact_core.adapter import Adapter, Origin
 from redact_core.disturbance import Disturbable
+from redact_core.objective import Objective
 from redact_core.plan import PlanRow
 from redact_core.readout import Readout
 from redact_core.stage import Stage
@@ -89,6 +90,9 @@ class Guard(Adapter):
         self, conditions: Sequence[Condition], answers: Sequence[Condition], places: int
     ) -> Disturbable:
         return self.inner.replace(conditions, answers, places)
+
+    def default_objective(self) -> Objective:
+        return self.inner.default_objective()
 
     def readout(self) -> Readout:
         return self.inner.readout()

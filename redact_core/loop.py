@@ -9,7 +9,6 @@ from torch import nn
 
 from redact_core.adapter import Adapter
 from redact_core.answer_key import LessonLoader
-from redact_core.distill import Distillation
 from redact_core.lessons import check_lessons
 from redact_core.objective import Objective
 from redact_core.types import Lesson, Request
@@ -46,7 +45,7 @@ def redact(
     Args:
         adapter: The model; its encoder is trained, or what the objective trains.
         lessons: Rows, or a request that the adapter expands.
-        objective: Default: :class:`~redact_core.distill.Distillation`.
+        objective: Default: :meth:`~redact_core.adapter.Adapter.default_objective`.
         steps: Optimiser steps.
         batch_size: Rows of a step.
         lr: Peak learning rate of AdamW; default: what the objective or the adapter recommends.
@@ -59,7 +58,7 @@ def redact(
     Raises:
         RedactError: If the lessons contradict one another or a condition cannot be read.
     """
-    objective = objective or Distillation()
+    objective = objective or adapter.default_objective()
     rows = adapter.expand(lessons) if isinstance(lessons, Request) else list(lessons)
     check_lessons(rows)
     if objective.solve(adapter, rows, seed=seed):

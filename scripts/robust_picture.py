@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--settings", nargs="+", default=SETTINGS, help=f'"{BASE}" gives the ceilings.')
     parser.add_argument("--steps", type=int, default=220, help="Of training.")
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=None, help="Peak learning rate; default: the model's.")
     parser.add_argument("--attacks", nargs="*", default=ATTACKS)
     parser.add_argument("--n", type=int, default=20, help="Prompts that every attack gets.")
     parser.add_argument("--n-plain", type=int, default=100, help="Prompts that are asked without an attack.")
@@ -93,14 +94,15 @@ def main() -> None:
     groups["pairs"] = pairs(groups["retained"], others)
     groups["pairs, second"] = pairs(groups["retained"], others, second=True)
     for entry in args.settings:
-        name = folder_name(entry, f"{args.steps}x{args.batch_size}_{args.seed}")
+        rate = f"_{args.lr:g}" if args.lr else ""
+        name = folder_name(entry, f"{args.steps}x{args.batch_size}_{args.seed}{rate}")
         args.out.mkdir(parents=True, exist_ok=True)
         seconds, model = 0.0, base
         if entry != BASE:
             request = Request((args.concept,), (args.reference,))
             seconds = trained(
                 base.reopen(base.folder), request, entry, args.out / name, steps=args.steps, batch_size=args.batch_size,
-                seed=args.seed,
+                lr=args.lr, seed=args.seed,
             )  # fmt: skip
             model = base.reopen(args.out / name)
         kept = args.out / f"{name}.json"

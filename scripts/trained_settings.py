@@ -22,6 +22,7 @@ def trained(
     *,
     steps: int,
     batch_size: int,
+    lr: float | None = None,
     seed: int = 0,
 ) -> float:
     """CPU seconds of the process that the training of a setting took, teacher's answers included.
@@ -35,13 +36,14 @@ def trained(
         folder: Of the student.
         steps: Of training.
         batch_size: Rows of a step.
+        lr: Peak learning rate; default: what the method or the model recommends.
         seed: Of the training.
     """
     notes = folder.with_name(folder.name + ".setting.json")
     if not notes.exists():
         objective = build(Objective, spec_of(setting))
         began = time.process_time()
-        redact(model, request, objective=objective, steps=steps, batch_size=batch_size, seed=seed)
+        redact(model, request, objective=objective, steps=steps, batch_size=batch_size, lr=lr, seed=seed)
         seconds = time.process_time() - began
         with new_folder(folder) as part:
             model.save(part)

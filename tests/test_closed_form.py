@@ -12,7 +12,7 @@ from three_lessons import of_prompts, of_voices, tiny_cloner
 
 from lightning_modules import RedactionData, RedactionModule
 from lightning_modules.trainer_cli import RedactCLI
-from modalities.text_to_image import StableDiffusion
+from modalities.text_to_image import SafeLatentDiffusion, StableDiffusion
 from modalities.text_to_speech import SpeechT5
 from redact_core import (
     Adapter,
@@ -21,6 +21,7 @@ from redact_core import (
     Lesson,
     RedactError,
     RedactionCard,
+    Request,
     RobustDistillation,
     redact,
 )
@@ -221,6 +222,34 @@ def test_training_goes_on_from_what_was_solved_once_and_keeps_the_first_teacher(
     objective.rows(started, teacher, rows, seed=0)  # as after an interruption
     assert torch.equal(said(started, rows), asked)
     assert "started" in objective.state_dict()
+
+
+def test_prompts_are_distilled_from_the_closed_form_unless_a_method_is_named(
+    monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path
+) -> None:
+    assert fit(monkeypatch, *on(tiny_sd, tmp_path / "a"), *CAT) == 0
+    named = ("--model.objective", "Distillation", "--model.objective.start", "redact_core.ClosedForm")
+    assert fit(monkeypatch, *on(tiny_sd, tmp_path / "b"), *CAT, *named) == 0
+    assert same_files(tmp_path / "a", tmp_path / "b")
+    method = RedactionCard.read(tmp_path / "a").method
+    assert method["objective"] == "redact_core.distill.Distillation"
+    assert method["objective_arguments"]["start"] == "redact_core.closed_form.ClosedForm"
+    assert fit(monkeypatch, *on(tiny_sd, tmp_path / "c"), *CAT, *named[:2]) == 0
+    assert not same_files(tmp_path / "a", tmp_path / "c")
+    assert "start" not in RedactionCard.read(tmp_path / "c").method["objective_arguments"]
+
+
+def test_in_python_the_default_is_the_models_own_and_a_guard_passes_it_on(tiny_sd: Path) -> None:
+    request = Request(redact=("cat",), references=("dog",))
+    states = []
+    for objective in (None, Distillation(start=ClosedForm())):
+        model = StableDiffusion(str(tiny_sd))
+        redact(model, request, objective=objective, steps=2, batch_size=8)
+        states.append(model.encoder.state_dict())
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    guarded = SafeLatentDiffusion(StableDiffusion(str(tiny_sd)), concepts=["a cat"])
+    assert isinstance(guarded.default_objective(), Distillation)
+    assert isinstance(dict(guarded.default_objective().named_children())["start"], ClosedForm)
 
 
 def test_a_started_run_that_is_killed_gives_the_same_artefact(

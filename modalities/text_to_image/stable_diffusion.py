@@ -30,10 +30,13 @@ from modalities.text_to_image.vocabulary import Vocabulary, bundled_vocabulary, 
 from modalities.weight_files import differs, write_like
 from redact_core import (
     Adapter,
+    ClosedForm,
     Condition,
     Conditioning,
+    Distillation,
     Disturbable,
     Lesson,
+    Objective,
     Origin,
     PlanRow,
     Readout,
@@ -137,6 +140,10 @@ class StableDiffusion(Adapter):
         """Soft tokens in place of what the answer's prompt does not say: see :mod:`.soft_tokens`."""
         asked, answered = self.collated(conditions), self.collated(answers)
         return in_place(asked, answered, self.encoder, self.tokenizer, places)
+
+    def default_objective(self) -> Objective:
+        """Distillation from the closed form, after which other names bring back far less than after distillation alone."""
+        return Distillation(start=ClosedForm())
 
     def readout(self) -> Readout:
         """The last layer of the text encoder's last block; see :func:`.prompt_encoder.last_map`."""

@@ -13,7 +13,7 @@ from modalities.text_to_image import denoising
 from modalities.text_to_image.paired_prompt_encoder import PairedPromptEncoder
 from modalities.text_to_image.prompt_encoder import PromptReader, load_text_model
 from modalities.text_to_image.stable_diffusion import StableDiffusion
-from redact_core import Conditioning, Readout, RedactError
+from redact_core import Conditioning, Distillation, Objective, Readout, RedactError
 
 
 class StableDiffusionXL(StableDiffusion):
@@ -69,6 +69,10 @@ class StableDiffusionXL(StableDiffusion):
         second = load_text_model(CLIPTextModelWithProjection, self.folder / "text_encoder_2", self.variant)
         padding = int(str(self.tokenizer.pad_token_id)), int(str(other.pad_token_id))
         return PairedPromptEncoder(first, second, padding)
+
+    def default_objective(self) -> Objective:
+        """Plain distillation, for there is no last map to start from."""
+        return Distillation()
 
     def readout(self) -> Readout:
         """Not offered: what is read comes out of several maps, and a closed form solves for one."""
