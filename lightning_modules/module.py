@@ -33,7 +33,7 @@ class RedactionModule(L.LightningModule):
         self.student: nn.Module = self.objective.prepare(adapter)
         # copied now: on resuming, the student's weights are restored before the data are prepared
         self.__dict__["teacher"] = frozen_copy(self.student)
-        self.lr = lr or self.objective.learning_rate or adapter.learning_rate
+        self.lr = lr or self.objective.peak_rate(adapter)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         del batch_idx

@@ -12,6 +12,9 @@ from redact_core.errors import RedactError
 from redact_core.objective import Objective, Rows
 from redact_core.types import Batch, Conditioning, Lesson
 
+FROM_A_START = 0.5
+"""Of the learning rate, where the student starts near its end: at the full rate its first steps are the largest moves of all."""
+
 
 def conditioning_distance(a: Conditioning, b: Conditioning) -> Tensor:
     """Mean squared difference of two conditionings over what the generator reads.
@@ -83,6 +86,10 @@ class Distillation(Objective):
         self.start = start
         # in the checkpoint, so that an interrupted run does not start again
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+
+    def peak_rate(self, adapter: Adapter) -> float:
+        """Half of what suits the adapter where training goes on from a ``start``, which more would undo."""
+        return super().peak_rate(adapter) * (1.0 if self.start is None else FROM_A_START)
 
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
         """An answer key; ``start`` then changes the student, unless a checkpoint says that it did."""

@@ -48,7 +48,7 @@ def redact(
         objective: Default: :meth:`~redact_core.adapter.Adapter.default_objective`.
         steps: Optimiser steps.
         batch_size: Rows of a step.
-        lr: Peak learning rate of AdamW; default: what the objective or the adapter recommends.
+        lr: Peak learning rate of AdamW; default: :meth:`~redact_core.objective.Objective.peak_rate`.
         seed: Of variants and order.
         on_step: Called with the step and its terms, e.g. for a progress bar.
 
@@ -68,9 +68,7 @@ def redact(
     loader = LessonLoader(key, batch_size, seed=seed)
     parameters = [p for p in student.parameters() if p.requires_grad]
     device = parameters[0].device
-    optimizer = torch.optim.AdamW(
-        parameters, lr=lr or objective.learning_rate or adapter.learning_rate, weight_decay=0.0
-    )
+    optimizer = torch.optim.AdamW(parameters, lr=lr or objective.peak_rate(adapter), weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine_decay(steps))
     student.eval()  # no dropout: the target is a deterministic answer
     terms: dict[str, float] = {}

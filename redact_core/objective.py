@@ -72,6 +72,10 @@ class Objective(nn.Module, ABC):
 
         return AnswerKey(adapter, self, teacher, lessons, seed=seed)
 
+    def peak_rate(self, adapter: Adapter) -> float:
+        """The peak learning rate where none is named: the method's own, else what suits the adapter."""
+        return self.learning_rate or adapter.learning_rate
+
     def targets(self, teacher: nn.Module, inputs: Mapping[str, Tensor]) -> Conditioning:
         """The teacher's answers; called once for each row and variant, never in the loop."""
         return teacher(inputs)

@@ -2,10 +2,11 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_modules.specs import build, spec_of
-from redact_core import Adapter, Objective, Request, redact
+from redact_core import Adapter, Lesson, Objective, Request, redact
 from redact_core.artefact import new_folder, write_whole
 
 
@@ -16,7 +17,7 @@ def folder_name(setting: str, training: str) -> str:
 
 def trained(
     model: Adapter,
-    request: Request,
+    request: Request | Sequence[Lesson],
     setting: str,
     folder: Path,
     *,
@@ -31,7 +32,7 @@ def trained(
 
     Args:
         model: The untouched model; it is the student afterwards, if there was anything to train.
-        request: What is redacted.
+        request: What is redacted, or ready rows.
         setting: An objective, such as ``RobustDistillation: {radius: 2}``.
         folder: Of the student.
         steps: Of training.

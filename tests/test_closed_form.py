@@ -252,6 +252,29 @@ def test_in_python_the_default_is_the_models_own_and_a_guard_passes_it_on(tiny_s
     assert isinstance(dict(guarded.default_objective().named_children())["start"], ClosedForm)
 
 
+def test_training_from_a_start_takes_half_the_rate_unless_one_is_named(tiny_sd: Path) -> None:
+    model, started = StableDiffusion(str(tiny_sd)), Distillation(start=ClosedForm())
+    full = RedactionModule(model, Distillation()).lr
+    assert full == model.learning_rate
+    assert RedactionModule(model, started).lr == full / 2
+    assert RedactionModule(model).lr == full / 2  # the model's own method is the started one
+    assert RedactionModule(model, started, lr=3e-4).lr == 3e-4
+    rates = []
+    for rate in (None, full / 2, full):
+        student = StableDiffusion(str(tiny_sd))
+        redact(
+            student,
+            Request(("cat",), ("dog",)),
+            objective=Distillation(start=ClosedForm()),
+            steps=1,
+            batch_size=4,
+            lr=rate,
+        )
+        rates.append(student.encoder.state_dict())
+    assert all(torch.equal(rates[0][key], rates[1][key]) for key in rates[0])
+    assert any(not torch.equal(rates[0][key], rates[2][key]) for key in rates[0])
+
+
 def test_a_started_run_that_is_killed_gives_the_same_artefact(
     monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path
 ) -> None:

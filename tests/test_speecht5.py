@@ -370,6 +370,12 @@ def test_bad_requests(
     bare.mkdir()
     cases = [
         (["--data.redact", "alicia"], '"alicia" is neither a known voice id', "did you mean alice?"),
+        (
+            ["--data.redact", "alice", "--data.reference", "unliked"],
+            '"unliked" is neither',
+            "did you mean unlike?",
+        ),
+        (["--data.redact", "alice", "--data.reference", "zzz"], '"zzz" is neither', "also be unlike or mean"),
         (["--data.redact", str(lone)], "1 clip is too few", "give at least 2"),
         (["--data.redact", str(bare)], "holds no sound files", "clips of one person"),
         (["--data.redact", "alice", "--data.reference", "alice"], "is itself redacted", "voice that stays"),

@@ -41,8 +41,12 @@ class VoiceBank:
                 f"{folder} has no subfolder with clips; a voice bank has one such folder for each voice."
             )
 
-    def clips(self, what: str) -> list[Path]:
+    def clips(self, what: str, also: Sequence[str] = ()) -> list[Path]:
         """The clips of a voice id, of a folder, or the one clip of a file.
+
+        Args:
+            what: Which of them.
+            also: Other words that could have been said here, for the message.
 
         Raises:
             RedactError: None of the three, or an empty folder.
@@ -57,8 +61,10 @@ class VoiceBank:
             if not found:
                 raise RedactError(f"{path} holds no sound files; give a folder with clips of one person.")
             return found
-        close = get_close_matches(what, self.voices, 3)
+        close = get_close_matches(what, [*self.voices, *also], 3)
         hint = f"did you mean {' or '.join(close)}?" if close else self._known()
+        if also and not close:
+            hint += f" A reference can also be {' or '.join(also)}."
         raise RedactError(f'"{what}" is neither a known voice id nor a folder or file of clips; {hint}')
 
     def redacted(self, names: Sequence[str]) -> list[list[Path]]:
@@ -79,13 +85,13 @@ class VoiceBank:
                 )
         return found
 
-    def reference(self, name: str, gone: Container[Path]) -> list[Path]:
-        """:meth:`clips` of what is answered instead.
+    def reference(self, name: str, gone: Container[Path], also: Sequence[str] = ()) -> list[Path]:
+        """:meth:`clips` of what is answered instead; ``also``: words that are no voice and could have been said.
 
         Raises:
             RedactError: As for :meth:`clips`, or one of them is in ``gone``, the redacted clips.
         """
-        found = self.clips(name)
+        found = self.clips(name, also)
         if any(clip in gone for clip in found):
             raise RedactError(f'The reference "{name}" is itself redacted; name a voice that stays.')
         return found

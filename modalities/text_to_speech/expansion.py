@@ -9,8 +9,9 @@ from modalities.sound.clips import check_clips, clips_in
 from modalities.text_to_speech.nearness import Embed, unlike
 from redact_core import Condition, Lesson, Mean, RedactError, Request
 
-MEANS = (None, "unlike", "mean")
+NAMED_MEANS = ("unlike", "mean")
 """References that are no voice: means over retained ones."""
+MEANS = (None, *NAMED_MEANS)
 
 
 def expand(request: Request, bank: VoiceBank, embed: Embed) -> list[Lesson]:
@@ -36,7 +37,7 @@ def expand(request: Request, bank: VoiceBank, embed: Embed) -> list[Lesson]:
             "No voice is retained; give --data.retain FOLDER with clips of people whose voices must stay."
         )
     named = [request.reference_of(i) for i in range(len(redacted))]
-    known = [None if name in MEANS else bank.reference(name, gone) for name in named]
+    known = [None if name in MEANS else bank.reference(name, gone, NAMED_MEANS) for name in named]
     check_clips([*gone, *kept])
     answers = [
         _answer(name, clips, found or kept, embed)
