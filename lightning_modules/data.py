@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
+from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules.lesson_files import load_lessons
 from lightning_modules.module import RedactionModule
@@ -70,6 +71,7 @@ class RedactionData(L.LightningDataModule):
     def answer_key(self, module: RedactionModule) -> Rows:
         """What the method makes of the lessons and its teacher, which is asked once and then let go."""
         if self.key is None:
+            rank_zero_info(f"Preparing {len(self.lessons)} rows for {type(module.objective).__name__}.")
             teacher = module.teacher.to(module.device)
             self.key = module.objective.rows(self.adapter, teacher, self.lessons, seed=self.seed)
             self.before = self.key.measure(teacher)

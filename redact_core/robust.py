@@ -126,6 +126,10 @@ class RobustDistillation(Distillation):
             vars(self)["teacher"] = frozen_copy(student)
         return student
 
+    def peak_rate(self, adapter: Adapter) -> float:
+        """All of what suits the adapter, from a start as well: attacks go on moving the aim."""
+        return Objective.peak_rate(self, adapter)
+
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
         """Those of distillation; what is put in place of redacted conditions is made ready."""
         if self.attacks and self.in_place:

@@ -94,6 +94,9 @@ def main() -> None:
     parser.add_argument("--concept", default="cigarette")
     parser.add_argument("--reference", default="lollipop")
     parser.add_argument("--settings", nargs="+", default=SETTINGS)
+    parser.add_argument(
+        "--retain", nargs="+", default=[], help="Sources of retained rows; default: the adapter's."
+    )
     parser.add_argument("--steps", type=int, default=220)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--n", type=int, default=200, help="Prompts of each group.")
@@ -108,7 +111,7 @@ def main() -> None:
         "nearest": prompts(base, order[:NEAREST], args.n, rng),
         "others": prompts(base, order[NEAREST:], args.n, rng),
     }
-    lessons = base.expand(Request((args.concept,), (args.reference,)))
+    lessons = base.expand(Request((args.concept,), (args.reference,), tuple(args.retain)))
     rows = without(lessons, [base.vocabulary.concepts[name] for name in never])
     print(f"{len(rows)} of {len(lessons)} rows name none of the {len(never)} concepts of the half.")
 
@@ -126,7 +129,8 @@ def main() -> None:
     }
     print("untouched", *lines("another seed", groups, floor), sep="\n", flush=True)
     for entry in args.settings:
-        name = folder_name(entry, f"{args.concept}_{args.steps}x{args.batch_size}_{args.seed}")
+        training = "_".join([args.concept, *args.retain, f"{args.steps}x{args.batch_size}", str(args.seed)])
+        name = folder_name(entry, training)
         seconds = trained(
             base.reopen(base.folder), rows, entry, args.out / name, steps=args.steps,
             batch_size=args.batch_size, seed=args.seed,

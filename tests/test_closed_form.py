@@ -259,6 +259,7 @@ def test_training_from_a_start_takes_half_the_rate_unless_one_is_named(tiny_sd: 
     assert RedactionModule(model, started).lr == full / 2
     assert RedactionModule(model).lr == full / 2  # the model's own method is the started one
     assert RedactionModule(model, started, lr=3e-4).lr == 3e-4
+    assert RedactionModule(model, RobustDistillation(start=ClosedForm())).lr == full
     rates = []
     for rate in (None, full / 2, full):
         student = StableDiffusion(str(tiny_sd))

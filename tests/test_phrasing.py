@@ -117,8 +117,20 @@ def test_data_free_retention_uses_the_tokenizers_words_only() -> None:
     assert {word for k in kept for word in k.split()} == set(WORDS) - {"cigarette"}
 
 
+def test_any_word_may_stand_in_a_wording_but_for_what_is_redacted() -> None:
+    own = {str(r.asked) for r in rows("cigarette", retain=("vocabulary", "templates"))}
+    every = {str(r.asked) for r in rows("cigarette", retain=("vocabulary", "templates", "wordings"))}
+    assert own < every  # the others stay as they were
+    kept = [str(r.asked) for r in rows("cigarette", retain=("wordings",)) if not r.redacted and r.asked]
+    assert len(kept) > 300
+    assert not any(mentions(prompt, {"cigarette"}) for prompt in kept)
+    # a word of the tokenizer, and more around it
+    assert all(any(word in prompt for word in WORDS) for prompt in kept)
+    assert sum("style" in prompt or " by " in prompt or "background" in prompt for prompt in kept) > 150
+
+
 def test_a_source_of_retained_prompts_that_is_none_is_named() -> None:
-    with pytest.raises(RedactError, match=r"vocabulaire: no such file; .* templates, vocabulary"):
+    with pytest.raises(RedactError, match=r"vocabulaire: no such file; .* templates, vocabulary, wordings"):
         rows("dog", references=("cat",), retain=("templates", "vocabulaire"), general=True)
 
 

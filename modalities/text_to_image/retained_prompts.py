@@ -13,8 +13,12 @@ from modalities.text_to_image.prompt_files import read_prompts
 from modalities.text_to_image.vocabulary import Vocabulary
 from redact_core import Condition, RedactError
 
-_SOURCES = ("templates", "vocabulary")
-"""Where retained prompts come from unless files are named: our templates, the tokenizer's words."""
+_USUAL = ("templates", "vocabulary")
+"""Where retained prompts come from unless sources are named: known concepts in our wordings, the tokenizer's words."""
+_SOURCES = (*_USUAL, "wordings")
+"""Also: the tokenizer's words in our wordings. They stand for all that nobody thought of naming, other names included."""
+_DRAWN = 400
+"""Prompts of the tokenizer's words, of either kind."""
 
 
 def retained(
@@ -29,7 +33,7 @@ def retained(
     """Retained prompts of our own making; the empty one is always there: guidance subtracts its answer.
 
     Args:
-        sources: ``templates``, ``vocabulary``, or files, which are passed over; none: both of our own.
+        sources: ``templates``, ``vocabulary``, ``wordings``, or files, which are passed over; none: the first two.
         names: Of what is redacted.
         references: What they are answered as.
         vocabulary: Concepts, styles and settings to compose with.
@@ -39,12 +43,18 @@ def retained(
     """
     prompts = [""]
     styles = ["", *(s for s in vocabulary.styles if s.lower() not in gone)]
-    for source in sources or _SOURCES:
+    usable = [word for word in words if word.lower() not in gone]
+    for source in sources or _USUAL:
         if source == "templates":
             prompts += _templates(names, references, vocabulary, styles, gone, rng)
         elif source == "vocabulary":
-            usable = [word for word in words if word.lower() not in gone]
-            prompts += [tidy(" ".join(rng.choices(usable, k=rng.randint(1, 8)))) for _ in range(400)]
+            prompts += [tidy(" ".join(rng.choices(usable, k=rng.randint(1, 8)))) for _ in range(_DRAWN)]
+        elif source == "wordings":
+            for _ in range(_DRAWN):
+                what = " ".join(rng.choices(usable, k=rng.choice((1, 1, 2, 3))))
+                prompts.append(
+                    draw(rng).fill(what, rng.choice(styles), rng.choice(["", *vocabulary.settings]))
+                )
     # "hot dog" stays when "dog" goes: a concept's own longer name is not a mention
     longer = {c for c in vocabulary.concepts if c not in gone and mentions(c, gone)}
     return [p for p in dict.fromkeys(prompts) if not mentions(_without(p, longer), gone)]
