@@ -27,11 +27,13 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.paired_prompt_encoder import PairedPromptEncoder
 from modalities.text_to_image.prompt_encoder import PromptEncoder, PromptReader
-from redact_core import Adapter, AnswerKey, Distillation, Request, RobustDistillation
+from redact_core import Adapter, AnswerKey, ClosedForm, Distillation, Request, RobustDistillation
 from redact_core.attacks.low_rank import add_low_rank
 from redact_core.cost import Meter
 from redact_core.loop import frozen_copy
 
+SOLVED = "closed form"
+"""Not trained: a step of it is the whole solution, of as many rows as a batch has."""
 STUDENTS = ("plain", "last block", "low rank", "robust")
 RANK = 8
 CLIP_L = CLIPTextConfig(
@@ -105,13 +107,17 @@ def measure(what: str, student: str, args: argparse.Namespace) -> dict[str, floa
     lessons = model.expand(request)
     gone, kept = ([x for x in lessons if x.redacted is flag] for flag in (True, False))
     half = args.batch_size // 2
+    lessons = gone[:half] + kept[: args.batch_size - half]
     with torch.no_grad():
-        key = AnswerKey(model, objective, frozen_copy(encoder), gone[:half] + kept[: args.batch_size - half])
+        key = AnswerKey(model, objective, frozen_copy(encoder), lessons)
     batch = key.batch(torch.arange(args.batch_size)).to(device)
     parameters = trained_part(what, student, encoder)
     optimizer = torch.optim.AdamW(parameters, lr=1e-6)
 
     def step() -> None:
+        if student == SOLVED:
+            ClosedForm().solve(model, lessons)
+            return
         cast = torch.autocast(device.type, torch.bfloat16) if low else nullcontext()
         with cast:
             loss = torch.stack(list(objective(encoder, batch).values())).sum()
@@ -158,7 +164,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--what", nargs="+", choices=tuple(ENCODERS), default=list(ENCODERS))
-    parser.add_argument("--students", nargs="+", choices=STUDENTS, default=list(STUDENTS))
+    parser.add_argument(
+        "--students", nargs="+", choices=(*STUDENTS, SOLVED), default=list(STUDENTS),
+        help=f'"{SOLVED}": the whole of it for --batch-size rows, of which a redaction has one or two thousand.',
+    )  # fmt: skip
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--batch-size", type=int, default=8)

@@ -146,7 +146,18 @@ def test_files_of_prompts(tmp_path: Path) -> None:
         ("one man smoking", "a man"),
         ("two men smoking", "a man"),
     ]
-    assert [r.asked for r in lessons if not r.redacted] == ["", "a river", "a hill"]
+    kept = [r.asked for r in lessons if not r.redacted]
+    assert kept[-2:] == ["a river", "a hill"]
+    # on top of ours, which are chosen by name
+    ours = [r.asked for r in rows(str(tmp_path / "gone.txt"), references=("a man",)) if not r.redacted]
+    assert kept[:-2] == ours
+    assert len(ours) > 500
+    own = ("vocabulary", str(tmp_path / "kept.csv"))
+    fewer = [
+        r.asked for r in rows(str(tmp_path / "gone.txt"), references=("a man",), retain=own) if not r.redacted
+    ]
+    assert fewer[-2:] == ["a river", "a hill"]
+    assert len(fewer) < len(kept)
 
 
 def test_contradicting_files_are_reported_and_mentions_left_out(tmp_path: Path) -> None:
@@ -158,7 +169,9 @@ def test_contradicting_files_are_reported_and_mentions_left_out(tmp_path: Path) 
     (tmp_path / "kept.txt").write_text("a man with a cigarette\na river\n")
     with pytest.warns(UserWarning, match="1 of 2 retained prompts mention what is redacted"):
         lessons = rows("cigarette", references=("lollipop",), retain=(str(tmp_path / "kept.txt"),))
-    assert [r.asked for r in lessons if not r.redacted] == ["", "a river"]
+    kept = [r.asked for r in lessons if not r.redacted]
+    assert kept[-1] == "a river"
+    assert "a man with a cigarette" not in kept
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def expand(
     """All rows of a request.
 
     Args:
-        request: Its ``retain`` may hold ``templates``, ``vocabulary``, ``wordings`` and paths of prompt files.
+        request: Its ``retain`` may hold ``templates``, ``vocabulary``, ``wordings`` and paths of prompt files, which add to them.
         vocabulary: Concepts, styles and settings to compose with.
         words: Whole words of the tokenizer, for data-free retained prompts.
         fits: Whether a prompt fits into the context. Prompts of our own making that do not are left

@@ -33,7 +33,7 @@ def retained(
     """Retained prompts of our own making; the empty one is always there: guidance subtracts its answer.
 
     Args:
-        sources: ``templates``, ``vocabulary``, ``wordings``, or files, which are passed over; none: the first two.
+        sources: ``templates``, ``vocabulary``, ``wordings``, or files, which are passed over; none of our own: the first two.
         names: Of what is redacted.
         references: What they are answered as.
         vocabulary: Concepts, styles and settings to compose with.
@@ -44,7 +44,8 @@ def retained(
     prompts = [""]
     styles = ["", *(s for s in vocabulary.styles if s.lower() not in gone)]
     usable = [word for word in words if word.lower() not in gone]
-    for source in sources or _USUAL:
+    # files come on top: a handful of prompts alone would leave everything else to chance
+    for source in [source for source in sources if source in _SOURCES] or _USUAL:
         if source == "templates":
             prompts += _templates(names, references, vocabulary, styles, gone, rng)
         elif source == "vocabulary":
