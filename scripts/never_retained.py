@@ -14,7 +14,6 @@ Finished settings are kept in OUT; the command goes on where it was stopped.
 import argparse
 import json
 import random
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.grader import Judge, Verdict
 from modalities.text_to_image.grading import sample
 from modalities.text_to_image.phrasing import draw
+from modalities.text_to_image.retained_prompts import mentions
 from modalities.text_to_image.vocabulary import Concept
 from redact_core import Lesson, Request
 from redact_core.distill import conditioning_distance
@@ -46,9 +46,9 @@ class Asked:
 
 def without(rows: list[Lesson], concepts: list[Concept]) -> list[Lesson]:
     """The rows that are redacted or name none of the ``concepts``, by any of their names."""
-    names = [name for concept in concepts for name in (concept.name, *concept.seen, *concept.heldout)]
-    named = re.compile(r"\b(" + "|".join(map(re.escape, names)) + r")(s|es)?\b", re.IGNORECASE)
-    return [row for row in rows if row.redacted or not named.search(str(row.asked))]
+    names = {name.lower() for x in concepts for name in (x.name, *x.seen, *x.heldout)}
+    names |= {name + end for name in names for end in ("s", "es")}
+    return [row for row in rows if row.redacted or not mentions(str(row.asked), names)]
 
 
 def prompts(model: StableDiffusion, names: list[str], n: int, rng: random.Random) -> list[Asked]:
@@ -65,15 +65,9 @@ def prompts(model: StableDiffusion, names: list[str], n: int, rng: random.Random
 @torch.no_grad()
 def moved(model: StableDiffusion, base: StableDiffusion, asked: list[Asked]) -> float:
     """Mean distance of the student's answers to the untouched model's, over that between two concepts."""
-    said, before, other = (
-        m.listen([text(x) for x in asked])
-        for m, text in ((model, _prompt), (base, _prompt), (base, lambda x: x.other))
-    )
+    said, before = (m.listen([x.prompt for x in asked]) for m in (model, base))
+    other = base.listen([x.other for x in asked])
     return (conditioning_distance(said, before).mean() / conditioning_distance(other, before).mean()).item()
-
-
-def _prompt(asked: Asked) -> str:
-    return asked.prompt
 
 
 def lines(name: str, groups: dict[str, list[Asked]], figures: dict[str, dict[str, float]]) -> Iterator[str]:

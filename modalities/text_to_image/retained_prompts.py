@@ -6,6 +6,7 @@ import random
 import re
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from modalities.text_to_image.phrasing import draw, tidy, wordings
@@ -94,8 +95,13 @@ def from_files(sources: Sequence[str], gone: set[str], asked: set[Condition]) ->
 
 def mentions(prompt: str, names: set[str]) -> bool:
     """Does the prompt contain one of the names as whole words?"""
-    text = prompt.lower()
-    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in names)
+    return bool(names) and _any_of(frozenset(names)).search(prompt.lower()) is not None
+
+
+@lru_cache(maxsize=64)
+def _any_of(names: frozenset[str]) -> re.Pattern[str]:
+    """Finds one of the names as whole words."""
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(names)))})(?!\w)")
 
 
 def _templates(
