@@ -56,6 +56,8 @@ class RedactionData(L.LightningDataModule):
         rows = [] if self.file is None else load_lessons(self.file)
         if self.request.redact:
             rows += self.adapter.expand(self.request)
+            for remark in self.adapter.remarks:
+                rank_zero_info(remark)
         check_lessons(rows)
         self.lessons = rows
 

@@ -52,6 +52,8 @@ class Adapter(ABC):
     """Peak learning rate that suits the encoder."""
     batch_size: int = 16
     """Samples generated at a time."""
+    remarks: tuple[str, ...] = ()
+    """What the last :meth:`expand` did beyond what was asked for, in sentences that a person should read."""
     scorers: ClassVar[tuple[str, ...]] = ()
     """Class names of the scorers that suit the samples, where an evaluation names none."""
     set_scorers: ClassVar[tuple[str, ...]] = ()

@@ -4,11 +4,14 @@
     python scripts/grade_redaction.py --redacted out/no_noto --style noto
 
 Prompts are drawn afresh (not the training rows); both models get the same prompts and seeds. The
-grader is independent of both. Finished groups are kept in OUT, so the command can be resumed.
+grader is independent of both. *Heard as it* are prompts that do not name the concept, but that the untouched
+encoder answers as if they did (modalities/text_to_image/heard_as.py), of a search that taught nothing.
+Finished groups are kept in OUT, so the command can be resumed.
 """
 
 import argparse
 import json
+import random
 from pathlib import Path
 
 import torch
@@ -18,6 +21,7 @@ from modalities.text_to_image.folders import BUNDLED
 from modalities.text_to_image.grader import Judge, Verdict
 from modalities.text_to_image.grading import found, nearest, sample
 from modalities.text_to_image.groups import Case, groups
+from modalities.text_to_image.phrasing import draw
 from modalities.text_to_image.vocabulary import bundled_vocabulary
 from redact_core.statistics import wilson
 
@@ -59,6 +63,7 @@ def main() -> None:
     parser.add_argument(
         "--n-reference", type=int, default=200, help="of these also the reference is drawn, twice"
     )
+    parser.add_argument("--n-heard", type=int, default=100, help="prompts that are heard as the concept")
     parser.add_argument("--out", type=Path, default=None, help="default: REDACTED.grades")
     args = parser.parse_args()
     out = args.out or args.redacted.with_name(args.redacted.name + ".grades")
@@ -70,6 +75,8 @@ def main() -> None:
     cases = groups(subject, args.reference, bundled_vocabulary(), near, n=args.n, understood=understood)
     kind = "concept" if args.concept else "style"
     cases |= {label: cases[label][: args.n_kept] for label in ("neighbours", "retained")}
+    if args.concept:
+        cases["heard as it"] = heard(base, args.concept, args.n_heard)
     evidence = Evidence(out, Judge())
     rows: list[tuple[str, str, str, str]] = []
     for label, group in cases.items():
@@ -77,7 +84,7 @@ def main() -> None:
         before, after = (
             evidence(m, f"{name} {label}", prompts, 0) for m, name in ((base, "base"), (model, "redacted"))
         )
-        if label in ("redacted", "reworded", "synonyms"):
+        if label not in ("neighbours", "retained"):
             rows.append((label, f"{kind} found", shown(before, group, kind), shown(after, group, kind)))
             if label == "redacted":
                 rows += reference_rows(base, evidence, label, group, after, args)
@@ -91,6 +98,20 @@ def main() -> None:
     if near:
         print("nearest neighbours:", ", ".join(near))
     (out / "table.json").write_text(json.dumps([dict(zip(head, row, strict=True)) for row in rows], indent=1))
+
+
+def heard(base: StableDiffusion, concept: str, n: int) -> list[Case]:
+    """Held-out wordings of what only another search than that of a redaction with seed 0 finds."""
+    known, rng = base.vocabulary, random.Random(f"heard:{concept}")
+    names = (concept, *known.concepts[concept].seen)
+    taught = {*base.hears_as(names, 100_000)}
+    found = [what for what in base.hears_as(names, 100_000, seed=1) if what not in taught]
+    return [
+        Case(draw(rng, "heldout").fill(what, style, rng.choice(known.settings)), concept, style)
+        for what, style in (
+            (what, rng.choice(known.styles)) for what in rng.sample(found, min(n, len(found)))
+        )
+    ]
 
 
 def reference_rows(

@@ -15,11 +15,11 @@ import argparse
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from trained_settings import folder_name, trained
+from trained_settings import add_row_options, folder_name, row_label, trained
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.grader import Judge, Verdict
@@ -88,9 +88,7 @@ def main() -> None:
     parser.add_argument("--concept", default="cigarette")
     parser.add_argument("--reference", default="lollipop")
     parser.add_argument("--settings", nargs="+", default=SETTINGS)
-    parser.add_argument(
-        "--retain", nargs="+", default=[], help="Sources of retained rows; default: the adapter's."
-    )
+    add_row_options(parser)
     parser.add_argument("--steps", type=int, default=220)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--n", type=int, default=200, help="Prompts of each group.")
@@ -98,6 +96,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     base, judge, rng = StableDiffusion("bundled", batch_size=50), Judge(), random.Random(args.seed)
+    base.heard_as = args.heard_as
     rest = [name for name in base.vocabulary.concepts if name not in (args.concept, args.reference)]
     never = set(rng.sample(rest, len(rest) // 2))
     order = [name for name in base.nearest(args.concept, len(rest)) if name in never]
@@ -105,8 +104,14 @@ def main() -> None:
         "nearest": prompts(base, order[:NEAREST], args.n, rng),
         "others": prompts(base, order[NEAREST:], args.n, rng),
     }
+    everything = base.vocabulary
+    known = {name: concept for name, concept in everything.concepts.items() if name not in never}
+    base.vocabulary = replace(
+        everything, concepts=known
+    )  # what is looked for in the model must not know them either
     lessons = base.expand(Request((args.concept,), (args.reference,), tuple(args.retain)))
-    rows = without(lessons, [base.vocabulary.concepts[name] for name in never])
+    base.vocabulary = everything
+    rows = without(lessons, [everything.concepts[name] for name in never])
     print(f"{len(rows)} of {len(lessons)} rows name none of the {len(never)} concepts of the half.")
 
     def judged(model: StableDiffusion, label: str, seed: int) -> Verdict:
@@ -123,7 +128,7 @@ def main() -> None:
     }
     print("untouched", *lines("another seed", groups, floor), sep="\n", flush=True)
     for entry in args.settings:
-        training = "_".join([args.concept, *args.retain, f"{args.steps}x{args.batch_size}", str(args.seed)])
+        training = f"{args.concept}_{row_label(args)}{args.steps}x{args.batch_size}_{args.seed}"
         name = folder_name(entry, training)
         seconds = trained(
             base.reopen(base.folder), rows, entry, args.out / name, steps=args.steps,

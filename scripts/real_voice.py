@@ -20,8 +20,6 @@ are one session a person.
 import argparse
 import io
 import json
-import os
-import sys
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -30,6 +28,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from development_data import data_folder
+from digit_reader import WORDS, DigitReader, digits_right
 from torch.nn.utils.rnn import pad_sequence
 from torchaudio.functional import lowpass_biquad, resample
 from tqdm import trange
@@ -43,17 +43,9 @@ from redact_core import Conditioning, Mean, Request, redact
 from redact_core.artefact import new_folder, write_whole
 from redact_core.statistics import wilson
 from redact_core.summary import SummaryRow
-from scripts.digit_reader import WORDS, DigitReader, digits_right
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 GRADING_TAKES = range(5)
-
-
-def data_folder() -> Path:
-    folder = os.environ.get("REDACT_DATA")
-    if not folder or not (Path(folder) / "fsdd").is_dir():
-        sys.exit("Set REDACT_DATA to the folder that holds fsdd/ and librispeech251/.")
-    return Path(folder)
 
 
 def narrow(wave: torch.Tensor) -> torch.Tensor:
@@ -66,7 +58,7 @@ def narrow(wave: torch.Tensor) -> torch.Tensor:
 def recordings() -> dict[tuple[str, int, int], torch.Tensor]:
     """(speaker, digit, take) -> ``(samples,)`` at 16 kHz."""
     out = {}
-    with zipfile.ZipFile(data_folder() / "fsdd" / "fsdd_wav.zip") as archive:
+    with zipfile.ZipFile(data_folder("fsdd") / "fsdd" / "fsdd_wav.zip") as archive:
         for name in archive.namelist():
             if not name.endswith(".wav"):
                 continue
@@ -97,7 +89,7 @@ def write(rows: list[tuple[str, str, torch.Tensor]], folder: Path) -> None:
 
 
 def strangers(count: int, folder: Path) -> None:
-    for path in sorted((data_folder() / "librispeech251").glob("*.flac"))[:count]:
+    for path in sorted((data_folder("librispeech251") / "librispeech251").glob("*.flac"))[:count]:
         samples, _ = soundfile.read(path, dtype="float32")
         name = f"stranger{path.stem.split('-')[0]}"
         (folder / name).mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from trained_settings import folder_name, trained
+from trained_settings import add_row_options, folder_name, row_label, trained
 
 from lightning_modules.attacking import realise
 from lightning_modules.specs import build, spec_of
@@ -81,12 +81,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=220, help="Of training.")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--lr", type=float, default=None, help="Peak learning rate; default: the model's.")
+    add_row_options(parser)
     parser.add_argument("--attacks", nargs="*", default=ATTACKS)
     parser.add_argument("--n", type=int, default=20, help="Prompts that every attack gets.")
     parser.add_argument("--n-plain", type=int, default=100, help="Prompts that are asked without an attack.")
     parser.add_argument("--seed", type=int, default=0, help="Of the training.")
     args = parser.parse_args()
     base, goal = StableDiffusion("bundled", batch_size=20), GraderScorer()
+    base.heard_as = args.heard_as
     groups: dict[str, list[PlanRow]] = {}
     for row in base.plan(Request((args.concept,), (args.reference,)), args.n_plain):
         groups.setdefault(row.group, []).append(row)
@@ -95,11 +97,11 @@ def main() -> None:
     groups["pairs, second"] = pairs(groups["retained"], others, second=True)
     for entry in args.settings:
         rate = f"_{args.lr:g}" if args.lr else ""
-        name = folder_name(entry, f"{args.steps}x{args.batch_size}_{args.seed}{rate}")
+        name = folder_name(entry, f"{row_label(args)}{args.steps}x{args.batch_size}_{args.seed}{rate}")
         args.out.mkdir(parents=True, exist_ok=True)
         seconds, model = 0.0, base
         if entry != BASE:
-            request = Request((args.concept,), (args.reference,))
+            request = Request((args.concept,), (args.reference,), tuple(args.retain))
             seconds = trained(
                 base.reopen(base.folder), request, entry, args.out / name, steps=args.steps, batch_size=args.batch_size,
                 lr=args.lr, seed=args.seed,

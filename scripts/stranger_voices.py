@@ -9,11 +9,10 @@ how many are still nearest to themselves among all of them (Wilson's 95 % interv
 """
 
 import argparse
-import os
-import sys
 from pathlib import Path
 
 import torch
+from development_data import data_folder
 from torch import Tensor
 
 from modalities.sound.bank import VoiceBank
@@ -23,9 +22,7 @@ from redact_core.statistics import wilson
 
 def strangers(bank: VoiceBank) -> list[str]:
     """A clip of every speaker whom the bank does not hold, as it holds some by ``stranger`` and their number."""
-    folder = Path(os.environ.get("REDACT_DATA", "")) / "librispeech251"
-    if not os.environ.get("REDACT_DATA") or not folder.is_dir():
-        sys.exit("Set REDACT_DATA to the folder that holds librispeech251/ (clips of real speakers).")
+    folder = data_folder("librispeech251") / "librispeech251"
     found: dict[str, Path] = {}
     for clip in sorted(folder.rglob("*.flac")):
         speaker = clip.stem.split("-")[0]

@@ -1,5 +1,6 @@
 """Students of one setting, trained once and timed; for the scripts that compare settings."""
 
+import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -13,6 +14,20 @@ from redact_core.artefact import new_folder, write_whole
 def folder_name(setting: str, training: str) -> str:
     """``setting`` with an underscore for whatever a file name should not hold, and how it was trained."""
     return "".join(c if c.isalnum() or c in ".-" else "_" for c in setting) + f"_{training}"
+
+
+def add_row_options(parser: argparse.ArgumentParser) -> None:
+    """``--retain`` and ``--heard-as``: the rows that students of prompts are trained on."""
+    parser.add_argument(
+        "--retain", nargs="+", default=[], help="Sources of retained rows; default: the adapter's."
+    )
+    parser.add_argument("--heard-as", type=int, default=0, help="As the adapter's heard_as.")
+
+
+def row_label(args: argparse.Namespace) -> str:
+    """The options of :func:`add_row_options` for a file name; nothing where none is given."""
+    heard = [f"heard{args.heard_as}"] if args.heard_as else []
+    return "".join(f"{part}_" for part in (*args.retain, *heard))
 
 
 def trained(

@@ -122,6 +122,15 @@ def test_words_at_free_places_are_read_as_the_prompt_that_says_them(model: Stabl
     torch.testing.assert_close(said.pooled, expected.pooled)
 
 
+def test_the_end_of_a_prompt_is_read_without_padding_by_both(model: StableDiffusionXL) -> None:
+    prompts = ["a cat", "a photo of a dog on a blue background"]
+    with torch.no_grad():
+        hidden = model.listen(prompts).hidden
+    ends = model.collate(prompts)["attention_mask"].sum(1) - 1
+    said = model.said_at_the_end(prompts)
+    torch.testing.assert_close(said, hidden[torch.arange(2), ends], atol=1e-5, rtol=1e-4)
+
+
 def test_robust_training_moves_the_tokens_of_both(model: StableDiffusionXL) -> None:
     objective = RobustDistillation(radius=2, steps=2, words=0.5, places=4, in_place=2)
     first = {name: value.clone() for name, value in model.encoder.state_dict().items()}

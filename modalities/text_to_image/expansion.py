@@ -14,12 +14,16 @@ from typing import Literal
 
 from modalities.text_to_image.phrasing import draw, with_article, wordings
 from modalities.text_to_image.prompt_files import read_prompts
-from modalities.text_to_image.retained_prompts import from_files, retained
+from modalities.text_to_image.retained_prompts import from_files, mentions, retained
 from modalities.text_to_image.vocabulary import Vocabulary
 from redact_core import Lesson, RedactError, Request
 
 Kind = Literal["concept", "style", "prompts"]
 
+Heard = Callable[[Sequence[str], Sequence[str]], list[str]]
+"""A concept's names, and words that may not be used -> prompts that the model hears as this concept."""
+
+_WORDINGS_OF_HEARD = 2
 _STYLE = re.compile(
     r"^(?:style:\s*|(?:in the |the )?style of\s+|by\s+)(?P<a>.+)$|^(?P<b>.+?)[ -]style$", re.IGNORECASE
 )
@@ -68,6 +72,7 @@ def expand(
     words: Sequence[str],
     fits: Callable[[str], bool] = lambda prompt: True,
     per_name: int = 30,
+    heard: Heard | None = None,
 ) -> list[Lesson]:
     """All rows of a request.
 
@@ -78,6 +83,7 @@ def expand(
         fits: Whether a prompt fits into the context. Prompts of our own making that do not are left
             out; the user's own are kept, for the tokenizer to refuse by name.
         per_name: Random compositions for each name, beside one plain row for each wording.
+        heard: Looks for prompts that the model hears as a concept, which are redacted with it; None: not looked for.
 
     Raises:
         RedactError: A reference is missing where there is no default, is itself redacted, or the
@@ -100,10 +106,17 @@ def expand(
     asked = {row.asked for row in rows}
     names = [subject.names[0] for subject in subjects]
     kept = retained(request.retain, names, references, vocabulary, words, gone, rng)
+    own = from_files(request.retain, gone, asked)
+    if heard is not None:
+        pairs = zip(subjects, references, strict=True)
+        named = [(subject, reference) for subject, reference in pairs if subject.kind == "concept"]
+        also = _heard(heard, named, vocabulary, gone, own, random.Random(f"heard:{request.seed}"))
+        rows += [row for row in also if row.asked not in asked]
+        asked |= {row.asked for row in also}
     rows += [Lesson.retain(prompt) for prompt in kept if prompt not in asked]
-    own = {name for s in subjects if s.kind == "prompts" for name in s.names}
-    rows = [row for row in rows if row.asked in own or (fits(str(row.asked)) and fits(str(row.answer)))]
-    return rows + [Lesson.retain(prompt) for prompt in from_files(request.retain, gone, asked)]
+    theirs = {name for s in subjects if s.kind == "prompts" for name in s.names}
+    rows = [row for row in rows if row.asked in theirs or (fits(str(row.asked)) and fits(str(row.answer)))]
+    return rows + [Lesson.retain(prompt) for prompt in own]
 
 
 def plural(name: str) -> str:
@@ -175,3 +188,29 @@ def _redacted(
         clause = wording.style.replace("{style}", name)
         rows.append(Lesson.redact(clause, wording.style.replace("{style}", reference) if reference else ""))
     return rows
+
+
+def _heard(
+    heard: Heard,
+    named: Sequence[tuple[Subject, str]],
+    vocabulary: Vocabulary,
+    gone: set[str],
+    own: Sequence[str],
+    rng: random.Random,
+) -> list[Lesson]:
+    """What is heard as one of the concepts, answered as its reference; what the user's ``own`` prompts say stays."""
+    styles = ["", *(s for s in vocabulary.styles if s.lower() not in gone)]
+    settings = ["", *vocabulary.settings]
+    avoid = sorted({word for _, reference in named for word in reference.lower().split()})
+    rows: dict[str, Lesson] = {}
+    for subject, reference in named:
+        # "a cigarettes" is no English, and answered by far not as the others
+        names = [name for name in subject.names if name != plural(subject.names[0])]
+        for what in heard(names, avoid):
+            if any(mentions(prompt, {what}) for prompt in own):
+                continue
+            for _ in range(_WORDINGS_OF_HEARD):
+                wording, style, setting = draw(rng), rng.choice(styles), rng.choice(settings)
+                asked = wording.fill(what, style, setting)
+                rows.setdefault(asked, Lesson.redact(asked, wording.fill(reference, style, setting)))
+    return list(rows.values())

@@ -22,9 +22,11 @@ def nearest(model: StableDiffusion, name: str, count: int = 10) -> list[str]:
 def sample(model: StableDiffusion, prompts: Sequence[str], seed: int, label: str) -> list[Tensor]:
     """Pictures of ``prompts``, the first with ``seed``, each later one with the next; shows progress."""
     out: list[Tensor] = []
-    for start in tqdm(range(0, len(prompts), 50), desc=label, unit_scale=50, unit="picture", mininterval=5):
-        part = prompts[start : start + 50]
-        out += model.generate(part, seeds=range(seed + start, seed + start + len(part)))
+    with tqdm(total=len(prompts), desc=label, unit="picture", mininterval=5) as bar:
+        for start in range(0, len(prompts), 50):
+            part = prompts[start : start + 50]
+            out += model.generate(part, seeds=range(seed + start, seed + start + len(part)))
+            bar.update(len(part))
     return out
 
 

@@ -18,7 +18,7 @@ _USUAL = ("templates", "vocabulary")
 """Where retained prompts come from unless sources are named: known concepts in our wordings, the tokenizer's words."""
 _SOURCES = (*_USUAL, "wordings")
 """Also: the tokenizer's words in our wordings. They stand for all that nobody thought of naming, other names included."""
-_DRAWN = 400
+_VOCABULARY, _WORDINGS = 400, 1200
 """Prompts of the tokenizer's words, of either kind."""
 
 
@@ -50,9 +50,9 @@ def retained(
         if source == "templates":
             prompts += _templates(names, references, vocabulary, styles, gone, rng)
         elif source == "vocabulary":
-            prompts += [tidy(" ".join(rng.choices(usable, k=rng.randint(1, 8)))) for _ in range(_DRAWN)]
+            prompts += [tidy(" ".join(rng.choices(usable, k=rng.randint(1, 8)))) for _ in range(_VOCABULARY)]
         elif source == "wordings":
-            for _ in range(_DRAWN):
+            for _ in range(_WORDINGS):
                 what = " ".join(rng.choices(usable, k=rng.choice((1, 1, 2, 3))))
                 prompts.append(
                     draw(rng).fill(what, rng.choice(styles), rng.choice(["", *vocabulary.settings]))

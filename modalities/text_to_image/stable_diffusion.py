@@ -14,6 +14,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from modalities.picture_files import write_picture
 from modalities.text_to_image import denoising, expansion, planning
 from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate, weights
+from modalities.text_to_image.heard_as import heard_as
 from modalities.text_to_image.prompt_encoder import (
     PromptEncoder,
     PromptReader,
@@ -60,9 +61,12 @@ class StableDiffusion(Adapter):
         batch_size: Pictures generated at a time.
         truncate: Cut prompts beyond the context instead of refusing them.
         train_blocks: Train only so many of the last transformer blocks; default: everything.
+        heard_as: How many prompts that do not say a redacted concept, but are heard as it, are looked for and
+            redacted with it at most (:mod:`.heard_as`); default: none.
 
     Raises:
-        RedactError: The folder is of another class, incomplete, or holds pickled weights.
+        RedactError: The folder is of another class, incomplete, or holds pickled weights, or ``heard_as`` is
+            below 0.
     """
 
     # the independent CLIP is used where it is shipped
@@ -90,7 +94,10 @@ class StableDiffusion(Adapter):
         batch_size: int = 16,
         truncate: bool = False,
         train_blocks: int | None = None,
+        heard_as: int = 0,
     ):
+        if heard_as < 0:
+            raise RedactError(f"heard_as is {heard_as}; give at least 0.")
         bundled = source == "bundled"
         self.source, self.revision, self.variant = source, revision, variant
         self.folder = locate(source, revision, variant)
@@ -104,7 +111,7 @@ class StableDiffusion(Adapter):
                 )
         self.steps = steps or (10 if bundled else 50)
         self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)
-        self.batch_size, self.truncate = batch_size, truncate
+        self.batch_size, self.truncate, self.heard_as = batch_size, truncate, heard_as
         self.bundled = bundled
         self.learning_rate = 1e-3 if bundled else 1e-5
         self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
@@ -128,7 +135,49 @@ class StableDiffusion(Adapter):
 
     def expand(self, request: Request) -> list[Lesson]:
         """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`."""
-        return expansion.expand(request, self.vocabulary, whole_words(self.tokenizer), self._fits)
+        self.remarks = ()
+
+        def heard(names: Sequence[str], avoid: Sequence[str]) -> list[str]:
+            found = self.hears_as(names, self.heard_as, avoid=avoid, seed=request.seed)
+            # not which: of a concept that should not be seen, they should not be either
+            self.remarks += (
+                f'{len(found)} prompts that do not say "{names[0]}" are heard as it and redacted with it.',
+            )
+            return found
+
+        return expansion.expand(
+            request,
+            self.vocabulary,
+            whole_words(self.tokenizer),
+            self._fits,
+            heard=heard if self.heard_as else None,
+        )
+
+    def hears_as(
+        self, names: Sequence[str], limit: int, *, avoid: Sequence[str] = (), seed: int = 0
+    ) -> list[str]:
+        """Prompts of the tokenizer's words that the encoder hears as the concept ``names``: see :mod:`.heard_as`.
+
+        Args:
+            names: What the concept is called, first its usual name.
+            limit: Prompts at most.
+            avoid: Words that may not be used, beside those that name something in the vocabulary.
+            seed: Of the search.
+        """
+        known = self.vocabulary
+        others = [name for name in known.concepts if name not in names]
+        said = (*known.concepts, *known.styles, *known.settings)
+        named = {word for name in said for word in name.lower().split()}
+        words = sorted({*whole_words(self.tokenizer)} - named - {*avoid})
+        return heard_as(self.said_at_the_end, names, others, words, limit, seed=seed)
+
+    @torch.no_grad()
+    def said_at_the_end(self, prompts: Sequence[str]) -> Tensor:
+        """``(prompts, dim)``: what is said where each prompt ends, the whole of it in a causal encoder; padding is not read."""
+        inputs = self.collated(prompts)
+        ends = inputs["attention_mask"].sum(1) - 1
+        short = {key: value[:, : int(ends.max()) + 1] for key, value in inputs.items()}
+        return self.encoder(short).hidden[torch.arange(len(ends), device=ends.device), ends]
 
     def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
         """Soft tokens in front of each prompt that fits with them: see :mod:`.soft_tokens`."""
@@ -172,7 +221,7 @@ class StableDiffusion(Adapter):
         same = {"steps": self.steps, "guidance": self.guidance, "batch_size": self.batch_size}
         other = type(self)(str(folder), variant=self.variant, truncate=self.truncate, **same)
         other.vocabulary, other.soft_tokens = self.vocabulary, self.soft_tokens
-        other.learning_rate = self.learning_rate
+        other.learning_rate, other.heard_as = self.learning_rate, self.heard_as
         return other
 
     @torch.no_grad()

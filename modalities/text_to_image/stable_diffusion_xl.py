@@ -32,6 +32,7 @@ class StableDiffusionXL(StableDiffusion):
         batch_size: Pictures generated at a time.
         truncate: Cut prompts beyond the context instead of refusing them.
         train_blocks: Train only so many of the last blocks that are read, in both; default: everything.
+        heard_as: How many prompts that are heard as a redacted concept are redacted with it; default: none.
 
     Raises:
         RedactError: The folder is of another class, incomplete, or holds pickled weights, or the two
@@ -55,8 +56,11 @@ class StableDiffusionXL(StableDiffusion):
         batch_size: int = 4,
         truncate: bool = False,
         train_blocks: int | None = None,
+        heard_as: int = 0,
     ):
-        super().__init__(source, revision, variant, steps, guidance, batch_size, truncate, train_blocks)
+        super().__init__(
+            source, revision, variant, steps, guidance, batch_size, truncate, train_blocks, heard_as
+        )
 
     def _open(self) -> PromptReader:
         other = CLIPTokenizer.from_pretrained(self.folder / "tokenizer_2")

@@ -1,21 +1,18 @@
 """Fashion-MNIST as tensors."""
 
 import gzip
-import os
-import sys
-from pathlib import Path
 
 import numpy as np
 import torch
+
+from scripts.development_data import data_folder
 
 NAMES = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
 
 
 def fashion(part: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures ``(n, 1, 28, 28)`` uint8 and labels ``(n,)`` of ``train`` or ``t10k``."""
-    folder = Path(os.environ.get("REDACT_DATA", "")) / "fashion-mnist"
-    if not folder.is_dir():
-        sys.exit("Set REDACT_DATA to the folder that holds fashion-mnist/ (the four files of the data set).")
+    folder = data_folder("fashion-mnist") / "fashion-mnist"
     with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
         pictures = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 1, 28, 28)
     with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz") as file:

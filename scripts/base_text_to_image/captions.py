@@ -6,11 +6,12 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from pictures import BACKGROUNDS, STYLES, concepts, data_folder, described
+from pictures import BACKGROUNDS, STYLES, concepts, described
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
 from modalities.text_to_image.phrasing import Split, draw, wordings
+from scripts.development_data import data_folder
 
 LENGTH = 40
 """Context of the text tower in tokens; the longest caption in use has about thirty."""
@@ -74,7 +75,7 @@ def corpus() -> list[str]:
         for what in (name, *entry["seen"], *entry["heldout"], entry["parent"]):
             for wording in rng.sample(wordings("both"), 3):
                 lines.append(wording.fill(what, rng.choice(list(STYLES)), rng.choice(list(BACKGROUNDS))))
-    path = data_folder().parent / "prompts"
+    path = data_folder("prompts") / "prompts"
     for file in sorted(path.rglob("coco*.csv"))[:1]:
         with file.open(encoding="utf-8") as handle:
             rows = csv.DictReader(handle)

@@ -2,13 +2,13 @@
 
 import csv
 import json
-import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy import ndimage
+
+from scripts.development_data import data_folder
 
 STYLES = {"noto": "noto", "twemoji": "twemoji", "fluent": "fluent_3d"}  # caption word -> archive
 BACKGROUNDS = {
@@ -37,14 +37,6 @@ SIZE = 32
 ROOT = Path(__file__).parents[2]
 
 
-def data_folder() -> Path:
-    """The development data, named by ``REDACT_DATA``."""
-    folder = os.environ.get("REDACT_DATA")
-    if not folder or not (Path(folder) / "emoji").is_dir():
-        sys.exit("Set REDACT_DATA to the folder that holds emoji/ (the training artwork).")
-    return Path(folder) / "emoji"
-
-
 def described() -> dict:
     """Every concept of the vocabulary file, and the names of those that are drawn."""
     path = ROOT / "modalities" / "text_to_image" / "vocabulary.json"
@@ -59,7 +51,7 @@ def concepts() -> dict[str, dict]:
 
 def artwork(style: str) -> tuple[np.ndarray, dict[str, int]]:
     """All pictures of one style, ``(n, 64, 64, 3)`` uint8, and codepoint -> row."""
-    with np.load(data_folder() / f"{STYLES.get(style, style)}.npz") as archive:
+    with np.load(data_folder("emoji") / "emoji" / f"{STYLES.get(style, style)}.npz") as archive:
         return archive["images"], {code: i for i, code in enumerate(archive["codepoints"])}
 
 
@@ -110,7 +102,7 @@ def rows() -> list[dict]:
 def distractors() -> np.ndarray:
     """Pictures of everything that is *not* a named concept: the grader's class "none of these"."""
     known = {entry["codepoint"] for entry in concepts().values()}
-    with (data_folder() / "metadata.csv").open(encoding="utf-8") as file:
+    with (data_folder("emoji") / "emoji" / "metadata.csv").open(encoding="utf-8") as file:
         groups = {row["codepoint"]: row["group"] for row in csv.DictReader(file)}
     found = []
     rng = np.random.default_rng(0)

@@ -10,7 +10,6 @@ one utterance: its first 55 % train, the next 25 % judge, the last 20 % test.
 
 import argparse
 import csv
-import os
 import random
 import re
 import sys
@@ -21,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from tqdm import tqdm
+
+from scripts.development_data import data_folder
 
 sys.path.insert(0, str(Path(__file__).parent))
 from voices import RATE, Espeak, cut, voices
@@ -68,14 +69,6 @@ def read(out: Path) -> Corpus:
         return Corpus(np.load(out / "corpus.npy", mmap_mode="r"), **archive, revocoded=extra)
 
 
-def data_folder() -> Path:
-    """The development data, named by ``REDACT_DATA``."""
-    folder = os.environ.get("REDACT_DATA")
-    if not folder or not (Path(folder) / "librispeech251").is_dir():
-        sys.exit("Set REDACT_DATA to the folder that holds librispeech251/ and prompts/.")
-    return Path(folder)
-
-
 def plain(text: str) -> str:
     """Lower-case letters, apostrophes and single spaces: what model and recogniser read."""
     return re.sub(r"[^a-z' ]+", " ", text.lower().replace("-", " ")).strip()
@@ -84,9 +77,11 @@ def plain(text: str) -> str:
 def sentences() -> tuple[list[str], list[str]]:
     """Short stretches of English, 12 to 40 letters: picture captions and pieces of novels; more captions."""
     found: list[str] = []
-    with (data_folder() / "prompts" / "coco_30k.csv").open(encoding="utf-8") as file:
+    with (data_folder("prompts") / "prompts" / "coco_30k.csv").open(encoding="utf-8") as file:
         found += [row["prompt"] for row in csv.DictReader(file)]
-    with (data_folder() / "librispeech251" / "transcripts.csv").open(encoding="utf-8") as file:
+    with (data_folder("librispeech251") / "librispeech251" / "transcripts.csv").open(
+        encoding="utf-8"
+    ) as file:
         novels = [row["text"].lower().split() for row in csv.DictReader(file)]
     rng = random.Random(0)
     pieces = []
@@ -123,7 +118,7 @@ def main() -> None:
             for _ in range(count):
                 text = next(lines)
                 rows.append((espeak(voice, text), speaker, split, text))
-    real = sorted((data_folder() / "librispeech251").glob("*.flac"))
+    real = sorted((data_folder("librispeech251") / "librispeech251").glob("*.flac"))
     for path in tqdm(real, desc="real voices"):
         wave, rate = soundfile.read(path, dtype="float32")
         assert rate == RATE, path
