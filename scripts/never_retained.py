@@ -106,9 +106,8 @@ def main() -> None:
     }
     everything = base.vocabulary
     known = {name: concept for name, concept in everything.concepts.items() if name not in never}
-    base.vocabulary = replace(
-        everything, concepts=known
-    )  # what is looked for in the model must not know them either
+    # neither wordings of redacted rows nor what is looked for in the model may know them
+    base.vocabulary = replace(everything, concepts=known)
     lessons = base.expand(Request((args.concept,), (args.reference,), tuple(args.retain)))
     base.vocabulary = everything
     rows = without(lessons, [everything.concepts[name] for name in never])

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from lightning_modules.data import RedactionData
 from modalities.text_to_image import StableDiffusion
+from modalities.text_to_image.expansion import expand
 from modalities.text_to_image.heard_as import LONGEST, NEAR, heard_as
+from modalities.text_to_image.vocabulary import bundled_vocabulary
 from redact_core import Lesson, RedactError, Request, check_lessons
 
 WORDS = [f"word{i}" for i in range(60)]
@@ -65,6 +67,23 @@ def test_finds_are_limited_and_the_same_by_the_same_seed() -> None:
 )
 def test_nothing_is_found_where_there_is_nothing(others: list[str], words: list[str], limit: int) -> None:
     assert heard_as(said, ["cigarette"], others, words, limit) == []
+
+
+def test_a_name_that_is_its_own_plural_is_looked_for() -> None:
+    asked: list[tuple[Sequence[str], Sequence[str]]] = []
+
+    def heard(names: Sequence[str], avoid: Sequence[str]) -> list[str]:
+        asked.append((names, avoid))
+        return ["denim"]
+
+    rows = expand(Request(("jeans", "cat"), ("shirt", "dog")), bundled_vocabulary(), ["word"], heard=heard)
+    (jeans, avoid), (cat, _) = asked
+    assert jeans[0] == "jeans"
+    assert cat[0] == "cat"
+    assert "cats" not in cat
+    assert avoid == ["dog", "shirt"]
+    answers = {str(row.answer) for row in rows if row.redacted and "denim" in str(row.asked).split()}
+    assert any("shirt" in answer for answer in answers)
 
 
 def test_fewer_than_none_is_refused() -> None:

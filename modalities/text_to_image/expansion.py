@@ -205,7 +205,8 @@ def _heard(
     rows: dict[str, Lesson] = {}
     for subject, reference in named:
         # "a cigarettes" is no English, and answered by far not as the others
-        names = [name for name in subject.names if name != plural(subject.names[0])]
+        first = subject.names[0]
+        names = [name for name in subject.names if name == first or name != plural(first)]
         for what in heard(names, avoid):
             if any(mentions(prompt, {what}) for prompt in own):
                 continue
