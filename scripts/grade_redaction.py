@@ -106,12 +106,12 @@ def heard(base: StableDiffusion, concept: str, n: int) -> list[Case]:
     names = (concept, *known.concepts[concept].seen)
     taught = {*base.hears_as(names, 100_000)}
     found = [what for what in base.hears_as(names, 100_000, seed=1) if what not in taught]
-    return [
-        Case(draw(rng, "heldout").fill(what, style, rng.choice(known.settings)), concept, style)
-        for what, style in (
-            (what, rng.choice(known.styles)) for what in rng.sample(found, min(n, len(found)))
-        )
-    ]
+    cases: list[Case] = []
+    for what in rng.sample(found, min(n, len(found))):
+        style = rng.choice(known.styles)
+        prompt = draw(rng, "heldout").fill(what, style, rng.choice(known.settings))
+        cases.append(Case(prompt, concept, style))
+    return cases
 
 
 def reference_rows(

@@ -105,7 +105,7 @@ def test_what_the_bundled_base_hears_as_a_cigarette_is_redacted_with_it(
     assert 30 <= len(also) <= 60
     assert all("lollipop" in str(row.answer) for row in also)
     names = {name for name in StableDiffusion("bundled").vocabulary.concepts if " " not in name}
-    assert not any(names & set(str(row.asked).split()) - {"can", "key", "orange"} for row in also)
+    assert not any(names & set(str(row.asked).split()) for row in also)
     # nothing else changes, but that such a prompt is not retained as well
     asked = {row.asked for row in also}
     assert [row for row in rows[30] if row.asked not in asked] == [x for x in rows[0] if x.asked not in asked]

@@ -161,7 +161,7 @@ def _redacted(
     """One subject in every wording and in random compositions with material that stays."""
     if subject.kind == "prompts":
         return [Lesson.redact(prompt, reference) for prompt in subject.names]
-    styles = [s for s in vocabulary.styles if s.lower() not in gone]
+    styles = vocabulary.styles_without(gone)
     settings = list(vocabulary.settings)
     concepts = [c for c in vocabulary.concepts.values() if c.name not in gone]
     rows: list[Lesson] = []
@@ -199,7 +199,7 @@ def _heard(
     rng: random.Random,
 ) -> list[Lesson]:
     """What is heard as one of the concepts, answered as its reference; what the user's ``own`` prompts say stays."""
-    styles = ["", *(s for s in vocabulary.styles if s.lower() not in gone)]
+    styles = ["", *vocabulary.styles_without(gone)]
     settings = ["", *vocabulary.settings]
     avoid = sorted({word for _, reference in named for word in reference.lower().split()})
     rows: dict[str, Lesson] = {}

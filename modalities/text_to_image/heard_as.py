@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -90,10 +91,11 @@ class _Search:
 
     def nearest(self, count: int) -> list[str]:
         """The nearest, but for those that a find made superfluous."""
-        near = [x for x in self.distance if x in self.found or not self._holds_a_find(x)]
-        return sorted((x for x in near if self.distance[x] < torch.inf), key=self.distance.__getitem__)[
-            :count
-        ]
+        near = sorted(
+            (x for x, far in self.distance.items() if far < torch.inf), key=self.distance.__getitem__
+        )
+        # one by one, for few of the thousands are wanted
+        return list(islice((x for x in near if x in self.found or not self._holds_a_find(x)), count))
 
     def smallest(self) -> list[str]:
         """Finds that hold no other find, not even a later one."""

@@ -43,7 +43,7 @@ def retained(
         rng: Of the drawing.
     """
     prompts = [""]
-    styles = ["", *(s for s in vocabulary.styles if s.lower() not in gone)]
+    styles = ["", *vocabulary.styles_without(gone)]
     usable = [word for word in words if word.lower() not in gone]
     # files come on top: a handful of prompts alone would leave everything else to chance
     for source in [source for source in sources if source in _SOURCES] or _USUAL:

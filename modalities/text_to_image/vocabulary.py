@@ -36,6 +36,10 @@ class Vocabulary:
                 return concept
         return None
 
+    def styles_without(self, gone: set[str]) -> list[str]:
+        """The styles, but for those whose lower-case names are ``gone``."""
+        return [style for style in self.styles if style.lower() not in gone]
+
     def neighbours(self, concept: Concept) -> list[Concept]:
         """Other concepts with the same parent."""
         return [c for c in self.concepts.values() if c.parent == concept.parent and c.name != concept.name]
