@@ -138,9 +138,13 @@ def reference_rows(
         rows += [
             (label, "style found, not asked for", shown(said, group, "style"), shown(after, group, "style"))
         ]
-    same = (said.features - again.features).norm(dim=1).mean().item()
-    ours = (after.features - again.features).norm(dim=1).mean().item()
-    return [*rows, (label, "feature distance to reference", f"{same:.2f} (another seed)", f"{ours:.2f}")]
+
+    def apart(one: Verdict, other: Verdict) -> str:
+        return f"{(one.features - other.features).norm(dim=1).mean().item():.2f}"
+
+    seeds = f"{apart(said, again)} (its own two seeds)"
+    rows.append((label, "feature distance to reference, another seed", seeds, apart(after, again)))
+    return [*rows, (label, "feature distance to reference, same seed", seeds, apart(after, said))]
 
 
 def first(verdict: Verdict, n: int) -> Verdict:

@@ -279,7 +279,7 @@ def test_every_config_parses(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     )
     assert configs
     # a fragment that changes the method stands on the base's config
-    fragments = {"robust", "closed_form", "sequential"}
+    fragments = {"robust", "closed_form", "close", "sequential"}
     for path in configs:
         stack = ["-c", path.with_name("bundled.yaml")] if path.stem in fragments else []
         with pytest.raises(SystemExit) as stop:

@@ -33,6 +33,7 @@ class StableDiffusionXL(StableDiffusion):
         truncate: Cut prompts beyond the context instead of refusing them.
         train_blocks: Train only so many of the last blocks that are read, in both; default: everything.
         heard_as: How many prompts that are heard as a redacted concept are redacted with it; default: none.
+        per_name: Random compositions that redact a name of a concept.
 
     Raises:
         RedactError: The folder is of another class, incomplete, or holds pickled weights, or the two
@@ -57,9 +58,11 @@ class StableDiffusionXL(StableDiffusion):
         truncate: bool = False,
         train_blocks: int | None = None,
         heard_as: int = 0,
+        per_name: int = 30,
     ):
         super().__init__(
-            source, revision, variant, steps, guidance, batch_size, truncate, train_blocks, heard_as
+            source, revision, variant, steps, guidance, batch_size, truncate, train_blocks, heard_as,
+            per_name,
         )
 
     def _open(self) -> PromptReader:

@@ -1,6 +1,7 @@
 """Stage 3a: a reader of spectrograms, whose opinion teaches SpeechT5 to speak clearly.
 
     python scripts/base_text_to_speech/reader.py --out runs/speech
+    python scripts/base_text_to_speech/reader.py --out runs/speech --real --steps 600
 
 Letters by CTC from the log-mels that SpeechT5 writes. A mean of spectrograms is near to all of them
 and reads as none: the reader's loss tells stage 3b what the ear needs. It is no judge; the
@@ -18,10 +19,11 @@ from torch.nn.functional import ctc_loss, log_softmax
 from torch.nn.utils.rnn import pad_sequence
 from transformers import SpeechT5Processor
 
-from scripts.stages import Run, set_rate
+from scripts.stages import Run, finished, set_rate
 
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import read
+from pieces import pieces
 from tts import spectrograms
 
 SILENCE = -4.0
@@ -74,20 +76,32 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--real", action="store_true", help="go on, with every other batch of real speakers")
     args = parser.parse_args()
     torch.manual_seed(5)
     corpus, prepare = read(args.out), SpeechT5Processor.from_pretrained(args.out / "tts")
     rows = corpus.where("train", synthetic=True)
     mels = spectrograms(args.out, corpus, rows, prepare.feature_extractor)
-    ids = [torch.tensor(prepare.tokenizer(str(corpus.text[i])).input_ids) for i in rows]
+    said = [str(corpus.text[i]) for i in rows]
+    groups = [np.arange(len(rows))]
     model = Reader(len(prepare.tokenizer)).train()
+    if args.real:
+        model.load_state_dict(finished(args.out, "reader"))
+        real = pieces(args.out)
+        rows = real.where("train")
+        mels += spectrograms(args.out, real, rows, prepare.feature_extractor, "mels_of_pieces")
+        groups.append(np.arange(len(said), len(mels)))
+        said += [str(real.text[i]) for i in rows]
+    ids = [torch.tensor(prepare.tokenizer(text).input_ids) for text in said]
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=1e-2, betas=(0.9, 0.98))
-    run = Run(args.out, "reader", args.steps, {"model": model, "optimizer": optimizer})
-    order = np.argsort([len(mel) for mel in mels])
+    name = "reader_real" if args.real else "reader"
+    run = Run(args.out, name, args.steps, {"model": model, "optimizer": optimizer})
+    orders = [group[np.argsort([len(mels[i]) for i in group])] for group in groups]
     for step in run:
         set_rate(optimizer, args.lr, step, args.steps, 100)
         rng = np.random.default_rng(step)
         torch.manual_seed(step)
+        order = orders[step % len(orders)]
         first = rng.integers(len(order) - 6 * args.batch)
         pick = rng.choice(order[first : first + 6 * args.batch], args.batch, replace=False)
         x = pad_sequence([mels[i].float() for i in pick], batch_first=True, padding_value=SILENCE)

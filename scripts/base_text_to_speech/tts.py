@@ -106,12 +106,14 @@ def embeddings(out: Path, corpus: Corpus, rows: np.ndarray) -> torch.Tensor:
 class Batches:
     """The model's inputs, from synthetic training utterances: the voice comes from *another* one.
 
-    With ``more`` also from the corpus's additional sentences.
+    With ``more`` also from the corpus's additional sentences; with ``real`` from real speakers' alone.
     """
 
-    def __init__(self, out: Path, corpus: Corpus, prepare: SpeechT5Processor, more: bool = False):
+    def __init__(
+        self, out: Path, corpus: Corpus, prepare: SpeechT5Processor, more: bool = False, real: bool = False
+    ):
         splits, name = (("train", "more"), "mels_more") if more else (("train",), "mels")
-        rows = corpus.where(*splits, synthetic=True)
+        rows, name = corpus.where(*splits, synthetic=not real), "mels_of_pieces" if real else name
         self.mels = spectrograms(out, corpus, rows, prepare.feature_extractor, name)
         self.blank = torch.cat([mel[::50].float() for mel in self.mels]).mean(0)
         self.voice = embeddings(out, corpus, rows)
@@ -134,6 +136,16 @@ class Batches:
             ),
             "speakers": torch.from_numpy(self.speaker[pick]),
         }
+
+
+class Mixed:
+    """Batches of one kind or of another, with a ``share`` of the second."""
+
+    def __init__(self, first: Batches, second: Batches, share: float):
+        self.kinds, self.share, self.blank = (first, second), share, first.blank
+
+    def __call__(self, rng: np.random.Generator, size: int) -> dict[str, torch.Tensor]:
+        return self.kinds[int(rng.random() < self.share)](rng, size)
 
 
 def blanked(heard: torch.Tensor, blank: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:

@@ -24,8 +24,9 @@ from scripts.stages import Run, finished, set_rate
 
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import read
+from pieces import pieces
 from reader import SILENCE, Reader
-from tts import REDUCTION, Batches, blanked
+from tts import REDUCTION, Batches, Mixed, blanked
 
 
 @torch.no_grad()
@@ -76,17 +77,25 @@ class Spoken(NamedTuple):
 
 
 def start(
-    out: Path, stage: str, more: bool = False
-) -> tuple[SpeechT5ForTextToSpeech, SpeechT5Processor, Batches, Reader]:
-    """The model that ``stage`` left in ``out``, in training; what it learns from, and the frozen reader."""
+    out: Path, stage: str, more: bool = False, real: float = 0.0
+) -> tuple[SpeechT5ForTextToSpeech, SpeechT5Processor, Batches | Mixed, Reader]:
+    """The model that ``stage`` left in ``out``, in training; what it learns from, and the frozen reader.
+
+    A share of ``real`` batches are of real speakers; the reader is then the one that learnt from them too.
+    """
     model = SpeechT5ForTextToSpeech.from_pretrained(out / stage).train()
     prepare = SpeechT5Processor.from_pretrained(out / stage)
     reader = Reader(len(prepare.tokenizer)).requires_grad_(False).eval()
-    reader.load_state_dict(finished(out, "reader"))
-    return model, prepare, Batches(out, read(out), prepare, more), reader
+    reader.load_state_dict(finished(out, "reader_real" if real else "reader"))
+    batches = Batches(out, read(out), prepare, more)
+    if not real:
+        return model, prepare, batches, reader
+    return model, prepare, Mixed(batches, Batches(out, pieces(out), prepare, real=True), real), reader
 
 
-def spoken(model: SpeechT5ForTextToSpeech, batches: Batches, size: int, rng: np.random.Generator) -> Spoken:
+def spoken(
+    model: SpeechT5ForTextToSpeech, batches: Batches | Mixed, size: int, rng: np.random.Generator
+) -> Spoken:
     """A batch, and what the model says of it when it mostly hears itself."""
     batch = batches(rng, size)
     ids, mask, speakers = batch.pop("input_ids"), batch["attention_mask"], batch.pop("speakers")
