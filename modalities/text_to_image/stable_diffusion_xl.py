@@ -61,7 +61,15 @@ class StableDiffusionXL(StableDiffusion):
         per_name: int = 30,
     ):
         super().__init__(
-            source, revision, variant, steps, guidance, batch_size, truncate, train_blocks, heard_as,
+            source,
+            revision,
+            variant,
+            steps,
+            guidance,
+            batch_size,
+            truncate,
+            train_blocks,
+            heard_as,
             per_name,
         )
 
