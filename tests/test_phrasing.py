@@ -14,9 +14,15 @@ from redact_core import RedactError, Request, check_lessons
 WORDS = ["house", "river", "green", "walking", "cigarette"]
 
 
-def rows(*redact: str, references: tuple[str, ...] = (), retain: tuple[str, ...] = (), general: bool = False):
+def rows(
+    *redact: str,
+    references: tuple[str, ...] = (),
+    retain: tuple[str, ...] = (),
+    general: bool = False,
+    **more: int,
+):
     vocabulary = general_vocabulary() if general else bundled_vocabulary()
-    return expand(Request(redact, references, retain), vocabulary, WORDS)
+    return expand(Request(redact, references, retain), vocabulary, WORDS, **more)
 
 
 def test_seen_and_heldout_wordings_are_disjoint() -> None:
@@ -197,3 +203,34 @@ def test_expansion_is_repeatable() -> None:
     assert rows("cigarette", "by Van Gogh", references=("lollipop", ""), general=True) == rows(
         "cigarette", "by Van Gogh", references=("lollipop", ""), general=True
     )
+
+
+def test_each_name_is_composed_as_often_as_wanted() -> None:
+    gone = {n: {row for row in rows("cigarette", per_name=n) if row.redacted} for n in (0, 30, 60)}
+    names = 2 + len(bundled_vocabulary().concepts["cigarette"].seen)  # the plural is one too
+    # a composition drawn twice is one row
+    assert 0.9 * 30 * names < len(gone[60]) - len(gone[30]) <= 30 * names
+    assert gone[0] < gone[30]
+
+
+@pytest.mark.parametrize("reference", ["twemoji", ""])
+def test_random_wordings_hold_the_style_and_are_answered_as_the_reference_at_its_place(
+    reference: str,
+) -> None:
+    references = (reference,) if reference else ()
+    known = rows("noto", references=references)
+    found = rows("noto", references=references, random_wordings=40)
+    check_lessons(found)
+    new = [row for row in found if row not in set(known)]
+    assert [row for row in found if row not in set(new)] == known
+    assert len(new) == 40
+    for row in new:
+        asked, answer = str(row.asked), str(row.answer)
+        assert "noto" in asked
+        # without a reference the words around the style stay
+        left = asked.replace("noto", reference).replace(",", " ").split()
+        assert answer.replace(",", " ").split() == left
+
+
+def test_random_wordings_are_of_styles_alone() -> None:
+    assert rows("cigarette", random_wordings=40) == rows("cigarette")

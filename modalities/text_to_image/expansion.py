@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from modalities.text_to_image.phrasing import draw, with_article, wordings
+from modalities.text_to_image.phrasing import draw, random_wording, tidy, with_article, wordings
 from modalities.text_to_image.prompt_files import read_prompts
 from modalities.text_to_image.retained_prompts import from_files, mentions, retained
 from modalities.text_to_image.vocabulary import Vocabulary
@@ -72,6 +72,7 @@ def expand(
     words: Sequence[str],
     fits: Callable[[str], bool] = lambda prompt: True,
     per_name: int = 30,
+    random_wordings: int = 0,
     heard: Heard | None = None,
 ) -> list[Lesson]:
     """All rows of a request.
@@ -83,6 +84,7 @@ def expand(
         fits: Whether a prompt fits into the context. Prompts of our own making that do not are left
             out; the user's own are kept, for the tokenizer to refuse by name.
         per_name: Random compositions for each name, beside one plain row for each wording.
+        random_wordings: Rows of each style in wordings of random ``words``.
         heard: Looks for prompts that the model hears as a concept, which are redacted with it; None: not looked for.
 
     Raises:
@@ -101,6 +103,13 @@ def expand(
         if reference.lower() in gone:
             raise RedactError(f'The reference "{reference}" is itself redacted; name a reference that stays.')
         rows += _redacted(subject, reference, vocabulary, gone, rng, per_name)
+    # from a seed of their own: what is drawn without them stays the same
+    strange, usable = random.Random(f"random wordings:{request.seed}"), [w for w in words if w not in gone]
+    for subject, reference in zip(subjects, references, strict=True):
+        if subject.kind == "style":
+            rows += _in_random_wordings(
+                subject.names[0], reference, vocabulary, gone, usable, strange, random_wordings
+            )
     # two wordings may say the same prompt ("cigarettes" takes no article): the first answer holds
     rows = list({row.asked: row for row in reversed(rows)}.values())[::-1]
     asked = {row.asked for row in rows}
@@ -187,6 +196,28 @@ def _redacted(
     for wording in wordings("seen"):
         clause = wording.style.replace("{style}", name)
         rows.append(Lesson.redact(clause, wording.style.replace("{style}", reference) if reference else ""))
+    return rows
+
+
+def _in_random_wordings(
+    style: str,
+    reference: str,
+    vocabulary: Vocabulary,
+    gone: set[str],
+    words: Sequence[str],
+    rng: random.Random,
+    count: int,
+) -> list[Lesson]:
+    """A style asked for among random words, so that none of its wordings has to be known."""
+    concepts = [c.name for c in vocabulary.concepts.values() if c.name not in gone]
+    settings = ["", *vocabulary.settings]
+    rows: list[Lesson] = []
+    for _ in range(count if concepts else 0):
+        wording, what, setting = random_wording(rng, words), rng.choice(concepts), rng.choice(settings)
+        asked = wording.fill(what, style, setting)
+        # without a reference the name goes, and the words around it stay
+        answer = wording.fill(what, reference, setting) if reference else tidy(asked.replace(style, ""))
+        rows.append(Lesson.redact(asked, answer))
     return rows
 
 

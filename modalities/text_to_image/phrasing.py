@@ -5,6 +5,7 @@ second grades whether it reaches wordings that it was never taught.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,6 +75,16 @@ def draw(rng: random.Random, split: Split = "seen") -> Wording:
         rng.choice(_choices(_SETTINGS, split)),
         rng.choice(_ORDERS),
     )
+
+
+def random_wording(rng: random.Random, words: Sequence[str]) -> Wording:
+    """A wording that nobody uses: up to three random words before each hole, and up to two behind it."""
+
+    def around(hole: str) -> str:
+        before, after = (rng.choices(words, k=rng.randint(0, most)) for most in (3, 2))
+        return " ".join([*before, hole, *after])
+
+    return Wording(around("{what}"), around("{style}"), around("{setting}"), rng.choice(_ORDERS))
 
 
 def wordings(split: Split = "seen") -> list[Wording]:

@@ -65,10 +65,11 @@ class StableDiffusion(Adapter):
             redacted with it at most (:mod:`.heard_as`); default: none.
         per_name: Random compositions that redact a name of a concept, beside one plain row for each wording; a style
             has eight times as many. More bring what is redacted closer to its reference, for longer preparation.
+        random_wordings: Prompts that redact a style in wordings of random words, for wordings that nobody thought of.
 
     Raises:
-        RedactError: The folder is of another class, incomplete, or holds pickled weights, or ``heard_as`` or
-            ``per_name`` is below 0.
+        RedactError: The folder is of another class, incomplete, or holds pickled weights, or ``heard_as``,
+            ``per_name`` or ``random_wordings`` is below 0.
     """
 
     # the independent CLIP is used where it is shipped
@@ -98,8 +99,10 @@ class StableDiffusion(Adapter):
         train_blocks: int | None = None,
         heard_as: int = 0,
         per_name: int = 30,
+        random_wordings: int = 0,
     ):
-        for name, value in (("heard_as", heard_as), ("per_name", per_name)):
+        counts = {"heard_as": heard_as, "per_name": per_name, "random_wordings": random_wordings}
+        for name, value in counts.items():
             if value < 0:
                 raise RedactError(f"{name} is {value}; give at least 0.")
         bundled = source == "bundled"
@@ -116,7 +119,7 @@ class StableDiffusion(Adapter):
         self.steps = steps or (10 if bundled else 50)
         self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)
         self.batch_size, self.truncate = batch_size, truncate
-        self.heard_as, self.per_name = heard_as, per_name
+        self.heard_as, self.per_name, self.random_wordings = heard_as, per_name, random_wordings
         self.bundled = bundled
         self.learning_rate = 1e-3 if bundled else 1e-5
         self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
@@ -156,6 +159,7 @@ class StableDiffusion(Adapter):
             whole_words(self.tokenizer),
             self._fits,
             self.per_name,
+            self.random_wordings,
             heard=heard if self.heard_as else None,
         )
 
@@ -229,6 +233,7 @@ class StableDiffusion(Adapter):
         other.vocabulary, other.soft_tokens = self.vocabulary, self.soft_tokens
         other.learning_rate = self.learning_rate
         other.heard_as, other.per_name = self.heard_as, self.per_name
+        other.random_wordings = self.random_wordings
         return other
 
     @torch.no_grad()

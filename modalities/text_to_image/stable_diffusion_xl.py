@@ -34,6 +34,7 @@ class StableDiffusionXL(StableDiffusion):
         train_blocks: Train only so many of the last blocks that are read, in both; default: everything.
         heard_as: How many prompts that are heard as a redacted concept are redacted with it; default: none.
         per_name: Random compositions that redact a name of a concept.
+        random_wordings: Prompts that redact a style in wordings of random words.
 
     Raises:
         RedactError: The folder is of another class, incomplete, or holds pickled weights, or the two
@@ -59,6 +60,7 @@ class StableDiffusionXL(StableDiffusion):
         train_blocks: int | None = None,
         heard_as: int = 0,
         per_name: int = 30,
+        random_wordings: int = 0,
     ):
         super().__init__(
             source,
@@ -71,6 +73,7 @@ class StableDiffusionXL(StableDiffusion):
             train_blocks,
             heard_as,
             per_name,
+            random_wordings,
         )
 
     def _open(self) -> PromptReader:
