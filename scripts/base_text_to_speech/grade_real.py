@@ -24,31 +24,11 @@ from modalities.text_to_speech.judge import VoiceJudge, auroc
 from modalities.text_to_speech.recogniser import error_rate
 from modalities.text_to_speech.speecht5 import BUNDLED, SENTENCES
 from redact_core.statistics import bootstrap_mean, wilson
+from scripts.sphinx import decoder, heard
 
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import Corpus, read
 from pieces import pieces
-
-
-class Sphinx:
-    """Free English, by PocketSphinx with its own language model."""
-
-    def __init__(self) -> None:
-        from pocketsphinx import Config, Decoder
-
-        self._decoder = Decoder(Config(samprate=RATE, loglevel="FATAL"))
-
-    def __call__(self, waves: Sequence[torch.Tensor]) -> list[str]:
-        """What is said in waveforms ``(samples,)`` at 16 kHz."""
-        return [self._read(wave) for wave in waves]
-
-    def _read(self, wave: torch.Tensor) -> str:
-        sound = torch.nn.functional.pad(wave / (2 * wave.abs().max().clamp(min=1e-4)), (RATE // 4, RATE // 4))
-        self._decoder.start_utt()
-        self._decoder.process_raw((sound * 32767).to(torch.int16).numpy().tobytes(), full_utt=True)
-        self._decoder.end_utt()
-        heard = self._decoder.hyp()
-        return heard.hypstr.lower() if heard else ""
 
 
 def clips(corpus: Corpus, split: str, folder: Path) -> dict[str, list[Path]]:
@@ -90,7 +70,11 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=240)
     args = parser.parse_args()
     corpus, cut = read(args.out), pieces(args.out)
-    sphinx, folder = Sphinx(), args.out / "clips_of_people"
+    listener, folder = decoder(), args.out / "clips_of_people"
+
+    def sphinx(waves: Sequence[torch.Tensor]) -> list[str]:
+        return [heard(listener, wave) for wave in waves]
+
     asked, enrolled, ceiling = (clips(corpus, split, folder) for split in ("judge", "test", "train"))
     judge = VoiceJudge(enrolled)
     print(f"N = {len(judge.voices)} real people enrolled")

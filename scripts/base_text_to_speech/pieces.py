@@ -19,6 +19,7 @@ import soundfile
 from tqdm import tqdm
 
 from scripts.development_data import data_folder
+from scripts.sphinx import decoder
 
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import Corpus, plain, read
@@ -36,9 +37,7 @@ class Aligner:
     """Waveforms and what is said in them -> words with their first and last frame of 10 ms; "" is silence."""
 
     def __init__(self) -> None:
-        from pocketsphinx import Config, Decoder
-
-        self._decoder = Decoder(Config(samprate=RATE, loglevel="FATAL", lm=None))
+        self._decoder = decoder(lm=None)
 
     def __call__(self, wave: np.ndarray, text: str) -> list[Word]:
         """An unknown word is ``?`` without frames, between its neighbours. Empty where nothing was aligned."""
