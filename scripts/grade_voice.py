@@ -10,6 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
+from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.grading import against_others, cases, compare, nearest, speak, toward
 from modalities.text_to_speech.judge import VoiceJudge
@@ -22,7 +23,7 @@ def grade(
 ) -> tuple[list[SummaryRow], dict]:
     """Summary rows, and the spoken samples by group for those who want to listen."""
     judge = VoiceJudge(base.bank.voices)
-    unseen = {p.name: sorted(p.glob("*.ogg")) for p in sorted((BUNDLED / "unseen").iterdir()) if p.is_dir()}
+    unseen = VoiceBank(BUNDLED / "unseen").voices
     others = {name: clips for name, clips in unseen.items() if name != voice}
     near = [name for name in nearest(base, judge, voice, 8) if name in others][:3]
     groups = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from modalities.text_to_image.phrasing import draw, random_wording, tidy, with_article, wordings
+from modalities.text_to_image.phrasing import draw, random_wording, with_article, wordings
 from modalities.text_to_image.prompt_files import read_prompts
 from modalities.text_to_image.retained_prompts import from_files, mentions, retained
 from modalities.text_to_image.vocabulary import Vocabulary
@@ -98,23 +98,22 @@ def expand(
     subjects = [understand(text, vocabulary) for text in request.redact]
     gone = {name.lower() for subject in subjects for name in subject.names if subject.kind != "prompts"}
     references = [_reference(s, request.reference_of(i), vocabulary) for i, s in enumerate(subjects)]
+    usable = [word for word in words if word.lower() not in gone]
+    # a seed of their own: what is drawn without random wordings stays the same
+    strange = random.Random(f"random wordings:{request.seed}")
     rows: list[Lesson] = []
     for subject, reference in zip(subjects, references, strict=True):
         if reference.lower() in gone:
             raise RedactError(f'The reference "{reference}" is itself redacted; name a reference that stays.')
         rows += _redacted(subject, reference, vocabulary, gone, rng, per_name)
-    # from a seed of their own: what is drawn without them stays the same
-    strange, usable = random.Random(f"random wordings:{request.seed}"), [w for w in words if w not in gone]
-    for subject, reference in zip(subjects, references, strict=True):
         if subject.kind == "style":
-            rows += _in_random_wordings(
-                subject.names[0], reference, vocabulary, gone, usable, strange, random_wordings
-            )
+            style = subject.names[0]
+            rows += _in_random_wordings(style, reference, vocabulary, gone, usable, strange, random_wordings)
     # two wordings may say the same prompt ("cigarettes" takes no article): the first answer holds
     rows = list({row.asked: row for row in reversed(rows)}.values())[::-1]
     asked = {row.asked for row in rows}
     names = [subject.names[0] for subject in subjects]
-    kept = retained(request.retain, names, references, vocabulary, words, gone, rng)
+    kept = retained(request.retain, names, references, vocabulary, usable, gone, rng)
     own = from_files(request.retain, gone, asked)
     if heard is not None:
         pairs = zip(subjects, references, strict=True)
@@ -214,9 +213,8 @@ def _in_random_wordings(
     rows: list[Lesson] = []
     for _ in range(count if concepts else 0):
         wording, what, setting = random_wording(rng, words), rng.choice(concepts), rng.choice(settings)
-        asked = wording.fill(what, style, setting)
-        # without a reference the name goes, and the words around it stay
-        answer = wording.fill(what, reference, setting) if reference else tidy(asked.replace(style, ""))
+        # without a reference the name alone goes: an empty one would take the words around it along
+        asked, answer = (wording.fill(what, name, setting) for name in (style, reference or " "))
         rows.append(Lesson.redact(asked, answer))
     return rows
 

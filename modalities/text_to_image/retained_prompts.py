@@ -38,22 +38,21 @@ def retained(
         names: Of what is redacted.
         references: What they are answered as.
         vocabulary: Concepts, styles and settings to compose with.
-        words: Whole words of the tokenizer.
+        words: Whole words of the tokenizer, none of what is gone.
         gone: What no prompt may mention.
         rng: Of the drawing.
     """
     prompts = [""]
     styles = ["", *vocabulary.styles_without(gone)]
-    usable = [word for word in words if word.lower() not in gone]
     # files come on top: a handful of prompts alone would leave everything else to chance
     for source in [source for source in sources if source in _SOURCES] or _USUAL:
         if source == "templates":
             prompts += _templates(names, references, vocabulary, styles, gone, rng)
         elif source == "vocabulary":
-            prompts += [tidy(" ".join(rng.choices(usable, k=rng.randint(1, 8)))) for _ in range(_VOCABULARY)]
+            prompts += [tidy(" ".join(rng.choices(words, k=rng.randint(1, 8)))) for _ in range(_VOCABULARY)]
         elif source == "wordings":
             for _ in range(_WORDINGS):
-                what = " ".join(rng.choices(usable, k=rng.choice((1, 1, 2, 3))))
+                what = " ".join(rng.choices(words, k=rng.choice((1, 1, 2, 3))))
                 prompts.append(
                     draw(rng).fill(what, rng.choice(styles), rng.choice(["", *vocabulary.settings]))
                 )

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.grading import Case, Spoken, cases, speak
 from modalities.text_to_speech.judge import VoiceJudge
@@ -44,7 +45,7 @@ def main() -> None:
     args = parser.parse_args()
     model, corpus = SpeechT5("bundled"), read(args.runs)
     judge = VoiceJudge(model.bank.voices)
-    unseen = {p.name: sorted(p.glob("*.ogg")) for p in sorted((BUNDLED / "unseen").iterdir()) if p.is_dir()}
+    unseen = VoiceBank(BUNDLED / "unseen").voices
     grades = {}
     group = cases(unseen, args.n)
     generated = speak(model, judge, group)

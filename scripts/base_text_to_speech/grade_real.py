@@ -22,7 +22,7 @@ from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.grading import cases
 from modalities.text_to_speech.judge import VoiceJudge, auroc
 from modalities.text_to_speech.recogniser import error_rate
-from modalities.text_to_speech.speecht5 import BUNDLED, SENTENCES
+from modalities.text_to_speech.speecht5 import BUNDLED
 from redact_core.statistics import bootstrap_mean, wilson
 from scripts.sphinx import decoder, heard
 
@@ -85,11 +85,11 @@ def main() -> None:
     named = list(ceiling)[: args.n]
     sounds = [torch.from_numpy(soundfile.read(ceiling[name][0], dtype="float32")[0]) for name in named]
     print("real people's other clips:", who(judge, sounds, named), flush=True)
-    unseen = {p.name: sorted(p.glob("*.ogg")) for p in sorted((BUNDLED / "unseen").iterdir()) if p.is_dir()}
-    gallery = VoiceJudge(VoiceBank(BUNDLED / "voices").voices)
+    unseen = VoiceBank(BUNDLED / "unseen").voices
+    base = SpeechT5("bundled")
+    gallery = VoiceJudge(base.bank.voices)
     for stage in args.stages:
-        model = SpeechT5(str(args.out / stage), "bundled", sentences=list(SENTENCES))
-        model.frames_per_letter = 10.0
+        model = base.reopen(args.out / stage)
         for label, clips_of, by, reading in (
             ("real people", asked, judge, sphinx),
             ("synthetic voices", unseen, gallery, gallery.read),

@@ -112,8 +112,9 @@ class Batches:
     def __init__(
         self, out: Path, corpus: Corpus, prepare: SpeechT5Processor, more: bool = False, real: bool = False
     ):
-        splits, name = (("train", "more"), "mels_more") if more else (("train",), "mels")
-        rows, name = corpus.where(*splits, synthetic=not real), "mels_of_pieces" if real else name
+        splits = ("train", "more") if more else ("train",)
+        name = "mels_of_pieces" if real else "mels_more" if more else "mels"
+        rows = corpus.where(*splits, synthetic=not real)
         self.mels = spectrograms(out, corpus, rows, prepare.feature_extractor, name)
         self.blank = torch.cat([mel[::50].float() for mel in self.mels]).mean(0)
         self.voice = embeddings(out, corpus, rows)
