@@ -1,4 +1,4 @@
-"""The commands ``redact`` and ``lightning``."""
+"""The commands ``redact`` and ``lightning``; a verb imports what it needs when it is called."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from lightning_modules.names import classes, folder_of, import_named
+from lightning_modules.closed_pipe import closed_pipes_allowed
+from lightning_modules.names import folder_of, import_named
 from redact_core import RedactError, RedactionCard
 
 USAGE = """usage: {program} VERB ...
@@ -34,7 +35,11 @@ USAGE = """usage: {program} VERB ...
 
 def main(program: str = "redact") -> int:
     """Run one verb; the status is 0, or 2 after a mistake that the one printed line explains."""
-    arguments = sys.argv[1:]
+    with closed_pipes_allowed():
+        return _run(program, sys.argv[1:])
+
+
+def _run(program: str, arguments: Sequence[str]) -> int:
     try:
         _check_siblings()
         if not arguments or arguments[0] in {"-h", "--help"}:
@@ -107,10 +112,10 @@ def score(arguments: Sequence[str]) -> int:
 
 
 def report(arguments: Sequence[str]) -> int:
-    """Build the HTML report of an evidence folder."""
-    from lightning_modules import evaluate_cli
+    """Build the HTML report of an evidence folder; see :mod:`lightning_modules.report_cli`."""
+    from lightning_modules import report_cli
 
-    evaluate_cli.report(arguments[1:])
+    report_cli.report(arguments[1:])
     return 0
 
 
@@ -131,27 +136,13 @@ def card(arguments: Sequence[str]) -> int:
 def ls(arguments: Sequence[str]) -> int:
     """List what can be named in a config: every adapter, objective, scorer, attack and test bed, with its first sentence."""
     del arguments
-    import importlib
-    import inspect
+    from lightning_modules.catalogue import entries
 
-    from redact_core import Adapter, Attack, Guard, Objective, PlanSource, Scorer, SetScorer
-
-    for name, module in sorted(classes().items()):
-        if module.startswith("redact_core.testing"):
-            continue
-        try:
-            found = getattr(importlib.import_module(module), name)
-        except ImportError as error:
-            print(f"{name:24} {module}: not available ({error})")  # noqa: T201
-            continue
-        kinds = [
-            base
-            for base in (Guard, Adapter, Objective, Scorer, SetScorer, PlanSource, Attack)
-            if issubclass(found, base) and found is not base
-        ]
-        if kinds and not inspect.isabstract(found):
-            first = (inspect.getdoc(found) or "").split("\n")[0]
-            print(f"{kinds[0].__name__.lower():10} {module}.{name}: {first}")  # noqa: T201
+    for entry in entries():
+        if entry.missing:
+            print(f"{entry.name:24} {entry.module}: not available (No module named {entry.missing!r})")  # noqa: T201
+        else:
+            print(f"{entry.kind:10} {entry.module}.{entry.name}: {entry.summary}")  # noqa: T201
     return 0
 
 

@@ -1,4 +1,4 @@
-"""``redact evaluate``, ``redact score`` and ``redact report``: evidence first, figures afterwards."""
+"""``redact evaluate`` and ``redact score``: evidence first, figures afterwards."""
 
 from __future__ import annotations
 
@@ -25,12 +25,10 @@ from redact_core.card import FILE as CARD
 from redact_core.cost import ModelCost, model_cost, note_models
 from redact_core.errors import raise_together
 from redact_core.evidence import BASE, Conduct, Evidence, begin
-from redact_core.evidence_report import write_report
 from redact_core.fingerprint import fingerprint
 from redact_core.jsonl import LineWriter
 from redact_core.plan import PlanRow, read_plan
 from redact_core.plan_source import PlanSource
-from redact_core.report_sections import write_report_json
 
 # those whose arithmetic the samples depend on
 LIBRARIES = ("torch", "torchaudio", "transformers", "diffusers", "speechbrain")
@@ -109,19 +107,6 @@ def score_again(arguments: Sequence[str]) -> None:
     with LineWriter(evidence.folder / ".lock"):
         evidence.note_command(shlex.join(["redact", "score", *arguments]))
         finish(evidence, judges)
-
-
-def report(arguments: Sequence[str]) -> None:
-    """Build the HTML page from the evidence alone."""
-    parser = ArgumentParser(prog="redact report", description="Build the report of an evidence folder.")
-    parser.add_argument("evidence", type=Path)
-    parser.add_argument("--out", type=Path | None, help="Default: report.html in the folder.")
-    config = parser.parse_args(list(arguments))
-    evidence = Evidence(config["evidence"])
-    target = config["out"] or evidence.folder / "report.html"
-    write_report(evidence, target)
-    write_report_json(evidence, target.with_suffix(".json"))
-    say(f"Wrote {target} and {target.with_suffix('.json').name}.")
 
 
 def _check(config: Namespace) -> None:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import ast
 import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
+
+import yaml
+
+import redact_core
 
 
 def folder_of(package: str) -> Path:
@@ -16,6 +23,15 @@ def folder_of(package: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
+def sources() -> Iterator[tuple[str, Path]]:
+    """Module name and file of every module of the core and of ``modalities``."""
+    for package in ("redact_core", "modalities"):
+        root = folder_of(package)
+        for path in sorted(root.rglob("*.py")):
+            parts = [package, *path.relative_to(root).with_suffix("").parts]
+            yield ".".join(parts).removesuffix(".__init__"), path
+
+
 def classes() -> dict[str, str]:
     """Public class name -> module, for every class below ``modalities`` and in the core.
 
@@ -23,24 +39,44 @@ def classes() -> dict[str, str]:
     library.
     """
     found: dict[str, str] = {}
-    for package in ("redact_core", "modalities"):
-        root = folder_of(package)
-        for path in sorted(root.rglob("*.py")):
-            module = ".".join([package, *path.relative_to(root).with_suffix("").parts])
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                    found.setdefault(node.name, module.removesuffix(".__init__"))
+    for module, path in sources():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, module)
     return found
 
 
 def import_named(arguments: list[str]) -> None:
-    """Import the modules of the classes that are named bare among ``arguments``.
+    """Import the modules of the classes that are named bare among ``arguments`` or in the configs they name.
 
-    jsonargparse resolves a short name among the subclasses that are already imported.
+    jsonargparse resolves a short name among the subclasses that are already imported. The core's public
+    classes always are, so that ``--help`` lists the methods.
     """
-    values = {argument.rpartition("=")[2] for argument in arguments}
+    for name in redact_core.__all__:
+        getattr(redact_core, name)
+    values = {argument.rpartition("=")[2] for argument in arguments} | set(_config_values(arguments))
     wanted = {value for value in values if value.isidentifier() and value[:1].isupper()}
     if wanted:
         known = classes()
         for name in sorted(wanted & set(known)):
             importlib.import_module(known[name])
+
+
+def _config_values(arguments: Sequence[str]) -> Iterator[str]:
+    """Every text in the files that ``-c`` and ``--config`` name; what cannot be read the parser reports."""
+    pairs = [*pairwise(arguments), *(tuple(one.split("=", 1)) for one in arguments if "=" in one)]
+    for option, value in pairs:
+        if option in {"-c", "--config"}:
+            with suppress(OSError, ValueError, yaml.YAMLError):
+                yield from _texts(yaml.safe_load(Path(value).read_text(encoding="utf-8")))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for entry in value.values():
+            yield from _texts(entry)
+    elif isinstance(value, Sequence):
+        for entry in value:
+            yield from _texts(entry)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from redact_core.errors import RedactError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 Condition = str | Path
 """What a user hands to a generator: a prompt, a voice id, or the path of a reference clip."""
@@ -114,6 +116,8 @@ class Conditioning:
     @staticmethod
     def cat(parts: Sequence[Conditioning]) -> Conditioning:
         """Concatenate along the batch; lengths and dims must agree."""
+        import torch  # here, because cards and lists of lessons are read without it
+
         pooled = [part.pooled for part in parts if part.pooled is not None]
         return Conditioning(
             torch.cat([part.hidden for part in parts]),
