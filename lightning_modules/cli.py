@@ -52,6 +52,9 @@ def main(program: str = "redact") -> int:
             raise
         print(f"{program}: {mistake}", file=sys.stderr)  # noqa: T201
         return 2
+    except KeyboardInterrupt:
+        print(f"{program}: stopped; what was not finished was not written.", file=sys.stderr)  # noqa: T201
+        return 130
 
 
 def _mistake(error: BaseException | None) -> RedactError | None:
