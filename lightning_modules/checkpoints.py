@@ -52,7 +52,9 @@ def check_checkpoint(path: str | Path | None) -> None:
             "Give another one, or start anew."
         ) from error
     if not isinstance(found, dict) or KEPT not in found:
-        raise RedactError(f"{path} is no checkpoint of redact; give one that redact fit wrote, or start anew.")
+        raise RedactError(
+            f"{path} is no checkpoint of redact; give one that redact fit wrote, or start anew."
+        )
 
 
 @contextmanager

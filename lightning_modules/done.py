@@ -65,6 +65,11 @@ def done(trainer: L.Trainer, module: RedactionModule, data: RedactionData) -> Do
     return Done(trainer.global_step, planned, seen, rows, settings, module.resumed)
 
 
+def tries_only(trainer: L.Trainer) -> bool:
+    """Whether a step or a few are taken to see whether all runs (``fast_dev_run``), for no result."""
+    return bool(getattr(trainer, "fast_dev_run", False))
+
+
 def check_plan(trainer: L.Trainer) -> None:
     """Refuse a training that cannot take a step.
 

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules.data import RedactionData
 from lightning_modules.disclosure import disclosed_config, disclosed_source
-from lightning_modules.done import Done, done
+from lightning_modules.done import Done, done, tries_only
 from lightning_modules.module import RedactionModule
 from lightning_modules.output import say
 from lightning_modules.surroundings import versions
@@ -75,7 +75,7 @@ class ExportRedacted(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.is_global_zero or trainer.interrupted:
             return
-        if trainer.fast_dev_run:
+        if tries_only(trainer):
             say("fast_dev_run only tries whether a redaction runs; nothing was exported.")
             self._written = True
             return

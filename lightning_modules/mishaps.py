@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import signal
 from argparse import ArgumentError
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -73,10 +74,12 @@ def training() -> Generator[None]:
         yield
     except MisconfigurationException as error:
         raise RedactError(f"The trainer refuses its options: {reason(error)}") from error
-    except SIGTERMException as error:
+    except SystemExit as error:  # Lightning ends the process after a signal, in one case with status 0
+        name = "SIGTERM" if isinstance(error, SIGTERMException) else "SIGINT"
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         raise RedactError(
-            "Stopped by a signal (SIGTERM) before the training was done, so nothing was exported; "
-            "go on with --ckpt_path last."
+            f"Stopped by a signal ({name}) before the training was done, so nothing was exported; go on from its "
+            "last checkpoint, if there is one, with --ckpt_path last."
         ) from error
     except torch.OutOfMemoryError as error:
         raise RedactError(
@@ -88,7 +91,9 @@ def training() -> Generator[None]:
         raise RedactError(f"A package is missing: {reason(error)}") from error
     except OSError as error:
         what = "The disk is full" if error.errno in _FULL else "A file cannot be read or written"
-        raise RedactError(f"{what}: {reason(error)}. Nothing was exported; mend that and run again.") from error
+        raise RedactError(
+            f"{what}: {reason(error)}. Nothing was exported; mend that and run again."
+        ) from error
     except RuntimeError as error:
         if "returned nan values" in str(error):  # detect_anomaly
             raise RedactError(

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning_modules import mishaps
 from lightning_modules.checkpoints import check_checkpoint, nothing_left, resuming
 from lightning_modules.data import RedactionData
-from lightning_modules.done import check_plan, check_processes
+from lightning_modules.done import check_plan, check_processes, tries_only
 from lightning_modules.export import ExportRedacted
 from lightning_modules.module import RedactionModule
 from lightning_modules.progress import StepProgress
@@ -106,7 +106,7 @@ class RedactCLI(LightningCLI):
             return
         export.setup(self.trainer, model, "fit")
         rank_zero_info(f"There is nothing to train. {model.objective.solved}")
-        if self.trainer.fast_dev_run:
+        if tries_only(self.trainer):
             export.on_train_end(self.trainer, model)
         elif self.trainer.is_global_zero:
             export.write(model, datamodule)

@@ -48,7 +48,10 @@ class Stock:
         """
         folder.mkdir(parents=True, exist_ok=True)
         held = [set(names_in(path)) for path in self.files]
-        named = {prefix + name if any(prefix + name in own for own in held) else name: state[name] for name in state}
+        named = {
+            prefix + name if any(prefix + name in own for own in held) else name: state[name]
+            for name in state
+        }
         missing = sorted(name for name in named if not any(name in own for own in held))
         if missing:
             raise RedactError(
@@ -143,4 +146,3 @@ def _what_is_there(folder: Path, stem: str) -> str:
 def _between(name: str, start: str, end: str) -> str:
     fits = name.startswith(start) and name.endswith(end) and len(name) > len(start) + len(end)
     return name[len(start) : -len(end)] if fits else ""
-

@@ -155,7 +155,9 @@ def differs(base: Path, state: Mapping[str, Tensor]) -> bool:
     """Is any tensor of ``state`` another one than the base file's, in the base's dtype?"""
     return any(
         name in state
-        and (state[name].shape != old.shape or not torch.equal(state[name].detach().to("cpu", old.dtype), old))
+        and (
+            state[name].shape != old.shape or not torch.equal(state[name].detach().to("cpu", old.dtype), old)
+        )
         for name, old in entries(base)
     )
 
@@ -183,7 +185,11 @@ def write_parts(folder: Path, config: Mapping[str, Any], base: Path | None, **pa
         for part, module in parts.items()
         for name, value in module.state_dict().items()
     }
-    if base is not None and set(names_in(base / WEIGHTS)) == set(tensors) and not differs(base / WEIGHTS, tensors):
+    if (
+        base is not None
+        and set(names_in(base / WEIGHTS)) == set(tensors)
+        and not differs(base / WEIGHTS, tensors)
+    ):
         shutil.copyfile(base / WEIGHTS, folder / WEIGHTS)
         return
     save_safe(tensors, folder / WEIGHTS, {"format": "pt"})

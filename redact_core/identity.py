@@ -76,7 +76,9 @@ def check_same(checkpoint: Mapping[str, Any] | None, now: Mapping[str, Any], wha
         RedactError: They differ; the message names everything that does.
     """
     if checkpoint is None:
-        raise RedactError(f"{what} is no checkpoint of redact; give one that redact fit wrote, or start anew.")
+        raise RedactError(
+            f"{what} is no checkpoint of redact; give one that redact fit wrote, or start anew."
+        )
     found = differences(checkpoint, now)
     if found:
         raise RedactError(
