@@ -57,6 +57,9 @@ def _run(program: str, arguments: Sequence[str]) -> int:
             raise
         print(f"{program}: {mistake}", file=sys.stderr)  # noqa: T201
         return 2
+    except KeyboardInterrupt:
+        print(f"{program}: stopped; what was not finished was not written.", file=sys.stderr)  # noqa: T201
+        return 130
 
 
 def _mistake(error: BaseException | None) -> RedactError | None:

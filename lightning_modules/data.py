@@ -46,6 +46,11 @@ class RedactionData(L.LightningDataModule):
         self.before: dict[str, float] = {}
         """What the rows measure of the model as it was."""
 
+    @property
+    def settings(self) -> dict[str, float]:
+        """Numbers that a training depends on, beside the lessons."""
+        return {"seed": self.seed, "rows of a step": self.batch_size}
+
     def setup(self, stage: str) -> None:
         """Expand and check the lessons, once; ``stage`` is Lightning's."""
         del stage

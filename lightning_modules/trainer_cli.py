@@ -11,11 +11,15 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info
 
+from lightning_modules import mishaps
+from lightning_modules.checkpoints import check_checkpoint, nothing_left, resuming
 from lightning_modules.data import RedactionData
+from lightning_modules.done import check_plan, check_processes, tries_only
 from lightning_modules.export import ExportRedacted
 from lightning_modules.module import RedactionModule
 from lightning_modules.progress import StepProgress
 from lightning_modules.surroundings import quiet
+from redact_core.artefact import check_target, check_writable
 
 SWITCHES = {"progress": "enable_progress_bar", "checkpoint": "enable_checkpointing"}
 """Our callback -> the trainer's argument that turns it off."""
@@ -55,12 +59,25 @@ class RedactCLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         return {"fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"}}
 
+    def instantiate_classes(self) -> None:
+        """Say in one line which package or option of another library stands in the way."""
+        with mishaps.building():
+            super().instantiate_classes()
+
     def instantiate_trainer(self, **options: Any) -> Trainer:
         """Leave out what the trainer's switches turn off; it refuses callbacks that contradict them."""
         parser, trainer = self._parser("fit"), self.config_init["fit"]["trainer"]
         off = {key for key, switch in SWITCHES.items() if trainer.get(switch) is False}
+        off |= {"checkpoint"} if trainer.get("fast_dev_run") else set()  # a try is nothing to go on from
         parser.callback_keys = [key for key in parser.callback_keys if key not in off]
-        return super().instantiate_trainer(**options)
+        with mishaps.building("The trainer cannot be made: "):
+            made = super().instantiate_trainer(**options)
+        check_processes(made)
+        return made
+
+    def _parse_ckpt_path(self) -> None:
+        """Refuse here a checkpoint that cannot be read; ours hold no options of the command line."""
+        check_checkpoint(self.config["fit"].get("ckpt_path"))
 
     def before_fit(self) -> None:
         """Give the export the resolved config, and say once where things go."""
@@ -69,18 +86,40 @@ class RedactCLI(LightningCLI):
 
     def fit(self, model: RedactionModule, datamodule: RedactionData, **options: Any) -> None:
         """Train; where the lessons are carried out without it, export at once instead."""
+        export = self._export()
+        self._check_targets(export)
+        with nothing_left(Path(self.trainer.default_root_dir)):
+            self._carry_out(model, datamodule, export, **options)
+
+    def _carry_out(
+        self, model: RedactionModule, datamodule: RedactionData, export: ExportRedacted, **options: Any
+    ) -> None:
         datamodule.setup("fit")
         if model.objective.solve_runs_encoder:
             # never before training, which moves the student itself: a process that has touched CUDA cannot fork
             model.student.to(self.trainer.strategy.root_device)
+        _ = model.base  # of the weights as they are before anything is solved
         if not model.objective.solve(model.adapter, datamodule.lessons, seed=datamodule.seed):
-            self.trainer.fit(model, datamodule=datamodule, **options)
+            check_plan(self.trainer)
+            with mishaps.training(), resuming():
+                self.trainer.fit(model, datamodule=datamodule, **options)
             return
-        export = self._export()
         export.setup(self.trainer, model, "fit")
         rank_zero_info(f"There is nothing to train. {model.objective.solved}")
-        if self.trainer.is_global_zero:
-            export.write(model, datamodule, steps=0)
+        if tries_only(self.trainer):
+            export.on_train_end(self.trainer, model)
+        elif self.trainer.is_global_zero:
+            export.write(model, datamodule)
+
+    def _check_targets(self, export: ExportRedacted) -> None:
+        """Refuse now what cannot be written later: artefact, logs and checkpoints."""
+        if not self.trainer.is_global_zero:
+            return
+        check_target(export.folder)
+        places = [Path(self.trainer.default_root_dir)]
+        places += [Path(c.dirpath) for c in self.trainer.checkpoint_callbacks if getattr(c, "dirpath", None)]  # pyright: ignore
+        for place in places:
+            check_writable(place)
 
     def _export(self) -> ExportRedacted:
         return next(c for c in self.trainer.callbacks if isinstance(c, ExportRedacted))  # pyright: ignore
@@ -89,4 +128,11 @@ class RedactCLI(LightningCLI):
 def run() -> None:
     """Parse ``sys.argv`` (with the verb first) and fit."""
     quiet()
-    RedactCLI(RedactionModule, RedactionData, save_config_callback=None, seed_everything_default=0)
+    with mishaps.parsing():
+        RedactCLI(
+            RedactionModule,
+            RedactionData,
+            save_config_callback=None,
+            seed_everything_default=0,
+            parser_kwargs={"exit_on_error": False, "fit": {"exit_on_error": False}},
+        )

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from redact_core.artefact import hashes
 from redact_core.errors import RedactError
+from redact_core.strict_json import strict_json
 from redact_core.types import Condition, Lesson, Mean
 
 SCHEMA = 1
@@ -54,7 +55,7 @@ class RedactionCard:
 
     def write(self, folder: Path) -> None:
         """Write ``redaction.json`` and ``README.md``."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False, sort_keys=True)
+        text = strict_json(asdict(self), f"{FILE} of {folder}", indent=2, sort_keys=True)
         (folder / FILE).write_text(text + "\n", encoding="utf-8")
         (folder / "README.md").write_text(self.markdown(), encoding="utf-8")
 
@@ -122,7 +123,7 @@ class RedactionCard:
             "## Method",
             "",
             "```json",
-            json.dumps(self.method, indent=1, ensure_ascii=False, sort_keys=True),
+            strict_json(self.method, "The card", sort_keys=True),
             "```",
         ]
         lines += [

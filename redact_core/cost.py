@@ -25,6 +25,7 @@ from redact_core.adapter import Adapter
 from redact_core.artefact import sha256
 from redact_core.evidence import BASE, Evidence
 from redact_core.jsonl import LineWriter, read_lines, replace_file
+from redact_core.strict_json import strict_json
 
 _CLEAR = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
@@ -107,7 +108,7 @@ def model_cost(model: Adapter, base: Adapter, training: Mapping[str, float] | No
 def note_models(evidence: Evidence, costs: Mapping[str, ModelCost]) -> None:
     """Write ``costs/models.json``."""
     (evidence.folder / "costs").mkdir(exist_ok=True)
-    text = json.dumps({name: asdict(cost) for name, cost in costs.items()}, indent=1) + "\n"
+    text = strict_json({name: asdict(cost) for name, cost in costs.items()}, "costs/models.json") + "\n"
     replace_file(evidence.folder / "costs" / "models.json", text.encode())
 
 

@@ -29,6 +29,7 @@ from redact_core.evidence_differences import differences
 from redact_core.jsonl import LineWriter, line, read_lines, replace_file
 from redact_core.plan import PlanRow, parse_plan, plan_bytes, plan_digest
 from redact_core.scorer import Trial
+from redact_core.strict_json import strict_json
 
 SCHEMA = 1
 BASE = "base"
@@ -240,4 +241,4 @@ def begin(
 
 
 def _json(values: Mapping[str, Any]) -> bytes:
-    return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    return (strict_json(values, "evidence.json") + "\n").encode("utf-8", "backslashreplace")

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from modalities import hub
+from modalities.stock import find
+from modalities.weight_files import SAFE
 from redact_core import RedactError
 
 BUNDLED = Path(__file__).with_name("bundled")
-_PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack"}
+GENERATOR = ("unet", "vae")
+"""Parts of diffusers' classes that draw the picture."""
+_WEIGHTS = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", SAFE, ".onnx", ".h5", ".xml"}
 
 
 def locate(source: str, revision: str | None = None, variant: str | None = None) -> Path:
@@ -37,7 +41,7 @@ def locate(source: str, revision: str | None = None, variant: str | None = None)
 def check(
     folder: Path, pipelines: set[str], encoders: dict[str, str], variant: str | None = None
 ) -> dict[str, Any]:
-    """The folder's model index, if it is of a known class and its encoders' weights can be read.
+    """The folder's model index, if it is of a known class and all that training, saving and drawing need is there.
 
     Args:
         folder: From :func:`locate`.
@@ -58,41 +62,14 @@ def check(
         kind = (index.get(name) or [None, None])[1]
         if kind != wanted:
             raise RedactError(f"{folder}: {name} is a {kind}; this adapter needs a {wanted}.")
-        weights(folder / name, variant)
+        find(folder / name, variant=variant)
+    for name in GENERATOR:
+        if (index.get(name) or [None])[0] is not None:
+            find(folder / name, "diffusion_pytorch_model", variant)
+    settings = folder / "scheduler" / "scheduler_config.json"
+    if not settings.is_file():
+        raise RedactError(f"{settings} is missing; the folder is not complete, fetch it again.")
     return index
-
-
-def weights(folder: Path, variant: str | None = None, stem: str = "model") -> Path:
-    """The one safetensors file of a component, which transformers calls ``model``.
-
-    Raises:
-        RedactError: None is there (pickles are named and refused), or it is split or ambiguous.
-    """
-    if not folder.is_dir():
-        raise RedactError(f"{folder} is missing; the folder is not complete, fetch it again.")
-    found = sorted(folder.glob("*.safetensors"))
-    if not found:
-        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
-        if pickles:
-            raise RedactError(
-                f"{folder / pickles[0]} is a pickled weight file, which can run code when it is loaded; "
-                "convert it to safetensors first (from_pretrained and save_pretrained in a sandbox)."
-            )
-        raise RedactError(
-            f"{folder} holds no {stem}.safetensors; the folder is not complete, fetch it again."
-        )
-    usual = f"{stem}.{variant}.safetensors" if variant else f"{stem}.safetensors"
-    plain = [path for path in found if path.name == usual] or found
-    if len(plain) > 1:
-        names = ", ".join(path.name for path in plain)
-        raise RedactError(
-            f"{folder} holds several weight files ({names}); name one with variant or remove the others."
-        )
-    if plain[0].name != usual:
-        raise RedactError(
-            f"{folder} holds {plain[0].name} where {usual} was looked for; set variant to match."
-        )
-    return plain[0]
 
 
 def copy_except(source: Path, target: Path, redacted: set[str]) -> None:
@@ -109,7 +86,7 @@ def copy_except(source: Path, target: Path, redacted: set[str]) -> None:
             continue  # hub extras, such as whole-model checkpoints that hold the stock encoder
         if below and top not in parts:
             continue
-        if top in redacted and path.suffix in {*_PICKLES, ".safetensors", ".onnx", ".h5", ".xml"}:
+        if top in redacted and (path.suffix in _WEIGHTS or f"{SAFE}.index" in path.name):
             continue
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target / name)  # follows the hub cache's links, leaves out its rights

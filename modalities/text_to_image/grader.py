@@ -68,7 +68,9 @@ class Grader(nn.Module):
 def write_labels(folder: Path, concepts: list[str], styles: list[str], backgrounds: list[str]) -> None:
     """Write ``labels.json`` beside the weights."""
     labels = {"concepts": concepts, "styles": styles, "backgrounds": backgrounds}
-    (folder / "labels.json").write_text(json.dumps(labels, indent=1, ensure_ascii=False), encoding="utf-8")
+    (folder / "labels.json").write_text(
+        json.dumps(labels, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
+    )
 
 
 def load_grader(folder: Path) -> tuple[Grader, Labels]:

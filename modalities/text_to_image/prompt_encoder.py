@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.utils import logging
 
-from modalities.weight_files import write_like
+from modalities.stock import Stock, find
 from redact_core import Condition, Conditioning, Readout, RedactError
 
 _PREFIX = "text_model."
@@ -143,6 +143,7 @@ def load_text_model(kind: type[TextModel], folder: Path, variant: str | None = N
     Raises:
         RedactError: The weights are damaged or do not fit the configuration.
     """
+    variant = find(folder, variant=variant).variant
     try:
         with _no_bars():
             model = kind.from_pretrained(folder, variant=variant, use_safetensors=True, dtype=torch.float32)
@@ -196,6 +197,6 @@ def whole_words(tokenizer: CLIPTokenizer) -> list[str]:
     return sorted(word for word in words if len(word) > 2 and word.isascii() and word.isalpha())
 
 
-def save_text_model(model: nn.Module, base: Path, target: Path) -> None:
-    """Write the weights as the base wrote its own; see :func:`modalities.weight_files.write_like`."""
-    write_like(base, target, model.state_dict(), type(model).__name__, _PREFIX)
+def save_text_model(model: nn.Module, base: Stock, folder: Path) -> None:
+    """Write the weights as the base wrote its own; see :meth:`modalities.stock.Stock.write`."""
+    base.write(folder, model.state_dict(), type(model).__name__, _PREFIX)

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from modalities.picture_files import write_picture
+from modalities.stock import Stock, find
 from modalities.text_to_image import denoising, expansion, planning
-from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate, weights
+from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate
 from modalities.text_to_image.heard_as import heard_as
 from modalities.text_to_image.prompt_encoder import (
     PromptEncoder,
@@ -28,7 +29,6 @@ from modalities.text_to_image.row_settings import settings_of
 from modalities.text_to_image.soft_tokens import in_front, in_place
 from modalities.text_to_image.suites import SUITES
 from modalities.text_to_image.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
-from modalities.weight_files import differs, write_like
 from redact_core import (
     Adapter,
     ClosedForm,
@@ -124,14 +124,28 @@ class StableDiffusion(Adapter):
         self.learning_rate = 1e-3 if bundled else 1e-5
         self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
         encoder = self._open()
+        self.encoder: nn.Module = encoder
+        self._check_context()
         if train_blocks is not None:
             encoder.train_last(train_blocks)
-        self.encoder: nn.Module = encoder
         self.vocabulary: Vocabulary = bundled_vocabulary() if bundled else general_vocabulary()
 
     def _open(self) -> PromptReader:
         """The conditioning network, in float32."""
         return PromptEncoder(load_text_model(CLIPTextModel, self.folder / "text_encoder", self.variant))
+
+    def _check_context(self) -> None:
+        """The pipeline pads prompts to what the tokenizer says; without that it cannot draw either."""
+        for part, model in self._text_models().items():
+            folder = part.replace("text_encoder", "tokenizer")
+            said = CLIPTokenizer.from_pretrained(self.folder / folder).model_max_length
+            known: Any = getattr(model.config, "max_position_embeddings")  # noqa: B009 of both classes
+            if said > known:
+                what = f"says model_max_length {said}" if said < 10**9 else "says no model_max_length"
+                raise RedactError(
+                    f"{self.folder / folder} {what}, its text encoder reads {known} tokens; write "
+                    f'"model_max_length": {known} into its tokenizer_config.json, or no pipeline can draw with it.'
+                )
 
     @property
     def origin(self) -> Origin:
@@ -333,11 +347,9 @@ class StableDiffusion(Adapter):
         denoiser = self._changed_denoiser()
         copy_except(self.folder, folder, {*changed} | ({"unet"} if denoiser else set()))
         for part, model in changed.items():
-            base = weights(self.folder / part, self.variant)
-            save_text_model(model, base, folder / part / base.name)
+            save_text_model(model, find(self.folder / part, variant=self.variant), folder / part)
         if denoiser:
-            state = self.pipeline.unet.state_dict()
-            write_like(denoiser, folder / "unet" / denoiser.name, state, "UNet2DConditionModel")
+            denoiser.write(folder / "unet", self.pipeline.unet.state_dict(), "UNet2DConditionModel")
 
     def _text_models(self) -> dict[str, nn.Module]:
         """The models of :attr:`text_models`, as they are now.
@@ -351,12 +363,12 @@ class StableDiffusion(Adapter):
             )
         return {"text_encoder": self.encoder.model}
 
-    def _changed_denoiser(self) -> Path | None:
-        """The stock file of the denoiser, if ours is not it any more."""
+    def _changed_denoiser(self) -> Stock | None:
+        """The stock weights of the denoiser, if ours are not these any more."""
         if "pipeline" not in self.__dict__:
             return None  # never loaded
-        base = weights(self.folder / "unet", self.variant, "diffusion_pytorch_model")
-        return base if differs(base, self.pipeline.unet.state_dict()) else None
+        base = find(self.folder / "unet", "diffusion_pytorch_model", self.variant)
+        return base if base.differs(self.pipeline.unet.state_dict()) else None
 
     def _fits(self, prompt: str) -> bool:
         return len(self.tokenizer(prompt, verbose=False)["input_ids"]) <= self.tokenizer.model_max_length

@@ -115,7 +115,9 @@ def forget(folder: Path, file: str | None, rows: set[int]) -> None:
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Indented as the original library writes it."""
-    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
 
 
 def _without(values: Mapping[str, Any], rows: set[int]) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from modalities import hub
+from modalities.weight_files import in_dtype, save_safe
 from redact_core import RedactError
 
 TABLE = "embed_speaker.weight"
@@ -110,7 +110,7 @@ def write_table(base: Path, target: Path, table: Tensor) -> None:
     with safe_open(base, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         metadata = file.metadata()
-    save_file({**tensors, TABLE: table.contiguous()}, target, metadata=metadata)
+    save_safe({**tensors, TABLE: in_dtype(TABLE, table, table.dtype).contiguous()}, target, metadata)
 
 
 def files(folder: Path, read: list[Path]) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import shutil
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from modalities.text_to_speech.encoder_folder import HPARAMS, at_home, opened
-from modalities.weight_files import check_plain, differs, entries
+from modalities.weight_files import check_plain, differs, entries, in_dtype
 from redact_core import Conditioning, RedactError
 from redact_core.card import OWN_FILES
 
@@ -117,8 +118,13 @@ def save_encoder(encoder: VoiceEncoder, base: Path, folder: Path) -> None:
     missing = sorted(set(then) - set(now))
     if missing:
         raise RedactError(f"{base / WEIGHTS}: key {missing[0]} has no counterpart; this layout is not known.")
-    state = {key: now[key].detach().cpu().to(value.dtype) for key, value in then.items()}
-    torch.save(state, folder / WEIGHTS)  # SpeechBrain's own format; it reads no other
+    if not encoder_changed(encoder, base):
+        shutil.copyfile(base / WEIGHTS, folder / WEIGHTS)
+        return
+    state = {key: in_dtype(key, now[key], value.dtype) for key, value in then.items()}
+    stream = io.BytesIO()  # of a full disk torch says nothing that could be told from other faults
+    torch.save(state, stream)  # SpeechBrain's own format; it reads no other
+    (folder / WEIGHTS).write_bytes(stream.getbuffer())
 
 
 def encoder_changed(encoder: VoiceEncoder, base: Path) -> bool:
