@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from modalities.picture_files import write_picture
+from modalities.stated_dtype import half_parts, load_in_float32
 from modalities.stock import Stock, find
 from modalities.text_to_image import denoising, expansion, planning
 from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate
@@ -157,7 +158,7 @@ class StableDiffusion(Adapter):
 
     def expand(self, request: Request) -> list[Lesson]:
         """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`."""
-        self.remarks = ()
+        self.remarks = self._of_half_precision()
 
         def heard(names: Sequence[str], avoid: Sequence[str]) -> list[str]:
             found = self.hears_as(names, self.heard_as, avoid=avoid, seed=request.seed)
@@ -175,6 +176,17 @@ class StableDiffusion(Adapter):
             self.per_name,
             self.random_wordings,
             heard=heard if self.heard_as else None,
+        )
+
+    def _of_half_precision(self) -> tuple[str, ...]:
+        """What an owner should know of a base that runs in diffusers only where a dtype is named."""
+        half = half_parts([path for path in sorted(self.folder.iterdir()) if path.is_dir()])
+        if not half:
+            return ()
+        parts = " and ".join(f"{name} as {dtype}" for name, dtype in half.items())
+        return (
+            f"{self.source} is loaded by transformers 5 with {parts} and by diffusers otherwise in float32, so it runs "
+            "only where a dtype is named; the redacted folder states float32 and runs with and without one.",
         )
 
     def hears_as(
@@ -350,6 +362,8 @@ class StableDiffusion(Adapter):
             save_text_model(model, find(self.folder / part, variant=self.variant), folder / part)
         if denoiser:
             denoiser.write(folder / "unet", self.pipeline.unet.state_dict(), "UNet2DConditionModel")
+        for part in folder.iterdir():  # a safety checker as well: what one of them reads comes from another
+            load_in_float32(part)
 
     def _text_models(self) -> dict[str, nn.Module]:
         """The models of :attr:`text_models`, as they are now.
