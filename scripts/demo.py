@@ -19,6 +19,7 @@ import torch
 from grade_voice import grade
 from PIL import Image
 
+from modalities.picture_files import to_bytes
 from modalities.sound.clips import RATE
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.folders import BUNDLED
@@ -36,7 +37,7 @@ SHOWN = 6
 
 
 def png(picture) -> bytes:
-    pixels = (picture.permute(1, 2, 0) * 255).round().byte().numpy()
+    pixels = to_bytes(picture.permute(1, 2, 0)).numpy()
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()

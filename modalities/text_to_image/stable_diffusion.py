@@ -70,7 +70,7 @@ class StableDiffusion(Adapter):
 
     Raises:
         RedactError: The folder is of another class, incomplete, or holds pickled weights, or ``heard_as``,
-            ``per_name`` or ``random_wordings`` is below 0.
+            ``per_name`` or ``random_wordings`` is below 0, or ``steps`` or ``batch_size`` below 1.
     """
 
     # the independent CLIP is used where it is shipped
@@ -106,6 +106,9 @@ class StableDiffusion(Adapter):
         for name, value in counts.items():
             if value < 0:
                 raise RedactError(f"{name} is {value}; give at least 0.")
+        for name, value in {"steps": steps, "batch_size": batch_size}.items():
+            if value is not None and value < 1:
+                raise RedactError(f"{name} is {value}; give at least 1.")
         bundled = source == "bundled"
         self.source, self.revision, self.variant = source, revision, variant
         self.folder = locate(source, revision, variant)
@@ -117,7 +120,7 @@ class StableDiffusion(Adapter):
                 raise RedactError(
                     f"{self.folder / part} is missing; the folder is not complete, fetch it again."
                 )
-        self.steps = steps or (10 if bundled else 50)
+        self.steps = steps if steps is not None else (10 if bundled else 50)
         self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)
         self.batch_size, self.truncate = batch_size, truncate
         self.heard_as, self.per_name, self.random_wordings = heard_as, per_name, random_wordings
@@ -217,7 +220,7 @@ class StableDiffusion(Adapter):
 
     def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
         """Soft tokens in front of each prompt that fits with them: see :mod:`.soft_tokens`."""
-        return in_front(inputs, self.encoder, self.tokenizer, places or self.soft_tokens)
+        return in_front(inputs, self.encoder, self.tokenizer, self.soft_tokens if places is None else places)
 
     def replace(
         self, conditions: Sequence[Condition], answers: Sequence[Condition], places: int
