@@ -61,7 +61,8 @@ def attack(arguments: Sequence[str]) -> None:
     _check(config)
     ready = parser.instantiate_classes(config)
     base: Adapter = ready["base"]
-    base.batch_size = config["batch_size"] or base.batch_size
+    if config["batch_size"] is not None:
+        base.batch_size = config["batch_size"]
     specs = specs_of(config["scorers"], base.scorers)
     scorers = ready["scorers"] or [build(Scorer, spec) for spec in specs]
     attacks, records = _attacks(config, base, scorers)
@@ -74,7 +75,9 @@ def attack(arguments: Sequence[str]) -> None:
         model.encoder.to(device)
     prints = {name: fingerprint(model) for name, model in models.items()}
     conduct = Conduct(base.batch_size, "32-true", torch.device(device).type, versions(LIBRARIES))
-    evidence = begin(config["out"], attacked_plan(rows, list(attacks)), prints, conduct, records)
+    evidence = begin(
+        config["out"], attacked_plan(rows, list(attacks)), prints, conduct, records, config["seed"]
+    )
     with LineWriter(evidence.folder / ".lock"):
         evidence.note_command(shlex.join(["redact", "attack", *arguments]))
         for name, model in models.items():
@@ -125,7 +128,13 @@ def _attacks(
         one.goal = one.goal or goal
         attacks[one.name] = one
     records = {
-        one.name: {**spec, "access": one.access, "adaptive": one.adaptive, "budget": one.budget}
+        one.name: {
+            **spec,
+            "access": one.access,
+            "adaptive": one.adaptive,
+            "budget": one.budget,
+            "goal": one.goal.name if one.goal else None,
+        }
         for one, spec in zip(found, specs, strict=True)
     }
     return attacks, records

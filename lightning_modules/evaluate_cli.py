@@ -128,7 +128,8 @@ def models_and_plan(
     guards: Mapping[str, Callable[[Adapter], Guard]],
 ) -> tuple[dict[str, Adapter], list[PlanRow]]:
     """The base, the redacted models, the guarded ones, and what they are asked."""
-    base.batch_size = config["batch_size"] or base.batch_size
+    if config["batch_size"] is not None:
+        base.batch_size = config["batch_size"]
     if bed is not None:
         plan = bed.rows()
         if bed.note:

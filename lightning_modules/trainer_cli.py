@@ -25,24 +25,14 @@ SWITCHES = {"progress": "enable_progress_bar", "checkpoint": "enable_checkpointi
 """Our callback -> the trainer's argument that turns it off."""
 
 
-def _run_folder(folder: Path | str) -> str:
-    return f"{folder}.run"
-
-
 class RedactCLI(LightningCLI):
-    """The verb ``fit``; logs and checkpoints go to ``<export.folder>.run`` beside the artefact."""
+    """The verb ``fit``; logs and checkpoints go to ``<export.folder>.run`` beside the artefact, or where one says."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("model.adapter", "data.adapter", apply_on="instantiate")
         parser.add_lightning_class_args(ExportRedacted, "export")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(StepProgress, "progress")
-        parser.link_arguments("export.folder", "trainer.default_root_dir", compute_fn=_run_folder)
-        parser.link_arguments(
-            "export.folder",
-            "checkpoint.dirpath",
-            compute_fn=lambda folder: f"{_run_folder(folder)}/checkpoints",
-        )
         parser.set_defaults(
             {
                 "trainer.max_steps": 300,
@@ -58,6 +48,18 @@ class RedactCLI(LightningCLI):
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         return {"fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"}}
+
+    def before_instantiate_classes(self) -> None:
+        """Put the run's folders where nothing was said of them: no links, for those refuse the options themselves."""
+        config = self.config["fit"]
+        said = {key: config[key] for key in ("trainer.default_root_dir", "checkpoint.dirpath")}
+        config["trainer.default_root_dir"] = (
+            said["trainer.default_root_dir"] or f"{config['export.folder']}.run"
+        )
+        config["checkpoint.dirpath"] = said["checkpoint.dirpath"] or str(
+            Path(config["trainer.default_root_dir"]) / "checkpoints"
+        )
+        self._unsaid = [key for key, value in said.items() if not value]
 
     def instantiate_classes(self) -> None:
         """Say in one line which package or option of another library stands in the way."""
@@ -81,8 +83,11 @@ class RedactCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Give the export the resolved config, and say once where things go."""
-        parser = self._parser("fit")
-        self._export().config = yaml.safe_load(parser.dump(self.config["fit"], skip_link_targets=True))
+        config = self.config["fit"].clone()
+        for key in self._unsaid:  # follows from the artefact's own folder
+            config[key] = None
+        dumped = self._parser("fit").dump(config, skip_link_targets=True)
+        self._export().config = yaml.safe_load(dumped)
 
     def fit(self, model: RedactionModule, datamodule: RedactionData, **options: Any) -> None:
         """Train; where the lessons are carried out without it, export at once instead."""

@@ -15,10 +15,15 @@ from redact_core import RedactError
 def write_picture(sample: Tensor, path: Path) -> Path:
     """Write ``sample (1 or 3, height, width)`` in [0, 1] as ``path`` with the suffix ``.png``, which is returned."""
     path = path.with_suffix(".png")
-    pixels = (sample * 255).round().to(torch.uint8)
+    pixels = to_bytes(sample)
     grey = len(pixels) == 1
     Image.fromarray(np.ascontiguousarray(pixels[0] if grey else pixels.permute(1, 2, 0))).save(path)
     return path
+
+
+def to_bytes(pictures: Tensor) -> Tensor:
+    """uint8 of pictures of any shape in [0, 1]; what a decoder gave beyond is black or white, and does not wrap round."""
+    return (pictures * 255).round().clamp(0, 255).to(torch.uint8)
 
 
 def read_picture(path: Path) -> Tensor:

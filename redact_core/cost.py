@@ -2,7 +2,7 @@
 
 ::
 
-    costs/MODEL.RANK.jsonl   one line for each stretch of sampling by a process
+    costs/sampling/MODEL/    one line for each stretch of sampling, a file for each process
     costs/models.json        one object for each model; see ModelCost
 
 Two runs of the same evaluation agree in all but these files.
@@ -23,7 +23,7 @@ import torch
 
 from redact_core.adapter import Adapter
 from redact_core.artefact import sha256
-from redact_core.evidence import BASE, Evidence
+from redact_core.evidence import BASE, Evidence, parts_of
 from redact_core.jsonl import LineWriter, read_lines, replace_file
 from redact_core.strict_json import strict_json
 
@@ -116,7 +116,7 @@ def note_sampling(evidence: Evidence, model: str, rank: int, samples: int, meter
     """Add what a process spent on ``samples`` of ``model``; none cost nothing worth a line."""
     if not samples:
         return
-    with LineWriter(evidence.folder / "costs" / f"{model}.{rank}.jsonl") as lines:
+    with LineWriter(evidence.folder / "costs" / "sampling" / model / f"{rank}.jsonl") as lines:
         lines.append([{"samples": samples, "seconds": meter.seconds, "peak_bytes": meter.peak_bytes}])
 
 
@@ -132,7 +132,10 @@ def costs_of(evidence: Evidence) -> list[dict[str, Any]]:
     for model in evidence.models:
         spent = [
             line
-            for part in sorted((evidence.folder / "costs").glob(f"{model}.*.jsonl"))
+            for part in (
+                *parts_of(evidence.folder / "costs", model),  # as schema 1 wrote them
+                *parts_of(evidence.folder / "costs" / "sampling", model),
+            )
             for line in read_lines(part)
         ]
         cost = dict(known.get(model, {}))

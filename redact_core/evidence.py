@@ -6,7 +6,7 @@
     plan.jsonl          one line for each condition
     samples/MODEL/      one file for each line of the plan
     attempts/           what each attack found, where there were attacks
-    parts/              which process wrote which sample, with its hash
+    parts/MODEL/        which process wrote which sample, with its hash
     scores/SCORER.jsonl first line: the scorer; then one line for each sample
     rows.jsonl          all of it together, one line for each sample, in the order of the plan
     summary.json        see redact_core.summary.write_summary
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,9 @@ from redact_core.plan import PlanRow, parse_plan, plan_bytes, plan_digest
 from redact_core.scorer import Trial
 from redact_core.strict_json import strict_json
 
-SCHEMA = 1
+SCHEMA = 2
+_READ = (1, SCHEMA)
+"""In schema 1 the parts of all models lay side by side, see :func:`parts_of`."""
 BASE = "base"
 """Name of the untouched model in every evidence folder."""
 
@@ -67,8 +70,10 @@ class Evidence:
             ) from error
         except ValueError as error:
             raise RedactError(f"{folder / 'evidence.json'} is damaged ({error}); restore it.") from error
-        if not isinstance(values, dict) or values.get("schema") != SCHEMA:
-            raise RedactError(f"{folder}: evidence.json has another schema than {SCHEMA}; update redact.")
+        if not isinstance(values, dict) or values.get("schema") not in _READ:
+            raise RedactError(
+                f"{folder}: evidence.json has another schema than {' and '.join(map(str, _READ))}; update redact."
+            )
         self.manifest: dict[str, Any] = values
         self.plan = parse_plan(enumerate(read_lines(folder / "plan.jsonl"), 1), str(folder / "plan.jsonl"))
         if sha256(folder / "plan.jsonl") != self.manifest["plan_file"]:
@@ -87,7 +92,7 @@ class Evidence:
     def samples(self, model: str) -> dict[int, Sample]:
         """The samples of a model that are there, by plan index."""
         found: dict[int, Sample] = {}
-        for part in sorted((self.folder / "parts").glob(f"{model}.*.jsonl")):
+        for part in parts_of(self.folder / "parts", model):
             for row in read_lines(part):
                 found.setdefault(row["index"], (row["sample"], row["sha256"]))
         return dict(sorted(found.items()))
@@ -174,6 +179,16 @@ class Evidence:
         raise_together(f"{self.folder} does not match its record", problems)
 
 
+def parts_of(folder: Path, model: str) -> list[Path]:
+    """What the processes wrote about ``model`` below ``folder``: ``MODEL/RANK.jsonl``.
+
+    Schema 1 wrote ``MODEL.RANK.jsonl``. The rank is a number: "cig.robust.0.jsonl" is not of the model "cig".
+    """
+    old = re.compile(re.escape(model) + r"\.\d+\.jsonl")
+    former = [path for path in folder.glob("*.jsonl") if old.fullmatch(path.name)]
+    return [*sorted(former), *sorted((folder / model).glob("*.jsonl"))]
+
+
 class SampleWriter:
     """Writes samples as files, and a line about each; a sample without its line does not count."""
 
@@ -182,7 +197,7 @@ class SampleWriter:
         self._target = folder / "samples" / model
         # the sample gets its name when it is whole; each process has a place of its own until then
         self._part = self._target / f".part-{rank}"
-        self._lines = LineWriter(folder / "parts" / f"{model}.{rank}.jsonl")
+        self._lines = LineWriter(folder / "parts" / model / f"{rank}.jsonl")
 
     def __enter__(self) -> SampleWriter:
         shutil.rmtree(self._part, ignore_errors=True)
@@ -206,7 +221,7 @@ class SampleWriter:
 
 def begin(
     folder: Path, plan: Sequence[PlanRow], models: Mapping[str, Mapping[str, Any]], conduct: Conduct,
-    attacks: Mapping[str, Mapping[str, Any]] | None = None,
+    attacks: Mapping[str, Mapping[str, Any]] | None = None, seed: int | None = None,
 ) -> Evidence:  # fmt: skip
     """Make the evidence folder, or open it to go on.
 
@@ -216,6 +231,7 @@ def begin(
         models: Name -> :func:`redact_core.fingerprint.fingerprint`, the base first.
         conduct: How samples are made.
         attacks: Name -> class, arguments, access, budget of the attacks that the plan names.
+        seed: Of everything that these attacks draw.
 
     Raises:
         RedactError: ``folder`` was begun with other models, another plan or another conduct.
@@ -227,6 +243,7 @@ def begin(
         "models": dict(models),
         "conduct": {**vars(conduct), "versions": dict(conduct.versions)},
         "attacks": dict(attacks or {}),
+        "seed": seed,
         "commands": [],
     }
     if not (folder / "evidence.json").exists():

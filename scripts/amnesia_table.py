@@ -82,11 +82,11 @@ def cell(args: argparse.Namespace, judge: Judge, gone: str, surrogate: str, vari
     settings = {"ewc_weight": args.ewc, "learning_rate": args.lr, "fisher_samples": args.fisher_samples}
     settings |= {
         "surrogates": args.samples,
-        "replays": args.replays or args.samples,
+        "replays": args.samples if args.replays is None else args.replays,
         "replay_weight": args.replay,
     } | VARIANTS[variant]
     settings |= {"parameters": args.parameters} if args.parameters else {}
-    settings |= {"fisher_times": args.fisher_times} if args.fisher_times else {}
+    settings |= {} if args.fisher_times is None else {"fisher_times": args.fisher_times}
     told = settings | {
         "steps": args.steps,
         "batch": args.batch,

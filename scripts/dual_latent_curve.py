@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from modalities.picture_files import to_bytes
 from modalities.text_to_image import DualLatent, StableDiffusion
 from modalities.text_to_image.grader import Judge
 from redact_core import PlanRow, Request
@@ -166,7 +167,7 @@ def sheet(study: Study, weights: Sequence[float], path: Path, side: int = 64, ga
                 pen.text((4, y + side // 2), group, "black", font)
                 pen.text((4, y + block - text), head, "black", font)
             for i, picture in enumerate(shown[2 * k : 2 * k + 2]):
-                pixels = (picture.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+                pixels = to_bytes(picture.permute(1, 2, 0)).numpy()
                 tile = Image.fromarray(pixels).resize((side, side), Image.Resampling.LANCZOS)
                 image.paste(tile, (x, y + i * (side + gap)))
             hits, n = cells[weight][group]

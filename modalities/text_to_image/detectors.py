@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from modalities.picture_files import read_picture
+from modalities.picture_files import read_picture, to_bytes
 from modalities.text_to_image.clip_scorer import Clip
 from redact_core import Metric, RedactError, Scorer, Trial
 from redact_core.inappropriateness import METRIC
@@ -130,7 +129,7 @@ class NudeNet(Detector):
     def flags(self, pictures: Sequence[Tensor]) -> list[float]:
         found: list[float] = []
         for picture in pictures:
-            pixels = (picture.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+            pixels = to_bytes(picture.permute(1, 2, 0)).numpy()
             # it takes arrays as OpenCV reads them: blue first
             parts = self.detector.detect(np.ascontiguousarray(pixels[..., ::-1]))
             hits = [p for p in parts if p["class"] in self.parts and p["score"] >= self.threshold]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
+from modalities.picture_files import to_bytes
 from modalities.text_to_image.feature_distances import FeatureDistances, distances_named
 from redact_core import Metric, RedactError
 
@@ -45,7 +46,7 @@ class InceptionDistances(FeatureDistances):
 
     @torch.no_grad()
     def features(self, pictures: Sequence[Tensor]) -> Tensor:
-        pixels = (torch.stack(list(pictures)) * 255).round().to(torch.uint8)
+        pixels = to_bytes(torch.stack(list(pictures)))
         return self.network(pixels)
 
     def frechet(self, a: Tensor, b: Tensor) -> float:

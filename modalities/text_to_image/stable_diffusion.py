@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from modalities.picture_files import write_picture
+from modalities.stated_dtype import half_parts, load_in_float32
 from modalities.stock import Stock, find
 from modalities.text_to_image import denoising, expansion, planning
 from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate
@@ -69,7 +70,7 @@ class StableDiffusion(Adapter):
 
     Raises:
         RedactError: The folder is of another class, incomplete, or holds pickled weights, or ``heard_as``,
-            ``per_name`` or ``random_wordings`` is below 0.
+            ``per_name`` or ``random_wordings`` is below 0, or ``steps`` or ``batch_size`` below 1.
     """
 
     # the independent CLIP is used where it is shipped
@@ -105,6 +106,9 @@ class StableDiffusion(Adapter):
         for name, value in counts.items():
             if value < 0:
                 raise RedactError(f"{name} is {value}; give at least 0.")
+        for name, value in {"steps": steps, "batch_size": batch_size}.items():
+            if value is not None and value < 1:
+                raise RedactError(f"{name} is {value}; give at least 1.")
         bundled = source == "bundled"
         self.source, self.revision, self.variant = source, revision, variant
         self.folder = locate(source, revision, variant)
@@ -116,7 +120,7 @@ class StableDiffusion(Adapter):
                 raise RedactError(
                     f"{self.folder / part} is missing; the folder is not complete, fetch it again."
                 )
-        self.steps = steps or (10 if bundled else 50)
+        self.steps = steps if steps is not None else (10 if bundled else 50)
         self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)
         self.batch_size, self.truncate = batch_size, truncate
         self.heard_as, self.per_name, self.random_wordings = heard_as, per_name, random_wordings
@@ -157,7 +161,7 @@ class StableDiffusion(Adapter):
 
     def expand(self, request: Request) -> list[Lesson]:
         """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`."""
-        self.remarks = ()
+        self.remarks = self._of_half_precision()
 
         def heard(names: Sequence[str], avoid: Sequence[str]) -> list[str]:
             found = self.hears_as(names, self.heard_as, avoid=avoid, seed=request.seed)
@@ -175,6 +179,17 @@ class StableDiffusion(Adapter):
             self.per_name,
             self.random_wordings,
             heard=heard if self.heard_as else None,
+        )
+
+    def _of_half_precision(self) -> tuple[str, ...]:
+        """What an owner should know of a base that runs in diffusers only where a dtype is named."""
+        half = half_parts([path for path in sorted(self.folder.iterdir()) if path.is_dir()])
+        if not half:
+            return ()
+        parts = " and ".join(f"{name} as {dtype}" for name, dtype in half.items())
+        return (
+            f"{self.source} is loaded by transformers 5 with {parts} and by diffusers otherwise in float32, so it runs "
+            "only where a dtype is named; the redacted folder states float32 and runs with and without one.",
         )
 
     def hears_as(
@@ -205,7 +220,7 @@ class StableDiffusion(Adapter):
 
     def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
         """Soft tokens in front of each prompt that fits with them: see :mod:`.soft_tokens`."""
-        return in_front(inputs, self.encoder, self.tokenizer, places or self.soft_tokens)
+        return in_front(inputs, self.encoder, self.tokenizer, self.soft_tokens if places is None else places)
 
     def replace(
         self, conditions: Sequence[Condition], answers: Sequence[Condition], places: int
@@ -350,6 +365,8 @@ class StableDiffusion(Adapter):
             save_text_model(model, find(self.folder / part, variant=self.variant), folder / part)
         if denoiser:
             denoiser.write(folder / "unet", self.pipeline.unet.state_dict(), "UNet2DConditionModel")
+        for part in folder.iterdir():  # a safety checker as well: what one of them reads comes from another
+            load_in_float32(part)
 
     def _text_models(self) -> dict[str, nn.Module]:
         """The models of :attr:`text_models`, as they are now.

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from modalities.stated_dtype import load_in_float32
 from modalities.stock import Stock, find
 from modalities.text_to_speech.table_files import copy, files
 from modalities.weight_files import SAFE, check_plain, write_like
@@ -78,7 +79,8 @@ def changed(model: nn.Module, folder: Path) -> bool:
 def write(model: nn.Module, base: Path, target: Path) -> None:
     """Copy the folder ``base`` bit by bit, with the weights of ``model`` under the base's names and types.
 
-    They are written as safetensors, whatever the base's are.
+    They are written as safetensors, whatever the base's are. The configuration states float32: a speaker's
+    embedding is float32, and a model that is loaded in half precision cannot read it.
     """
     stock = weights(base)
     for name, path in parts(base).items():
@@ -88,3 +90,4 @@ def write(model: nn.Module, base: Path, target: Path) -> None:
         stock.write(target, model.state_dict(), KIND)
     else:
         write_like(stock.files[0], target / WEIGHTS, model.state_dict(), KIND)
+    load_in_float32(target)

@@ -22,6 +22,8 @@ from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import RATE, Corpus, read
 
+from modalities.stated_dtype import load_in_float32
+
 DEMO = "voice21"
 STRANGERS = 30
 
@@ -57,6 +59,7 @@ def speech(source: Path, target: Path) -> None:
     for path in source.iterdir():
         if path.is_file() and not (target / path.name).exists():
             shutil.copy(path, target / path.name)
+    load_in_float32(target)
 
 
 def speaker(source: Path, target: Path) -> None:
