@@ -11,8 +11,8 @@ import torch
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
+from lightning_modules.arguments import at_home_everywhere, gathered, names_in
 from lightning_modules.attacking import attacked_plan, carry_out
-from lightning_modules.data import as_tuple
 from lightning_modules.evaluate_cli import LIBRARIES, guarded
 from lightning_modules.options import add_models, add_request
 from lightning_modules.output import say
@@ -27,6 +27,7 @@ from redact_core.errors import raise_together
 from redact_core.evidence import BASE, Conduct, Evidence, begin
 from redact_core.fingerprint import fingerprint
 from redact_core.jsonl import LineWriter
+from redact_core.plan import contradictions
 
 
 def attack_parser() -> LightningArgumentParser:
@@ -57,7 +58,7 @@ def attack(arguments: Sequence[str]) -> None:
     """Attempts, samples, scores, table; each step goes on where it was stopped."""
     quiet()
     parser = attack_parser()
-    config = parser.parse_args(list(arguments))
+    config = at_home_everywhere(parser.parse_args(gathered(["attack", *arguments])[1:]))
     _check(config)
     ready = parser.instantiate_classes(config)
     base: Adapter = ready["base"]
@@ -155,9 +156,11 @@ def _rows(config: Namespace, base: Adapter) -> list[PlanRow]:
     if config["replay"] is not None:
         return [row for row in Evidence(config["replay"]).plan if row.group == PLAIN]
     if config["plan"] is not None:
-        rows = [row for row in read_plan(config["plan"]) if row.redacted][: config["n"]]
+        plan = read_plan(config["plan"])
+        raise_together("The plan contradicts itself", contradictions(plan, base.identity))
+        rows = [row for row in plan if row.redacted][: config["n"]]
     else:
-        request = Request(as_tuple(config["redact"]), as_tuple(config["reference"]), seed=config["seed"])
+        request = Request(names_in(config["redact"]), names_in(config["reference"]), seed=config["seed"])
         rows = [row for row in base.plan(request, config["n"]) if row.group == "redacted"]
     if not rows:
         raise RedactError("The plan holds no redacted condition, so there is nothing to attack.")

@@ -6,12 +6,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 from typing import Any
 
 from lightning_modules.closed_pipe import closed_pipes_allowed
 from lightning_modules.names import folder_of, import_named
 from redact_core import RedactError, RedactionCard
+from redact_core.paths import at_home
 
 USAGE = """usage: {program} VERB ...
 
@@ -78,8 +78,12 @@ def fit(arguments: Sequence[str]) -> int:
     """Train and export; see :class:`lightning_modules.trainer_cli.RedactCLI`."""
     _quiet()  # before the libraries are imported: they read the variables then
     import_named(list(arguments))
+    from lightning_modules.arguments import gathered
     from lightning_modules.trainer_cli import run
 
+    sys.argv[1:] = gathered(
+        arguments
+    )  # which the parser reads, and processes that are started beside this one
     run()
     return 0
 
@@ -126,7 +130,7 @@ def card(arguments: Sequence[str]) -> int:
     """Show the card of a folder and compare every hash with the files."""
     if len(arguments) != 2 or arguments[1].startswith("-"):
         raise RedactError("usage: redact card FOLDER")
-    folder = Path(arguments[1])
+    folder = at_home(arguments[1])
     read = RedactionCard.read(folder)
     problems = read.verify(folder)
     print(read.markdown())  # noqa: T201

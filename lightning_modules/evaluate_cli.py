@@ -12,7 +12,7 @@ import lightning as L
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
-from lightning_modules.data import as_tuple
+from lightning_modules.arguments import at_home_everywhere, gathered, names_in
 from lightning_modules.options import add_models, add_request
 from lightning_modules.output import say
 from lightning_modules.panel import Panel, add_judges, panel, panel_again
@@ -27,7 +27,7 @@ from redact_core.errors import raise_together
 from redact_core.evidence import BASE, Conduct, Evidence, begin
 from redact_core.fingerprint import fingerprint
 from redact_core.jsonl import LineWriter
-from redact_core.plan import PlanRow, read_plan
+from redact_core.plan import PlanRow, contradictions, read_plan
 from redact_core.plan_source import PlanSource
 
 # those whose arithmetic the samples depend on
@@ -64,7 +64,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     """Samples, scores, summary; each step goes on where it was stopped."""
     quiet()
     parser = evaluate_parser()
-    config = parser.parse_args(list(arguments))
+    config = at_home_everywhere(parser.parse_args(gathered(["evaluate", *arguments])[1:]))
     _check(config)
     ready = parser.instantiate_classes(config)
     trainer = L.Trainer(**ready["trainer"])
@@ -101,7 +101,7 @@ def score_again(arguments: Sequence[str]) -> None:
     parser.add_argument("evidence", type=Path)
     parser.add_argument("-c", "--config", action="config")
     add_judges(parser, "those that judged before.")
-    config = parser.parse_args(list(arguments))
+    config = at_home_everywhere(parser.parse_args(list(arguments)))
     evidence = Evidence(config["evidence"])
     judges = panel_again(config, parser.instantiate_classes(config), evidence)
     with LineWriter(evidence.folder / ".lock"):
@@ -137,8 +137,13 @@ def models_and_plan(
     elif config["plan"] is not None:
         plan = read_plan(config["plan"])
     else:
-        request = Request(as_tuple(config["redact"]), as_tuple(config["reference"]), seed=config["seed"])
+        request = Request(names_in(config["redact"]), names_in(config["reference"]), seed=config["seed"])
         plan = base.plan(request, config["n"])
+    both = contradictions(plan, base.identity)
+    if bed is None:
+        raise_together("The plan contradicts itself", both)
+    elif both:
+        say(f"{len(both)} conditions stand among the redacted and among the retained rows: {both[0]}.")
     base.collate(list(dict.fromkeys(row.condition for row in plan)))  # refuses what cannot be read
     redacted = {
         name: base.reopen(folder) for name, folder in folders_by_name(config["redacted"] or []).items()

@@ -23,6 +23,7 @@ from redact_core.artefact import check_space, check_target, hashes, new_folder, 
 from redact_core.card import FILE, OWN_FILES, SCOPE, Disclosure, describe_lessons
 from redact_core.cost import Meter
 from redact_core.fingerprint import weights_digest
+from redact_core.paths import at_home
 from redact_core.soundness import check_measures, check_weights, shortfalls
 
 _UNCHANGED = (
@@ -49,7 +50,7 @@ class ExportRedacted(L.Callback):
         key: Path | None = None,
     ):
         self.disclosure: Disclosure = disclosure
-        self.folder, self.key_file = Path(folder), key
+        self.folder, self.key_file = at_home(folder), None if key is None else at_home(key)
         self.config: dict[str, Any] = {}
         self._meter, self._earlier = Meter(), 0.0
         self._written = False

@@ -9,6 +9,7 @@ from pathlib import Path
 from lightning_modules.output import say
 from redact_core.evidence import Evidence
 from redact_core.evidence_report import write_report
+from redact_core.paths import at_home
 from redact_core.report_sections import write_report_json
 
 
@@ -19,7 +20,7 @@ def report(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=Path, help="Default: report.html in the folder.")
     config = parser.parse_args(list(arguments))
     evidence = Evidence(config.evidence)
-    target = config.out or evidence.folder / "report.html"
+    target = at_home(config.out or evidence.folder / "report.html")
     write_report(evidence, target)
     write_report_json(evidence, target.with_suffix(".json"))
     say(f"Wrote {target} and {target.with_suffix('.json').name}.")

@@ -12,6 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules import mishaps
+from lightning_modules.arguments import at_home_everywhere
 from lightning_modules.checkpoints import check_checkpoint, nothing_left, resuming
 from lightning_modules.data import RedactionData
 from lightning_modules.done import check_plan, check_processes, tries_only
@@ -50,7 +51,8 @@ class RedactCLI(LightningCLI):
         return {"fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"}}
 
     def before_instantiate_classes(self) -> None:
-        """Put the run's folders where nothing was said of them: no links, for those refuse the options themselves."""
+        """Fill in the home folder, and put the run's folders where nothing was said of them: no links, for those refuse the options themselves."""
+        at_home_everywhere(self.config)
         config = self.config["fit"]
         said = {key: config[key] for key in ("trainer.default_root_dir", "checkpoint.dirpath")}
         config["trainer.default_root_dir"] = (
@@ -79,6 +81,7 @@ class RedactCLI(LightningCLI):
 
     def _parse_ckpt_path(self) -> None:
         """Refuse here a checkpoint that cannot be read; ours hold no options of the command line."""
+        at_home_everywhere(self.config)  # the checkpoint is looked for before anything is built
         check_checkpoint(self.config["fit"].get("ckpt_path"))
 
     def before_fit(self) -> None:

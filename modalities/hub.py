@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from redact_core import RedactError
+from redact_core.paths import at_home
 
 
 def locate_here(source: str, bundled: Mapping[str, Path], wanted: str) -> Path:
@@ -19,7 +20,7 @@ def locate_here(source: str, bundled: Mapping[str, Path], wanted: str) -> Path:
     Raises:
         RedactError: There is no such folder.
     """
-    folder = bundled[source] if source in bundled else Path(source).expanduser()
+    folder = bundled[source] if source in bundled else at_home(source)
     if not folder.is_dir():
         raise RedactError(f"There is no folder {source}; give {wanted}.")
     return folder
@@ -45,7 +46,7 @@ def locate(
     Raises:
         RedactError: There is no such folder, or the hub cannot be reached or does not have it.
     """
-    folder = Path(source).expanduser()
+    folder = at_home(source)
     if folder.is_dir():
         return folder
     if folder.exists():

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from redact_core.errors import RedactError
+from redact_core.paths import at_home
 
 
 def check_target(target: Path) -> None:
@@ -21,6 +22,7 @@ def check_target(target: Path) -> None:
     Raises:
         RedactError: ``target`` exists, or its parent is not a folder one can write to.
     """
+    target = at_home(target)
     if target.exists() or target.is_symlink():
         raise RedactError(f"{target} exists; nothing is overwritten. Give another folder or remove it.")
     _check_parent(target, target.absolute().parent)
@@ -77,6 +79,7 @@ def new_folder(target: Path) -> Generator[Path]:
     Raises:
         RedactError: ``target`` exists or cannot be made, or the disk is full.
     """
+    target = at_home(target)
     check_target(target)
     try:
         target.absolute().parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from redact_core.artefact import hashes
 from redact_core.errors import RedactError
+from redact_core.paths import at_home
 from redact_core.strict_json import strict_json
 from redact_core.types import Condition, Lesson, Mean
 
@@ -66,6 +67,7 @@ class RedactionCard:
         Raises:
             RedactError: There is none, or it is damaged or of a newer schema.
         """
+        folder = at_home(folder)
         path = folder / FILE
         if not path.is_file():
             raise RedactError(f"{folder} has no {FILE}; give a folder that redact wrote.")
@@ -85,7 +87,7 @@ class RedactionCard:
 
     def verify(self, folder: Path) -> list[str]:
         """What differs between the folder and the card; empty if all hashes agree."""
-        now = {name: value for name, value in hashes(folder).items() if name not in _OWN}
+        now = {name: value for name, value in hashes(at_home(folder)).items() if name not in _OWN}
         then = {name: value for name, value in self.files.items() if name not in _OWN}
         problems = [f"{name} is missing" for name in then if name not in now]
         problems += [f"{name} was added after redaction" for name in now if name not in then]

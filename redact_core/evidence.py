@@ -28,6 +28,7 @@ from redact_core.artefact import new_folder, sha256
 from redact_core.errors import RedactError, raise_together
 from redact_core.evidence_differences import differences
 from redact_core.jsonl import LineWriter, line, read_lines, replace_file
+from redact_core.paths import at_home
 from redact_core.plan import PlanRow, parse_plan, plan_bytes, plan_digest
 from redact_core.scorer import Trial
 from redact_core.strict_json import strict_json
@@ -60,7 +61,7 @@ class Evidence:
     """
 
     def __init__(self, folder: Path):
-        self.folder = folder
+        self.folder = folder = at_home(folder)
         try:
             values: Any = json.loads((folder / "evidence.json").read_text(encoding="utf-8"))
         except OSError as error:
@@ -246,6 +247,7 @@ def begin(
         "seed": seed,
         "commands": [],
     }
+    folder = at_home(folder)
     if not (folder / "evidence.json").exists():
         with new_folder(folder) as part:
             (part / "plan.jsonl").write_bytes(plan_bytes(plan))

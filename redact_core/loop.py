@@ -64,7 +64,7 @@ def redact(
     rate = objective.peak_rate(adapter) if lr is None else lr
     check_rate(rate)
     rows = adapter.expand(lessons) if isinstance(lessons, Request) else list(lessons)
-    check_lessons(rows)
+    check_lessons(rows, adapter.identity)
     if objective.solve(adapter, rows, seed=seed):
         return {}
     check_steps(steps)

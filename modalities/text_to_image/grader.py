@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from redact_core.paths import at_home
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -99,7 +101,9 @@ class Judge:
     """
 
     def __init__(self, folder: Path | None = None):
-        self.grader, self.labels = load_grader(folder or Path(__file__).with_name("bundled") / "grader")
+        self.grader, self.labels = load_grader(
+            at_home(folder or Path(__file__).with_name("bundled") / "grader")
+        )
 
     @torch.no_grad()
     def __call__(self, samples: Sequence[Tensor]) -> Verdict:

@@ -15,6 +15,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from modalities.picture_files import to_bytes
 from modalities.text_to_image.feature_distances import FeatureDistances, distances_named
 from redact_core import Metric, RedactError
+from redact_core.paths import at_home
 
 
 class InceptionDistances(FeatureDistances):
@@ -35,7 +36,7 @@ class InceptionDistances(FeatureDistances):
 
     def __init__(self, weights: Path, real: Path | None = None):
         super().__init__(real)
-        self.path = Path(weights)
+        self.path = at_home(weights)
         if not self.path.is_file():
             raise RedactError(f"There is no file {weights}; give the Inception weights of torch-fidelity.")
         self.network = inception(self.path)

@@ -22,6 +22,8 @@ from modalities.text_to_image.prompt_encoder import (
     PromptReader,
     last_map,
     load_text_model,
+    read_as,
+    said,
     save_text_model,
     tokenize,
     whole_words,
@@ -127,6 +129,7 @@ class StableDiffusion(Adapter):
         self.bundled = bundled
         self.learning_rate = 1e-3 if bundled else 1e-5
         self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
+        self._read: dict[str, str] = {}
         encoder = self._open()
         self.encoder: nn.Module = encoder
         self._check_context()
@@ -159,6 +162,13 @@ class StableDiffusion(Adapter):
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         return tokenize(self.tokenizer, conditions, self.truncate)
 
+    def identity(self, condition: Condition) -> str:
+        """The prompt's tokens as one text, a blank behind each word: letter case, blanks and such do not count."""
+        prompt = str(condition)
+        if prompt not in self._read:
+            self._read[prompt] = read_as(self.tokenizer, prompt, self.truncate)
+        return self._read[prompt]
+
     def expand(self, request: Request) -> list[Lesson]:
         """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`."""
         self.remarks = self._of_half_precision()
@@ -171,7 +181,10 @@ class StableDiffusion(Adapter):
             )
             return found
 
-        return expansion.expand(
+        def note(remark: str) -> None:
+            self.remarks += (remark,)
+
+        rows = expansion.expand(
             request,
             self.vocabulary,
             whole_words(self.tokenizer),
@@ -179,7 +192,16 @@ class StableDiffusion(Adapter):
             self.per_name,
             self.random_wordings,
             heard=heard if self.heard_as else None,
+            identity=self.identity,
+            note=note,
         )
+        if self.truncate:
+            cut = {str(row.asked) for row in rows if not self._fits(str(row.asked))}
+            if cut:
+                note(
+                    f"{len(cut)} prompts are longer than the encoder reads and are cut, as the pipeline cuts them."
+                )
+        return rows
 
     def _of_half_precision(self) -> tuple[str, ...]:
         """What an owner should know of a base that runs in diffusers only where a dtype is named."""
@@ -239,6 +261,7 @@ class StableDiffusion(Adapter):
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         """Prompts by :mod:`.planning`; neighbours are the nearest conditionings of the bundled base."""
+        request = planning.named(request, self.vocabulary)
         concepts = [name for name in request.redact if self.bundled and self.vocabulary.find(name)]
         near = {name: self.distances(name) for name in concepts}
         return planning.plan(request, self.vocabulary, near, self.bundled, n)
@@ -388,7 +411,8 @@ class StableDiffusion(Adapter):
         return base if base.differs(self.pipeline.unet.state_dict()) else None
 
     def _fits(self, prompt: str) -> bool:
-        return len(self.tokenizer(prompt, verbose=False)["input_ids"]) <= self.tokenizer.model_max_length
+        ids = self.tokenizer(said(self.tokenizer, prompt), verbose=False)["input_ids"]
+        return len(ids) <= self.tokenizer.model_max_length
 
     @cached_property
     def pipeline(self) -> Any:
