@@ -16,17 +16,10 @@ from pathlib import Path
 
 import soundfile
 import torch
-from grade_voice import grade
 from PIL import Image
 
 from modalities.picture_files import to_bytes
 from modalities.sound.clips import RATE
-from modalities.text_to_image import StableDiffusion
-from modalities.text_to_image.folders import BUNDLED
-from modalities.text_to_image.grader import Judge
-from modalities.text_to_image.grading import found, nearest, row, sample
-from modalities.text_to_image.groups import groups
-from modalities.text_to_speech import SpeechT5
 from redact_core.report import Report
 from redact_core.summary import SummaryRow, write_summary
 
@@ -51,6 +44,13 @@ def wav(wave) -> bytes:
 
 def pictures(kind: str, folder: Path, n: int, report: Report) -> list[SummaryRow]:
     """Rows of one redaction of the image base; its pictures go into the report."""
+    # imported here, so that each of the two processes loads its own modality and both do so at the same time
+    from modalities.text_to_image import StableDiffusion
+    from modalities.text_to_image.folders import BUNDLED
+    from modalities.text_to_image.grader import Judge
+    from modalities.text_to_image.grading import found, nearest, row, sample
+    from modalities.text_to_image.groups import groups
+
     base = StableDiffusion("bundled", batch_size=50)
     model = StableDiffusion(str(folder), steps=base.steps, guidance=base.guidance, batch_size=50)
     understood = frozenset(json.loads((BUNDLED / "understood.json").read_text(encoding="utf-8")))
@@ -77,6 +77,10 @@ def pictures(kind: str, folder: Path, n: int, report: Report) -> list[SummaryRow
 
 def voices(folder: Path, n: int) -> tuple[list[SummaryRow], dict[str, list[tuple[str, bytes, bytes]]]]:
     """Rows of the redacted voice, and by group some samples to listen to: caption, base, redacted."""
+    from grade_voice import grade
+
+    from modalities.text_to_speech import SpeechT5
+
     base, redacted = SpeechT5("bundled"), SpeechT5("bundled", encoder=str(folder))
     rows, spoken = grade(base, redacted, VOICE, VOICE_REFERENCE, n, n)
     heard = {}
