@@ -94,9 +94,9 @@ def test_a_mount_that_is_read_only_is_found_by_trying(tmp_path: Path, monkeypatc
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr("tempfile.mkdtemp", refused)
-    with pytest.raises(RedactError, match=r"cannot be written to .Read-only file system\."):
+    with pytest.raises(RedactError, match=r"cannot be written to .Read-only file system"):
         check_target(tmp_path / "a" / "out")
-    with pytest.raises(RedactError, match=r"cannot be written to .Read-only file system\."):
+    with pytest.raises(RedactError, match=r"cannot be written to .Read-only file system"):
         check_writable(tmp_path)
 
 
