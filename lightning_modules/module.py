@@ -92,7 +92,7 @@ class RedactionModule(L.LightningModule):
         terms = self.objective(self.student, batch)
         # an accelerator would have to wait for the number
         if batch_idx % _LOOK == 0 or self.device.type == "cpu":
-            check_terms({k: float(v) for k, v in terms.items()}, self.global_step + 1, self.lr)
+            check_terms({k: v.item() for k, v in terms.items()}, self.global_step + 1, self.lr)
         self.log_dict(terms, prog_bar=True, batch_size=len(batch))
         return torch.stack(list(terms.values())).sum()
 

@@ -82,7 +82,7 @@ def check_measures(measures: Mapping[str, float]) -> None:
 
 
 def shortfalls(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:
-    """Sentences about measures of what is redacted that did not fall, or hardly did.
+    """Sentences about what is redacted and did not come nearer, or hardly did, and about what is retained and left.
 
     Args:
         before: Name -> value of the untouched model; the smaller the better.
@@ -98,6 +98,12 @@ def shortfalls(before: Mapping[str, float], after: Mapping[str, float]) -> list[
         found.append(
             f"The {name} {how}: {old:.4g} before, {new:.4g} after. Take this model as not redacted; train for "
             "more steps or with another learning rate."
+        )
+    scale, moved = before.get("redact distance", 0.0), after.get("retain distance", 0.0)
+    if moved > scale > 0:
+        found.append(
+            f"What is retained moved by {moved:.4g}, more than what is redacted was from its references "
+            f"({scale:.4g}). Take this model as damaged; give a lower learning rate."
         )
     return found
 

@@ -59,7 +59,7 @@ def of_base(args: argparse.Namespace, base: ClassConditional, judge: Judge, gone
     """:func:`figures` of the untouched model, drawn once for all variants."""
     path = args.out / f"base.{gone}.{args.n}.{args.n_kept}.json".replace(" ", "_")
     if not path.exists():
-        path.write_text(json.dumps(figures(base, judge, gone, args.n, args.n_kept)))
+        path.write_text(json.dumps(figures(base, judge, gone, args.n, args.n_kept), allow_nan=False))
     return json.loads(path.read_text())
 
 
@@ -117,7 +117,7 @@ def cell(args: argparse.Namespace, judge: Judge, gone: str, surrogate: str, vari
         "seconds": seconds,
         "memory (MB)": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }  # fmt: skip
-    path.write_text(json.dumps(found, indent=1))
+    path.write_text(json.dumps(found, indent=1, allow_nan=False))
     return found
 
 

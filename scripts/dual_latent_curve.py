@@ -92,7 +92,7 @@ class Study:
         path = out / "settings.json"
         if path.exists() and json.loads(path.read_text()) != self.settings:
             raise SystemExit(f"{path} names other settings; give another --out or remove it.")
-        write_whole(path, json.dumps(self.settings).encode())
+        write_whole(path, json.dumps(self.settings, allow_nan=False).encode())
 
     @property
     def found(self) -> list[dict]:
@@ -123,7 +123,7 @@ class Study:
             shown += made[:2]
         if name == "base":
             write_whole(self.out / f"{weight:g}.safetensors", save({"pictures": torch.stack(shown)}))
-        write_whole(path, json.dumps(own).encode())
+        write_whole(path, json.dumps(own, allow_nan=False).encode())
         print(own, flush=True)
 
     def pictures(self, weight: float) -> list[Tensor]:

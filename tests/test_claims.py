@@ -37,7 +37,7 @@ def fit(out: Path, *more: object, steps: object = 4) -> int:
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
     """The one line that explains a mistake."""
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("redact: ")]
+    lines = [x for x in capsys.readouterr().err.splitlines() if x.startswith("redact: ") and "%|" not in x]
     assert len(lines) == 1
     return lines[0]
 
@@ -51,7 +51,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
         (["--trainer.max_steps", "-1"], "The training has no end"),
         (["--trainer.max_time", "00:00:00:00"], "ended before its first step"),
         (["--model.lr", "0"], "The learning rate is 0.0; give a finite number above 0."),
-        (["--model.lr", "nan"], "The learning rate is nan"),
+        (["--model.lr", ".nan"], "The learning rate is nan"),
         (["--model.lr", "1e30"], "The training diverged: in step 2 the loss term redact is"),
         (["--model.lr", "1e30", "--trainer.detect_anomaly", "true"], "The training diverged: "),
         (["--optimizer", "SGD", "--optimizer.lr", "0"], "Every weight is still the base's"),
@@ -80,11 +80,12 @@ def test_fast_dev_run_takes_nothing(tmp_path: Path, capsys) -> None:
 
 
 def test_a_distance_that_did_not_fall_is_on_screen_and_card(tmp_path: Path, capsys) -> None:
-    assert fit(tmp_path / "out", "--model.lr", "3") == 0
-    (note,) = RedactionCard.read(tmp_path / "out").notes
+    assert fit(tmp_path / "out", "--model.lr", "1000") == 0
+    note, damage = RedactionCard.read(tmp_path / "out").notes
     assert note.startswith("The redact distance did not fall: ")
     assert note in capsys.readouterr().out
     assert note in (tmp_path / "out" / "README.md").read_text()
+    assert damage.startswith("What is retained moved by ")
     assert fit(tmp_path / "hardly", "--model.lr", "1e-5") == 0
     assert "fell by 0." in RedactionCard.read(tmp_path / "hardly").notes[0]
     assert fit(tmp_path / "well", "--model.lr", "0.1", steps=30) == 0
@@ -98,10 +99,11 @@ class Stop(L.Callback):
 
 def trained(folder: Path, *callbacks: L.Callback, ckpt: Path | None = None, **options) -> RedactionCard:
     """In Python, without the command line."""
-    adapter = ToyAdapter()
+    adapter = options.pop("adapter", None) or ToyAdapter()
+    lessons = options.pop("lessons", LESSONS)
     module = RedactionModule(adapter, options.pop("objective", None), lr=options.pop("lr", 0.05))
     path = folder.with_suffix(".csv")
-    path.write_text("asked,answer\n" + "".join(f"{row.asked},{row.answer}\n" for row in LESSONS))
+    path.write_text("asked,answer\n" + "".join(f"{row.asked},{row.answer}\n" for row in lessons))
     data = RedactionData(adapter, lessons=path, batch_size=2, seed=options.pop("seed", 0))
     trainer = L.Trainer(
         accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
@@ -147,10 +149,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "step=3.ckpt"
 
 
-class Other(ToyAdapter):
-    """The same words and other settings."""
-
-
 @pytest.mark.parametrize(
     ("options", "differs"),
     [
@@ -160,17 +158,12 @@ class Other(ToyAdapter):
         ({"lessons": [Lesson.redact("plum", "fig"), *LESSONS[1:]]}, "with other: references."),
         ({"lessons": [Lesson.redact("cherry", "pear"), *LESSONS[1:]]}, "with other: what is redacted."),
         ({"lessons": LESSONS[:-1]}, "with other: what is retained."),
-        ({"adapter": 1}, "with other: base, adapter.seed (0 there, 1 here)."),
+        ({"adapter": ToyAdapter(1)}, "with other: base, adapter.seed (0 there, 1 here)."),
     ],
 )
 def test_a_checkpoint_of_another_request_is_refused_by_name(
-    monkeypatch: pytest.MonkeyPatch, checkpoint: Path, tmp_path: Path, options: dict, differs: str
+    checkpoint: Path, tmp_path: Path, options: dict, differs: str
 ) -> None:
-    monkeypatch.setattr("test_claims.LESSONS", options.pop("lessons", LESSONS), raising=False)
-    globals_ = trained.__globals__
-    monkeypatch.setitem(globals_, "LESSONS", globals_["LESSONS"])
-    if (seed := options.pop("adapter", None)) is not None:
-        monkeypatch.setitem(globals_, "ToyAdapter", lambda: ToyAdapter(seed))
     with pytest.raises(RedactError, match="The checkpoint belongs to another training") as refused:
         trained(tmp_path / "out", ckpt=checkpoint, **options)
     assert differs in str(refused.value)
@@ -200,7 +193,7 @@ def test_weights_that_are_not_finite_are_in_no_checkpoint(tmp_path: Path) -> Non
             next(pl_module.student.parameters()).data.fill_(math.inf)
 
     keep = ModelCheckpoint(tmp_path / "kept", every_n_train_steps=1)
-    with pytest.raises(RedactError, match=r"weight embedding\.weight is not finite"):
+    with pytest.raises(RedactError, match="weight mix is not finite"):
         trained(tmp_path / "out", Break(), keep)
     assert not list(tmp_path.rglob("*.ckpt"))
 
@@ -209,7 +202,7 @@ def test_a_weight_beyond_the_bases_number_format_is_not_written(tiny_sd: Path, t
     model = StableDiffusion(str(tiny_sd))
     with torch.no_grad():
         next(model.encoder.parameters())[0, 0] = 1e6  # the base is in half precision
-    with pytest.raises(RedactError, match="is not finite as torch.float16"):
+    with pytest.raises(RedactError, match=r"is not finite as torch\.float16"):
         model.save(tmp_path)
 
 
@@ -217,9 +210,15 @@ def test_what_did_not_change_is_copied_bit_by_bit(tiny_sd: Path, tmp_path: Path)
     """Also where the redacted part was loaded: rewriting would change the file without changing a weight."""
     base = Path(shutil.copytree(tiny_sd, tmp_path / "base"))
     weights = base / "text_encoder" / "model.safetensors"
-    state = load_file(weights)
-    header = json.dumps({"__metadata__": {"format": "pt"}}).encode()
-    assert header and state
+    state = {name: value.clone() for name, value in load_file(weights).items()}
+    data = weights.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    # the same tensors behind a header that our library would order in another way
+    text = json.dumps(dict(sorted(header.items(), reverse=True))).encode()
+    text += b" " * (-len(text) % 8)
+    weights.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
+    assert all(torch.equal(value, state[name]) for name, value in load_file(weights).items())
     (tmp_path / "out").mkdir()
     StableDiffusion(str(base)).save(tmp_path / "out")
     assert hashes(tmp_path / "out") == hashes(base)
@@ -232,7 +231,8 @@ def test_json_is_strict_and_says_where_a_number_is_not_finite() -> None:
         (path.relative_to(ROOT), node.lineno)
         for package in ("redact_core", "modalities", "lightning_modules", "scripts")
         for path in sorted((ROOT / package).rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if "json.dump" in (text := path.read_text(encoding="utf-8"))
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in {"dump", "dumps"}
@@ -260,15 +260,11 @@ def test_redact_in_python_refuses_the_same(options: dict, message: str) -> None:
         redact(ToyAdapter(), LESSONS, **options)
 
 
-def test_a_base_that_is_damaged_is_refused_before_training(tmp_path: Path, monkeypatch) -> None:
-    def broken() -> ToyAdapter:
-        adapter = ToyAdapter()
-        next(adapter.encoder.parameters()).data[0] = math.nan
-        return adapter
-
-    monkeypatch.setitem(trained.__globals__, "ToyAdapter", broken)
-    with pytest.raises(RedactError, match=r"weight embedding\.weight is not finite"):
-        trained(tmp_path / "out")
+def test_a_base_that_is_damaged_is_refused_before_training(tmp_path: Path) -> None:
+    adapter = ToyAdapter()
+    next(adapter.encoder.parameters()).data[0] = math.nan
+    with pytest.raises(RedactError, match="weight mix is not finite"):
+        trained(tmp_path / "out", adapter=adapter)
 
 
 def test_a_disk_without_room_is_refused_before_training(tmp_path: Path, monkeypatch) -> None:

@@ -94,9 +94,9 @@ def test_a_mount_that_is_read_only_is_found_by_trying(tmp_path: Path, monkeypatc
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr("tempfile.mkdtemp", refused)
-    with pytest.raises(RedactError, match="cannot be written to .Read-only file system."):
+    with pytest.raises(RedactError, match=r"cannot be written to .Read-only file system"):
         check_target(tmp_path / "a" / "out")
-    with pytest.raises(RedactError, match="cannot be written to .Read-only file system."):
+    with pytest.raises(RedactError, match=r"cannot be written to .Read-only file system"):
         check_writable(tmp_path)
 
 
@@ -137,7 +137,7 @@ def test_an_export_that_fails_leaves_nothing(tmp_path: Path, number: int, messag
     ],
 )
 def test_what_the_machine_refuses_while_training(error: Exception, message: str) -> None:
-    with pytest.raises(RedactError, match="") as refused, mishaps.training():
+    with pytest.raises(RedactError) as refused, mishaps.training():
         raise error
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)

@@ -133,7 +133,7 @@ def test_a_tokenizer_without_a_length_is_refused_with_the_remedy(base: Path) -> 
     values = json.loads(settings.read_text())
     del values["model_max_length"]
     settings.write_text(json.dumps(values))
-    with pytest.raises(RedactError, match='says no model_max_length, .*write "model_max_length": 77 into'):
+    with pytest.raises(RedactError, match=r'says no model_max_length, .*write "model_max_length": 77 into'):
         StableDiffusion(str(base))
     settings.write_text(json.dumps(values | {"model_max_length": 77}))
     StableDiffusion(str(base))

@@ -58,7 +58,7 @@ def main() -> None:
         "stages": json.loads((args.runs / "times.json").read_text()),
         "concepts": len(concepts()), "styles": list(STYLES), "backgrounds": list(BACKGROUNDS),
     }  # fmt: skip
-    (args.out / "recipe.json").write_text(json.dumps(recipe, indent=1) + "\n")
+    (args.out / "recipe.json").write_text(json.dumps(recipe, indent=1, allow_nan=False) + "\n")
     size = sum(p.stat().st_size for p in args.out.rglob("*") if p.is_file())
     print(f"{args.out}: {size / 1e6:.1f} MB")
 

@@ -94,7 +94,7 @@ def write(corpus: Corpus, rows: np.ndarray, folder: Path) -> None:
         )
     if any(corpus.text[i] for i in rows):
         texts = {f"{number}.ogg": str(corpus.text[i]) for number, i in enumerate(rows)}
-        (folder / "texts.json").write_text(json.dumps(texts, indent=1), encoding="utf-8")
+        (folder / "texts.json").write_text(json.dumps(texts, indent=1, allow_nan=False), encoding="utf-8")
 
 
 if __name__ == "__main__":
