@@ -164,7 +164,6 @@ def test_pickled_weights_of_the_denoiser_are_not_read(folder: Path) -> None:
     for path in (folder / "unet").glob("*.safetensors"):
         path.unlink()
     torch.save({"weight": Marks()}, folder / "unet" / "diffusion_pytorch_model.bin")
-    model = StableDiffusion(str(folder), steps=1)
-    with pytest.raises((RedactError, OSError)):
-        model.generate(["cat"], seeds=[0])
+    with pytest.raises(RedactError, match=r"diffusion_pytorch_model\.bin is a pickled weight file"):
+        StableDiffusion(str(folder))
     assert not (folder.parent / "marker").exists()
