@@ -10,6 +10,7 @@ from typing import Any
 
 from lightning_modules.closed_pipe import closed_pipes_allowed
 from lightning_modules.names import folder_of, import_named
+from lightning_modules.output import printable
 from redact_core import RedactError, RedactionCard
 from redact_core.paths import at_home
 
@@ -55,7 +56,7 @@ def _run(program: str, arguments: Sequence[str]) -> int:
         mistake = _mistake(error)
         if mistake is None:
             raise
-        print(f"{program}: {mistake}", file=sys.stderr)  # noqa: T201
+        print(f"{program}: {printable(str(mistake))}", file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
         print(f"{program}: stopped; what was not finished was not written.", file=sys.stderr)  # noqa: T201
@@ -133,7 +134,7 @@ def card(arguments: Sequence[str]) -> int:
     folder = at_home(arguments[1])
     read = RedactionCard.read(folder)
     problems = read.verify(folder)
-    print(read.markdown())  # noqa: T201
+    print(printable(read.markdown()))  # noqa: T201
     if problems:
         raise RedactError(f"{folder} does not match its card: " + "; ".join(problems))
     print(f"All {len(read.files)} files match the card.")  # noqa: T201

@@ -11,7 +11,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from lightning_modules.arguments import at_home_everywhere
-from lightning_modules.names import classes
+from lightning_modules.names import path_of
 from redact_core import RedactError
 from redact_core.errors import raise_together
 from redact_core.evidence import BASE
@@ -112,7 +112,7 @@ def _plain(value: Any) -> Any:
 def _module_of(name: str) -> str:
     if "." in name:
         return name
-    known = classes()
-    if name not in known:
+    path = path_of(name)
+    if path is None:
         raise RedactError(f"There is no class {name}; 'redact ls' lists them.")
-    return f"{known[name]}.{name}"
+    return path

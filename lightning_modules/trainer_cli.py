@@ -94,6 +94,8 @@ class RedactCLI(LightningCLI):
 
     def fit(self, model: RedactionModule, datamodule: RedactionData, **options: Any) -> None:
         """Train; where the lessons are carried out without it, export at once instead."""
+        if options.get("weights_only", False) is None:
+            options["weights_only"] = True  # Lightning's default takes whatever an address of the web gives
         export = self._export()
         self._check_targets(export)
         with nothing_left(Path(self.trainer.default_root_dir)):

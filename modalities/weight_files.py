@@ -110,15 +110,24 @@ def entries(path: Path) -> Iterator[tuple[str, Tensor]]:
             for name in file.keys():  # noqa: SIM118
                 yield name, file.get_tensor(name)
         return
+    state = unpickled(path)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise RedactError(f"{path}: holds more than named tensors; give a plain state dict.")
+    yield from state.items()
+
+
+def unpickled(path: Path) -> Any:
+    """What a file of PyTorch's own format holds: tensors, numbers, texts, and containers of them, but no code.
+
+    Raises:
+        RedactError: It holds anything else, or cannot be read.
+    """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 no other format is at hand
+        return torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 no other format is at hand
     except Exception as error:  # zip, unpickling and tensor errors alike
         raise RedactError(
             f"{path}: is no file of plain tensors (torch.load with weights_only refuses it); convert it first."
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise RedactError(f"{path}: holds more than named tensors; give a plain state dict.")
-    yield from state.items()
 
 
 def check_plain(path: Path) -> None:

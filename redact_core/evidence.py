@@ -27,6 +27,7 @@ from redact_core.adapter import Adapter
 from redact_core.artefact import new_folder, sha256
 from redact_core.errors import RedactError, raise_together
 from redact_core.evidence_differences import differences
+from redact_core.inside import is_name, links_out, relative
 from redact_core.jsonl import LineWriter, line, read_lines, replace_file
 from redact_core.paths import at_home
 from redact_core.plan import PlanRow, parse_plan, plan_bytes, plan_digest
@@ -57,7 +58,7 @@ class Evidence:
     """A folder that :func:`begin` made.
 
     Raises:
-        RedactError: The folder is none, is of a newer schema, or its plan was changed.
+        RedactError: The folder is none, is of a newer schema, its plan was changed, or it leads out of itself.
     """
 
     def __init__(self, folder: Path):
@@ -76,6 +77,7 @@ class Evidence:
                 f"{folder}: evidence.json has another schema than {' and '.join(map(str, _READ))}; update redact."
             )
         self.manifest: dict[str, Any] = values
+        _check_received(folder, values)
         self.plan = parse_plan(enumerate(read_lines(folder / "plan.jsonl"), 1), str(folder / "plan.jsonl"))
         if sha256(folder / "plan.jsonl") != self.manifest["plan_file"]:
             raise RedactError(f"{folder / 'plan.jsonl'} was changed since it was written; restore it.")
@@ -95,7 +97,7 @@ class Evidence:
         found: dict[int, Sample] = {}
         for part in parts_of(self.folder / "parts", model):
             for row in read_lines(part):
-                found.setdefault(row["index"], (row["sample"], row["sha256"]))
+                found.setdefault(row["index"], (relative(row["sample"], str(part)), row["sha256"]))
         return dict(sorted(found.items()))
 
     def writer(self, adapter: Adapter, model: str, rank: int) -> SampleWriter:
@@ -142,6 +144,7 @@ class Evidence:
         """``rows.jsonl``; scores that could not be judged are ``nan``."""
         rows = read_lines(self.folder / "rows.jsonl")
         for row in rows:
+            relative(row["sample"], str(self.folder / "rows.jsonl"))
             row["scores"] = {k: math.nan if v is None else v for k, v in row["scores"].items()}
         return rows
 
@@ -257,6 +260,22 @@ def begin(
     evidence = Evidence(folder)
     raise_together(f"{folder} was begun otherwise", differences(evidence.manifest, json.loads(_json(new))))
     return evidence
+
+
+def _check_received(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Evidence may come from others: nothing in it may lead out of its folder.
+
+    Raises:
+        RedactError: A link leads out, or a model's name is no name of a file.
+    """
+    models = manifest.get("models")
+    strange = [name for name in models if not is_name(name)] if isinstance(models, dict) else [models]
+    if strange:
+        raise RedactError(
+            f"{folder / 'evidence.json'}: {strange[0]!r:.80} is no name of a model; do not use this folder."
+        )
+    for link in links_out(folder):
+        raise RedactError(f"{link} is a link that leads out of the evidence; do not use this folder.")
 
 
 def _json(values: Mapping[str, Any]) -> bytes:

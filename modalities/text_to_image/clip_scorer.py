@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate, normalize
 from transformers import CLIPModel, CLIPTokenizer
 
 from modalities.picture_files import read_picture
+from modalities.received import check_folder
 from modalities.text_to_image.folders import BUNDLED
 from modalities.text_to_image.phrasing import with_article
 from modalities.text_to_image.vocabulary import bundled_vocabulary
@@ -40,6 +41,7 @@ class Clip:
             raise RedactError(
                 f"{folder} holds no CLIP: config.json is missing; give the folder of a CLIPModel."
             )
+        check_folder(folder)
         try:
             model = CLIPModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
             self.tokenizer = CLIPTokenizer.from_pretrained(folder)

@@ -20,6 +20,7 @@ def load_pipeline(kind: Any, folder: Path, variant: str | None = None, **setting
         dtype=torch.float32,
         use_safetensors=True,
         low_cpu_mem_usage=False,
+        trust_remote_code=False,
         **settings,
     )
     pipeline.set_progress_bar_config(disable=True)

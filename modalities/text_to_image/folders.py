@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,19 @@ from redact_core import RedactError
 BUNDLED = Path(__file__).with_name("bundled")
 GENERATOR = ("unet", "vae")
 """Parts of diffusers' classes that draw the picture."""
+_PARTS: Mapping[str, tuple[str, str]] = {
+    "unet": ("diffusers", "UNet2DConditionModel"),
+    "vae": ("diffusers", "AutoencoderKL|AutoencoderTiny|AsymmetricAutoencoderKL"),
+    "scheduler": ("diffusers", r"[A-Z]\w*Scheduler"),
+    "text_encoder": ("transformers", "CLIPTextModel(WithProjection)?"),
+    "text_encoder_2": ("transformers", "CLIPTextModel(WithProjection)?"),
+    "tokenizer": ("transformers", "CLIPTokenizer(Fast)?"),
+    "tokenizer_2": ("transformers", "CLIPTokenizer(Fast)?"),
+    "feature_extractor": ("transformers", "CLIP(ImageProcessor|FeatureExtractor)(Fast|Pil)?"),
+    "image_encoder": ("transformers", "CLIPVisionModel(WithProjection)?"),
+    "safety_checker": ("stable_diffusion", "StableDiffusionSafetyChecker"),
+}
+"""Part -> the library and the classes, as a pattern, that an index may name; diffusers looks for whatever stands there."""
 _WEIGHTS = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", SAFE, ".onnx", ".h5", ".xml"}
 
 
@@ -31,7 +46,9 @@ def locate(source: str, revision: str | None = None, variant: str | None = None)
         from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
         return str(
-            DiffusionPipeline.download(source, revision=revision, variant=variant, use_safetensors=True)
+            DiffusionPipeline.download(
+                source, revision=revision, variant=variant, use_safetensors=True, trust_remote_code=False
+            )
         )
 
     wanted = "a diffusers folder, a hub id (owner/name) or bundled"
@@ -50,13 +67,15 @@ def check(
         variant: Of the weight files, e.g. ``fp16``.
 
     Raises:
-        RedactError: Not a diffusers folder, another class, a missing part, or pickled weights.
+        RedactError: Not a diffusers folder, another class, a part of a foreign class, a missing part, or pickled
+            weights.
     """
-    index = _json(
-        folder / "model_index.json", f"{folder} is no diffusers folder: it has no readable model_index.json"
-    )
+    problem = f"{folder} is no diffusers folder: it has no readable model_index.json"
+    index = _json(folder / "model_index.json", problem)
+    if not isinstance(index, dict):
+        raise RedactError(f"{problem}; give the folder that from_pretrained reads.")
     found = index.get("_class_name")
-    if found not in pipelines:
+    if not isinstance(found, str) or found not in pipelines:
         raise RedactError(f"{folder} holds a {found}; this adapter takes {' or '.join(sorted(pipelines))}.")
     for name, wanted in encoders.items():
         kind = (index.get(name) or [None, None])[1]
@@ -69,7 +88,28 @@ def check(
     settings = folder / "scheduler" / "scheduler_config.json"
     if not settings.is_file():
         raise RedactError(f"{settings} is missing; the folder is not complete, fetch it again.")
+    _check_parts(folder, index)
     return index
+
+
+def _check_parts(folder: Path, index: Mapping[str, Any]) -> None:
+    """Refuse parts of classes from anywhere but the libraries, and files that would stand in for a library."""
+    for name, value in index.items():
+        if not isinstance(value, list) or not any(value) or name.startswith("_"):
+            continue
+        library, kind = (*value, None, None)[:2]
+        module, pattern = _PARTS.get(name, ("", ""))
+        if len(value) != 2 or library != module or not re.fullmatch(pattern, str(kind)):
+            wanted = f"{pattern} of {module}" if module else "no such part"
+            raise RedactError(
+                f"{folder / 'model_index.json'}: {name} is {kind} of {library}; this adapter takes {wanted}, and "
+                "code of models is not run."
+            )
+        code = folder / name / f"{library}.py"
+        if code.exists():
+            raise RedactError(
+                f"{code} would be run in place of {library}; remove it, or do not use this folder."
+            )
 
 
 def copy_except(source: Path, target: Path, redacted: set[str]) -> None:
@@ -92,7 +132,7 @@ def copy_except(source: Path, target: Path, redacted: set[str]) -> None:
         shutil.copyfile(path, target / name)  # follows the hub cache's links, leaves out its rights
 
 
-def _json(path: Path, problem: str) -> dict[str, Any]:
+def _json(path: Path, problem: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torchaudio.functional import edit_distance
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
+from modalities.received import check_folder
 from modalities.sound.clips import RATE
 from modalities.text_to_speech.sound_files import read_sound
 from redact_core import Metric, RedactError, Scorer, Trial
@@ -41,6 +42,7 @@ class WhisperScorer(Scorer):
         self.folder, self.longest = at_home(folder), longest
         if not (self.folder / "config.json").is_file():
             raise RedactError(f"{folder} holds no Whisper: config.json is missing; give the folder of one.")
+        check_folder(self.folder)
         try:
             self.model: Any = WhisperForConditionalGeneration.from_pretrained(
                 self.folder, dtype=torch.float32, use_safetensors=True
