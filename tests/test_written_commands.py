@@ -40,6 +40,9 @@ def commands() -> list[list[str]]:
         for page in PAGES
         for b in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
     ]
+    for page in PAGES:  # and of scripts those that stand in a sentence
+        prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+        blocks += [" ".join(line.split()) for line in re.findall(r"`(python scripts/[^`]*)`", prose)]
     heads = [line[2:] for path in CONFIGS for line in path.read_text(encoding="utf-8").splitlines()[:1]]
     # what follows the command in the head of a config is a remark
     blocks += [re.split(r"\s{2,}\(|,", head)[0] for head in heads if STARTS.match(head[:8])]
