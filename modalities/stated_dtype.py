@@ -48,7 +48,7 @@ def load_in_float32(folder: Path) -> None:
         return
     stated = [key for key in _KEYS if key in config] or [_KEYS[0]]
     config |= dict.fromkeys(stated, _WHOLE)
-    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     (folder / "config.json").write_text(text, encoding="utf-8")
 
 
