@@ -82,9 +82,8 @@ def fit(arguments: Sequence[str]) -> int:
     from lightning_modules.arguments import gathered
     from lightning_modules.trainer_cli import run
 
-    sys.argv[1:] = gathered(
-        arguments
-    )  # which the parser reads, and processes that are started beside this one
+    # the parser reads them there, and so do processes that are started beside this one
+    sys.argv[1:] = gathered(arguments)
     run()
     return 0
 
