@@ -173,7 +173,7 @@ def test_a_precision_variant_is_read_and_written_under_its_name(tiny_sd: Path, t
     folder = copy(tiny_sd, tmp_path)
     for path in folder.rglob("*.safetensors"):
         path.rename(path.with_suffix(".fp16.safetensors"))
-    with pytest.raises(RedactError, match=r"model\.fp16\.safetensors where model\.safetensors .*set variant"):
+    with pytest.raises(RedactError, match="set variant to fp16"):
         StableDiffusion(str(folder))
     model = StableDiffusion(str(folder), variant="fp16", steps=2)
     assert model.generate(["cat"], seeds=[0])[0].shape == (3, 16, 16)
@@ -208,7 +208,7 @@ def _cut_weights(folder: Path) -> None:
         (_pickle_only, "pytorch_model.bin is a pickled weight file.*convert it to safetensors"),
         (_other_class, "holds a StableDiffusionXLPipeline; this adapter takes StableDiffusionPipeline"),
         (_other_encoder, "text_encoder is a T5EncoderModel; this adapter needs a CLIPTextModel"),
-        (_cut_weights, "cannot be loaded as a CLIPTextModel"),
+        (_cut_weights, "is no readable safetensors file"),
         (lambda f: (f / "model_index.json").unlink(), "no diffusers folder"),
         (lambda f: (f / "model_index.json").write_text("{"), "no diffusers folder"),
         (lambda f: (f / "text_encoder" / "model.safetensors").unlink(), "holds no model.safetensors"),
