@@ -61,7 +61,7 @@ class ExportRedacted(L.Callback):
         if trainer.is_global_zero:
             check_target(self.folder)
             self._key()
-            module, _ = _ours(trainer, pl_module)
+            module = _our_module(pl_module)
             check_space(self.folder, module.adapter.origin.files.values())
             _ = module.base  # of the untouched weights; the teacher goes later
         self._meter = Meter(trainer.strategy.root_device.type).__enter__()
@@ -220,11 +220,20 @@ def write_artefact(
         ).write(part)
 
 
+_STRANGERS = "ExportRedacted works with RedactionModule and RedactionData; use these in fit."
+
+
+def _our_module(module: L.LightningModule) -> RedactionModule:
+    if not isinstance(module, RedactionModule):
+        raise RedactError(_STRANGERS)
+    return module
+
+
 def _ours(trainer: L.Trainer, module: L.LightningModule) -> tuple[RedactionModule, RedactionData]:
     data = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
-    if not isinstance(module, RedactionModule) or not isinstance(data, RedactionData):
-        raise RedactError("ExportRedacted works with RedactionModule and RedactionData; use these in fit.")
-    return module, data
+    if not isinstance(data, RedactionData):
+        raise RedactError(_STRANGERS)
+    return _our_module(module), data
 
 
 def _name(part: object) -> str:
