@@ -173,11 +173,7 @@ def test_a_precision_variant_is_read_and_written_under_its_name(tiny_sd: Path, t
     folder = copy(tiny_sd, tmp_path)
     for path in folder.rglob("*.safetensors"):
         path.rename(path.with_suffix(".fp16.safetensors"))
-<<<<<<< HEAD
     with pytest.raises(RedactError, match='only as the variant "fp16"; set variant to fp16'):
-=======
-    with pytest.raises(RedactError, match="set variant to fp16"):
->>>>>>> claims
         StableDiffusion(str(folder))
     model = StableDiffusion(str(folder), variant="fp16", steps=2)
     assert model.generate(["cat"], seeds=[0])[0].shape == (3, 16, 16)
