@@ -392,7 +392,7 @@ def test_fit_has_nothing_to_train_and_exports(
 ) -> None:
     out = tmp_path / "out"
     assert fit(monkeypatch, *on(folder, out, "--data.reference", "bob")) == 0
-    said = caplog.text + capsys.readouterr().err
+    said = caplog.text or capsys.readouterr().err  # who imported Lightning first decides which of them
     assert (
         said.count("There is nothing to train. The lessons were carried out exactly, without training.") == 1
     )
