@@ -68,7 +68,9 @@ def gathered(arguments: Sequence[str]) -> list[str]:
         values[name] += given if name == _FOLDERS else [text for value in given for text in names_in(value)]
     for name, given in values.items():
         (head,) = parts[place[name]]
-        parts[place[name]] = [head, *given] if name == _FOLDERS else [f"{head}={json.dumps(given)}"]
+        parts[place[name]] = (
+            [head, *given] if name == _FOLDERS else [f"{head}={json.dumps(given, allow_nan=False)}"]
+        )
     return [token for part in parts for token in part]
 
 

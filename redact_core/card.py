@@ -173,7 +173,9 @@ def _words(text: object) -> str:
 
 def _scalar(text: str) -> str:
     """``text`` as a value of the front matter."""
-    return text if re.fullmatch(r"[\w./@~-]+", text) else json.dumps(text, ensure_ascii=False)
+    return (
+        text if re.fullmatch(r"[\w./@~-]+", text) else json.dumps(text, ensure_ascii=False, allow_nan=False)
+    )
 
 
 def _short(digest: object, missing: str) -> str:

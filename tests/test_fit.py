@@ -296,7 +296,7 @@ def test_a_full_disk_during_export_leaves_nothing(
     monkeypatch.setattr(shutil, "copyfile", full)
     assert fit(monkeypatch, *on(tiny_sd, tmp_path / "out"), *CAT) == 2
     assert "The disk is full" in capsys.readouterr().err
-    assert [p.name for p in tmp_path.iterdir()] == ["out.run"]
+    assert list(tmp_path.iterdir()) == []  # no checkpoint was due, so there are only logs
 
 
 def test_every_config_parses(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
