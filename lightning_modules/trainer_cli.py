@@ -12,10 +12,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules.data import RedactionData
+from lightning_modules.devices import checked_precision
 from lightning_modules.export import ExportRedacted
 from lightning_modules.module import RedactionModule
 from lightning_modules.progress import StepProgress
 from lightning_modules.surroundings import quiet
+from redact_core.processes import refuse_several
 
 SWITCHES = {"progress": "enable_progress_bar", "checkpoint": "enable_checkpointing"}
 """Our callback -> the trainer's argument that turns it off."""
@@ -55,6 +57,10 @@ class RedactCLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         return {"fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"}}
 
+    def before_instantiate_classes(self) -> None:
+        """Refuse a precision that would fail late."""
+        checked_precision(self.config["fit"]["trainer"]["precision"])
+
     def instantiate_trainer(self, **options: Any) -> Trainer:
         """Leave out what the trainer's switches turn off; it refuses callbacks that contradict them."""
         parser, trainer = self._parser("fit"), self.config_init["fit"]["trainer"]
@@ -69,11 +75,15 @@ class RedactCLI(LightningCLI):
 
     def fit(self, model: RedactionModule, datamodule: RedactionData, **options: Any) -> None:
         """Train; where the lessons are carried out without it, export at once instead."""
+        if model.objective.one_process:
+            refuse_several(type(model.objective).__name__, self.trainer.world_size)
+        if not _multiplies(self.trainer):
+            # lessons are made with the encoder, too: prompts that are read as the concept, nearest voices
+            model.adapter.to(self.trainer.strategy.root_device)
         datamodule.setup("fit")
-        if model.objective.solve_runs_encoder:
-            # never before training, which moves the student itself: a process that has touched CUDA cannot fork
-            model.student.to(self.trainer.strategy.root_device)
-        if not model.objective.solve(model.adapter, datamodule.lessons, seed=datamodule.seed):
+        # a method that runs rows through the encoder solves them all: one process is enough, and writes
+        idle = model.objective.solve_runs_encoder and not self.trainer.is_global_zero
+        if not idle and not model.objective.solve(model.adapter, datamodule.lessons, seed=datamodule.seed):
             self.trainer.fit(model, datamodule=datamodule, **options)
             return
         export = self._export()
@@ -84,6 +94,11 @@ class RedactCLI(LightningCLI):
 
     def _export(self) -> ExportRedacted:
         return next(c for c in self.trainer.callbacks if isinstance(c, ExportRedacted))  # pyright: ignore
+
+
+def _multiplies(trainer: Trainer) -> bool:
+    """Whether training copies this process into others, which must not have touched CUDA before."""
+    return hasattr(trainer.strategy.launcher, "_start_method")
 
 
 def run() -> None:

@@ -9,6 +9,7 @@ from torch import nn
 
 from redact_core.adapter import Adapter
 from redact_core.answer_key import LessonLoader
+from redact_core.errors import RedactError
 from redact_core.lessons import check_lessons
 from redact_core.objective import Objective
 from redact_core.types import Lesson, Request
@@ -56,8 +57,14 @@ def redact(
         The terms of the last step; empty where there was nothing to train.
 
     Raises:
-        RedactError: If the lessons contradict one another or a condition cannot be read.
+        RedactError: If the lessons contradict one another, a condition cannot be read, or the encoder's
+            weights are not float32.
     """
+    if adapter.dtype != torch.float32:
+        raise RedactError(
+            f"The encoder's weights are {str(adapter.dtype).removeprefix('torch.')}; training needs float32: call "
+            "to(dtype=torch.float32), or load the model anew."
+        )
     objective = objective or adapter.default_objective()
     rows = adapter.expand(lessons) if isinstance(lessons, Request) else list(lessons)
     check_lessons(rows)
