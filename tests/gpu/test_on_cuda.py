@@ -17,9 +17,11 @@ from device_matrix import (
 )
 
 from modalities.sound.bank import VoiceBank
-from modalities.text_to_image import ClipScorer, Espresso, GraderScorer, StableDiffusion
+from modalities.text_to_image import Espresso, StableDiffusion
+from modalities.text_to_image.clip_scorer import ClipScorer
 from modalities.text_to_image.folders import BUNDLED
 from modalities.text_to_image.grader import Judge
+from modalities.text_to_image.grader_scorer import GraderScorer
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.judge import BUNDLED as SPEECH
 from modalities.text_to_speech.judge import VoiceJudge
