@@ -182,7 +182,7 @@ def test_fit_evaluate_and_attack_as_commands(precision: str, tmp_path: Path, tin
     assert all(value == value for value in card.measures.values())
     common = (
         "--base", "modalities.text_to_image.StableDiffusion", "--base.source", tiny_sd, "--base.steps", 2,
-        "--redacted", out, "--scorers", "modalities.text_to_image.grader_scorer.GraderScorer",
+        "--redacted", out, "--scorers", "[{class_path: modalities.text_to_image.grader_scorer.GraderScorer}]",
     )  # fmt: skip
     (tmp_path / "plan.csv").write_text(
         "condition,group,task,seed,redacted,concept\na cat,redacted,concept,0,true,cat\n"
