@@ -86,7 +86,10 @@ def draw(
         )
         # drawn on the CPU one by one: a sample depends on its seed, not on batch or device
         generators = [torch.Generator().manual_seed(s) for s in seeds[start : start + batch_size]]
+        # a half-precision pipeline would draw other numbers from the same seed
+        latents = {} if kind == torch.float32 else {"latents": _noise(pipeline, generators, height, width)}
         result = pipeline(
+            **latents,
             prompt_embeds=part.hidden,
             negative_prompt_embeds=unconditional.hidden.expand_as(part.hidden),
             **pooled,
@@ -99,6 +102,16 @@ def draw(
         )
         samples += list(result.images.float().cpu())
     return samples
+
+
+def _noise(
+    pipeline: Any, generators: Sequence[torch.Generator], height: int | None, width: int | None
+) -> Tensor:
+    """``(pictures, channels, height, width)`` what a float32 pipeline starts from, in this one's format."""
+    unet, scale = pipeline.unet, pipeline.vae_scale_factor
+    sides = [unet.config.sample_size if side is None else side // scale for side in (height, width)]
+    drawn = [torch.randn(1, unet.config.in_channels, *sides, generator=g) for g in generators]
+    return torch.cat(drawn).to(unet.device, unet.dtype)
 
 
 def losses(
