@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from redact_core import Adapter, Objective
-from redact_core.loop import cosine_decay, frozen_copy
+from redact_core.loop import adamw, cosine_decay, frozen_copy
 
 
 class RedactionModule(L.LightningModule):
@@ -46,7 +46,7 @@ class RedactionModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         parameters = [p for p in self.student.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, lr=self.lr, weight_decay=0.0)
+        optimizer = adamw(parameters, self.lr, scaled=self.trainer.precision == "16-mixed")
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine_decay(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

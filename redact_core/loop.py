@@ -30,6 +30,19 @@ def frozen_copy(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module).eval().requires_grad_(False)
 
 
+def adamw(parameters: Sequence[nn.Parameter], lr: float, *, scaled: bool = False) -> torch.optim.AdamW:
+    """AdamW without weight decay, as one kernel a step where the parameters are on a GPU.
+
+    Args:
+        parameters: At least one.
+        lr: Peak learning rate.
+        scaled: Whether a loss scaler hands over its gradients. The one kernel would then take the scale out
+            itself, which Lightning refuses together with gradient clipping; the usual kernels are taken.
+    """
+    fused = parameters[0].device.type == "cuda" and not scaled
+    return torch.optim.AdamW(parameters, lr=lr, weight_decay=0.0, fused=fused or None)
+
+
 def redact(
     adapter: Adapter,
     lessons: Sequence[Lesson] | Request,
@@ -75,7 +88,7 @@ def redact(
     loader = LessonLoader(key, batch_size, seed=seed)
     parameters = [p for p in student.parameters() if p.requires_grad]
     device = parameters[0].device
-    optimizer = torch.optim.AdamW(parameters, lr=lr or objective.peak_rate(adapter), weight_decay=0.0)
+    optimizer = adamw(parameters, lr or objective.peak_rate(adapter))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine_decay(steps))
     student.eval()  # no dropout: the target is a deterministic answer
     terms: dict[str, float] = {}

@@ -41,7 +41,7 @@ LIMITS = {
     "prompt": 110,
     "voice": 110,
     "robust": 150,
-    "size prompt": 120,
+    "size prompt": 130,
     "size voice": 120,
     "tests": 280,
     "demo": 280,
@@ -108,12 +108,13 @@ def sizes(what: str, args: argparse.Namespace) -> list[dict]:
     import torch
 
     rows = []
-    for student in ("plain", "robust"):
+    cases = [("plain", 64), ("plain", 256), ("robust", 64)]
+    for student, batch in cases:
         for precision in ("fp32", "bf16"):
-            row = {"encoder": what, "student": student, "precision": precision}
+            row = {"encoder": what, "student": student, "batch": batch, "precision": precision}
             settings = argparse.Namespace(
-                device=args.device, precision=precision, batch_size=4 if args.short else 64,
-                steps=2 if args.short else 20, threads=torch.get_num_threads(),
+                device=args.device, precision=precision, batch_size=4 if args.short else batch,
+                steps=2 if args.short else 20, threads=torch.get_num_threads(), profile=(student, batch, precision) == ("plain", 64, "bf16"),
             )  # fmt: skip
             try:
                 row |= real_size.measure(what, student, settings)
@@ -123,8 +124,11 @@ def sizes(what: str, args: argparse.Namespace) -> list[dict]:
                 torch.cuda.empty_cache()
             rows.append(row)
             print(json.dumps(row), flush=True)
-    return [row for student in ("plain", "robust") for row in with_ratio(
-        [x for x in rows if x["student"] == student], "seconds")]  # fmt: skip
+    return [
+        row
+        for case in cases
+        for row in with_ratio([x for x in rows if (x["student"], x["batch"]) == case], "seconds")
+    ]
 
 
 def tests(args: argparse.Namespace) -> list[dict]:
@@ -253,7 +257,10 @@ def number(value: object, form: str, unit: float = 1.0) -> str:
 
 def table(found: dict) -> list[str]:
     """All figures, for people."""
-    lines = [f"{found['device']}, torch {found['torch']}, {found['date']}", ""]
+    lines = [
+        f"{found['device']}, torch {found['torch']}, {found['date']}; fp32 products: {found['fp32']}",
+        "",
+    ]
     parts = found["parts"]
     lines += [
         "training of the bundled bases   precision    ms a step  of fp32  peak MB  seconds  redact distance   retain distance"
@@ -271,16 +278,18 @@ def table(found: dict) -> list[str]:
             )
     lines += [
         "",
-        "step at real size, batch 64     precision    ms a step  of fp32  peak GiB  TFLOP a step  TFLOP/s  of matrix rate",
+        "step at real size               precision    ms a step  passes  of fp32  peak GiB  TFLOP a step  TFLOP/s  of matrix rate",
     ]
     for name in ("size prompt", "size voice"):
         for row in parts.get(name, {}).get("rows", []):
             lines.append(
-                f"{row['encoder'] + ', ' + row['student']:<31} {row['precision']:<11} "
-                f"{number(row.get('seconds'), '10.2f', 1e-3):>10} {number(row.get('of fp32'), '8.2f'):>8} "
+                f"{row['encoder'] + ', ' + row['student'] + ', ' + str(row['batch']):<31} {row['precision']:<11} "
+                f"{number(row.get('seconds'), '10.2f', 1e-3):>10} {number(row.get('bare'), '7.2f', 1e-3):>7} "
+                f"{number(row.get('of fp32'), '7.2f'):>7} "
                 f"{number(row.get('peak'), '9.2f', 2**30):>9} {number(row.get('flops'), '13.3f', 1e12):>13} "
                 f"{number(row.get('rate'), '8.1f', 1e12):>8} {number(row.get('share'), '14.1%'):>14} {row.get('failed', '')}"
             )
+    lines += profiles(found)
     for row in parts.get("tests", {}).get("rows", []):
         lines += ["", "gpu-marked tests: " + ", ".join(f"{key} {value}" for key, value in row.items())]
     if parts.get("demo", {}).get("rows"):
@@ -295,6 +304,11 @@ def table(found: dict) -> list[str]:
         )
     lines += [""] + [f"FAILED {name}: {part['failed']}" for name, part in parts.items() if "failed" in part]
     return lines
+
+
+def profiles(found: dict) -> list[str]:
+    """What a step spends its time on, as the parts printed it."""
+    return [line for name in ("size prompt", "size voice") for line in found["profiles"].get(name, [])]
 
 
 def main() -> None:
@@ -323,13 +337,20 @@ def main() -> None:
     found = {
         "device": torch.cuda.get_device_name() if args.device == "cuda" else "CPU",
         "torch": torch.__version__,
+        "fp32": f"precision {torch.get_float32_matmul_precision()}, TF32 in cuBLAS "
+        + ("on" if torch.backends.cuda.matmul.allow_tf32 else "off")
+        + ", override " + os.environ.get("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "unset"),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "demo n": "32 pictures and 20 utterances of a group" if not args.short else "a rehearsal: nothing to read from it",
         "parts": {},
+        "profiles": {},
     }  # fmt: skip
 
     def keep(name: str, part: dict) -> None:
         found["parts"][name] = part
+        said = (args.work / f"{name}.log").read_text(errors="replace").splitlines()
+        marks = ("profile of a step", "    GPU ", "    CPU ")
+        found["profiles"][name] = [f"{name}, plain, 64, bf16: {x}" for x in said if x.startswith(marks)]
         lines = "\n".join(table(found))
         (args.out / "gpu_check.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
         (args.out / "gpu_check.txt").write_text(lines + "\n", encoding="utf-8")
