@@ -64,6 +64,8 @@ class OnGpu(torch.Tensor):
                     "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! "
                     f"({func}, {tuple(wrong[0].shape)})"
                 )
+        if name in ("view.default", "_unsafe_view.default"):  # the strides of a copy may be others
+            return OnGpu(args[0].inner.reshape(args[1]))
         found = func(*tree_map(_inside, args), **tree_map(_inside, kwargs))
         if name == "copy_.default" and not isinstance(args[0], OnGpu):
             return args[0]
@@ -101,7 +103,7 @@ class _Down(torch.autograd.Function):
 
 
 def _moved(x: torch.Tensor, device: torch.device | None) -> torch.Tensor:
-    if device is None or (device.type == "cuda") == isinstance(x, OnGpu):
+    if not isinstance(x, torch.Tensor) or device is None or (device.type == "cuda") == isinstance(x, OnGpu):
         return x
     return _Up.apply(x) if device.type == "cuda" else _Down.apply(x)
 
@@ -121,6 +123,8 @@ class _Placing(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
+        if name == "_parse_to":
+            return func(*args, **kwargs)
         if func is torch.Tensor.to:
             x, others = args[0], args[1:]
             like = next((o for o in (*others, *kwargs.values()) if isinstance(o, torch.Tensor)), None)
@@ -159,6 +163,8 @@ def pretended_gpu() -> Generator[torch.device]:
     def on(device: str) -> str:
         return "cpu" if device == "cuda" else device
 
+    overwrite = torch.__future__.get_overwrite_module_params_on_conversion()
+    torch.__future__.set_overwrite_module_params_on_conversion(True)  # an ordinary parameter cannot hold ours
     with (
         mock.patch("torch.autocast", lambda device, *a, **k: autocast(on(device), *a, **k)),
         mock.patch("torch.is_autocast_enabled", lambda device="cuda": enabled(on(device))),
@@ -168,4 +174,7 @@ def pretended_gpu() -> Generator[torch.device]:
         mock.patch("torch.cuda.default_generators", [torch.Generator()], create=True),
         _Placing(),
     ):
-        yield CUDA
+        try:
+            yield CUDA
+        finally:
+            torch.__future__.set_overwrite_module_params_on_conversion(overwrite)
