@@ -125,6 +125,9 @@ class _Placing(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name == "_parse_to":
             return func(*args, **kwargs)
+        if func is torch.stft:  # it transposes in place, which a wrapper cannot follow
+            down = tree_map(lambda x: _moved(x, torch.device("cpu")), (args, kwargs))
+            return _moved(func(*down[0], **down[1]), args[0].device)
         if func is torch.Tensor.to:
             x, others = args[0], args[1:]
             like = next((o for o in (*others, *kwargs.values()) if isinstance(o, torch.Tensor)), None)
@@ -154,6 +157,18 @@ class _Placing(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+_plain_to = torch.nn.Module.to
+
+
+def _module_to(module: torch.nn.Module, *args: Any, **kwargs: Any) -> torch.nn.Module:
+    """A module that is there already keeps its parameters, which an optimiser may hold."""
+    device, held = _device_in(args, kwargs), [*module.parameters(), *module.buffers()]
+    kinds = any(isinstance(x, torch.dtype | torch.memory_format) for x in (*args, *kwargs.values()))
+    if device is not None and not kinds and all(x.device.type == device.type for x in held):
+        return module
+    return _plain_to(module, *args, **kwargs)
+
+
 @contextmanager
 def pretended_gpu() -> Generator[torch.device]:
     """While open, ``cuda`` is a device; autocast for it is the CPU's. Gives the device."""
@@ -170,7 +185,8 @@ def pretended_gpu() -> Generator[torch.device]:
         mock.patch("torch.is_autocast_enabled", lambda device="cuda": enabled(on(device))),
         mock.patch("torch.get_autocast_dtype", lambda device: kind(on(device))),
         mock.patch("torch.random.fork_rng", lambda devices=(), *a, **k: fork([], *a, **k)),
-        mock.patch("torch.cuda.current_device", lambda: 0),
+        mock.patch("torch.cuda.current_device", return_value=0),
+        mock.patch("torch.nn.Module.to", _module_to),
         mock.patch("torch.cuda.default_generators", [torch.Generator()], create=True),
         _Placing(),
     ):

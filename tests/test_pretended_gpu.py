@@ -71,12 +71,17 @@ def test_contract(name: str, gpu: torch.device, tmp_path: Path) -> None:
     check_adapter(model, conditions)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", METHODS)
-def test_step(name: str, precision: str, gpu: torch.device, tmp_path: Path, request) -> None:
-    if precision != "32-true" and not name.startswith(("robust", "distillation of voices")):
-        if not request.config.getoption("-m").strip() == "slow":
-            pytest.skip("in mixed precision the others run with -m slow")
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        pytest.param(
+            name, kind, marks=[] if kind == "32-true" or name == "robust, prompts" else [pytest.mark.slow]
+        )
+        for name in METHODS
+        for kind in PRECISIONS
+    ],
+)
+def test_step(name: str, precision: str, gpu: torch.device, tmp_path: Path) -> None:
     kind, method = METHODS[name]
     model, conditions = MODELS[kind](tmp_path)
     take_step(model.to(gpu), conditions, method(), precision)
