@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 CUDA = torch.device("cuda", 0)
 _INDEXED = ("index.Tensor", "index_put.default", "index_put_.default", "_index_put_impl_.default")
+_WHOLE = ("stft", "one_hot", "cosine_similarity", "lstm", "gru", "matmul", "__matmul__")
 _MOVING = ("copy_.default", "_foreach_copy_.default")
 
 
@@ -117,6 +118,17 @@ def _device_in(args: tuple, kwargs: dict) -> torch.device | None:
     return None
 
 
+def _as_one(func: Any, args: Any, kwargs: Any) -> Any:
+    """One operation of all, computed on the CPU, whose parts ask for the device behind our back."""
+    tensors = [x for x in tree_flatten((args, kwargs))[0] if isinstance(x, torch.Tensor)]
+    if any(x.dim() and not isinstance(x, OnGpu) for x in tensors):
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but found at least two devices ({func})"
+        )
+    down = tree_map(lambda x: _moved(x, torch.device("cpu")), (args, kwargs))
+    return tree_map(lambda x: _moved(x, CUDA), func(*down[0], **down[1]))
+
+
 class _Placing(TorchFunctionMode):
     """Takes the device out of what is asked of torch, and does that part itself."""
 
@@ -125,9 +137,8 @@ class _Placing(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name == "_parse_to":
             return func(*args, **kwargs)
-        if func is torch.stft:  # it transposes in place, which a wrapper cannot follow
-            down = tree_map(lambda x: _moved(x, torch.device("cpu")), (args, kwargs))
-            return _moved(func(*down[0], **down[1]), args[0].device)
+        if name in _WHOLE and any(isinstance(x, OnGpu) for x in tree_flatten((args, kwargs))[0]):
+            return _as_one(func, args, kwargs)
         if func is torch.Tensor.to:
             x, others = args[0], args[1:]
             like = next((o for o in (*others, *kwargs.values()) if isinstance(o, torch.Tensor)), None)
