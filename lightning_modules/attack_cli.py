@@ -10,8 +10,8 @@ from typing import Any
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
+from lightning_modules.arguments import at_home_everywhere, gathered, names_in
 from lightning_modules.attacking import attacked_plan, carry_out
-from lightning_modules.data import as_tuple
 from lightning_modules.devices import DEVICE_HELP, chosen_device
 from lightning_modules.evaluate_cli import LIBRARIES, guarded
 from lightning_modules.options import add_models, add_request
@@ -27,6 +27,7 @@ from redact_core.errors import raise_together
 from redact_core.evidence import BASE, Conduct, Evidence, begin
 from redact_core.fingerprint import fingerprint
 from redact_core.jsonl import LineWriter
+from redact_core.plan import contradictions
 
 
 def attack_parser() -> LightningArgumentParser:
@@ -55,12 +56,13 @@ def attack(arguments: Sequence[str]) -> None:
     """Attempts, samples, scores, table; each step goes on where it was stopped."""
     quiet()
     parser = attack_parser()
-    config = parser.parse_args(list(arguments))
+    config = at_home_everywhere(parser.parse_args(gathered(["attack", *arguments])[1:]))
     _check(config)
     device = chosen_device(config["device"])
     ready = parser.instantiate_classes(config)
     base: Adapter = ready["base"]
-    base.batch_size = config["batch_size"] or base.batch_size
+    if config["batch_size"] is not None:
+        base.batch_size = config["batch_size"]
     specs = specs_of(config["scorers"], base.scorers)
     scorers = ready["scorers"] or [build(Scorer, spec) for spec in specs]
     attacks, records = _attacks(config, base, scorers)
@@ -74,7 +76,9 @@ def attack(arguments: Sequence[str]) -> None:
         scorer.to(device)
     prints = {name: fingerprint(model) for name, model in models.items()}
     conduct = Conduct(base.batch_size, "32-true", device.type, versions(LIBRARIES))
-    evidence = begin(config["out"], attacked_plan(rows, list(attacks)), prints, conduct, records)
+    evidence = begin(
+        config["out"], attacked_plan(rows, list(attacks)), prints, conduct, records, config["seed"]
+    )
     with LineWriter(evidence.folder / ".lock"):
         evidence.note_command(shlex.join(["redact", "attack", *arguments]))
         for name, model in models.items():
@@ -125,7 +129,13 @@ def _attacks(
         one.goal = one.goal or goal
         attacks[one.name] = one
     records = {
-        one.name: {**spec, "access": one.access, "adaptive": one.adaptive, "budget": one.budget}
+        one.name: {
+            **spec,
+            "access": one.access,
+            "adaptive": one.adaptive,
+            "budget": one.budget,
+            "goal": one.goal.name if one.goal else None,
+        }
         for one, spec in zip(found, specs, strict=True)
     }
     return attacks, records
@@ -146,9 +156,11 @@ def _rows(config: Namespace, base: Adapter) -> list[PlanRow]:
     if config["replay"] is not None:
         return [row for row in Evidence(config["replay"]).plan if row.group == PLAIN]
     if config["plan"] is not None:
-        rows = [row for row in read_plan(config["plan"]) if row.redacted][: config["n"]]
+        plan = read_plan(config["plan"])
+        raise_together("The plan contradicts itself", contradictions(plan, base.identity))
+        rows = [row for row in plan if row.redacted][: config["n"]]
     else:
-        request = Request(as_tuple(config["redact"]), as_tuple(config["reference"]), seed=config["seed"])
+        request = Request(names_in(config["redact"]), names_in(config["reference"]), seed=config["seed"])
         rows = [row for row in base.plan(request, config["n"]) if row.group == "redacted"]
     if not rows:
         raise RedactError("The plan holds no redacted condition, so there is nothing to attack.")

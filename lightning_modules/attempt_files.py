@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save
 
 from redact_core import Attempt, Conditioning, RedactError
 from redact_core.artefact import write_whole
+from redact_core.inside import inside
 from redact_core.jsonl import LineWriter
 
 
@@ -79,13 +80,14 @@ def load_attempt(folder: Path, record: Mapping[str, Any]) -> Attempt:
     """The attempt that a line of ``attempts/MODEL.jsonl`` in the evidence ``folder`` means.
 
     Raises:
-        RedactError: Its file is missing or damaged, or it was a sample, which no other model makes.
+        RedactError: Its file is missing, damaged or outside the folder, or it was a sample, which no other model
+            makes.
     """
     if record["kind"] == "condition":
         return Attempt(condition=record["condition"])
     if record["kind"] == "sample":
         raise RedactError(f"{record['attack']} found samples, not conditions; they cannot be replayed.")
-    path = folder / record["file"]
+    path = inside(folder, record["file"], f"{folder / 'attempts'}")
     if record["kind"] == "clip":
         return Attempt(condition=path)
     try:

@@ -1,4 +1,4 @@
-"""The commands ``redact`` and ``lightning``."""
+"""The commands ``redact`` and ``lightning``; a verb imports what it needs when it is called."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 from typing import Any
 
-from lightning_modules.names import classes, folder_of, import_named
+from lightning_modules.closed_pipe import closed_pipes_allowed
+from lightning_modules.names import folder_of, import_named
+from lightning_modules.output import printable
 from redact_core import RedactError, RedactionCard
+from redact_core.paths import at_home
 
 USAGE = """usage: {program} VERB ...
 
@@ -34,7 +36,11 @@ USAGE = """usage: {program} VERB ...
 
 def main(program: str = "redact") -> int:
     """Run one verb; the status is 0, or 2 after a mistake that the one printed line explains."""
-    arguments = sys.argv[1:]
+    with closed_pipes_allowed():
+        return _run(program, sys.argv[1:])
+
+
+def _run(program: str, arguments: Sequence[str]) -> int:
     try:
         _check_siblings()
         if not arguments or arguments[0] in {"-h", "--help"}:
@@ -50,8 +56,11 @@ def main(program: str = "redact") -> int:
         mistake = _mistake(error)
         if mistake is None:
             raise
-        print(f"{program}: {mistake}", file=sys.stderr)  # noqa: T201
+        print(f"{program}: {printable(str(mistake))}", file=sys.stderr)  # noqa: T201
         return 2
+    except KeyboardInterrupt:
+        print(f"{program}: stopped; what was not finished was not written.", file=sys.stderr)  # noqa: T201
+        return 130
 
 
 def _mistake(error: BaseException | None) -> RedactError | None:
@@ -70,8 +79,11 @@ def fit(arguments: Sequence[str]) -> int:
     """Train and export; see :class:`lightning_modules.trainer_cli.RedactCLI`."""
     _quiet()  # before the libraries are imported: they read the variables then
     import_named(list(arguments))
+    from lightning_modules.arguments import gathered
     from lightning_modules.trainer_cli import run
 
+    # the parser reads them there, and so do processes that are started beside this one
+    sys.argv[1:] = gathered(arguments)
     run()
     return 0
 
@@ -107,10 +119,10 @@ def score(arguments: Sequence[str]) -> int:
 
 
 def report(arguments: Sequence[str]) -> int:
-    """Build the HTML report of an evidence folder."""
-    from lightning_modules import evaluate_cli
+    """Build the HTML report of an evidence folder; see :mod:`lightning_modules.report_cli`."""
+    from lightning_modules import report_cli
 
-    evaluate_cli.report(arguments[1:])
+    report_cli.report(arguments[1:])
     return 0
 
 
@@ -118,10 +130,10 @@ def card(arguments: Sequence[str]) -> int:
     """Show the card of a folder and compare every hash with the files."""
     if len(arguments) != 2 or arguments[1].startswith("-"):
         raise RedactError("usage: redact card FOLDER")
-    folder = Path(arguments[1])
+    folder = at_home(arguments[1])
     read = RedactionCard.read(folder)
     problems = read.verify(folder)
-    print(read.markdown())  # noqa: T201
+    print(printable(read.markdown()))  # noqa: T201
     if problems:
         raise RedactError(f"{folder} does not match its card: " + "; ".join(problems))
     print(f"All {len(read.files)} files match the card.")  # noqa: T201
@@ -131,27 +143,13 @@ def card(arguments: Sequence[str]) -> int:
 def ls(arguments: Sequence[str]) -> int:
     """List what can be named in a config: every adapter, objective, scorer, attack and test bed, with its first sentence."""
     del arguments
-    import importlib
-    import inspect
+    from lightning_modules.catalogue import entries
 
-    from redact_core import Adapter, Attack, Guard, Objective, PlanSource, Scorer, SetScorer
-
-    for name, module in sorted(classes().items()):
-        if module.startswith("redact_core.testing"):
-            continue
-        try:
-            found = getattr(importlib.import_module(module), name)
-        except ImportError as error:
-            print(f"{name:24} {module}: not available ({error})")  # noqa: T201
-            continue
-        kinds = [
-            base
-            for base in (Guard, Adapter, Objective, Scorer, SetScorer, PlanSource, Attack)
-            if issubclass(found, base) and found is not base
-        ]
-        if kinds and not inspect.isabstract(found):
-            first = (inspect.getdoc(found) or "").split("\n")[0]
-            print(f"{kinds[0].__name__.lower():10} {module}.{name}: {first}")  # noqa: T201
+    for entry in entries():
+        if entry.missing:
+            print(f"{entry.name:24} {entry.module}: not available (No module named {entry.missing!r})")  # noqa: T201
+        else:
+            print(f"{entry.kind:10} {entry.module}.{entry.name}: {entry.summary}")  # noqa: T201
     return 0
 
 

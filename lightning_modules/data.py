@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_info
 
+from lightning_modules.arguments import Names, names_in
 from lightning_modules.lesson_files import load_lessons
 from lightning_modules.module import RedactionModule
 from redact_core import Adapter, Lesson, LessonLoader, RedactError, Request, check_lessons
@@ -19,7 +19,7 @@ class RedactionData(L.LightningDataModule):
 
     Args:
         adapter: Linked to ``model.adapter`` on the command line.
-        redact: What shall no longer work, as a person says it: a concept, a style, a voice, a file.
+        redact: What shall no longer work, as a person says it: a concept, a style, a voice, a file; or a list of these.
         reference: What is answered instead: one for all, one for each, or the adapter's default.
         retain: Where retained conditions come from: words that the adapter knows, or files.
         lessons: CSV or YAML file with ready rows; added to those of ``redact``.
@@ -30,21 +30,26 @@ class RedactionData(L.LightningDataModule):
     def __init__(
         self,
         adapter: Adapter,
-        redact: list[str] | str | None = None,
-        reference: list[str] | str | None = None,
-        retain: list[str] | str | None = None,
+        redact: Names | None = None,
+        reference: Names | None = None,
+        retain: Names | None = None,
         lessons: Path | None = None,
         batch_size: int = 64,
         seed: int = 0,
     ):
         super().__init__()
         self.adapter = adapter
-        self.request = Request(as_tuple(redact), as_tuple(reference), as_tuple(retain), seed)
+        self.request = Request(names_in(redact), names_in(reference), names_in(retain), seed)
         self.file, self.batch_size, self.seed = lessons, batch_size, seed
         self.lessons: list[Lesson] = []
         self.key: Rows | None = None
         self.before: dict[str, float] = {}
         """What the rows measure of the model as it was."""
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """Numbers that a training depends on, beside the lessons."""
+        return {"seed": self.seed, "rows of a step": self.batch_size}
 
     def setup(self, stage: str) -> None:
         """Expand and check the lessons, once; ``stage`` is Lightning's."""
@@ -58,7 +63,7 @@ class RedactionData(L.LightningDataModule):
             rows += self.adapter.expand(self.request)
             for remark in self.adapter.remarks:
                 rank_zero_info(remark)
-        check_lessons(rows)
+        check_lessons(rows, self.adapter.identity)
         self.lessons = rows
 
     def train_dataloader(self) -> LessonLoader:
@@ -87,10 +92,3 @@ class RedactionData(L.LightningDataModule):
             for i, what in enumerate(self.request.redact)
         ]
         return pairs + ([f"lessons of {self.file.name}"] if self.file else [])
-
-
-def as_tuple(value: Sequence[str] | str | None) -> tuple[str, ...]:
-    """One or several, as a config may give them."""
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else tuple(value)

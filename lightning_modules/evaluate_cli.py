@@ -1,4 +1,4 @@
-"""``redact evaluate``, ``redact score`` and ``redact report``: evidence first, figures afterwards."""
+"""``redact evaluate`` and ``redact score``: evidence first, figures afterwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
-from lightning_modules.data import as_tuple
+from lightning_modules.arguments import at_home_everywhere, gathered, names_in
 from lightning_modules.devices import DEVICE_HELP, checked_precision, chosen_device
 from lightning_modules.options import add_models, add_request
 from lightning_modules.output import say
@@ -28,12 +28,10 @@ from redact_core.card import FILE as CARD
 from redact_core.cost import ModelCost, model_cost, note_models
 from redact_core.errors import raise_together
 from redact_core.evidence import BASE, Conduct, Evidence, begin
-from redact_core.evidence_report import write_report
 from redact_core.fingerprint import fingerprint
 from redact_core.jsonl import LineWriter
-from redact_core.plan import PlanRow, read_plan
+from redact_core.plan import PlanRow, contradictions, read_plan
 from redact_core.plan_source import PlanSource
-from redact_core.report_sections import write_report_json
 
 # those whose arithmetic the samples depend on
 LIBRARIES = ("torch", "torchaudio", "transformers", "diffusers", "speechbrain")
@@ -70,7 +68,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     """Samples, scores, summary; each step goes on where it was stopped."""
     quiet()
     parser = evaluate_parser()
-    config = parser.parse_args(list(arguments))
+    config = at_home_everywhere(parser.parse_args(gathered(["evaluate", *arguments])[1:]))
     _check(config)
     checked_precision(config["trainer"]["precision"])
     device = chosen_device(config["device"])
@@ -110,26 +108,13 @@ def score_again(arguments: Sequence[str]) -> None:
     parser.add_argument("-c", "--config", action="config")
     add_judges(parser, "those that judged before.")
     parser.add_argument("--device", type=str, default="auto", help=f"Of the judges: {DEVICE_HELP}")
-    config = parser.parse_args(list(arguments))
+    config = at_home_everywhere(parser.parse_args(list(arguments)))
     device = chosen_device(config["device"])
     evidence = Evidence(config["evidence"])
     judges = panel_again(config, parser.instantiate_classes(config), evidence).to(device)
     with LineWriter(evidence.folder / ".lock"):
         evidence.note_command(shlex.join(["redact", "score", *arguments]))
         finish(evidence, judges)
-
-
-def report(arguments: Sequence[str]) -> None:
-    """Build the HTML page from the evidence alone."""
-    parser = ArgumentParser(prog="redact report", description="Build the report of an evidence folder.")
-    parser.add_argument("evidence", type=Path)
-    parser.add_argument("--out", type=Path | None, help="Default: report.html in the folder.")
-    config = parser.parse_args(list(arguments))
-    evidence = Evidence(config["evidence"])
-    target = config["out"] or evidence.folder / "report.html"
-    write_report(evidence, target)
-    write_report_json(evidence, target.with_suffix(".json"))
-    say(f"Wrote {target} and {target.with_suffix('.json').name}.")
 
 
 def _placed(settings: Mapping[str, Any], given: str, device: torch.device) -> dict[str, Any]:
@@ -169,7 +154,8 @@ def models_and_plan(
     guards: Mapping[str, Callable[[Adapter], Guard]],
 ) -> tuple[dict[str, Adapter], list[PlanRow]]:
     """The base, the redacted models, the guarded ones, and what they are asked."""
-    base.batch_size = config["batch_size"] or base.batch_size
+    if config["batch_size"] is not None:
+        base.batch_size = config["batch_size"]
     if bed is not None:
         plan = bed.rows()
         if bed.note:
@@ -177,8 +163,13 @@ def models_and_plan(
     elif config["plan"] is not None:
         plan = read_plan(config["plan"])
     else:
-        request = Request(as_tuple(config["redact"]), as_tuple(config["reference"]), seed=config["seed"])
+        request = Request(names_in(config["redact"]), names_in(config["reference"]), seed=config["seed"])
         plan = base.plan(request, config["n"])
+    both = contradictions(plan, base.identity)
+    if bed is None:
+        raise_together("The plan contradicts itself", both)
+    elif both:
+        say(f"{len(both)} conditions stand among the redacted and among the retained rows: {both[0]}.")
     base.collate(list(dict.fromkeys(row.condition for row in plan)))  # refuses what cannot be read
     redacted = {
         name: base.reopen(folder) for name, folder in folders_by_name(config["redacted"] or []).items()

@@ -8,6 +8,7 @@ import yaml
 
 from redact_core import Lesson, RedactError, read_lessons
 from redact_core.lessons import parse_rows
+from redact_core.paths import at_home
 
 
 def load_lessons(path: Path) -> list[Lesson]:
@@ -16,6 +17,7 @@ def load_lessons(path: Path) -> list[Lesson]:
     Raises:
         RedactError: The file is unreadable or of another kind; or every faulty row, together.
     """
+    path = at_home(path)
     if path.suffix.lower() == ".csv":
         return read_lessons(path)
     if path.suffix.lower() not in {".yaml", ".yml"}:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lightning.pytorch.cli import LightningArgumentParser
 
+from lightning_modules.arguments import Names
 from redact_core import Adapter, Guard
 
 
@@ -24,5 +25,5 @@ def add_models(parser: LightningArgumentParser) -> None:
 
 def add_request(parser: LightningArgumentParser) -> None:
     """``--redact`` and ``--reference``."""
-    parser.add_argument("--redact", type=list[str] | str | None, help="What was redacted; instead of --plan.")
-    parser.add_argument("--reference", type=list[str] | str | None, help="What is answered instead.")
+    parser.add_argument("--redact", type=Names | None, help="What was redacted; instead of --plan.")
+    parser.add_argument("--reference", type=Names | None, help="What is answered instead.")

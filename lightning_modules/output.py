@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What moves a terminal's cursor, changes its title, or turns the direction of the text."""
+
+
+def printable(text: str) -> str:
+    """``text`` without control characters: names and cards may come from others."""
+    return _CONTROLS.sub("\ufffd", text)
 
 
 def say(text: str) -> None:
     """One line, at once."""
-    print(text)  # noqa: T201
+    print(printable(text))  # noqa: T201
     sys.stdout.flush()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from jsonargparse import ArgumentParser, Namespace
 
+from lightning_modules.recorded import recorded
 from lightning_modules.specs import build, specs_of
 from redact_core import Scorer, SetScorer
 from redact_core.evidence import Evidence
@@ -66,14 +67,10 @@ def panel(
 
 
 def panel_again(config: Namespace, ready: Mapping[str, Any] | Namespace, evidence: Evidence) -> Panel:
-    """Those that were chosen, else those that judged before."""
-    specs = specs_of(config["scorers"], ()) or _recorded(scorer_records(evidence))
-    sets = specs_of(config["set_scorers"], ()) or _recorded(set_records(evidence))
+    """Those that were chosen, else those that judged before, as far as :mod:`.recorded` lets a record name them."""
+    specs = specs_of(config["scorers"], ()) or recorded(Scorer, scorer_records(evidence))
+    sets = specs_of(config["set_scorers"], ()) or recorded(SetScorer, set_records(evidence))
     return Panel(
         ready["scorers"] or [build(Scorer, spec) for spec in specs], specs,
         ready["set_scorers"] or [build(SetScorer, spec) for spec in sets], sets,
     )  # fmt: skip
-
-
-def _recorded(records: Sequence[Spec]) -> list[dict[str, Any]]:
-    return [{"class_path": r["class_path"], "init_args": r["init_args"]} for r in records]

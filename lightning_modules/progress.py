@@ -45,3 +45,10 @@ class StepProgress(ProgressBar):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._bar.close()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """End the bar's line, so that the reason stands on its own."""
+        if self._bar is not None:
+            self._bar.close()

@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from lightning_modules.names import classes
+from lightning_modules.arguments import at_home_everywhere
+from lightning_modules.names import path_of
 from redact_core import RedactError
 from redact_core.errors import raise_together
 from redact_core.evidence import BASE
+from redact_core.paths import at_home
 
 T = TypeVar("T")
 
@@ -67,9 +69,10 @@ def build(kind: type[T], spec: Mapping[str, Any]) -> T:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(kind, "object", required=True)
     path = _module_of(spec["class_path"])
+    given = at_home_everywhere(dict(spec.get("init_args") or {}))
     try:
         importlib.import_module(path.rpartition(".")[0])
-        values = {"object": {"class_path": path, "init_args": dict(spec.get("init_args") or {})}}
+        values = {"object": {"class_path": path, "init_args": given}}
         config = parser.parse_object(values)
     except (ImportError, ArgumentError) as error:
         reason = str(error).strip().splitlines()[-1].strip(" -")
@@ -85,7 +88,7 @@ def folders_by_name(folders: Sequence[Path]) -> dict[str, Path]:
     """
     names: dict[str, Path] = {}
     problems: list[str] = []
-    for folder in folders:
+    for folder in map(at_home, folders):
         name = folder.resolve().name
         if name == BASE or name in names:
             problems.append(f"two models are called {name}; rename one folder")
@@ -109,7 +112,7 @@ def _plain(value: Any) -> Any:
 def _module_of(name: str) -> str:
     if "." in name:
         return name
-    known = classes()
-    if name not in known:
+    path = path_of(name)
+    if path is None:
         raise RedactError(f"There is no class {name}; 'redact ls' lists them.")
-    return f"{known[name]}.{name}"
+    return path

@@ -11,36 +11,31 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info
 
+from lightning_modules import mishaps
+from lightning_modules.arguments import at_home_everywhere
+from lightning_modules.checkpoints import check_checkpoint, nothing_left, resuming
 from lightning_modules.data import RedactionData
 from lightning_modules.devices import checked_precision
+from lightning_modules.done import check_plan, check_processes, tries_only
 from lightning_modules.export import ExportRedacted
 from lightning_modules.module import RedactionModule
 from lightning_modules.progress import StepProgress
 from lightning_modules.surroundings import quiet
+from redact_core.artefact import check_target, check_writable
 from redact_core.processes import refuse_several
 
 SWITCHES = {"progress": "enable_progress_bar", "checkpoint": "enable_checkpointing"}
 """Our callback -> the trainer's argument that turns it off."""
 
 
-def _run_folder(folder: Path | str) -> str:
-    return f"{folder}.run"
-
-
 class RedactCLI(LightningCLI):
-    """The verb ``fit``; logs and checkpoints go to ``<export.folder>.run`` beside the artefact."""
+    """The verb ``fit``; logs and checkpoints go to ``<export.folder>.run`` beside the artefact, or where one says."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("model.adapter", "data.adapter", apply_on="instantiate")
         parser.add_lightning_class_args(ExportRedacted, "export")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(StepProgress, "progress")
-        parser.link_arguments("export.folder", "trainer.default_root_dir", compute_fn=_run_folder)
-        parser.link_arguments(
-            "export.folder",
-            "checkpoint.dirpath",
-            compute_fn=lambda folder: f"{_run_folder(folder)}/checkpoints",
-        )
         parser.set_defaults(
             {
                 "trainer.max_steps": 300,
@@ -58,39 +53,90 @@ class RedactCLI(LightningCLI):
         return {"fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"}}
 
     def before_instantiate_classes(self) -> None:
-        """Refuse a precision that would fail late."""
-        checked_precision(self.config["fit"]["trainer"]["precision"])
+        """Fill in the home folder, and put the run's folders where nothing was said of them: no links, for those refuse the options themselves."""
+        at_home_everywhere(self.config)
+        config = self.config["fit"]
+        checked_precision(config["trainer"]["precision"])  # others fail late
+        said = {key: config[key] for key in ("trainer.default_root_dir", "checkpoint.dirpath")}
+        config["trainer.default_root_dir"] = (
+            said["trainer.default_root_dir"] or f"{config['export.folder']}.run"
+        )
+        config["checkpoint.dirpath"] = said["checkpoint.dirpath"] or str(
+            Path(config["trainer.default_root_dir"]) / "checkpoints"
+        )
+        self._unsaid = [key for key, value in said.items() if not value]
+
+    def instantiate_classes(self) -> None:
+        """Say in one line which package or option of another library stands in the way."""
+        with mishaps.building():
+            super().instantiate_classes()
 
     def instantiate_trainer(self, **options: Any) -> Trainer:
         """Leave out what the trainer's switches turn off; it refuses callbacks that contradict them."""
         parser, trainer = self._parser("fit"), self.config_init["fit"]["trainer"]
         off = {key for key, switch in SWITCHES.items() if trainer.get(switch) is False}
+        off |= {"checkpoint"} if trainer.get("fast_dev_run") else set()  # a try is nothing to go on from
         parser.callback_keys = [key for key in parser.callback_keys if key not in off]
-        return super().instantiate_trainer(**options)
+        with mishaps.building("The trainer cannot be made: "):
+            made = super().instantiate_trainer(**options)
+        check_processes(made)
+        return made
+
+    def _parse_ckpt_path(self) -> None:
+        """Refuse here a checkpoint that cannot be read; ours hold no options of the command line."""
+        at_home_everywhere(self.config)  # the checkpoint is looked for before anything is built
+        check_checkpoint(self.config["fit"].get("ckpt_path"))
 
     def before_fit(self) -> None:
         """Give the export the resolved config, and say once where things go."""
-        parser = self._parser("fit")
-        self._export().config = yaml.safe_load(parser.dump(self.config["fit"], skip_link_targets=True))
+        config = self.config["fit"].clone()
+        for key in self._unsaid:  # follows from the artefact's own folder
+            config[key] = None
+        dumped = self._parser("fit").dump(config, skip_link_targets=True)
+        self._export().config = yaml.safe_load(dumped)
 
     def fit(self, model: RedactionModule, datamodule: RedactionData, **options: Any) -> None:
         """Train; where the lessons are carried out without it, export at once instead."""
+        if options.get("weights_only", False) is None:
+            options["weights_only"] = True  # Lightning's default takes whatever an address of the web gives
+        export = self._export()
+        self._check_targets(export)
+        with nothing_left(Path(self.trainer.default_root_dir)):
+            self._carry_out(model, datamodule, export, **options)
+
+    def _carry_out(
+        self, model: RedactionModule, datamodule: RedactionData, export: ExportRedacted, **options: Any
+    ) -> None:
         if model.objective.one_process:
             refuse_several(type(model.objective).__name__, self.trainer.world_size)
         if not _multiplies(self.trainer):
             # lessons are made with the encoder, too: prompts that are read as the concept, nearest voices
             model.adapter.to(self.trainer.strategy.root_device)
         datamodule.setup("fit")
+        _ = model.base  # of the weights as they are before anything is solved
         # a method that runs rows through the encoder solves them all: one process is enough, and writes
         idle = model.objective.solve_runs_encoder and not self.trainer.is_global_zero
         if not idle and not model.objective.solve(model.adapter, datamodule.lessons, seed=datamodule.seed):
-            self.trainer.fit(model, datamodule=datamodule, **options)
+            check_plan(self.trainer)
+            with mishaps.training(), resuming():
+                self.trainer.fit(model, datamodule=datamodule, **options)
             return
-        export = self._export()
         export.setup(self.trainer, model, "fit")
         rank_zero_info(f"There is nothing to train. {model.objective.solved}")
-        if self.trainer.is_global_zero:
-            export.write(model, datamodule, steps=0)
+        if tries_only(self.trainer):
+            export.on_train_end(self.trainer, model)
+        elif self.trainer.is_global_zero:
+            export.write(model, datamodule)
+
+    def _check_targets(self, export: ExportRedacted) -> None:
+        """Refuse now what cannot be written later: artefact, logs and checkpoints."""
+        if not self.trainer.is_global_zero:
+            return
+        check_target(export.folder)
+        places = [Path(self.trainer.default_root_dir)]
+        places += [Path(c.dirpath) for c in self.trainer.checkpoint_callbacks if getattr(c, "dirpath", None)]  # pyright: ignore
+        for place in places:
+            check_writable(place)
 
     def _export(self) -> ExportRedacted:
         return next(c for c in self.trainer.callbacks if isinstance(c, ExportRedacted))  # pyright: ignore
@@ -104,4 +150,11 @@ def _multiplies(trainer: Trainer) -> bool:
 def run() -> None:
     """Parse ``sys.argv`` (with the verb first) and fit."""
     quiet()
-    RedactCLI(RedactionModule, RedactionData, save_config_callback=None, seed_everything_default=0)
+    with mishaps.parsing():
+        RedactCLI(
+            RedactionModule,
+            RedactionData,
+            save_config_callback=None,
+            seed_everything_default=0,
+            parser_kwargs={"exit_on_error": False, "fit": {"exit_on_error": False}},
+        )

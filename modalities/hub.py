@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from modalities.received import check_folder
 from redact_core import RedactError
+from redact_core.paths import at_home
 
 
 def locate_here(source: str, bundled: Mapping[str, Path], wanted: str) -> Path:
@@ -17,11 +19,12 @@ def locate_here(source: str, bundled: Mapping[str, Path], wanted: str) -> Path:
         wanted: What is accepted, for messages.
 
     Raises:
-        RedactError: There is no such folder.
+        RedactError: There is no such folder, or it would lead out of itself; see :func:`.received.check_folder`.
     """
-    folder = bundled[source] if source in bundled else Path(source).expanduser()
+    folder = bundled[source] if source in bundled else at_home(source)
     if not folder.is_dir():
         raise RedactError(f"There is no folder {source}; give {wanted}.")
+    check_folder(folder)
     return folder
 
 
@@ -43,10 +46,12 @@ def locate(
         fetch: Downloads the repository and gives its folder; default: all of its files.
 
     Raises:
-        RedactError: There is no such folder, or the hub cannot be reached or does not have it.
+        RedactError: There is no such folder, the hub cannot be reached or does not have it, or the folder would
+            lead out of itself; see :func:`.received.check_folder`.
     """
-    folder = Path(source).expanduser()
+    folder = at_home(source)
     if folder.is_dir():
+        check_folder(folder)
         return folder
     if folder.exists():
         raise RedactError(f"{source} is a file; give the folder that holds {holds}.")
@@ -55,10 +60,12 @@ def locate(
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(fetch() if fetch else snapshot_download(source, revision=revision))
+        fetched = Path(fetch() if fetch else snapshot_download(source, revision=revision))
     except Exception as error:  # the hub's own errors come from several libraries
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(" (")[0]
         raise RedactError(
             f"{source} is neither a folder here nor could it be fetched from the hub ({reason}); "
             "check the name and the connection, or give a local folder."
         ) from error
+    check_folder(fetched)
+    return fetched

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,35 @@ from redact_core import RedactError
 def write_picture(sample: Tensor, path: Path) -> Path:
     """Write ``sample (1 or 3, height, width)`` in [0, 1] as ``path`` with the suffix ``.png``, which is returned."""
     path = path.with_suffix(".png")
-    pixels = (sample * 255).round().to(torch.uint8)
+    pixels = to_bytes(sample)
     grey = len(pixels) == 1
     Image.fromarray(np.ascontiguousarray(pixels[0] if grey else pixels.permute(1, 2, 0))).save(path)
     return path
+
+
+def to_bytes(pictures: Tensor) -> Tensor:
+    """uint8 of pictures of any shape in [0, 1]; what a decoder gave beyond is black or white, and does not wrap round."""
+    return (pictures * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def pictures_in(folder: Path, *, below: bool = True) -> list[Path]:
+    """Pictures of a folder, sorted by name: files with the endings that Pillow reads; hidden ones are none.
+
+    A warning says in numbers what else lies there.
+
+    Args:
+        folder: Of pictures.
+        below: Subfolders are entered as well.
+    """
+    known = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    there = sorted(path for path in (folder.rglob("*") if below else folder.iterdir()) if path.is_file())
+    shown = [p for p in there if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
+    found = [path for path in shown if path.suffix.lower() in known]
+    others = Counter(path.suffix.lower() or "no ending" for path in shown if path.suffix.lower() not in known)
+    if found and others:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
+        warnings.warn(f"{folder}: {len(found)} pictures are used; not used: {kinds}.", stacklevel=2)
+    return found
 
 
 def read_picture(path: Path) -> Tensor:

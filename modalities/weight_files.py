@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 import shutil
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from redact_core import RedactError
 
 SAFE = ".safetensors"
+_OS_ERROR = re.compile(r"os error (\d+)")
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 """The files of a model in our own format: for generators that no library has a folder for."""
 
@@ -25,7 +28,7 @@ def write_like(base: Path, target: Path, state: Mapping[str, Tensor], kind: str,
     """Write ``state`` under the base file's own key names, dtypes and metadata.
 
     Tools that read single files, and other versions of a library, know a model by its key names;
-    writing with the base's keeps all of them working.
+    writing with the base's keeps all of them working. A base without a change is copied bit by bit.
 
     Args:
         base: The stock file; tensors that ``state`` lacks (constants) are taken from it.
@@ -35,20 +38,65 @@ def write_like(base: Path, target: Path, state: Mapping[str, Tensor], kind: str,
         prefix: That older versions of the library put before every name.
 
     Raises:
-        RedactError: ``state`` has a tensor that the base does not hold.
+        RedactError: ``state`` has a tensor that the base does not hold, or one that is not finite in its dtype.
     """
-    tensors: dict[str, Tensor] = {}
-    used: set[str] = set()
-    for name, old in entries(base):
-        ours = name if name in state else name.removeprefix(prefix)
-        used.add(ours)
-        new = state[ours].detach().to("cpu", old.dtype) if ours in state else old
-        # a pickle may hold one storage under two names, safetensors may not
-        tensors[name] = new.contiguous() if base.suffix == SAFE else new.clone()
-    missing = sorted(set(state) - used)
+    held = set(names_in(base))
+    named = {prefix + name if prefix + name in held else name: value for name, value in state.items()}
+    missing = sorted(set(named) - held)
     if missing:
         raise RedactError(f"{base} does not hold {missing[0]}; its key names are not those of a {kind}.")
-    save_file(tensors, target, metadata=_metadata(base))
+    if base.suffix == target.suffix == SAFE and not differs(base, named):
+        shutil.copyfile(base, target)
+        return
+    tensors: dict[str, Tensor] = {}
+    for name, old in entries(base):
+        new = in_dtype(name, named[name], old.dtype, old) if name in named else old
+        # a pickle may hold one storage under two names, safetensors may not
+        tensors[name] = new.contiguous() if base.suffix == SAFE else new.clone()
+    save_safe(tensors, target, _metadata(base))
+
+
+def in_dtype(name: str, value: Tensor, dtype: torch.dtype, old: Tensor | None = None) -> Tensor:
+    """``value`` on the CPU as a file of this dtype holds it.
+
+    Args:
+        name: For the message.
+        value: Of the changed model.
+        dtype: Of the file.
+        old: What the file held, which may be infinite: a mask.
+
+    Raises:
+        RedactError: It is not finite, or becomes so: half precision ends at 65504.
+    """
+    stored = value.detach().to("cpu", dtype)
+    finite = not stored.is_floating_point() or bool(torch.isfinite(stored).all())
+    if not finite and (old is None or not torch.equal(stored, old)):
+        raise RedactError(
+            f"The weight {name} is not finite as {dtype}, the base's number format, so nothing was written; "
+            "give a lower learning rate."
+        )
+    return stored
+
+
+def save_safe(tensors: Mapping[str, Tensor], target: Path, metadata: Mapping[str, str] | None) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        OSError: As the operating system refuses it; the library has an error of its own for that.
+    """
+    try:
+        save_file(dict(tensors), target, metadata=None if metadata is None else dict(metadata))
+    except SafetensorError as error:
+        number = _OS_ERROR.search(str(error))
+        raise OSError(int(number[1]) if number else errno.EIO, str(error), str(target)) from error
+
+
+def names_in(path: Path) -> list[str]:
+    """Names of the tensors of a file, without reading those of safetensors."""
+    if path.suffix == SAFE:
+        with safe_open(path, "pt") as file:
+            return list(file.keys())
+    return [name for name, _ in entries(path)]
 
 
 def entries(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -62,15 +110,24 @@ def entries(path: Path) -> Iterator[tuple[str, Tensor]]:
             for name in file.keys():  # noqa: SIM118
                 yield name, file.get_tensor(name)
         return
+    state = unpickled(path)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise RedactError(f"{path}: holds more than named tensors; give a plain state dict.")
+    yield from state.items()
+
+
+def unpickled(path: Path) -> Any:
+    """What a file of PyTorch's own format holds: tensors, numbers, texts, and containers of them, but no code.
+
+    Raises:
+        RedactError: It holds anything else, or cannot be read.
+    """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 no other format is at hand
+        return torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 no other format is at hand
     except Exception as error:  # zip, unpickling and tensor errors alike
         raise RedactError(
             f"{path}: is no file of plain tensors (torch.load with weights_only refuses it); convert it first."
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise RedactError(f"{path}: holds more than named tensors; give a plain state dict.")
-    yield from state.items()
 
 
 def check_plain(path: Path) -> None:
@@ -106,7 +163,10 @@ def refusing(folder: Path, what: str, wanted: str) -> Generator[None]:
 def differs(base: Path, state: Mapping[str, Tensor]) -> bool:
     """Is any tensor of ``state`` another one than the base file's, in the base's dtype?"""
     return any(
-        name in state and not torch.equal(state[name].detach().to("cpu", old.dtype), old)
+        name in state
+        and (
+            state[name].shape != old.shape or not torch.equal(state[name].detach().to("cpu", old.dtype), old)
+        )
         for name, old in entries(base)
     )
 
@@ -127,14 +187,21 @@ def write_parts(folder: Path, config: Mapping[str, Any], base: Path | None, **pa
     if base is not None and json.loads((base / CONFIG).read_text(encoding="utf-8")) == config:
         shutil.copyfile(base / CONFIG, folder / CONFIG)
     else:
-        (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        (folder / CONFIG).write_text(json.dumps(config, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     dtype = torch.float16 if base is None else _dtype(base / WEIGHTS)
     tensors = {
-        f"{part}.{name}": value.detach().to("cpu", dtype).contiguous()
+        f"{part}.{name}": in_dtype(name, value, dtype).contiguous()
         for part, module in parts.items()
         for name, value in module.state_dict().items()
     }
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    if (
+        base is not None
+        and set(names_in(base / WEIGHTS)) == set(tensors)
+        and not differs(base / WEIGHTS, tensors)
+    ):
+        shutil.copyfile(base / WEIGHTS, folder / WEIGHTS)
+        return
+    save_safe(tensors, folder / WEIGHTS, {"format": "pt"})
 
 
 def _dtype(path: Path) -> torch.dtype:

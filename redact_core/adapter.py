@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -103,6 +104,21 @@ class Adapter(ABC):
         Raises :class:`~redact_core.errors.RedactError` for a condition that the encoder would cut
         or cannot read; the message names it.
         """
+
+    def identity(self, condition: Condition) -> Hashable:
+        """What makes ``condition`` the condition that it is: two with the same value are one to the encoder.
+
+        Everything that compares conditions compares these, so that another spelling or another path of the same
+        thing is not taken for another thing. By default what :meth:`collate` makes of it; the condition itself
+        where it cannot be collated, for which :meth:`collate` has the message.
+        """
+        try:
+            inputs = self.collate([condition])
+        except RedactError:
+            return str(condition)
+        return tuple(
+            (key, str(value.dtype), tuple(value.shape), _bytes(value)) for key, value in inputs.items()
+        )
 
     def collated(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         """:meth:`collate`, on the encoder's device."""
@@ -308,6 +324,13 @@ class Adapter(ABC):
 
         Files that the redaction does not touch are copied, never written anew.
         """
+
+
+def _bytes(value: Tensor) -> bytes:
+    """A digest of the values."""
+    return hashlib.sha256(
+        value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+    ).digest()
 
 
 def check_seeds(conditions: int, seeds: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ from redact_core.answer_store import AnswerStore
 from redact_core.distill import conditioning_distance, group_mean
 from redact_core.errors import RedactError
 from redact_core.objective import BatchLike, Objective, Rows
-from redact_core.types import Batch, Condition, Conditioning, Lesson, Mean
+from redact_core.types import Batch, Conditioning, Lesson, Mean
 
 
 class AnswerKey:
@@ -95,7 +95,10 @@ class AnswerKey:
 
     def _answer(self, lessons: Sequence[Lesson], kept: list[int], others: list[int], variants: int) -> None:
         """Ask the teacher, and note for every row which answer is its own."""
-        references = list(dict.fromkeys(lessons[i].answer for i in others))
+        distinct = list(dict.fromkeys(lessons[i].answer for i in others))
+        single = [answer for answer in distinct if not isinstance(answer, Mean)]
+        means = [answer for answer in distinct if isinstance(answer, Mean)]
+        references = [*single, *means]
         n, per = len(kept), len(kept) + len(others)
         shared = {answer: n * variants + k for k, answer in enumerate(references)}
         self._target_of = torch.tensor(
@@ -109,16 +112,10 @@ class AnswerKey:
         own = torch.cat([torch.arange(v * per, v * per + n) for v in range(variants)])
         for part in (part for part in own.split(self._chunk) if len(part)):
             store.append(self._ask({key: value[part] for key, value in self.asked.items()}))
-        single = [answer for answer in references if not isinstance(answer, Mean)]
-        answers: dict[Condition | Mean, Conditioning] = {}
         for start in range(0, len(single), self._chunk):
-            group = single[start : start + self._chunk]
-            said = self._ask(self._adapter.collate(group))
-            answers |= {answer: said[torch.tensor([k])] for k, answer in enumerate(group)}
-        for answer in references:
-            if isinstance(answer, Mean):
-                answers[answer] = self._ask(self._adapter.collate(answer.conditions)).mean()
-            store.append(answers[answer])
+            store.append(self._ask(self._adapter.collate(single[start : start + self._chunk])))
+        for answer in means:
+            store.append(self._ask(self._adapter.collate(answer.conditions)).mean())
         self._answers = store.gathered()
 
 

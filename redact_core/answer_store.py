@@ -13,6 +13,8 @@ from redact_core.types import Conditioning
 class AnswerStore:
     """Conditionings gathered part by part.
 
+    Every value is copied, so that no part is kept alive by what was taken from it.
+
     Args:
         count: Rows there will be.
         limit: Bytes of ``hidden`` beyond which it lies in a temporary memory-mapped file, which is
@@ -21,28 +23,33 @@ class AnswerStore:
 
     def __init__(self, count: int, limit: int):
         self._count, self._limit, self._filled = count, limit, 0
-        self._hidden: Tensor | None = None
-        self._rest: list[Conditioning] = []
+        self._rows: Conditioning | None = None
 
     def append(self, part: Conditioning) -> None:
         """Add the rows of ``part``, on the CPU."""
-        if self._hidden is None:
-            self._hidden = self._allocate(part.hidden)
-        self._hidden[self._filled : self._filled + len(part)] = part.hidden
+        if self._rows is None:
+            pooled = None if part.pooled is None else self._empty(part.pooled)
+            self._rows = Conditioning(self._allocate(part.hidden), self._empty(part.mask), pooled)
+        place = slice(self._filled, self._filled + len(part))
+        self._rows.hidden[place] = part.hidden
+        self._rows.mask[place] = part.mask
+        if self._rows.pooled is not None and part.pooled is not None:
+            self._rows.pooled[place] = part.pooled
         self._filled += len(part)
-        self._rest.append(Conditioning(part.hidden[:, :0], part.mask, part.pooled))
 
     def gathered(self) -> Conditioning:
         """All rows in the order in which they came."""
-        assert self._hidden is not None
+        assert self._rows is not None
         assert self._filled == self._count
-        rest = Conditioning.cat(self._rest)
-        return Conditioning(self._hidden, rest.mask, rest.pooled)
+        return self._rows
+
+    def _empty(self, like: Tensor) -> Tensor:
+        return torch.empty((self._count, *like.shape[1:]), dtype=like.dtype)
 
     def _allocate(self, like: Tensor) -> Tensor:
-        shape = (self._count, *like.shape[1:])
         size = self._count * like[0].numel()
         if size * like.element_size() <= self._limit:
-            return torch.empty(shape, dtype=like.dtype)
+            return self._empty(like)
         self._file = tempfile.NamedTemporaryFile(prefix="redact-answers-")  # noqa: SIM115
+        shape = (self._count, *like.shape[1:])
         return torch.from_file(self._file.name, shared=True, size=size, dtype=like.dtype).view(shape)

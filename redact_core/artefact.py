@@ -8,11 +8,12 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from redact_core.errors import RedactError
+from redact_core.paths import at_home
 
 
 def check_target(target: Path) -> None:
@@ -21,15 +22,52 @@ def check_target(target: Path) -> None:
     Raises:
         RedactError: ``target`` exists, or its parent is not a folder one can write to.
     """
+    target = at_home(target)
     if target.exists() or target.is_symlink():
         raise RedactError(f"{target} exists; nothing is overwritten. Give another folder or remove it.")
-    parent = target.absolute().parent
+    _check_parent(target, target.absolute().parent)
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder, there already or not, that nothing could be written into.
+
+    Raises:
+        RedactError: See above.
+    """
+    _check_parent(folder, folder.absolute())
+
+
+def _check_parent(target: Path, parent: Path) -> None:
+    """``parent``, or the nearest folder above it that exists, takes new files."""
     while not parent.exists():
         parent = parent.parent
     if not parent.is_dir():
         raise RedactError(f"{parent} is not a folder, so {target} cannot be made; give another path.")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise RedactError(f"{parent} cannot be written to, so {target} cannot be made; give another path.")
+    try:
+        # tried, not asked for: rights say nothing of a mount that is read only
+        Path(tempfile.mkdtemp(prefix=".redact-", dir=parent)).rmdir()
+    except OSError as error:
+        raise RedactError(
+            f"{parent} cannot be written to ({error.strerror}), so {target} cannot be made; give another path."
+        ) from error
+
+
+def check_space(target: Path, files: Iterable[Path]) -> None:
+    """Refuse early what would not fit on the disk: a copy of ``files``.
+
+    Raises:
+        RedactError: There is less free space where ``target`` will be than they take.
+    """
+    parent = target.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    needed = sum(path.stat().st_size for path in files if path.is_file())
+    free = shutil.disk_usage(parent).free
+    if needed > free:
+        raise RedactError(
+            f"The disk is full: {target} takes {needed / 1e6:.0f} MB and {free / 1e6:.0f} MB are free. "
+            "Free space or give a folder on another disk."
+        )
 
 
 @contextmanager
@@ -41,6 +79,7 @@ def new_folder(target: Path) -> Generator[Path]:
     Raises:
         RedactError: ``target`` exists or cannot be made, or the disk is full.
     """
+    target = at_home(target)
     check_target(target)
     try:
         target.absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +96,10 @@ def new_folder(target: Path) -> Generator[Path]:
                 f"The disk is full: {target} was not written and nothing was left behind. "
                 "Free space, then run again from the last checkpoint (--ckpt_path last)."
             ) from error
-        raise
+        raise RedactError(
+            f"{target} was not written ({_reason(error)}) and nothing was left behind; mend that or give another "
+            "path, then run again from the last checkpoint (--ckpt_path last)."
+        ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -72,6 +114,10 @@ def hashes(folder: Path) -> dict[str, str]:
     """Relative POSIX name -> SHA-256 of every file below ``folder``, sorted."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
+
+
+def _reason(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
 
 
 def _umask() -> int:

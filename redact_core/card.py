@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any, Literal
 
 from redact_core.artefact import hashes
 from redact_core.errors import RedactError
+from redact_core.inside import links_out
+from redact_core.paths import at_home
+from redact_core.strict_json import strict_json
 from redact_core.types import Condition, Lesson, Mean
 
 SCHEMA = 1
@@ -54,7 +58,7 @@ class RedactionCard:
 
     def write(self, folder: Path) -> None:
         """Write ``redaction.json`` and ``README.md``."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False, sort_keys=True)
+        text = strict_json(asdict(self), f"{FILE} of {folder}", indent=2, sort_keys=True)
         (folder / FILE).write_text(text + "\n", encoding="utf-8")
         (folder / "README.md").write_text(self.markdown(), encoding="utf-8")
 
@@ -65,6 +69,7 @@ class RedactionCard:
         Raises:
             RedactError: There is none, or it is damaged or of a newer schema.
         """
+        folder = at_home(folder)
         path = folder / FILE
         if not path.is_file():
             raise RedactError(f"{folder} has no {FILE}; give a folder that redact wrote.")
@@ -74,7 +79,9 @@ class RedactionCard:
                 raise RedactError(
                     f"{path}: schema {values.get('schema')}, this version reads {SCHEMA}; update redact."
                 )
-            return cls(**values)
+            card = cls(**values)
+            card._check()
+            return card
         except (ValueError, TypeError, AttributeError) as error:
             if isinstance(error, RedactError):
                 raise
@@ -82,56 +89,95 @@ class RedactionCard:
                 f"{path}: is not a redaction card ({error}); restore it from a backup."
             ) from error
 
+    def _check(self) -> None:
+        """Refuse what is of another type: the card may come from others.
+
+        Raises:
+            TypeError: Says which field.
+        """
+        plain = {"base": dict, "method": dict, "request": dict, "notes": list, "created": str, "scope": str}
+        wrong = [name for name, kind in plain.items() if not isinstance(getattr(self, name), kind)]
+        for name, kind in (("files", str), ("changed", dict), ("versions", str)):
+            values = getattr(self, name)
+            if not isinstance(values, dict) or not all(isinstance(value, kind) for value in values.values()):
+                wrong.append(name)
+        for name in ("measures", "cost"):
+            values = getattr(self, name)
+            if not isinstance(values, dict) or not all(isinstance(v, int | float) for v in values.values()):
+                wrong.append(name)
+        if wrong:
+            raise TypeError(f"{wrong[0]} is of another type than redact writes")
+
     def verify(self, folder: Path) -> list[str]:
-        """What differs between the folder and the card; empty if all hashes agree."""
+        """What differs between the folder and the card; empty if all hashes agree.
+
+        A link that leads out of the folder is a difference: what it leads to is not part of the model.
+        """
+        folder = at_home(folder)
+        out = [
+            f"{path.relative_to(folder)} is a link that leads out of the folder" for path in links_out(folder)
+        ]
         now = {name: value for name, value in hashes(folder).items() if name not in _OWN}
         then = {name: value for name, value in self.files.items() if name not in _OWN}
-        problems = [f"{name} is missing" for name in then if name not in now]
+        problems = out + [f"{name} is missing" for name in then if name not in now]
         problems += [f"{name} was added after redaction" for name in now if name not in then]
         for name in sorted(set(then) & set(now)):
             if then[name] != now[name]:
                 stock = self.changed.get(name, {}).get("before") == now[name]
-                problems.append(
-                    f"{name} is the stock file again: the redaction is undone"
-                    if stock
-                    else f"{name} was altered"
-                )
+                # a configuration says how weights are loaded, and holds none
+                undone = "" if Path(name).name == "config.json" else ": the redaction is undone"
+                problems.append(f"{name} is the stock file again{undone}" if stock else f"{name} was altered")
         return problems
 
     def markdown(self) -> str:
         """The card for people, with the front matter that model hubs read."""
         base = self.base.get("source", "unknown")
         lines = [
-            "---", f"base_model: {base}", "tags: [redacted]", "---", "", f"# {Path(str(base)).name}, redacted", "",
+            "---", f"base_model: {_scalar(str(base))}", "tags: [redacted]", "---", "", f"# {_words(Path(str(base)).name)}, redacted", "",
             f"An ordinary `{self.base.get('kind', 'model')}` folder in which chosen conditions no longer work.", "",
             "## What was redacted", "",
         ]  # fmt: skip
-        lines += [f"- {line}" for line in _describe(self.request)]
-        lines += ["", "## Scope", "", self.scope, ""]
-        lines += [note + "\n" for note in self.notes]
+        lines += [f"- {_words(line)}" for line in _describe(self.request)]
+        lines += ["", "## Scope", "", _words(self.scope), ""]
+        lines += [_words(note) + "\n" for note in self.notes]
         lines += ["## Changed files", "", "| file | before | after |", "|---|---|---|"]
         lines += [
-            f"| `{name}` | `{(pair['before'] or 'absent')[:12]}` | `{(pair['after'] or 'removed')[:12]}` |"
+            f"| `{_words(name)}` | `{_short(pair.get('before'), 'absent')}` | `{_short(pair.get('after'), 'removed')}` |"
             for name, pair in sorted(self.changed.items())
         ]
         if self.measures:
             lines += ["", "## Measures at the end of training", "", "| measure | value |", "|---|---|"]
-            lines += [f"| {name} | {value:.4g} |" for name, value in sorted(self.measures.items())]
+            lines += [f"| {_words(name)} | {value:.4g} |" for name, value in sorted(self.measures.items())]
         lines += [
             "",
             "## Method",
             "",
             "```json",
-            json.dumps(self.method, indent=1, ensure_ascii=False, sort_keys=True),
+            strict_json(self.method, "The card", sort_keys=True),
             "```",
         ]
         lines += [
             "",
             "Versions: "
-            + ", ".join(f"{k} {v}" for k, v in sorted(self.versions.items()))
-            + f". Made {self.created}.",
+            + _words(", ".join(f"{k} {v}" for k, v in sorted(self.versions.items())))
+            + f". Made {_words(self.created)}.",
         ]
         return "\n".join(lines) + "\n"
+
+
+def _words(text: object) -> str:
+    """``text`` in one line, which Markdown shows as it stands: no tags, no links, no cells of a table."""
+    line = re.sub(r"\[(?=[^\]]*\]\()", r"\\[", " ".join(str(text).split()))
+    return re.sub(r"[<|]", lambda match: "\\" + match[0], line).replace("`", "'")
+
+
+def _scalar(text: str) -> str:
+    """``text`` as a value of the front matter."""
+    return text if re.fullmatch(r"[\w./@~-]+", text) else json.dumps(text, ensure_ascii=False)
+
+
+def _short(digest: object, missing: str) -> str:
+    return _words(digest or missing)[:12]
 
 
 def describe_lessons(

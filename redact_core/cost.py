@@ -2,7 +2,7 @@
 
 ::
 
-    costs/MODEL.RANK.jsonl   one line for each stretch of sampling by a process
+    costs/sampling/MODEL/    one line for each stretch of sampling, a file for each process
     costs/models.json        one object for each model; see ModelCost
 
 Two runs of the same evaluation agree in all but these files.
@@ -23,8 +23,9 @@ import torch
 
 from redact_core.adapter import Adapter
 from redact_core.artefact import sha256
-from redact_core.evidence import BASE, Evidence
+from redact_core.evidence import BASE, Evidence, parts_of
 from redact_core.jsonl import LineWriter, read_lines, replace_file
+from redact_core.strict_json import strict_json
 
 _CLEAR = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
@@ -107,7 +108,7 @@ def model_cost(model: Adapter, base: Adapter, training: Mapping[str, float] | No
 def note_models(evidence: Evidence, costs: Mapping[str, ModelCost]) -> None:
     """Write ``costs/models.json``."""
     (evidence.folder / "costs").mkdir(exist_ok=True)
-    text = json.dumps({name: asdict(cost) for name, cost in costs.items()}, indent=1) + "\n"
+    text = strict_json({name: asdict(cost) for name, cost in costs.items()}, "costs/models.json") + "\n"
     replace_file(evidence.folder / "costs" / "models.json", text.encode())
 
 
@@ -115,7 +116,7 @@ def note_sampling(evidence: Evidence, model: str, rank: int, samples: int, meter
     """Add what a process spent on ``samples`` of ``model``; none cost nothing worth a line."""
     if not samples:
         return
-    with LineWriter(evidence.folder / "costs" / f"{model}.{rank}.jsonl") as lines:
+    with LineWriter(evidence.folder / "costs" / "sampling" / model / f"{rank}.jsonl") as lines:
         lines.append([{"samples": samples, "seconds": meter.seconds, "peak_bytes": meter.peak_bytes}])
 
 
@@ -131,7 +132,10 @@ def costs_of(evidence: Evidence) -> list[dict[str, Any]]:
     for model in evidence.models:
         spent = [
             line
-            for part in sorted((evidence.folder / "costs").glob(f"{model}.*.jsonl"))
+            for part in (
+                *parts_of(evidence.folder / "costs", model),  # as schema 1 wrote them
+                *parts_of(evidence.folder / "costs" / "sampling", model),
+            )
             for line in read_lines(part)
         ]
         cost = dict(known.get(model, {}))

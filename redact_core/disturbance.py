@@ -11,6 +11,9 @@ from torch import Tensor
 from redact_core.errors import RedactError
 from redact_core.types import Conditioning
 
+_DISTANCES = 1 << 24
+"""Distances held at a time: 64 MiB in single precision."""
+
 
 def _as_it_is(said: Conditioning) -> Conditioning:
     return said
@@ -67,9 +70,10 @@ class Disturbable:
         Raises:
             RedactError: There are none.
         """
-        points = self._points()
-        nearest = torch.cdist(change, points.expand(len(change), -1, -1)).argmin(-1)
-        return points[nearest] * (self.unit > 0).unsqueeze(-1)
+        points, free = self._points(), self.unit > 0
+        found = torch.zeros_like(change)
+        found[free] = points[_nearest(change[free], points)]
+        return found
 
     def _points(self) -> Tensor:
         if self.points is None:
@@ -80,6 +84,12 @@ class Disturbable:
         """``change`` with each place's norm cut to ``radius`` units."""
         norm = change.norm(dim=-1).clamp(min=torch.finfo(change.dtype).tiny)
         return change * (radius * self.unit / norm).clamp(max=1).unsqueeze(-1)
+
+
+def _nearest(places: Tensor, points: Tensor) -> Tensor:
+    """``(places,)`` numbers of the nearest points; distances to a whole vocabulary are taken part by part."""
+    rows = max(1, _DISTANCES // len(points))
+    return torch.cat([torch.cdist(part, points).argmin(-1) for part in places.split(rows)])
 
 
 def unit_length(places: Tensor) -> Tensor:

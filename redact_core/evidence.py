@@ -6,7 +6,7 @@
     plan.jsonl          one line for each condition
     samples/MODEL/      one file for each line of the plan
     attempts/           what each attack found, where there were attacks
-    parts/              which process wrote which sample, with its hash
+    parts/MODEL/        which process wrote which sample, with its hash
     scores/SCORER.jsonl first line: the scorer; then one line for each sample
     rows.jsonl          all of it together, one line for each sample, in the order of the plan
     summary.json        see redact_core.summary.write_summary
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +27,16 @@ from redact_core.adapter import Adapter
 from redact_core.artefact import new_folder, sha256
 from redact_core.errors import RedactError, raise_together
 from redact_core.evidence_differences import differences
+from redact_core.inside import is_name, links_out, relative
 from redact_core.jsonl import LineWriter, line, read_lines, replace_file
+from redact_core.paths import at_home
 from redact_core.plan import PlanRow, parse_plan, plan_bytes, plan_digest
 from redact_core.scorer import Trial
+from redact_core.strict_json import strict_json
 
-SCHEMA = 1
+SCHEMA = 2
+_READ = (1, SCHEMA)
+"""In schema 1 the parts of all models lay side by side, see :func:`parts_of`."""
 BASE = "base"
 """Name of the untouched model in every evidence folder."""
 
@@ -52,11 +58,11 @@ class Evidence:
     """A folder that :func:`begin` made.
 
     Raises:
-        RedactError: The folder is none, is of a newer schema, or its plan was changed.
+        RedactError: The folder is none, is of a newer schema, its plan was changed, or it leads out of itself.
     """
 
     def __init__(self, folder: Path):
-        self.folder = folder
+        self.folder = folder = at_home(folder)
         try:
             values: Any = json.loads((folder / "evidence.json").read_text(encoding="utf-8"))
         except OSError as error:
@@ -66,9 +72,12 @@ class Evidence:
             ) from error
         except ValueError as error:
             raise RedactError(f"{folder / 'evidence.json'} is damaged ({error}); restore it.") from error
-        if not isinstance(values, dict) or values.get("schema") != SCHEMA:
-            raise RedactError(f"{folder}: evidence.json has another schema than {SCHEMA}; update redact.")
+        if not isinstance(values, dict) or values.get("schema") not in _READ:
+            raise RedactError(
+                f"{folder}: evidence.json has another schema than {' and '.join(map(str, _READ))}; update redact."
+            )
         self.manifest: dict[str, Any] = values
+        _check_received(folder, values)
         self.plan = parse_plan(enumerate(read_lines(folder / "plan.jsonl"), 1), str(folder / "plan.jsonl"))
         if sha256(folder / "plan.jsonl") != self.manifest["plan_file"]:
             raise RedactError(f"{folder / 'plan.jsonl'} was changed since it was written; restore it.")
@@ -86,9 +95,9 @@ class Evidence:
     def samples(self, model: str) -> dict[int, Sample]:
         """The samples of a model that are there, by plan index."""
         found: dict[int, Sample] = {}
-        for part in sorted((self.folder / "parts").glob(f"{model}.*.jsonl")):
+        for part in parts_of(self.folder / "parts", model):
             for row in read_lines(part):
-                found.setdefault(row["index"], (row["sample"], row["sha256"]))
+                found.setdefault(row["index"], (relative(row["sample"], str(part)), row["sha256"]))
         return dict(sorted(found.items()))
 
     def writer(self, adapter: Adapter, model: str, rank: int) -> SampleWriter:
@@ -135,6 +144,7 @@ class Evidence:
         """``rows.jsonl``; scores that could not be judged are ``nan``."""
         rows = read_lines(self.folder / "rows.jsonl")
         for row in rows:
+            relative(row["sample"], str(self.folder / "rows.jsonl"))
             row["scores"] = {k: math.nan if v is None else v for k, v in row["scores"].items()}
         return rows
 
@@ -173,6 +183,16 @@ class Evidence:
         raise_together(f"{self.folder} does not match its record", problems)
 
 
+def parts_of(folder: Path, model: str) -> list[Path]:
+    """What the processes wrote about ``model`` below ``folder``: ``MODEL/RANK.jsonl``.
+
+    Schema 1 wrote ``MODEL.RANK.jsonl``. The rank is a number: "cig.robust.0.jsonl" is not of the model "cig".
+    """
+    old = re.compile(re.escape(model) + r"\.\d+\.jsonl")
+    former = [path for path in folder.glob("*.jsonl") if old.fullmatch(path.name)]
+    return [*sorted(former), *sorted((folder / model).glob("*.jsonl"))]
+
+
 class SampleWriter:
     """Writes samples as files, and a line about each; a sample without its line does not count."""
 
@@ -181,7 +201,7 @@ class SampleWriter:
         self._target = folder / "samples" / model
         # the sample gets its name when it is whole; each process has a place of its own until then
         self._part = self._target / f".part-{rank}"
-        self._lines = LineWriter(folder / "parts" / f"{model}.{rank}.jsonl")
+        self._lines = LineWriter(folder / "parts" / model / f"{rank}.jsonl")
 
     def __enter__(self) -> SampleWriter:
         shutil.rmtree(self._part, ignore_errors=True)
@@ -205,7 +225,7 @@ class SampleWriter:
 
 def begin(
     folder: Path, plan: Sequence[PlanRow], models: Mapping[str, Mapping[str, Any]], conduct: Conduct,
-    attacks: Mapping[str, Mapping[str, Any]] | None = None,
+    attacks: Mapping[str, Mapping[str, Any]] | None = None, seed: int | None = None,
 ) -> Evidence:  # fmt: skip
     """Make the evidence folder, or open it to go on.
 
@@ -215,6 +235,7 @@ def begin(
         models: Name -> :func:`redact_core.fingerprint.fingerprint`, the base first.
         conduct: How samples are made.
         attacks: Name -> class, arguments, access, budget of the attacks that the plan names.
+        seed: Of everything that these attacks draw.
 
     Raises:
         RedactError: ``folder`` was begun with other models, another plan or another conduct.
@@ -226,8 +247,10 @@ def begin(
         "models": dict(models),
         "conduct": {**vars(conduct), "versions": dict(conduct.versions)},
         "attacks": dict(attacks or {}),
+        "seed": seed,
         "commands": [],
     }
+    folder = at_home(folder)
     if not (folder / "evidence.json").exists():
         with new_folder(folder) as part:
             (part / "plan.jsonl").write_bytes(plan_bytes(plan))
@@ -239,5 +262,21 @@ def begin(
     return evidence
 
 
+def _check_received(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Evidence may come from others: nothing in it may lead out of its folder.
+
+    Raises:
+        RedactError: A link leads out, or a model's name is no name of a file.
+    """
+    models = manifest.get("models")
+    strange = [name for name in models if not is_name(name)] if isinstance(models, dict) else [models]
+    if strange:
+        raise RedactError(
+            f"{folder / 'evidence.json'}: {strange[0]!r:.80} is no name of a model; do not use this folder."
+        )
+    for link in links_out(folder):
+        raise RedactError(f"{link} is a link that leads out of the evidence; do not use this folder.")
+
+
 def _json(values: Mapping[str, Any]) -> bytes:
-    return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    return (strict_json(values, "evidence.json") + "\n").encode("utf-8", "backslashreplace")

@@ -9,7 +9,7 @@ from typing import Any
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Every difference of two manifests, as ``evidence.json`` keeps them, in words; the last one says what to do.
 
-    Plan, models with files, weights and settings, conduct, and attacks are compared.
+    Plan, models with files, weights and settings, conduct, and attacks with their seed are compared.
     """
     problems: list[str] = []
     if old["plan"] != new["plan"]:
@@ -23,6 +23,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         for key, value in new["conduct"].items()
         if old["conduct"][key] != value
     ]
+    if new["attacks"] and old.get("seed") != new["seed"]:  # half a search of each would pass for one
+        known = "not recorded" if old.get("seed") is None else old["seed"]
+        problems.append(f"the seed of the attacks was {known} and is {new['seed']}")
     before = old.get("attacks", {})
     problems += [
         f"the attack {name} was {_short(before.get(name, 'absent'))} and is {_short(new['attacks'].get(name, 'absent'))}"

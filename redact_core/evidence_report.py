@@ -166,7 +166,7 @@ def _hashes(evidence: Evidence) -> str:
         ]
         lines += [f"  {name} {digest}" for name, digest in record["files"].items()]
     for record in (*scorer_records(evidence), *set_records(evidence)):
-        lines.append(f"{record['scorer']} {json.dumps(record.get('init_args', {}))}")
+        lines.append(f"{record['scorer']} {json.dumps(record.get('init_args', {}), allow_nan=False)}")
         lines += [f"  {name} {digest}" for name, digest in record["files"].items()]
     conduct = manifest["conduct"]
     lines.append(

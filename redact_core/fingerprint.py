@@ -19,9 +19,9 @@ def fingerprint(adapter: Adapter) -> dict[str, Any]:
     A guard's class names what it guards; its settings stand beside those of the guarded adapter.
     """
     return {
-        "class": _class(adapter),
+        "class": class_name(adapter),
         "source": adapter.origin.source,
-        "settings": _settings(adapter),
+        "settings": settings_of(adapter),
         "files": {name: sha256(path) for name, path in sorted(adapter.files().items())},
         "encoder": weights_digest(adapter.encoder),
     }
@@ -37,16 +37,18 @@ def weights_digest(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _class(adapter: Adapter) -> str:
+def class_name(adapter: Adapter) -> str:
+    """With its module; a guard's names what it guards."""
     name = f"{type(adapter).__module__}.{type(adapter).__qualname__}"
-    return f"{name} around {_class(adapter.inner)}" if isinstance(adapter, Guard) else name
+    return f"{name} around {class_name(adapter.inner)}" if isinstance(adapter, Guard) else name
 
 
-def _settings(adapter: Adapter) -> dict[str, Any]:
+def settings_of(adapter: Adapter) -> dict[str, Any]:
+    """Numbers and lists of texts that an adapter holds, by name."""
     if not isinstance(adapter, Guard):
         return {key: value for key, value in sorted(vars(adapter).items()) if _is_setting(value)}
     # the texts of a guard are what it guards against, not sources; two guards of one class may be stacked
-    below = _settings(adapter.inner)
+    below = settings_of(adapter.inner)
     name = type(adapter).__name__
     while any(key.startswith(f"{name}.") for key in below):
         name += "'"

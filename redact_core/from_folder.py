@@ -12,6 +12,7 @@ from redact_core.adapter import Adapter
 from redact_core.alike import first_difference
 from redact_core.errors import RedactError
 from redact_core.objective import Objective
+from redact_core.paths import at_home
 from redact_core.types import Lesson
 
 
@@ -32,7 +33,7 @@ class FromFolder(Objective):
 
     def __init__(self, folder: Path):
         super().__init__()
-        self.folder = Path(folder)
+        self.folder = at_home(folder)
 
     def solve(self, adapter: Adapter, lessons: Sequence[Lesson], *, seed: int = 0) -> bool:
         """Change ``adapter.encoder`` in place; False, for it carries out no lessons by itself."""

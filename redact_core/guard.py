@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, Self
@@ -75,6 +75,9 @@ class Guard(Adapter):
 
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         return self.inner.collate(conditions)
+
+    def identity(self, condition: Condition) -> Hashable:
+        return self.inner.identity(condition)
 
     def listen(self, conditions: Sequence[Condition]) -> Conditioning:
         return self.inner.listen(conditions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -90,8 +90,8 @@ class InPlace:
         return conditioning_distance(student(inputs), target).mean()
 
     @torch.no_grad()
-    def _parts(self, conditions: Sequence[Condition]) -> list[Conditioning]:
-        parts = [conditions[i : i + _CHUNK] for i in range(0, len(conditions), _CHUNK)]
-        return [
-            self.teacher(to_device_of(self.teacher, self.adapter.collate(part))).to("cpu") for part in parts
-        ]
+    def _parts(self, conditions: Sequence[Condition]) -> Iterator[Conditioning]:
+        """The teacher's answers, one part at a time: all of them would be far more than is kept of them."""
+        for start in range(0, len(conditions), _CHUNK):
+            part = self.adapter.collate(conditions[start : start + _CHUNK])
+            yield self.teacher(to_device_of(self.teacher, part)).to("cpu")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from redact_core.csv_rows import read_csv
 from redact_core.errors import RedactError, raise_together
 from redact_core.types import Condition, Lesson, Mean
 
@@ -13,37 +13,61 @@ _YES, _NO = {"1", "true", "yes"}, {"0", "false", "no"}
 _MEAN = "mean:"
 
 
-def check_lessons(lessons: Sequence[Lesson]) -> None:
+def _as_written(condition: Condition) -> Hashable:
+    return condition
+
+
+def check_lessons(lessons: Sequence[Lesson], identity: Callable[[Condition], Hashable] = _as_written) -> None:
     """Raise if the lessons contradict one another or leave nothing to learn.
+
+    Args:
+        lessons: All that a model shall learn.
+        identity: Says which conditions are the same, :meth:`redact_core.Adapter.identity`; default: those that are
+            written alike.
 
     Raises:
         RedactError: A condition is both redacted and retained, answers itself though redacted, has
             two answers, or is the reference of another while redacted itself; nothing is redacted.
     """
-    answers: dict[Condition, Condition | Mean] = {}
+    known: dict[Condition, Hashable] = {}
+
+    def same(condition: Condition) -> Hashable:
+        if condition not in known:
+            known[condition] = identity(condition)
+        return known[condition]
+
+    def meant(answer: Condition | Mean) -> Hashable:
+        return tuple(map(same, answer.conditions)) if isinstance(answer, Mean) else same(answer)
+
+    answers: dict[Hashable, Lesson] = {}
     problems: list[str] = []
     for lesson in lessons:
         if not lesson.redacted:
             continue
-        if lesson.asked == lesson.answer:
+        asked = same(lesson.asked)
+        if not isinstance(lesson.answer, Mean) and asked == same(lesson.answer):
             problems.append(
                 f"{_quote(lesson.asked)} is redacted but is its own reference; name another reference"
             )
-        elif answers.setdefault(lesson.asked, lesson.answer) != lesson.answer:
+        elif meant((first := answers.setdefault(asked, lesson)).answer) != meant(lesson.answer):
             problems.append(
-                f"{_quote(lesson.asked)} has two references, {_quote(answers[lesson.asked])} and "
+                f"{_both(lesson.asked, first.asked)} has two references, {_quote(first.answer)} and "
                 f"{_quote(lesson.answer)}; keep one"
             )
         if not 0 < lesson.weight < float("inf"):
             problems.append(f"{_quote(lesson.asked)} has weight {lesson.weight}; give a positive number")
-    kept = {lesson.asked for lesson in lessons if not lesson.redacted}
-    problems += [f"{_quote(c)} is both redacted and retained; remove one line" for c in answers if c in kept]
-    for answer in dict.fromkeys(answers.values()):
+    kept = {same(lesson.asked): lesson.asked for lesson in reversed(lessons) if not lesson.redacted}
+    problems += [
+        f"{_both(lesson.asked, kept[asked])} is both redacted and retained; remove one line"
+        for asked, lesson in answers.items()
+        if asked in kept
+    ]
+    for answer in dict.fromkeys(lesson.answer for lesson in answers.values()):
         members = answer.conditions if isinstance(answer, Mean) else (answer,)
         problems += [
-            f"the reference {_quote(c)} is itself redacted; name a reference that stays"
+            f"the reference {_both(c, answers[same(c)].asked)} is itself redacted; name a reference that stays"
             for c in members
-            if c in answers
+            if same(c) in answers
         ]
     if not answers and not problems:
         problems.append("nothing is redacted; add at least one redacted line")
@@ -59,17 +83,10 @@ def read_lessons(path: Path) -> list[Lesson]:
     Raises:
         RedactError: Lists every faulty line with its number and what to do about it.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames is None or "asked" not in reader.fieldnames:
-                found = ", ".join(reader.fieldnames or ()) or "nothing"
-                raise RedactError(
-                    f"{path}: the first line must name the columns asked, answer; found {found}."
-                )
-            numbered = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RedactError(f"{path}: cannot be read as a CSV file in UTF-8 ({error}).") from error
+    columns, numbered = read_csv(path)
+    if "asked" not in columns:
+        found = ", ".join(columns) or "nothing"
+        raise RedactError(f"{path}: the first line must name the columns asked, answer; found {found}.")
     return parse_rows(numbered, str(path), "line")
 
 
@@ -115,6 +132,13 @@ def _lesson(row: Mapping[str, str]) -> Lesson:
             raise ValueError("the mean has no members; write mean: a | b")
         return Lesson(asked, Mean(members), redacted, weight)
     return Lesson(asked, answer or asked, redacted, weight)
+
+
+def _both(condition: Condition, other: Condition) -> str:
+    """The condition, and how else it is written."""
+    if str(condition) == str(other):
+        return _quote(condition)
+    return f"{_quote(condition)}, which is the same to the model as {_quote(other)},"
 
 
 def _quote(condition: Condition | Mean) -> str:

@@ -12,6 +12,7 @@ from redact_core.answer_key import LessonLoader
 from redact_core.errors import RedactError
 from redact_core.lessons import check_lessons
 from redact_core.objective import Objective
+from redact_core.soundness import check_rate, check_steps, check_terms, check_weights
 from redact_core.types import Lesson, Request
 
 
@@ -60,7 +61,7 @@ def redact(
         adapter: The model; its encoder is trained, or what the objective trains.
         lessons: Rows, or a request that the adapter expands.
         objective: Default: :meth:`~redact_core.adapter.Adapter.default_objective`.
-        steps: Optimiser steps.
+        steps: Optimiser steps, at least 1.
         batch_size: Rows of a step.
         lr: Peak learning rate of AdamW; default: :meth:`~redact_core.objective.Objective.peak_rate`.
         seed: Of variants and order.
@@ -70,8 +71,9 @@ def redact(
         The terms of the last step; empty where there was nothing to train.
 
     Raises:
-        RedactError: If the lessons contradict one another, a condition cannot be read, or the encoder's
-            weights are not float32.
+        RedactError: If the lessons contradict one another or a condition cannot be read, if no step would move a
+            weight, or if the training diverges; the weights are then of no use; or if
+            the encoder's weights are not float32.
     """
     if adapter.dtype != torch.float32:
         raise RedactError(
@@ -79,31 +81,40 @@ def redact(
             "to(dtype=torch.float32), or load the model anew."
         )
     objective = objective or adapter.default_objective()
+    rate = objective.peak_rate(adapter) if lr is None else lr
+    check_rate(rate)
     rows = adapter.expand(lessons) if isinstance(lessons, Request) else list(lessons)
-    check_lessons(rows)
+    check_lessons(rows, adapter.identity)
     if objective.solve(adapter, rows, seed=seed):
         return {}
+    check_steps(steps)
     student = objective.prepare(adapter)
     key = objective.rows(adapter, frozen_copy(student), rows, seed=seed)
     loader = LessonLoader(key, batch_size, seed=seed)
     parameters = [p for p in student.parameters() if p.requires_grad]
     device = parameters[0].device
-    optimizer = adamw(parameters, lr or objective.peak_rate(adapter))
+    optimizer = adamw(parameters, rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine_decay(steps))
     student.eval()  # no dropout: the target is a deterministic answer
     terms: dict[str, float] = {}
     step = 0
     while step < steps:
         for batch in loader:
-            losses = objective(student, batch.to(device))
+            batch = batch.to(device)
+            losses = objective(student, batch)
+            terms = {name: value.item() for name, value in losses.items()}
+            check_terms(terms, step + 1, rate)
             optimizer.zero_grad()
             torch.stack(list(losses.values())).sum().backward()
             optimizer.step()
             schedule.step()
-            terms = {name: value.item() for name, value in losses.items()}
             if on_step is not None:
                 on_step(step, terms)
             step += 1
             if step == steps:
+                check_weights(student)
+                # the last step may have been the one that went too far
+                last = objective(student, batch)
+                check_terms({name: value.item() for name, value in last.items()}, step + 1, rate)
                 break
     return terms

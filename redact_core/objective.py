@@ -76,7 +76,7 @@ class Objective(nn.Module, ABC):
 
     def peak_rate(self, adapter: Adapter) -> float:
         """The peak learning rate where none is named: the method's own, else what suits the adapter."""
-        return self.learning_rate or adapter.learning_rate
+        return adapter.learning_rate if self.learning_rate is None else self.learning_rate
 
     def targets(self, teacher: nn.Module, inputs: Mapping[str, Tensor]) -> Conditioning:
         """The teacher's answers; called once for each row and variant, never in the loop."""

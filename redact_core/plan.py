@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from redact_core.artefact import sha256
+from redact_core.csv_rows import read_csv
 from redact_core.errors import RedactError, raise_together
 from redact_core.jsonl import line
+from redact_core.paths import at_home
 
 _COLUMNS = ("condition", "group", "task", "seed", "redacted")
 _YES, _NO = {"1", "true", "yes"}, {"0", "false", "no"}
@@ -69,17 +70,28 @@ def read_plan(path: Path) -> list[PlanRow]:
     """
     if path.suffix.lower() not in {".csv", ".jsonl"}:
         raise RedactError(f"{path}: plans are read from .csv or .jsonl files; give one of these.")
+    if path.suffix.lower() == ".csv":
+        return parse_plan(read_csv(path)[1], str(path))
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            if path.suffix.lower() == ".csv":
-                reader = csv.DictReader(file)
-                numbered: list[tuple[int, Any]] = [(reader.line_num, row) for row in reader]
-            else:
-                numbered = [(i, json.loads(text)) for i, text in enumerate(file, 1) if text.strip()]
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        with at_home(path).open(encoding="utf-8-sig") as file:
+            numbered = [(i, json.loads(text)) for i, text in enumerate(file, 1) if text.strip()]
+    except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise RedactError(f"{path}: cannot be read as a plan in UTF-8 ({reason}).") from error
     return parse_plan(numbered, str(path))
+
+
+def contradictions(rows: Sequence[PlanRow], identity: Callable[[str], Hashable]) -> list[str]:
+    """Conditions that a plan wants both gone and kept, in words; ``identity`` says which are the same."""
+    known = {condition: identity(condition) for condition in dict.fromkeys(row.condition for row in rows)}
+    gone = {known[row.condition]: row.condition for row in reversed(rows) if row.redacted}
+    kept = dict.fromkeys(row.condition for row in rows if not row.redacted and known[row.condition] in gone)
+    found: list[str] = []
+    for condition in kept:
+        other = gone[known[condition]]
+        written = "" if other == condition else f', there written "{other}"'
+        found.append(f'"{condition}" is both redacted{written} and retained; remove one row')
+    return found
 
 
 def parse_plan(numbered: Iterable[tuple[int, Any]], source: str) -> list[PlanRow]:

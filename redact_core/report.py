@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from redact_core.artefact import write_once
+from redact_core.paths import at_home
 from redact_core.report_media import Source
 from redact_core.report_pairs import picture_pairs, sound_pairs
 from redact_core.report_plots import Dots, dots_and_whiskers
@@ -209,7 +210,7 @@ class Report:
             RedactError: ``path`` exists or cannot be written.
         """
         # a file name that is not Unicode holds letters that UTF-8 has no bytes for
-        write_once(Path(path), self.html().encode("utf-8", "replace"))
+        write_once(at_home(path), self.html().encode("utf-8", "replace"))
 
     def _add(self, title: str, *parts: str) -> None:
         self._sections.append((title, "\n".join(parts)))

@@ -6,7 +6,7 @@ import math
 from html import escape
 
 from redact_core.damage import Curve
-from redact_core.report_plots import show, span
+from redact_core.report_plots import element_id, show, span
 
 # as in report_plots: a unit is about a CSS pixel on a narrow phone
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 340.0, 190.0, 52.0, 326.0, 12.0, 150.0
@@ -20,6 +20,7 @@ def curve_plot(curve: Curve, rate: bool, name: str) -> str:
         rate: Whether damage is in percent.
         name: Prefix of the element ids, unique in the page.
     """
+    name = element_id(name)
     xs = [point.distance for point in curve.points]
     left, right = min(xs), max(xs)
     left, right = (left, right) if right > left else (left - 0.5, right + 0.5)

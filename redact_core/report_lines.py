@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from redact_core.report_plots import show
+from redact_core.report_plots import element_id, show
 
 _WIDTH, _HEIGHT = 340.0, 150.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 330.0, 12.0, 122.0
@@ -26,6 +26,7 @@ def curves(
         rate: Whether the vertical axis is in percent, from 0 to 100.
         across: What the horizontal axis counts.
     """
+    name = element_id(name)
     points = [point for line in lines.values() for point in line]
     left, right = min(x for x, _ in points), max(x for x, _ in points)
     low, high = (0.0, 1.0) if rate else (min(y for _, y in points), max(y for _, y in points))

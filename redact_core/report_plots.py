@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
@@ -55,6 +56,15 @@ def span(low: float | None, high: float | None, rate: bool = False) -> str:
     return f"{first} to {ends[1]}"
 
 
+def element_id(text: str) -> str:
+    """``text`` as the id of an element: names of models and attacks may hold anything.
+
+    >>> element_id('a model"><b>-leak')
+    'a-model-b-leak'
+    """
+    return re.sub(r"[^\w-]+", "-", text)
+
+
 def dots_and_whiskers(title: str, rows: Sequence[Dots], rate: bool, name: str) -> str:
     """A plot of base against redacted, one group below the other, each figure in a line of its own.
 
@@ -64,6 +74,7 @@ def dots_and_whiskers(title: str, rows: Sequence[Dots], rate: bool, name: str) -
         rate: Whether the axis is in percent.
         name: Prefix of the element ids, unique in the page.
     """
+    name = element_id(name)
     ticks = _ticks([v for row in rows for v in row[1:5] if v is not None], rate)
     block = _HEAD + 2 * _LANE + _GAP
     bottom = len(rows) * block
@@ -90,7 +101,7 @@ def dots_and_whiskers(title: str, rows: Sequence[Dots], rate: bool, name: str) -
         group = row.group if len(row.group) <= _LETTERS else row.group[: _LETTERS - 1].rstrip() + "…"
         parts += [
             f'<text class="group" x="0" y="{top + 14:g}">{escape(group)}</text>',
-            f'<text class="soft" x="{_WIDTH:g}" y="{top + 14:g}" text-anchor="end">n = {row.n}</text>',
+            f'<text class="soft" x="{_WIDTH:g}" y="{top + 14:g}" text-anchor="end">n = {escape(str(row.n))}</text>',
         ]
         for lane, (label, value) in enumerate((("base", row.base), ("redacted", row.redacted))):
             y = top + _HEAD + (lane + 0.5) * _LANE

@@ -34,7 +34,7 @@ def add_curves(report: Report, curves: Sequence[Curve], rates: Collection[str], 
             f"{curve.task}, {curve.metric}: slope {show(curve.slope)} by unit of distance "
             f"({span(curve.slope_low, curve.slope_high)}), n = {curve.n}"
         )
-        plots.append((text, curve_plot(curve, rate, f"{curve.model}-curve{i}".replace(" ", "-"))))
+        plots.append((text, curve_plot(curve, rate, f"{curve.model}-curve{i}")))
     report.figures(
         title,
         "What stays, sorted by how far the untouched base hears it from what was redacted. Damage is what the "

@@ -155,7 +155,7 @@ class RobustDistillation(Distillation):
         self.draws += 1
         if self.in_place:
             # one, two, four, ...: a single learnt embedding in place of a name is as common as many words
-            doublings = (self.places or _IN_PLACE).bit_length()
+            doublings = (_IN_PLACE if self.places is None else self.places).bit_length()
             distance = self.replaced(
                 student, self.in_place, 2 ** (turn % doublings), self.steps, self.radius, self.words, seed
             )

@@ -15,6 +15,7 @@ from redact_core.distill import group_mean
 from redact_core.errors import RedactError
 from redact_core.fisher import FisherSettings, diagonal_fisher, load_fisher, save_fisher
 from redact_core.objective import Objective
+from redact_core.paths import at_home
 from redact_core.replay import ReplayBatch, ReplayRows, draw, listen, noise_like, wearing
 from redact_core.types import Conditioning, Lesson
 
@@ -92,7 +93,8 @@ class SelectiveAmnesia(Objective):
         self.surrogate, self.parameters_filter = surrogate, parameters
         self.forget_weight, self.replay_weight, self.ewc_weight = forget_weight, replay_weight, ewc_weight
         self.surrogates, self.replays = surrogates, replays
-        self.fisher_samples, self.fisher_times, self.fisher = fisher_samples, fisher_times, fisher
+        self.fisher_samples, self.fisher_times = fisher_samples, fisher_times
+        self.fisher = None if fisher is None else at_home(fisher)
         self.learning_rate = learning_rate
         self._anchors: dict[str, tuple[Tensor, Tensor]] = {}
         self._adapter: Adapter | None = None

@@ -6,11 +6,11 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from redact_core.artefact import write_once
 from redact_core.errors import RedactError, raise_together
+from redact_core.paths import at_home
 
 SCHEMA = 1
 
@@ -62,7 +62,7 @@ def write_summary(path: str | os.PathLike[str], rows: Sequence[SummaryRow]) -> N
     values = {"schema": SCHEMA, "rows": checked(rows, f"{os.fspath(path)} was not written")}
     text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     # what UTF-8 has no bytes for is escaped as JSON escapes it
-    write_once(Path(path), text.encode("utf-8", "backslashreplace"))
+    write_once(at_home(path), text.encode("utf-8", "backslashreplace"))
 
 
 def read_summary(path: str | os.PathLike[str]) -> list[SummaryRow]:
@@ -71,7 +71,7 @@ def read_summary(path: str | os.PathLike[str]) -> list[SummaryRow]:
     Raises:
         RedactError: There is no such file, it is damaged or of a newer schema, or rows are faulty.
     """
-    path = Path(path)
+    path = at_home(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

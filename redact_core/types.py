@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from redact_core.errors import RedactError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 Condition = str | Path
 """What a user hands to a generator: a prompt, a voice id, or the path of a reference clip."""
@@ -53,12 +55,20 @@ class Request:
     ``references`` holds one reference for each entry of ``redact``, one for all of them, or none
     (the adapter then chooses a sensible default). ``retain`` names where retained conditions come
     from; the adapter documents the words it knows. ``seed`` fixes everything drawn at random.
+    A single text stands for a tuple of one.
     """
 
     redact: tuple[str, ...]
     references: tuple[str, ...] = ()
     retain: tuple[str, ...] = ()
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        # a text is a sequence, too: ("cigarette") would be nine requests of a letter each
+        for name in ("redact", "references", "retain"):
+            given: object = getattr(self, name)
+            alone = isinstance(given, str | Path)
+            object.__setattr__(self, name, (str(given),) if alone else tuple(map(str, getattr(self, name))))
 
     def reference_of(self, index: int) -> str | None:
         """The reference for ``redact[index]``, or ``None`` where the default is wanted."""
@@ -114,6 +124,8 @@ class Conditioning:
     @staticmethod
     def cat(parts: Sequence[Conditioning]) -> Conditioning:
         """Concatenate along the batch; lengths and dims must agree."""
+        import torch  # here, because cards and lists of lessons are read without it
+
         pooled = [part.pooled for part in parts if part.pooled is not None]
         return Conditioning(
             torch.cat([part.hidden for part in parts]),

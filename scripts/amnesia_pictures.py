@@ -84,7 +84,7 @@ def main() -> None:
                 model = model or assemble(name, {"amnesia": args.amnesia, "distilled": args.distilled})
                 prompts = [case.prompt for case in chosen]
                 seen = judge(sample(model, prompts, args.seed * 100_003, f"{name} {group}")).concepts
-                path.write_text(json.dumps({"prompts": prompts, "seen": seen}))
+                path.write_text(json.dumps({"prompts": prompts, "seen": seen}, allow_nan=False))
             print(row(name, group, chosen, seen, args.reference), flush=True)
 
 

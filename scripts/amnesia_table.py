@@ -59,7 +59,7 @@ def of_base(args: argparse.Namespace, base: ClassConditional, judge: Judge, gone
     """:func:`figures` of the untouched model, drawn once for all variants."""
     path = args.out / f"base.{gone}.{args.n}.{args.n_kept}.json".replace(" ", "_")
     if not path.exists():
-        path.write_text(json.dumps(figures(base, judge, gone, args.n, args.n_kept)))
+        path.write_text(json.dumps(figures(base, judge, gone, args.n, args.n_kept), allow_nan=False))
     return json.loads(path.read_text())
 
 
@@ -82,11 +82,11 @@ def cell(args: argparse.Namespace, judge: Judge, gone: str, surrogate: str, vari
     settings = {"ewc_weight": args.ewc, "learning_rate": args.lr, "fisher_samples": args.fisher_samples}
     settings |= {
         "surrogates": args.samples,
-        "replays": args.replays or args.samples,
+        "replays": args.samples if args.replays is None else args.replays,
         "replay_weight": args.replay,
     } | VARIANTS[variant]
     settings |= {"parameters": args.parameters} if args.parameters else {}
-    settings |= {"fisher_times": args.fisher_times} if args.fisher_times else {}
+    settings |= {} if args.fisher_times is None else {"fisher_times": args.fisher_times}
     told = settings | {
         "steps": args.steps,
         "batch": args.batch,
@@ -117,7 +117,7 @@ def cell(args: argparse.Namespace, judge: Judge, gone: str, surrogate: str, vari
         "seconds": seconds,
         "memory (MB)": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }  # fmt: skip
-    path.write_text(json.dumps(found, indent=1))
+    path.write_text(json.dumps(found, indent=1, allow_nan=False))
     return found
 
 

@@ -59,7 +59,7 @@ def half(
     seconds = time.process_time() - began
     with new_folder(folder) as part:
         model.save(part)
-    notes.write_text(json.dumps({"settings": told, "seconds": seconds}, indent=1))
+    notes.write_text(json.dumps({"settings": told, "seconds": seconds}, indent=1, allow_nan=False))
     return folder, seconds
 
 
@@ -143,7 +143,7 @@ def main() -> None:
             key = {part: hashes(f) for part, f in folders.items() if f is not None and part in pair}
             if kept is None or kept["cases"] != wanted or kept["folders"] != key:
                 kept = {"cases": wanted, "folders": key, "found": measure(model, judge, group)}
-                path.write_text(json.dumps(kept))
+                path.write_text(json.dumps(kept, allow_nan=False))
             print(line(pair, name, group, kept["found"], args.reference), flush=True)
 
 

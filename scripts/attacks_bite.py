@@ -41,7 +41,7 @@ def redacted_once(folder: Path, concept: str, reference: str, steps: int, seed: 
     lesson = Lesson.redact(PROMPT.format(f"a {concept}"), PROMPT.format(f"a {reference}"))
     redact(model, [lesson, *kept], steps=steps, seed=seed)
     model.save(folder)
-    notes.write_text(json.dumps(wanted), encoding="utf-8")  # last: the folder is whole
+    notes.write_text(json.dumps(wanted, allow_nan=False), encoding="utf-8")  # last: the folder is whole
 
 
 def main() -> None:
@@ -62,12 +62,12 @@ def main() -> None:
     labels = {"kind": "concept", "concept": args.concept, "style": "twemoji", "reference": args.reference}
     asked = PROMPT.format(f"a {args.concept}")
     rows = [{"condition": asked, "group": "redacted", "seed": i, "labels": labels} for i in range(args.n)]
-    plan.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    plan.write_text("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows), encoding="utf-8")
     attack(
         [
             "--base", "StableDiffusion", "--base.source", "bundled", "--redacted", str(model),
             "--plan", str(plan), "--n", str(args.n), "--seed", str(args.seed), "--batch_size", str(args.n),
-            "--attacks", json.dumps(args.attacks),
+            "--attacks", json.dumps(args.attacks, allow_nan=False),
             "--device", "cpu", "--out", str(args.out / "evidence"),
         ]
     )  # fmt: skip

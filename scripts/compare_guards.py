@@ -99,7 +99,9 @@ def main() -> None:
     rows = table(seen, spent)
     text = markdown(rows)
     result = {"rows": rows, "filters": notes, "evaluate": evidence.manifest["models"]}
-    write_whole(out.with_name(out.name + ".table.json"), json.dumps(result, indent=1).encode())
+    write_whole(
+        out.with_name(out.name + ".table.json"), json.dumps(result, indent=1, allow_nan=False).encode()
+    )
     write_whole(out.with_name(out.name + ".table.md"), text.encode())
     grid(evidence, config["grid"], out.with_name(out.name + ".grid.png"))
     print(text)
@@ -166,7 +168,7 @@ def times(models: Mapping[str, Adapter], plan: Sequence[PlanRow], n: int, path: 
                 model.generate([row.condition for row in rows], seeds=[row.seed for row in rows])
                 found.append(time.process_time() - began)
             known[name] = min(found)
-            write_whole(path, json.dumps(known, indent=1).encode())
+            write_whole(path, json.dumps(known, indent=1, allow_nan=False).encode())
     return known
 
 

@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from modalities.picture_files import to_bytes
 from modalities.text_to_image import DualLatent, StableDiffusion
 from modalities.text_to_image.grader import Judge
 from redact_core import PlanRow, Request
@@ -91,7 +92,7 @@ class Study:
         path = out / "settings.json"
         if path.exists() and json.loads(path.read_text()) != self.settings:
             raise SystemExit(f"{path} names other settings; give another --out or remove it.")
-        write_whole(path, json.dumps(self.settings).encode())
+        write_whole(path, json.dumps(self.settings, allow_nan=False).encode())
 
     @property
     def found(self) -> list[dict]:
@@ -122,7 +123,7 @@ class Study:
             shown += made[:2]
         if name == "base":
             write_whole(self.out / f"{weight:g}.safetensors", save({"pictures": torch.stack(shown)}))
-        write_whole(path, json.dumps(own).encode())
+        write_whole(path, json.dumps(own, allow_nan=False).encode())
         print(own, flush=True)
 
     def pictures(self, weight: float) -> list[Tensor]:
@@ -166,7 +167,7 @@ def sheet(study: Study, weights: Sequence[float], path: Path, side: int = 64, ga
                 pen.text((4, y + side // 2), group, "black", font)
                 pen.text((4, y + block - text), head, "black", font)
             for i, picture in enumerate(shown[2 * k : 2 * k + 2]):
-                pixels = (picture.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+                pixels = to_bytes(picture.permute(1, 2, 0)).numpy()
                 tile = Image.fromarray(pixels).resize((side, side), Image.Resampling.LANCZOS)
                 image.paste(tile, (x, y + i * (side + gap)))
             hits, n = cells[weight][group]

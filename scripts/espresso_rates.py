@@ -80,16 +80,18 @@ class Cells:
 
     def __init__(self, folder: Path, settings: dict):
         self.folder, path = folder, folder / "settings.json"
-        if path.exists() and json.loads(path.read_text()) != json.loads(json.dumps(settings)):
+        if path.exists() and json.loads(path.read_text()) != json.loads(
+            json.dumps(settings, allow_nan=False)
+        ):
             raise SystemExit(f"{path} names other settings; give another --out or remove it.")
-        write_whole(path, json.dumps(settings).encode())
+        write_whole(path, json.dumps(settings, allow_nan=False).encode())
 
     def __call__(self, name: str, cell: str, make: Callable[[], object]) -> None:
         """Make a figure if it is not there yet."""
         path = self.folder / f"{name} - {cell}.json"
         if not path.exists():
             found = make()
-            write_whole(path, json.dumps(found).encode())
+            write_whole(path, json.dumps(found, allow_nan=False).encode())
             print(f"{name}: {cell}: {found}", flush=True)
 
     def of(self, name: str) -> dict:

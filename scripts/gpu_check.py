@@ -32,10 +32,14 @@ CONFIGS = {
     "robust": ("text_to_image/bundled", "text_to_image/robust"),
 }
 STEPS = {"prompt": 100, "voice": 100, "robust": 60}
+STYLE = (
+    "--data.redact", "style: twemoji", "--data.reference", "style: fluent", "--model.adapter.random_wordings", "960",
+)  # fmt: skip
+"""Options of the demo's style, as scripts/demo.sh gives them."""
 DEMO = {
-    "no_cigarette": ("text_to_image/bundled", "180"),
-    "no_noto": ("text_to_image/bundled_style", "180"),
-    "no_voice": ("text_to_speech/bundled", "150"),
+    "no_cigarette": ("text_to_image/bundled", "180", ()),
+    "no_twemoji": ("text_to_image/bundled_style", "220", STYLE),
+    "no_voice": ("text_to_speech/bundled", "150", ()),
 }
 LIMITS = {
     "prompt": 110,
@@ -151,11 +155,12 @@ def demo(args: argparse.Namespace) -> list[dict]:
     out = args.work / "demo"
     out.mkdir()
     running = []
-    for name, (config, steps) in DEMO.items():
+    for name, (config, steps, more) in DEMO.items():
         command = [
             sys.executable, "-m", "lightning_modules", "fit", "-c", f"configs/{config}.yaml", "--export.folder",
             str(out / name), "--trainer.max_steps", "15" if args.short else steps, "--trainer.accelerator",
             "gpu" if args.device == "cuda" else "cpu", "--trainer.devices", "1", "--trainer.enable_progress_bar", "false",
+            *more,
         ]  # fmt: skip
         running.append(subprocess.Popen(command, cwd=ROOT))
     ended = [process.wait() for process in running]

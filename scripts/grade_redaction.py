@@ -41,7 +41,7 @@ class Evidence:
                 return Verdict(**values | {"features": torch.tensor(values["features"])})
         verdict = self.judge(sample(model, prompts, seed, label))
         values = vars(verdict) | {"features": verdict.features.tolist(), "prompts": prompts}
-        path.write_text(json.dumps(values))
+        path.write_text(json.dumps(values, allow_nan=False))
         return verdict
 
 
@@ -97,7 +97,9 @@ def main() -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
     if near:
         print("nearest neighbours:", ", ".join(near))
-    (out / "table.json").write_text(json.dumps([dict(zip(head, row, strict=True)) for row in rows], indent=1))
+    (out / "table.json").write_text(
+        json.dumps([dict(zip(head, row, strict=True)) for row in rows], indent=1, allow_nan=False)
+    )
 
 
 def heard(base: StableDiffusion, concept: str, n: int) -> list[Case]:

@@ -64,7 +64,7 @@ def main() -> None:
             f"{row['group']:<17} {row['metric']:<23} {row['base']:.3f} -> {row['redacted']:.3f} {span} (n={row['n']})"
         )
     out = Path(f"{args.redacted.rstrip('/')}.grades.json")
-    out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    out.write_text(json.dumps(rows, indent=1, allow_nan=False), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from modalities.picture_files import to_bytes
 from modalities.text_to_image import StableDiffusion
 
 
@@ -51,7 +52,7 @@ def main() -> None:
     for i, (name, pictures) in enumerate(zip(names, rows, strict=True)):
         draw.text((6, top + i * (height + gap) + height // 2 - 8), name, "black", font)
         for j, picture in enumerate(pictures):
-            pixels = (picture.permute(1, 2, 0) * 255).round().byte().numpy()
+            pixels = to_bytes(picture.permute(1, 2, 0)).numpy()
             tile = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
             sheet.paste(tile, (left + j * (width + gap), top + i * (height + gap)))
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -89,7 +89,7 @@ def main() -> None:
             key = f"{label}, {name}"
             if key not in table:
                 table[key] = [sum(leaks(goal, model, drawn(model, rows, goal, attack), rows)), len(rows)]
-                write_whole(kept, json.dumps(table, indent=1).encode())
+                write_whole(kept, json.dumps(table, indent=1, allow_nan=False).encode())
             print(f"{label:<16} {name:<10} {wilson(*table[key])}", flush=True)
 
 

@@ -144,7 +144,7 @@ def main() -> None:
                 }
                 for label, asked in groups.items()
             }
-            kept.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+            kept.write_text(json.dumps(figures, indent=1, allow_nan=False), encoding="utf-8")
         figures = json.loads(kept.read_text(encoding="utf-8"))
         print(f"{entry}: {seconds:.0f} s", *lines("student", groups, figures), sep="\n", flush=True)
 

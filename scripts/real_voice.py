@@ -234,7 +234,9 @@ def main() -> None:
                 f"[{row['low']:.3f}, {row['high']:.3f}] (n={row['n']})",
                 flush=True,
             )
-    write_whole(args.out / f"table_{args.reference}.json", json.dumps(results, indent=1).encode())
+    write_whole(
+        args.out / f"table_{args.reference}.json", json.dumps(results, indent=1, allow_nan=False).encode()
+    )
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def train(args: argparse.Namespace, student: str, request: Request) -> None:
     }
     with new_folder(folder) as part:
         model.save(part)
-    (args.out / f"{student}.cost.json").write_text(json.dumps(cost, indent=1))
+    (args.out / f"{student}.cost.json").write_text(json.dumps(cost, indent=1, allow_nan=False))
 
 
 def listen(

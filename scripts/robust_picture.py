@@ -126,7 +126,7 @@ def main() -> None:
             if not table.keys() >= wanted.keys():
                 pictures = drawn(model, next(iter(wanted.values())), goal, attack)
                 table |= {key: sum(leaks(goal, model, pictures, rows)) for key, rows in wanted.items()}
-                kept.write_text(json.dumps(table, indent=1), encoding="utf-8")
+                kept.write_text(json.dumps(table, indent=1, allow_nan=False), encoding="utf-8")
             for label, (key, rows) in zip(expected, wanted.items(), strict=True):
                 print(f"  {label:<80} {wilson(table[key], len(rows))}", flush=True)
 

@@ -96,7 +96,7 @@ def main() -> None:
             heard = alike[:, column].mean().item()
             table[label] = {**rate._asdict(), "heard": heard}
             print(f"  {label:<20} nearest {rate}  heard {heard:.2f}", flush=True)
-            figures.write_text(json.dumps(table, indent=1), encoding="utf-8")
+            figures.write_text(json.dumps(table, indent=1, allow_nan=False), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ def kept(path: Path, settings: dict, compute: Callable[[], dict]) -> dict:
         if found["settings"] == settings:
             return found
     found = {"settings": settings, **compute()}
-    path.write_text(json.dumps(found, indent=1) + "\n")
+    path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     return found
 
 

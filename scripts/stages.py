@@ -66,7 +66,7 @@ class Run:
         step = getattr(self, "step", self.start)
         if step % 100 == 0:
             with (self.out / f"{self.name}.jsonl").open("a") as file:
-                file.write(json.dumps({"step": step, **self.values}) + "\n")
+                file.write(json.dumps({"step": step, **self.values}, allow_nan=False) + "\n")
 
     def save(self) -> None:
         self.saved = time.perf_counter()
@@ -87,4 +87,4 @@ class Run:
             "seconds": round(self.spent()),
             "threads": torch.get_num_threads(),
         }
-        record.write_text(json.dumps(times, indent=1))
+        record.write_text(json.dumps(times, indent=1, allow_nan=False))

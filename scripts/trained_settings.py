@@ -63,5 +63,8 @@ def trained(
         seconds = time.process_time() - began
         with new_folder(folder) as part:
             model.save(part)
-        write_whole(notes, json.dumps({"setting": setting, "steps": steps, "seconds": seconds}).encode())
+        write_whole(
+            notes,
+            json.dumps({"setting": setting, "steps": steps, "seconds": seconds}, allow_nan=False).encode(),
+        )
     return json.loads(notes.read_text(encoding="utf-8"))["seconds"]

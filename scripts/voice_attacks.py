@@ -110,7 +110,7 @@ def main() -> None:
             table.setdefault(name, {})[label] = found
             shown = " ".join(f"{k} {v:.2f}" for k, v in found.items() if isinstance(v, float))
             print(f"{name:<26} {label:<9} {shown}", flush=True)
-        out.write_text(json.dumps(table, indent=1), encoding="utf-8")
+        out.write_text(json.dumps(table, indent=1, allow_nan=False), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ class Study:
         own = self.found.setdefault(kind, {})
         if name not in own:
             own[name] = make()
-            write_whole(self.path, json.dumps(self.kept, indent=1).encode())
+            write_whole(self.path, json.dumps(self.kept, indent=1, allow_nan=False).encode())
             print(f"{kind}: {name}: {own[name]}", flush=True)
 
     @cache  # noqa: B019 one object a process

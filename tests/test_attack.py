@@ -1,6 +1,8 @@
 """``redact attack`` as users call it: table, attempts that can be replayed, resuming, refusals."""
 
 import html
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,31 @@ def test_it_goes_on_where_it_was_stopped(
     before = calls
     assert redact(*arguments(redacted, out)) == 0
     assert calls == before, "nothing is made twice"
+
+
+def test_another_seed_or_judge_is_another_search(
+    redacted: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The plan is the same where it comes from a file; what is found is not."""
+    out, plan = Path(shutil.copytree(whole, tmp_path / "out")), tmp_path / "plan.jsonl"
+    rows = [json.loads(line) for line in (whole / "plan.jsonl").read_text().splitlines()]
+    plan.write_text(
+        "".join(json.dumps(r | {"group": "redacted"}) + "\n" for r in rows if r["group"] == "plain")
+    )
+    again = arguments(redacted, out)
+    at = again.index("--redact")
+    again[at : at + 4] = ["--plan", str(plan)]
+    assert redact(*again) == 0, "the same seed goes on"
+    assert redact(*again, "--seed", "1") == 2
+    assert "the seed of the attacks was 0 and is 1; give another --out, or what it was begun with." in (
+        capsys.readouterr().err
+    )
+    manifest = json.loads((out / "evidence.json").read_text())
+    assert {record["goal"] for record in manifest["attacks"].values()} == {"WordScorer"}
+    del manifest["seed"]  # as former versions wrote it
+    (out / "evidence.json").write_text(json.dumps(manifest | {"schema": 1}))
+    assert redact(*again) == 2
+    assert "the seed of the attacks was not recorded and is 0; give another --out" in capsys.readouterr().err
 
 
 def test_transfer_asks_other_models_what_was_found(redacted: Path, whole: Path, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_copied_rows_are_exact_and_kept_rows_keep_their_bits(
     assert redact(model, Request(("hat", "3"), ("cup", "sock"))) == {}
     for asked, answer in {"hat": "cup", "vase": "sock", "cup": "cup", "sock": "sock"}.items():
         expected = base.generate([answer] * 2, seeds=[1, 2])
-        assert all(map(torch.equal, model.generate([asked] * 2, seeds=[1, 2]), expected))
+        torch.testing.assert_close(model.generate([asked] * 2, seeds=[1, 2]), expected)
     out = saved(model, tmp_path / "out")
     before, after = load_file(folder / UNET), load_file(out / UNET)
     assert before.keys() == after.keys()

@@ -79,8 +79,9 @@ def test_only_the_last_map_is_changed(case) -> None:
 
 
 def test_no_weight_on_redaction_changes_nothing(case) -> None:
-    adapter, rows = case
-    assert torch.equal(said(solved(case, redact_weight=0.0, rounds=2), rows), said(adapter, rows))
+    before = case[0].encoder.state_dict()
+    after = solved(case, redact_weight=0.0, rounds=2).encoder.state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
 
 
 def test_more_ridge_changes_less(case) -> None:
@@ -220,7 +221,7 @@ def test_training_goes_on_from_what_was_solved_once_and_keeps_the_first_teacher(
     with torch.no_grad():
         started.encoder.load_state_dict(adapter.encoder.state_dict())
     objective.rows(started, teacher, rows, seed=0)  # as after an interruption
-    assert torch.equal(said(started, rows), asked)
+    torch.testing.assert_close(said(started, rows), asked)  # the weights lie elsewhere in memory
     assert "started" in objective.state_dict()
 
 

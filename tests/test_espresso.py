@@ -105,7 +105,7 @@ def test_tuning_moves_the_anchors_apart_and_is_kept(tmp_path: Path) -> None:
     save_tower(clip, tmp_path / "tower.safetensors")
     again = PictureText(BUNDLED / "clip", tmp_path / "tower.safetensors")
     with torch.no_grad():
-        assert torch.equal(again.texts(texts), clip.texts(texts))
+        torch.testing.assert_close(again.texts(texts), clip.texts(texts))
     (tmp_path / "damaged.safetensors").write_bytes(b"no")
     with pytest.raises(RedactError, match="is no safetensors file"):
         PictureText(BUNDLED / "clip", tmp_path / "damaged.safetensors")
@@ -152,5 +152,5 @@ def test_blocked_speech_is_silence_or_the_reference(speech: SpeechT5, tmp_path: 
     found = guard.generate(["alice", "bob"], seeds=[0, 1])
     again = speech.generate(["bob"], seeds=[0])[0]
     still = guard.anchors.blocked(guard.embed([again]))[0]
-    assert torch.equal(found[0], torch.zeros_like(again) if still else again)
+    torch.testing.assert_close(found[0], torch.zeros_like(again) if still else again)
     assert any(name.startswith("voice filter/") for name in guard.files())

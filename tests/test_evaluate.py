@@ -90,13 +90,13 @@ def test_killed_at_random_and_resumed_gives_the_same_rows(
     assert kills
     assert redact(*arguments(redacted, out, delay=0.05)) == 0
     assert result(out) == result(whole)
-    written = [(p.stem, row["index"]) for p in (out / "parts").iterdir() for row in read_lines(p)]
+    written = [(p, row["index"]) for p in (out / "parts").glob("*/*") for row in read_lines(p)]
     assert len(written) == len(set(written)) == 48
 
 
 def test_a_line_that_was_cut_off_is_made_again(redacted: Path, whole: Path, tmp_path: Path) -> None:
     assert redact(*arguments(redacted, tmp_path / "cut")) == 0
-    for path in [*(tmp_path / "cut" / "parts").iterdir(), *(tmp_path / "cut" / "scores").iterdir()]:
+    for path in [*(tmp_path / "cut" / "parts").glob("*/*"), *(tmp_path / "cut" / "scores").iterdir()]:
         path.write_bytes(path.read_bytes()[:-70])
     assert redact(*arguments(redacted, tmp_path / "cut")) == 0
     assert result(tmp_path / "cut") == result(whole)
@@ -110,8 +110,7 @@ def test_two_processes_give_the_rows_of_one(redacted: Path, whole: Path, tmp_pat
 
 
 def _written(folder: Path) -> dict[tuple[str, str], int]:
-    parts = [(path, path.name.split(".")) for path in (folder / "parts").iterdir()]
-    return {(name[0], name[1]): len(read_lines(path)) for path, name in parts}
+    return {(path.parent.name, path.stem): len(read_lines(path)) for path in (folder / "parts").glob("*/*")}
 
 
 @pytest.mark.slow  # only the imports take long
@@ -189,7 +188,7 @@ def test_scoring_again_does_not_generate(
 def test_a_sample_that_cannot_be_judged_is_counted_and_not_averaged(redacted: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert redact(*arguments(redacted, out, "--samples_only", "true")) == 0
-    part = out / "parts" / "no_plum.0.jsonl"
+    part = out / "parts" / "no_plum" / "0.jsonl"
     lines = read_lines(part)
     (out / lines[0]["sample"]).write_bytes(b"no picture")
     assert redact("score", out, "--scorers+=toy_evaluation.WordScorer") == 2  # not the sample that was made

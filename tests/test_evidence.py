@@ -1,5 +1,6 @@
 """Figures from evidence: intervals, what could not be judged, and saboteurs that must be called out."""
 
+import json
 import math
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from toy_evaluation import PictureToy, WordScorer
 
 from redact_core import Metric, RedactError, Request, Scorer, Trial
+from redact_core.cost import Meter, costs_of, note_sampling
 from redact_core.evidence import Conduct, Evidence, begin
 from redact_core.evidence_report import write_evidence_summary, write_report
 from redact_core.fingerprint import fingerprint
@@ -171,3 +173,42 @@ def test_the_fingerprint_sees_weights_files_and_settings(tmp_path: Path) -> None
     assert fingerprint(first)["encoder"] != fingerprint(second)["encoder"]
     first.save(tmp_path)
     assert list(fingerprint(first.reopen(tmp_path))["files"]) == ["encoder.safetensors"]
+
+
+def named_alike(folder: Path) -> Evidence:
+    """Two models of which the one's name begins the other's; only the second has answered."""
+    models = {"base": PictureToy(), "cig": PictureToy("redacting"), "cig.robust": PictureToy("noise")}
+    plan = models["base"].plan(Request(("plum",)), 2)
+    evidence = begin(folder, plan, {name: fingerprint(model) for name, model in models.items()}, CONDUCT)
+    model = models["cig.robust"]
+    with evidence.writer(model, "cig.robust", 0) as writer:
+        writer.write(range(4), model.generate([r.condition for r in plan], seeds=[r.seed for r in plan]))
+    meter = Meter()
+    with meter:
+        pass
+    note_sampling(evidence, "cig.robust", 0, 4, meter)
+    return evidence
+
+
+def test_a_name_that_begins_another_gets_none_of_its_samples_and_costs(tmp_path: Path) -> None:
+    evidence = named_alike(tmp_path / "e")
+    assert evidence.samples("cig") == {}
+    assert [sample for sample, _ in evidence.samples("cig.robust").values()] == [
+        f"samples/cig.robust/00000{i}.png" for i in range(4)
+    ]
+    assert [cost["model"] for cost in costs_of(evidence)] == ["cig.robust"]
+
+
+def test_evidence_of_the_former_layout_is_read_as_it_was_meant(tmp_path: Path) -> None:
+    folder = named_alike(tmp_path / "e").folder
+    for kept, former in (("parts", "parts"), ("costs/sampling", "costs")):
+        (folder / kept / "cig.robust" / "0.jsonl").rename(folder / former / "cig.robust.0.jsonl")
+    manifest = json.loads((folder / "evidence.json").read_text()) | {"schema": 1}
+    (folder / "evidence.json").write_text(json.dumps(manifest))
+    evidence = Evidence(folder)
+    assert evidence.samples("cig") == {}
+    assert len(evidence.samples("cig.robust")) == 4
+    assert [cost["model"] for cost in costs_of(evidence)] == ["cig.robust"]
+    (folder / "evidence.json").write_text(json.dumps(manifest | {"schema": 3}))
+    with pytest.raises(RedactError, match="another schema than 1 and 2; update redact"):
+        Evidence(folder)

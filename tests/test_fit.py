@@ -68,6 +68,32 @@ def test_fit_writes_a_folder_with_card_and_config(
     assert "the stock file again: the redaction is undone" in capsys.readouterr().err
 
 
+def test_the_runs_folder_and_checkpoints_go_where_one_says(
+    monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path
+) -> None:
+    rows = str(_csv(tmp_path, [Lesson.redact("cat", "dog"), Lesson.retain("red")]))
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        yaml.safe_dump({"trainer": {"max_steps": 2}, "export": {"folder": str(tmp_path / "a")}})
+    )
+    more = ["-c", config, "--trainer.default_root_dir", tmp_path / "mine"]
+    own = on(tiny_sd, tmp_path / "a", 2, "--checkpoint.every_n_train_steps", "1", "--data.lessons", rows)
+    assert fit(monkeypatch, *own, *more) == 0
+    assert list((tmp_path / "mine" / "checkpoints").glob("*.ckpt"))
+    assert not (tmp_path / "a.run").exists()
+    assert yaml.safe_load((tmp_path / "a" / "config.yaml").read_text())["trainer"]["default_root_dir"] == str(
+        tmp_path / "mine"
+    )
+    again = ["--checkpoint.dirpath", tmp_path / "kept", "--export.folder", tmp_path / "b"]
+    assert fit(monkeypatch, *own, *again) == 0
+    assert list((tmp_path / "kept").glob("*.ckpt"))
+    written = yaml.safe_load((tmp_path / "b" / "config.yaml").read_text())
+    assert "default_root_dir" not in written["trainer"], (
+        "it follows from the folder that the config is used for"
+    )
+    assert written["checkpoint"]["dirpath"] == str(tmp_path / "kept")
+
+
 def test_the_written_config_repeats_the_run(
     monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path
 ) -> None:

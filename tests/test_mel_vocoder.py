@@ -87,7 +87,7 @@ def test_a_sample_depends_on_its_own_seed_and_clip_only(model: MelVocoder, bank:
     clips = [bank / "amy" / "0.wav", bank / "ben" / "2.wav"]
     both = model.generate(clips, seeds=[3, 4])
     alone = model.generate(clips[1:], seeds=[4])
-    assert torch.equal(both[1], alone[0])
+    torch.testing.assert_close(both[1], alone[0])  # a batch of another size may add up in another order
     frames = [mel_of(clip, Warp(), 12).shape[1] for clip in clips]
     assert [len(wave) for wave in both] == [128 * n for n in frames]
 

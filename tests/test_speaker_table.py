@@ -83,8 +83,8 @@ def test_speaks_as_the_original_and_by_its_own_seed(tiny_vits: Path) -> None:
         expected = plain(input_ids=ids, speaker_id=3).waveform[0]
     before = torch.get_rng_state()
     among = model.generate(["alice", "dave", "3"], seeds=[4, 7, 7])
-    assert torch.equal(among[1], expected)
-    assert torch.equal(among[2], expected)
+    torch.testing.assert_close(among[1], expected)
+    torch.testing.assert_close(among[2], expected)
     assert torch.equal(torch.get_rng_state(), before)
     assert not torch.equal(model.generate(["alice"], seeds=[7])[0], expected)
 
@@ -158,11 +158,10 @@ def test_the_copy_speaks_with_the_references_voice(folder: Path, tmp_path: Path)
         torch.manual_seed(5)
         with torch.no_grad():
             spoken.append(plain(input_ids=ids, speaker_id=speaker).waveform[0])
-    assert torch.equal(spoken[0], bob)
-    assert torch.equal(spoken[1], bob)
+    torch.testing.assert_close(spoken, [bob, bob])  # of another file, whose weights lie elsewhere in memory
     assert not torch.equal(alice, bob)
     again = table(out)
-    assert torch.equal(again.generate(["0"], seeds=[5])[0], bob)
+    torch.testing.assert_close(again.generate(["0"], seeds=[5])[0], bob)
     assert again.expand(Request(("bob",)))[0].answer == Mean(("carol", "dave", "erin"))
     with pytest.raises(RedactError, match='There is no such speaker: "alice"'):
         again.collate(["alice"])
@@ -198,7 +197,7 @@ def test_split_weights_change_in_the_part_with_the_table(folder: Path, tmp_path:
     before, after = hashes(folder), hashes(out)
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"model-00002-of-00002.safetensors", "speaker_ids.json"}
-    assert torch.equal(table(out).generate(["0"], seeds=[1])[0], bob)
+    torch.testing.assert_close(table(out).generate(["0"], seeds=[1])[0], bob)
     (folder / "model-00001-of-00002.safetensors").unlink()
     with pytest.raises(RedactError, match=r"model-00001-of-00002\.safetensors is missing; .* fetch it again"):
         table(folder)
@@ -462,8 +461,8 @@ def test_the_plan_of_a_table_and_the_reopened_copy(tiny_vits: Path, tmp_path: Pa
     again = table(tiny_vits).reopen(out)
     stock = table(tiny_vits)
     (gone,), (kept,) = (again.generate([name], seeds=[3]) for name in ("alice", "carol"))
-    assert torch.equal(gone, stock.generate(["bob"], seeds=[3])[0])
-    assert torch.equal(kept, stock.generate(["carol"], seeds=[3])[0])
+    torch.testing.assert_close(gone, stock.generate(["bob"], seeds=[3])[0])
+    torch.testing.assert_close(kept, stock.generate(["carol"], seeds=[3])[0])
     assert again.texts == ["the cat"]
 
 

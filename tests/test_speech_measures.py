@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -21,7 +22,7 @@ from transformers import (
 from modalities.text_to_speech.base_voice_scorer import BaseVoiceScorer
 from modalities.text_to_speech.impostor_scorer import ImpostorScorer
 from modalities.text_to_speech.privacy_scorer import PrivacyScorer, divergence
-from modalities.text_to_speech.prosody_scorer import Contour, ProsodyScorer, compare, contour
+from modalities.text_to_speech.prosody_scorer import Contour, ProsodyScorer, compare, contour, mel_cepstra
 from modalities.text_to_speech.squim_scorer import SquimScorer
 from modalities.text_to_speech.whisper_scorer import WhisperScorer, plain
 from redact_core import Group, PlanRow, RedactError, Trial
@@ -216,6 +217,15 @@ def test_pitch_and_cepstrum_by_hand() -> None:
     # loudness is in coefficient 0, which is left out
     quiet = contour(torch.from_numpy(voice(120.0, 0.8, 1)) / 2)
     assert compare(low, quiet)["mel-cepstral distortion"] < 0.1
+    # a ripple over the bands, whose root mean square in dB anyone can compute: 3.07
+    flat = torch.full((80, 5), 0.01).double().numpy()
+    bands = torch.arange(80).double().numpy() + 0.5
+    ripple = flat * np.exp(0.5 * np.cos(np.pi * 4 * bands / 80))[:, None]
+    silent = torch.full((5,), math.nan).double().numpy()
+    rippled = compare(Contour(mel_cepstra(flat), silent), Contour(mel_cepstra(ripple), silent))
+    by_hand = float(np.sqrt(np.mean((20 * np.log10(ripple / flat)) ** 2)))
+    assert by_hand == pytest.approx(3.07, abs=0.005)
+    assert rippled["mel-cepstral distortion"] == pytest.approx(by_hand)
     # one coefficient apart by 1 everywhere: 10 sqrt(2) / ln 10 dB
     a, b = torch.zeros(24, 5).double().numpy(), torch.zeros(24, 5).double().numpy()
     b[3] = 1

@@ -72,9 +72,8 @@ def test_the_encoder_says_what_speechbrain_says(adapter: SpeechT5, base: Path) -
     original = EncoderClassifier.from_hparams(folder, savedir=folder, local_strategy=LocalStrategy.NO_LINK)
     inputs = adapter.collate(["carol"])
     with torch.no_grad():
-        assert torch.equal(
-            adapter.encoder(inputs).hidden, original.encode_batch(inputs["waveform"]).reshape(1, 1, -1)
-        )
+        expected = original.encode_batch(inputs["waveform"]).reshape(1, 1, -1)
+        torch.testing.assert_close(adapter.encoder(inputs).hidden, expected)
 
 
 def test_redaction_reaches_the_reference_and_keeps_the_others(adapter: SpeechT5) -> None:
@@ -199,7 +198,9 @@ def test_checkpoints_of_plain_tensors_are_read_and_others_refused(base: Path, tm
         )[0]
         for a, b in ((tts, vocoder), (base / "tts", both))
     ]
-    assert torch.equal(*said)
+    torch.testing.assert_close(
+        *said
+    )  # weights lie elsewhere in memory, which moves last bits on some machines
     assert SpeechT5(str(tts), str(base / "encoder"), "griffin-lim", base / "bank").vocoder_folder is None
 
     # a method that changes the generator writes safetensors

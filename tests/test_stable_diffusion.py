@@ -35,7 +35,7 @@ def test_contract(model: StableDiffusion) -> None:
 def test_hears_what_the_pipeline_hears(tiny_sd: Path, model: StableDiffusion) -> None:
     pipeline = StableDiffusionPipeline.from_pretrained(tiny_sd, safety_checker=None, dtype=torch.float32)
     expected, _ = pipeline.encode_prompt(["a red cat"], "cpu", 1, False)
-    assert torch.equal(model.encoder(model.collate(["a red cat"])).hidden, expected)
+    torch.testing.assert_close(model.encoder(model.collate(["a red cat"])).hidden, expected)
 
 
 def test_draws_what_the_pipeline_draws(tiny_sd: Path, model: StableDiffusion) -> None:
@@ -173,7 +173,7 @@ def test_a_precision_variant_is_read_and_written_under_its_name(tiny_sd: Path, t
     folder = copy(tiny_sd, tmp_path)
     for path in folder.rglob("*.safetensors"):
         path.rename(path.with_suffix(".fp16.safetensors"))
-    with pytest.raises(RedactError, match=r"model\.fp16\.safetensors where model\.safetensors .*set variant"):
+    with pytest.raises(RedactError, match='only as the variant "fp16"; set variant to fp16'):
         StableDiffusion(str(folder))
     model = StableDiffusion(str(folder), variant="fp16", steps=2)
     assert model.generate(["cat"], seeds=[0])[0].shape == (3, 16, 16)
@@ -208,7 +208,7 @@ def _cut_weights(folder: Path) -> None:
         (_pickle_only, "pytorch_model.bin is a pickled weight file.*convert it to safetensors"),
         (_other_class, "holds a StableDiffusionXLPipeline; this adapter takes StableDiffusionPipeline"),
         (_other_encoder, "text_encoder is a T5EncoderModel; this adapter needs a CLIPTextModel"),
-        (_cut_weights, "cannot be loaded as a CLIPTextModel"),
+        (_cut_weights, "is no readable safetensors file"),
         (lambda f: (f / "model_index.json").unlink(), "no diffusers folder"),
         (lambda f: (f / "model_index.json").write_text("{"), "no diffusers folder"),
         (lambda f: (f / "text_encoder" / "model.safetensors").unlink(), "holds no model.safetensors"),

@@ -34,7 +34,7 @@ def test_one_loss_a_sample_whatever_stands_beside_it(model: SpeechT5) -> None:
         both = model.training_loss(voices, samples, seeds=seeds)
         alone = model.training_loss(voices[torch.tensor([1])], samples[1:], seeds=seeds[1:])
     assert both.shape == (2,)
-    assert torch.equal(both[1:], alone)
+    torch.testing.assert_close(both[1:], alone)  # a batch of another size may add up in another order
 
 
 def test_seeds_choose_sentence_and_dropout_and_the_global_generator_is_left_alone(model: SpeechT5) -> None:

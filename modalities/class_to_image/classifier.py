@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from redact_core import RedactError
+from redact_core.paths import at_home
 
 
 class Classifier(nn.Module):
@@ -40,7 +41,7 @@ class Judge:
     """
 
     def __init__(self, folder: Path | None = None):
-        self.folder = folder or Path(__file__).with_name("bundled") / "classifier"
+        self.folder = at_home(folder or Path(__file__).with_name("bundled") / "classifier")
         try:
             self.names: list[str] = json.loads((self.folder / "labels.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

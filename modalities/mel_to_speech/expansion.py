@@ -11,7 +11,7 @@ from modalities.mel_to_speech.likeness import warp_between
 from modalities.mel_to_speech.networks import MARGIN
 from modalities.mel_to_speech.utterance import Utterance, Warp, mel_of
 from modalities.sound.bank import VoiceBank
-from modalities.sound.clips import check_clips
+from modalities.sound.clips import check_clips, identity_of, once
 from redact_core import Lesson, RedactError, Request
 
 
@@ -22,7 +22,8 @@ def retained(request: Request, bank: VoiceBank, gone: Sequence[Path]) -> dict[st
         RedactError: Unknown voices, or none stays.
     """
     names = list(bank.voices) if request.retain in ((), ("bank",)) else list(request.retain)
-    found = {name: [clip for clip in bank.clips(name) if clip not in gone] for name in names}
+    ids = {identity_of(clip) for clip in gone}
+    found = {name: [c for c in once(bank.clips(name)) if identity_of(c) not in ids] for name in names}
     found = {name: clips for name, clips in found.items() if clips}
     if not found:
         raise RedactError(
@@ -41,13 +42,14 @@ def warps(request: Request, bank: VoiceBank) -> list[Warp]:
     request.check_references()
     redacted = bank.redacted(request.redact)
     gone = {clip for clips in redacted for clip in clips}
+    ids = {identity_of(clip) for clip in gone}
     found = []
     for i, clips in enumerate(redacted):
         reference = request.reference_of(i)
         if reference in (None, "mean"):
             target = [kept[0] for kept in retained(request, bank, list(gone)).values()]
         else:
-            target = bank.reference(reference, gone)
+            target = bank.reference(reference, ids)
         found.append(warp_between(clips, target))
     return found
 
@@ -75,7 +77,7 @@ def expand(request: Request, bank: VoiceBank, bands: int, window: int, windows: 
     share = max(windows, windows * len(kept) // (2 * len(gone)))
     rows = []
     for what, warp in zip(request.redact, warps(request, bank), strict=True):
-        for clip in bank.clips(what):
+        for clip in once(bank.clips(what)):
             rows += [
                 Lesson.redact(str(Utterance(clip, start)), str(Utterance(clip, start, warp)))
                 for start in starts(clip, share)

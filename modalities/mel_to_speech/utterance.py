@@ -13,6 +13,7 @@ from modalities.mel_to_speech.mel import log_mel, to_band
 from modalities.sound.clips import RATE, read_clip
 from modalities.sound.warps import formants, pitch
 from redact_core import Condition, RedactError
+from redact_core.paths import at_home
 
 _FORM = re.compile(r"(?P<path>.+?)(?:@(?P<start>\d+))?(?: warped (?P<semitones>\S+) (?P<ratio>\S+))?")
 
@@ -58,8 +59,9 @@ class Utterance:
         Raises:
             RedactError: The numbers of a warp are none, or out of two octaves and a factor of two.
         """
-        if Path(condition).is_file():
-            return cls(Path(condition))
+        condition = at_home(condition)
+        if condition.is_file():
+            return cls(condition)
         found = _FORM.fullmatch(str(condition))
         assert found is not None  # any text has a path
         warp = AS_IT_IS

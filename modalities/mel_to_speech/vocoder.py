@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from modalities.mel_to_speech.mel import HOP, RATE
 from modalities.mel_to_speech.networks import MARGIN, DiffWave, MelConditioner
 from modalities.mel_to_speech.utterance import Utterance, mel_of
 from modalities.sound.bank import VoiceBank
+from modalities.sound.clips import identity_of
 from redact_core import (
     Adapter,
     Condition,
@@ -121,6 +123,11 @@ class MelVocoder(Adapter):
         length = torch.tensor([mel_of(h.path, h.warp, self.config["bands"]).shape[1] for h in found])
         return {"mel": torch.stack(mels), "length": length, "start": starts}
 
+    def identity(self, condition: Condition) -> Hashable:
+        """The clip's content, the window's first frame and the warp."""
+        heard = Utterance.read(self._clip(condition))
+        return identity_of(heard.path), heard.start, heard.warp
+
     def expand(self, request: Request) -> list[Lesson]:
         """Windows of clips: see :mod:`.expansion`."""
         return expand(request, self.bank, self.config["bands"], self.config["window"], self.windows)
@@ -128,6 +135,7 @@ class MelVocoder(Adapter):
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         """Groups ``redacted`` (clips that taught), ``paraphrased`` (that did not) and ``retained``."""
         rows: list[PlanRow] = []
+        request = replace(request, redact=tuple(map(self.bank.name_of, request.redact)))
         gone = [clip for what in request.redact for clip in self.bank.clips(what)]
         stay = retained(request, self.bank, gone)
         if self.unseen.voices:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+import re
+import warnings
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from modalities.sound.clips import clips_in, is_clip
+from modalities.sound.clips import clips_in, identity_of, once
+from modalities.sound.sound_folder import SoundFolder, is_clip
 from redact_core import RedactError
+from redact_core.paths import at_home
 
 FEWEST = 2
 """Clips of a voice from which a redaction can be learnt at all; ten or more are better."""
@@ -20,11 +24,12 @@ class VoiceBank:
         folder: Of the bank; ``None`` for an empty one.
 
     Raises:
-        RedactError: The folder does not exist or has no subfolder with clips.
+        RedactError: The folder does not exist or has no subfolder with clips, or a voice has subfolders
+            with clips itself.
     """
 
     def __init__(self, folder: Path | None):
-        self.folder = folder
+        self.folder = folder = None if folder is None else at_home(folder)
         self.voices: dict[str, list[Path]] = {}
         if folder is None:
             return
@@ -32,10 +37,24 @@ class VoiceBank:
             raise RedactError(
                 f"There is no folder {folder}; give a folder with one subfolder of clips for each voice."
             )
-        for voice in sorted(path for path in folder.iterdir() if path.is_dir()):
-            found = clips_in(voice)
-            if found:
-                self.voices[voice.name] = found
+        within = SoundFolder.of(folder)
+        unused = [f"{len(within.clips)} clips beside the folders of voices"] if within.clips else []
+        empty: list[str] = []
+        for voice in within.folders:
+            found = SoundFolder.of(voice).one_person()
+            if found.clips:
+                self.voices[voice.name] = found.clips
+            else:
+                empty.append(voice.name)
+            unused += [f"of {voice.name} {what}" for what in found.unused()]
+        if empty and self.voices:
+            unused.append(f"{len(empty)} folders without sound files ({', '.join(empty[:3])})")
+        if self.voices and unused:
+            more = f", and {len(unused) - 5} more" if len(unused) > 5 else ""
+            warnings.warn(
+                f"{folder}: {len(self.voices)} voices are used; not used: {', '.join(unused[:5])}{more}.",
+                stacklevel=2,
+            )
         if not self.voices:
             raise RedactError(
                 f"{folder} has no subfolder with clips; a voice bank has one such folder for each voice."
@@ -53,14 +72,28 @@ class VoiceBank:
         """
         if what in self.voices:
             return self.voices[what]
-        path = Path(what).expanduser()
-        if path.is_file() and is_clip(path):
-            return [path]
+        path = at_home(what)
+        if path.is_file():
+            if is_clip(path):
+                return [path]
+            raise RedactError(
+                f"{path}: soundfile does not read {path.suffix.lower() or 'files without an ending'}; convert the clip, "
+                "e.g. to WAV or FLAC."
+            )
         if path.is_dir():
             found = clips_in(path)
             if not found:
-                raise RedactError(f"{path} holds no sound files; give a folder with clips of one person.")
+                unused = SoundFolder.of(path).unused()
+                there = f" ({', '.join(unused)})" if unused else ""
+                raise RedactError(
+                    f"{path} holds no sound files{there}; give a folder with clips of one person."
+                )
             return found
+        parts = [part.strip() for part in re.split(r"[;|,\[\]\n]", what) if part.strip()]
+        if len(parts) > 1 and all(part in self.voices or at_home(part).exists() for part in parts):
+            raise RedactError(
+                f'"{what}" would be one voice; give several as a list, "[{", ".join(parts)}]", or the option once for each.'
+            )
         close = get_close_matches(what, [*self.voices, *also], 3)
         hint = f"did you mean {' or '.join(close)}?" if close else self._known()
         if also and not close:
@@ -77,7 +110,14 @@ class VoiceBank:
             raise RedactError(
                 "Nothing to redact was named; give --data.redact, e.g. --data.redact voices/alice."
             )
-        found = [self.clips(name) for name in names]
+        found = [once(self.clips(name)) for name in names]
+        for name, clips in zip(names, found, strict=True):
+            copies = len(self.clips(name)) - len(clips)
+            if copies:
+                warnings.warn(
+                    f"{name}: {copies} of {copies + len(clips)} clips are copies of others; each is used once.",
+                    stacklevel=2,
+                )
         for name, clips in zip(names, found, strict=True):
             if len(clips) < FEWEST:
                 raise RedactError(
@@ -85,16 +125,38 @@ class VoiceBank:
                 )
         return found
 
-    def reference(self, name: str, gone: Container[Path], also: Sequence[str] = ()) -> list[Path]:
+    def reference(self, name: str, gone: Collection[str], also: Sequence[str] = ()) -> list[Path]:
         """:meth:`clips` of what is answered instead; ``also``: words that are no voice and could have been said.
 
         Raises:
-            RedactError: As for :meth:`clips`, or one of them is in ``gone``, the redacted clips.
+            RedactError: As for :meth:`clips`, or one of them is in ``gone``, the identities of the redacted clips.
         """
-        found = self.clips(name, also)
-        if any(clip in gone for clip in found):
+        found = once(self.clips(name, also))
+        if any(identity_of(clip) in gone for clip in found):
             raise RedactError(f'The reference "{name}" is itself redacted; name a voice that stays.')
         return found
+
+    def name_of(self, what: str) -> str:
+        """The id of the voice that ``what`` holds clips of, whatever path leads there; ``what`` itself where none is known.
+
+        Raises:
+            RedactError: As for :meth:`clips`.
+        """
+        if what in self.voices:
+            return what
+        clips = {identity_of(clip) for clip in self.clips(what)}
+        owners = [
+            name for name, own in self.voices.items() if any(identity_of(clip) in clips for clip in own)
+        ]
+        return owners[0] if len(owners) == 1 else what
+
+    def without(self, gone: Collection[str]) -> dict[str, list[Path]]:
+        """The voices none of whose clips is in ``gone``, identities of clips."""
+        return {
+            name: clips
+            for name, clips in self.voices.items()
+            if not any(identity_of(clip) in gone for clip in clips)
+        }
 
     def _known(self) -> str:
         if not self.voices:

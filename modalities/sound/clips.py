@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,24 +14,57 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchaudio.functional import resample
 
+from modalities.sound.sound_folder import SoundFolder
 from redact_core import RedactError
+from redact_core.artefact import sha256
 from redact_core.errors import raise_together
+from redact_core.paths import at_home
 
 RATE = 16_000
 """Hertz; the rate of SpeechT5 and of SpeechBrain's speaker encoders."""
-SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif"}
 SHORTEST_S = 0.5
+_CANCELLED = 0.01
+"""Of the loudest channel: a mean of channels that is fainter has lost the voice. One of 64 channels alone is 0.016."""
 _told: set[int] = set()
 
 
-def is_clip(path: Path) -> bool:
-    """Does the name look like that of a sound file?"""
-    return path.suffix.lower() in SUFFIXES
-
-
 def clips_in(folder: Path) -> list[Path]:
-    """Sound files of a folder, sorted by name; subfolders are not entered."""
-    return sorted(path for path in folder.iterdir() if path.is_file() and is_clip(path))
+    """The clips of one person's folder, sorted by name; a warning says in numbers what else lies there and is not used.
+
+    Raises:
+        RedactError: There are subfolders with clips, see :meth:`.SoundFolder.one_person`.
+    """
+    found = SoundFolder.of(folder).one_person()
+    unused = found.unused()
+    if found.clips and unused:
+        warnings.warn(
+            f"{folder}: {len(found.clips)} clips are used; not used: {', '.join(unused)}.", stacklevel=2
+        )
+    return found.clips
+
+
+def identity_of(path: Path) -> str:
+    """What makes a clip the clip that it is: its content, so that links, ``..`` and copies are the same clip.
+
+    A file that cannot be read is known by its resolved path.
+    """
+    path = at_home(path)
+    try:
+        about = path.stat()
+        return _digest(path.resolve(), about.st_mtime_ns, about.st_size)
+    except (OSError, ValueError):
+        return str(path.absolute())
+
+
+@lru_cache(maxsize=65536)
+def _digest(path: Path, changed: int, size: int) -> str:
+    del changed, size  # they make a file that was written again another one
+    return sha256(path)
+
+
+def once(clips: Iterable[Path]) -> list[Path]:
+    """Each clip once, under its first path."""
+    return list({identity_of(clip): clip for clip in reversed(list(clips))}.values())[::-1]
 
 
 def read_channels(path: Path) -> tuple[NDArray[np.float32], int]:
@@ -59,8 +92,9 @@ def read_clip(path: Path) -> Tensor:
 
     Raises:
         RedactError: Unreadable, empty, shorter than half a second, silent, not finite, or clipped
-            in more than one sample of a hundred.
+            in more than one sample of a hundred; channels that cancel one another.
     """
+    path = at_home(path)
     if not path.is_file():
         raise RedactError(f"There is no file {path}; give the path of a sound file.")
     samples, rate = read_channels(path)
@@ -71,6 +105,12 @@ def read_clip(path: Path) -> Tensor:
     if not np.isfinite(wave).all():
         raise RedactError(f"{path}: holds samples that are not finite (NaN or infinity); export it again.")
     peak = float(np.abs(wave).max())
+    loudest = float(np.abs(samples).max())
+    if loudest >= 1e-4 and peak < _CANCELLED * loudest:
+        raise RedactError(
+            f"{path}: its {samples.shape[1]} channels cancel one another when they are mixed down to one (opposite "
+            "phase); give one channel of it, or turn one over."
+        )
     if peak < 1e-4:
         raise RedactError(f"{path}: is silent; give a clip in which the person speaks.")
     clipped = float((np.abs(samples) >= 0.999).mean())

@@ -1,5 +1,12 @@
 """Captions in, small pictures out, by a generator that hears the caption at several stages."""
 
-from modalities.staged_to_image.staged_text import StagedText
+from typing import TYPE_CHECKING
+
+from redact_core.lazy_names import lazy
+
+if TYPE_CHECKING:
+    from modalities.staged_to_image.staged_text import StagedText
+else:
+    __getattr__, __dir__ = lazy(__name__)
 
 __all__ = ["StagedText"]

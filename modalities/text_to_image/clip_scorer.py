@@ -14,10 +14,12 @@ from torch.nn.functional import interpolate, normalize
 from transformers import CLIPModel, CLIPTokenizer
 
 from modalities.picture_files import read_picture
+from modalities.received import check_folder
 from modalities.text_to_image.folders import BUNDLED
 from modalities.text_to_image.phrasing import with_article
 from modalities.text_to_image.vocabulary import bundled_vocabulary
 from redact_core import Metric, RedactError, Scorer, Trial
+from redact_core.paths import at_home
 
 JUDGE = BUNDLED / "clip_judge"
 _FILTERS = {2: "bilinear", 3: "bicubic"}  # numbers of Pillow
@@ -39,6 +41,7 @@ class Clip:
             raise RedactError(
                 f"{folder} holds no CLIP: config.json is missing; give the folder of a CLIPModel."
             )
+        check_folder(folder)
         try:
             model = CLIPModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
             self.tokenizer = CLIPTokenizer.from_pretrained(folder)
@@ -124,7 +127,7 @@ class ClipScorer(Scorer):
         concepts: list[str] | None = None,
         styles: list[str] | None = None,
     ):
-        self.clip = Clip(Path(folder) if folder else JUDGE)
+        self.clip = Clip(at_home(folder) if folder else JUDGE)
         self.concepts = list(concepts or bundled_vocabulary().concepts)
         self.styles = list(styles or bundled_vocabulary().styles)
         self._concept_texts = self.clip.read([with_article(name) for name in self.concepts])

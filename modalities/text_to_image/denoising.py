@@ -26,6 +26,7 @@ def load_pipeline(
         dtype=dtype,
         use_safetensors=True,
         low_cpu_mem_usage=False,
+        trust_remote_code=False,
         **settings,
     )
     pipeline.set_progress_bar_config(disable=True)

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from modalities.picture_files import read_picture
+from modalities.picture_files import pictures_in, read_picture
 from modalities.text_to_image.folders import BUNDLED
 from modalities.text_to_image.picture_text import PictureText
 from redact_core import Adapter, RedactError
 from redact_core.devices import move
+from redact_core.paths import at_home
 from redact_core.two_anchor import TwoAnchorGuard, TwoAnchors
 
 
@@ -55,19 +56,19 @@ class Espresso(TwoAnchorGuard):
             raise RedactError(
                 "Espresso needs two lists; give at least one unacceptable and one acceptable phrase."
             )
-        self.clip = PictureText(clip or BUNDLED / "clip", tower)
+        self.clip = PictureText(at_home(clip or BUNDLED / "clip"), None if tower is None else at_home(tower))
         with torch.no_grad():
             anchors = TwoAnchors(
                 self.clip.texts(unacceptable), self.clip.texts(acceptable), self.clip.scale, threshold
             )
         super().__init__(inner, anchors)
         self.unacceptable, self.acceptable = list(unacceptable), list(acceptable)
-        self.picture = None if replacement is None else read_picture(replacement)
+        self.picture = None if replacement is None else read_picture(at_home(replacement))
         self.own_files = {f"espresso/{name}": path for name, path in self.clip.files().items()}
         if replacement is not None:
-            self.own_files["espresso/replacement"] = replacement
+            self.own_files["espresso/replacement"] = at_home(replacement)
         if validation is not None:
-            files = sorted(validation.glob("*.png"))
+            files = pictures_in(at_home(validation), below=False)
             benign = self.embed([read_picture(path) for path in files]) if files else torch.zeros(0, 1)
             self.use(anchors.calibrated(benign, rate))
 

@@ -10,10 +10,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from modalities.picture_files import read_picture
+from modalities.picture_files import pictures_in, read_picture
 from modalities.text_to_image.grader import Judge
 from redact_core import Group, Metric, Pair, RedactError, SetScorer
 from redact_core.distances import frechet_distance, kernel_distance
+from redact_core.paths import at_home
 
 _TO_BASE = (
     "halves of the model's pictures against the other half of the base's, so that no prompt and seed is compared "
@@ -41,7 +42,7 @@ class FeatureDistances(SetScorer):
     """
 
     def __init__(self, real: Path | None = None):
-        self.real_files = _pictures(Path(real)) if real else []
+        self.real_files = _pictures(at_home(real)) if real else []
         self._real: Tensor | None = None
 
     @property
@@ -121,7 +122,7 @@ class GraderFeatureDistances(FeatureDistances):
 
     def __init__(self, real: Path | None = None, folder: Path | None = None):
         super().__init__(real)
-        self.folder = Path(folder) if folder else Path(__file__).with_name("bundled") / "grader"
+        self.folder = at_home(folder) if folder else Path(__file__).with_name("bundled") / "grader"
         if not (self.folder / "labels.json").is_file():
             raise RedactError(f"{self.folder} holds no grader: labels.json is missing; give another folder.")
         self.judge = Judge(self.folder)
@@ -141,7 +142,7 @@ class GraderFeatureDistances(FeatureDistances):
 def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise RedactError(f"There is no folder {folder}; give a folder of real pictures.")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in {".png", ".jpg", ".jpeg"})
+    found = pictures_in(folder)
     if len(found) < 2:
         raise RedactError(f"{folder} holds {len(found)} pictures; give at least two real ones.")
     return found

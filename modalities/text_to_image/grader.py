@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from redact_core.paths import at_home
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -68,7 +70,9 @@ class Grader(nn.Module):
 def write_labels(folder: Path, concepts: list[str], styles: list[str], backgrounds: list[str]) -> None:
     """Write ``labels.json`` beside the weights."""
     labels = {"concepts": concepts, "styles": styles, "backgrounds": backgrounds}
-    (folder / "labels.json").write_text(json.dumps(labels, indent=1, ensure_ascii=False), encoding="utf-8")
+    (folder / "labels.json").write_text(
+        json.dumps(labels, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
+    )
 
 
 def load_grader(folder: Path) -> tuple[Grader, Labels]:
@@ -97,7 +101,9 @@ class Judge:
     """
 
     def __init__(self, folder: Path | None = None):
-        self.grader, self.labels = load_grader(folder or Path(__file__).with_name("bundled") / "grader")
+        self.grader, self.labels = load_grader(
+            at_home(folder or Path(__file__).with_name("bundled") / "grader")
+        )
 
     @torch.no_grad()
     def __call__(self, samples: Sequence[Tensor]) -> Verdict:

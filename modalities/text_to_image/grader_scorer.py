@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from modalities.picture_files import read_picture
 from modalities.text_to_image.grader import Judge
 from redact_core import Metric, RedactError, Scorer, Trial
+from redact_core.paths import at_home
 
 
 class GraderScorer(Scorer):
@@ -42,7 +43,7 @@ class GraderScorer(Scorer):
     }
 
     def __init__(self, folder: Path | None = None):
-        self.folder = folder or Path(__file__).with_name("bundled") / "grader"
+        self.folder = at_home(folder or Path(__file__).with_name("bundled") / "grader")
         if not (self.folder / "labels.json").is_file():
             raise RedactError(f"{self.folder} holds no grader: labels.json is missing; give another folder.")
         self.judge = Judge(self.folder)

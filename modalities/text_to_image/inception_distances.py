@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
+from modalities.picture_files import to_bytes
 from modalities.text_to_image.feature_distances import FeatureDistances, distances_named
 from redact_core import Metric, RedactError
+from redact_core.paths import at_home
 
 
 class InceptionDistances(FeatureDistances):
@@ -34,7 +36,7 @@ class InceptionDistances(FeatureDistances):
 
     def __init__(self, weights: Path, real: Path | None = None):
         super().__init__(real)
-        self.path = Path(weights)
+        self.path = at_home(weights)
         if not self.path.is_file():
             raise RedactError(f"There is no file {weights}; give the Inception weights of torch-fidelity.")
         self.network = inception(self.path)
@@ -49,7 +51,7 @@ class InceptionDistances(FeatureDistances):
 
     @torch.no_grad()
     def features(self, pictures: Sequence[Tensor]) -> Tensor:
-        pixels = (torch.stack(list(pictures)) * 255).round().to(torch.uint8)
+        pixels = to_bytes(torch.stack(list(pictures)))
         device = next((p.device for p in self.network.parameters()), pixels.device)
         return self.network(pixels.to(device)).cpu()
 

@@ -13,6 +13,7 @@ from torchmetrics.functional.image import lpips
 
 from modalities.text_to_image.pairs import UNLIKE, PairScorer
 from redact_core import RedactError
+from redact_core.paths import at_home
 
 _ORDER = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
 
@@ -34,7 +35,7 @@ class LpipsScorer(PairScorer):
     metrics = {"LPIPS": UNLIKE}  # noqa: RUF012
 
     def __init__(self, weights: Path, net: Literal["alex", "vgg", "squeeze"] = "alex"):
-        self.weights = Path(weights)
+        self.weights = at_home(weights)
         if not self.weights.is_file():
             raise RedactError(f"There is no file {weights}; give torchvision's {_ORDER[net]} weights.")
         try:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 from transformers import CLIPModel, CLIPTokenizer
 
+from modalities.received import check_folder
 from redact_core import RedactError
 
 _MODES = {2: "bilinear", 3: "bicubic"}
@@ -36,6 +37,7 @@ class PictureText:
 
     def __init__(self, folder: Path, tower: Path | None = None):
         self.folder, self.tower = folder, tower
+        check_folder(folder)
         try:
             self.model = CLIPModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32).eval()
             self.tokenizer = CLIPTokenizer.from_pretrained(folder)

@@ -9,12 +9,38 @@ from dataclasses import replace
 from modalities.text_to_image.expansion import understand
 from modalities.text_to_image.folders import BUNDLED
 from modalities.text_to_image.groups import Case, groups
+from modalities.text_to_image.names import tidied, without_article
 from modalities.text_to_image.vocabulary import Vocabulary
 from redact_core import PlanRow, RedactError, Request
 from redact_core.damage import LABEL
 
 _REDACTED = {"redacted", "reworded", "synonyms"}
 _NEAREST = 10
+
+
+def named(request: Request, vocabulary: Vocabulary) -> Request:
+    """The request with names as the vocabulary writes them; what it does not know stays.
+
+    Raises:
+        RedactError: A text is empty or several names.
+    """
+
+    def name(text: str) -> str:
+        if not text.strip():  # no reference: a style is left out
+            return text
+        subject = understand(text, vocabulary)
+        if subject.kind == "concept":
+            bare = without_article(tidied(text)).lower()
+            return bare if vocabulary.find(bare) else text
+        known = vocabulary.style(subject.names[0]) if subject.kind == "style" else None
+        return text if known is None or known in text else known
+
+    found = tuple(dict.fromkeys(name(text) for text in request.redact if text.strip()))
+    if len(found) < len(request.redact) and len(request.references) > 1:
+        raise RedactError(
+            "One thing is named twice in --redact; name each once, with one reference for each."
+        )
+    return replace(request, redact=found, references=tuple(map(name, request.references)))
 
 
 def plan(

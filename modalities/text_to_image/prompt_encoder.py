@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.utils import logging
 
-from modalities.weight_files import write_like
+from modalities.stock import Stock, find
 from redact_core import Condition, Conditioning, Readout, RedactError
 
 _PREFIX = "text_model."
@@ -143,6 +143,7 @@ def load_text_model(kind: type[TextModel], folder: Path, variant: str | None = N
     Raises:
         RedactError: The weights are damaged or do not fit the configuration.
     """
+    variant = find(folder, variant=variant).variant
     try:
         with _no_bars():
             model = kind.from_pretrained(folder, variant=variant, use_safetensors=True, dtype=torch.float32)
@@ -174,20 +175,50 @@ def tokenize(
     Raises:
         RedactError: Prompts beyond the context, which the pipeline would cut with a mere warning.
     """
-    texts = [str(prompt) for prompt in prompts]
+    texts = [said(tokenizer, str(prompt)) for prompt in prompts]
     context = tokenizer.model_max_length
-    if not truncate:
-        lengths = [len(ids) for ids in tokenizer(texts, verbose=False)["input_ids"]] if texts else []
-        long = [(text, n) for text, n in zip(texts, lengths, strict=True) if n > context]
-        if long:
-            text, n = long[0]
-            more = f" (and {len(long) - 1} more)" if len(long) > 1 else ""
-            raise RedactError(
-                f'"{text[:60]}" has {n} tokens, the encoder reads {context}{more}; shorten it, '
-                "or set truncate to true to cut it as the pipeline would."
-            )
+    lengths = [len(ids) for ids in tokenizer(texts, verbose=False)["input_ids"]] if texts else []
+    long = [(text, n) for text, n in zip(texts, lengths, strict=True) if n > context]
+    if long and not truncate:
+        text, n = long[0]
+        more = f" (and {len(long) - 1} more)" if len(long) > 1 else ""
+        raise RedactError(
+            f'"{text[:60]}" has {n} tokens, the encoder reads {context}{more}; shorten it, '
+            "or set truncate to true to cut it as the pipeline would."
+        )
     batch = tokenizer(texts, padding="max_length", max_length=context, truncation=True, return_tensors="pt")
     return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
+
+
+def said(tokenizer: CLIPTokenizer, prompt: str) -> str:
+    """The prompt as diffusers' pipelines ask it: an added token that stands for several vectors is all of them.
+
+    Textual inversion of several vectors adds ``<it>``, ``<it>_1``, ``<it>_2``; a prompt says ``<it>``, the pipeline
+    puts all of them there (``TextualInversionLoaderMixin.maybe_convert_prompt``).
+    """
+    added = tokenizer.added_tokens_encoder
+    for token in added if any(f"{token}_1" in added for token in added) else ():
+        if f"{token}_1" in added and token in tokenizer.tokenize(prompt):
+            more = [token]
+            while f"{token}_{len(more)}" in added:
+                more.append(f"{token}_{len(more)}")
+            prompt = prompt.replace(token, " ".join(more))
+    return prompt
+
+
+def read_as(tokenizer: CLIPTokenizer, prompt: str, truncate: bool = False) -> str:
+    """The tokens of a prompt as one text, a blank behind each word: two prompts with the same are one to the encoder.
+
+    With ``truncate`` only those that fit into the context.
+    """
+    tokens = tokenizer.tokenize(said(tokenizer, prompt))
+    if truncate:
+        tokens = tokens[
+            : max(0, tokenizer.model_max_length - 2)
+        ]  # beginning and end of the text are not among them
+    added = tokenizer.added_tokens_encoder
+    parts = [f" {token} " if token in added else token.replace("</w>", " ") for token in tokens]
+    return " ".join("".join(parts).split())
 
 
 def whole_words(tokenizer: CLIPTokenizer) -> list[str]:
@@ -196,6 +227,6 @@ def whole_words(tokenizer: CLIPTokenizer) -> list[str]:
     return sorted(word for word in words if len(word) > 2 and word.isascii() and word.isalpha())
 
 
-def save_text_model(model: nn.Module, base: Path, target: Path) -> None:
-    """Write the weights as the base wrote its own; see :func:`modalities.weight_files.write_like`."""
-    write_like(base, target, model.state_dict(), type(model).__name__, _PREFIX)
+def save_text_model(model: nn.Module, base: Stock, folder: Path) -> None:
+    """Write the weights as the base wrote its own; see :meth:`modalities.stock.Stock.write`."""
+    base.write(folder, model.state_dict(), type(model).__name__, _PREFIX)

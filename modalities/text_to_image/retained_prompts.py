@@ -7,12 +7,13 @@ import re
 import warnings
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
+from modalities.text_to_image.names import Identity, plainly, says
 from modalities.text_to_image.phrasing import draw, tidy, wordings
 from modalities.text_to_image.prompt_files import read_prompts
 from modalities.text_to_image.vocabulary import Vocabulary
-from redact_core import Condition, RedactError
+from redact_core import RedactError
+from redact_core.paths import at_home
 
 _USUAL = ("templates", "vocabulary")
 """Where retained prompts come from unless sources are named: known concepts in our wordings, the tokenizer's words."""
@@ -61,7 +62,9 @@ def retained(
     return [p for p in dict.fromkeys(prompts) if not mentions(_without(p, longer), gone)]
 
 
-def from_files(sources: Sequence[str], gone: set[str], asked: set[Condition]) -> list[str]:
+def from_files(
+    sources: Sequence[str], gone: set[str], asked: set[str], identity: Identity = plainly
+) -> list[str]:
     """The user's own retained prompts, but for those that mention what shall be gone.
 
     A prompt that is itself redacted stays in, so that the contradiction is reported.
@@ -69,19 +72,32 @@ def from_files(sources: Sequence[str], gone: set[str], asked: set[Condition]) ->
     Args:
         sources: As for :func:`retained`; those that are no files are passed over.
         gone: What shall be gone.
-        asked: Redacted prompts.
+        asked: Redacted prompts, as the encoder reads them.
+        identity: What the encoder reads of a prompt.
 
     Raises:
         RedactError: There is no such file, or it cannot be read.
     """
-    files = [Path(source) for source in sources if source not in _SOURCES]
+    files = [at_home(source) for source in sources if source not in _SOURCES]
     for path in files:
         if not path.exists():
             raise RedactError(
                 f"{path}: no such file; --data.retain takes files of prompts and {', '.join(_SOURCES)}."
             )
-    prompts = list(dict.fromkeys(prompt for path in files for prompt in read_prompts(path)))
-    dropped = [prompt for prompt in prompts if mentions(prompt, gone) and prompt not in asked]
+    given = [prompt for path in files for prompt in read_prompts(path)]
+    prompts = list({identity(prompt): prompt for prompt in reversed(given)}.values())[::-1]
+    if len(prompts) < len(given):
+        warnings.warn(
+            f"{len(given) - len(prompts)} of {len(given)} retained prompts are others again to the encoder, in another "
+            "spelling or in another file; each is used once.",
+            stacklevel=2,
+        )
+    dropped = [
+        prompt
+        for prompt in prompts
+        if identity(prompt) not in asked
+        and (mentions(prompt, gone) or any(says(identity, prompt, name) for name in gone))
+    ]
     if dropped:
         warnings.warn(
             f"{len(dropped)} of {len(prompts)} retained prompts mention what is redacted and are left out, "

@@ -36,7 +36,7 @@ class SafeDenoiser:
     def __call__(self, *args: Any, rows: int | None = None, **kwargs: Any) -> tuple[Tensor]:
         """``rows``: prompts in the batch, where a hook before this one has added rows of its own."""
         total = len(args[0] if args else kwargs["hidden_states"])
-        rows = rows or total // 2
+        rows = total // 2 if rows is None else rows
         args = tuple(self._extended("", value, total, rows) for value in args)
         kwargs = {name: self._extended(name, value, total, rows) for name, value in kwargs.items()}
         if isinstance(self.forward, SafeDenoiser):

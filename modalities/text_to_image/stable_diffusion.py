@@ -12,14 +12,18 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from modalities.picture_files import write_picture
+from modalities.stated_dtype import half_parts, load_in_float32
+from modalities.stock import Stock, find
 from modalities.text_to_image import denoising, expansion, planning
-from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate, weights
+from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate
 from modalities.text_to_image.heard_as import heard_as
 from modalities.text_to_image.prompt_encoder import (
     PromptEncoder,
     PromptReader,
     last_map,
     load_text_model,
+    read_as,
+    said,
     save_text_model,
     tokenize,
     whole_words,
@@ -28,7 +32,6 @@ from modalities.text_to_image.row_settings import settings_of
 from modalities.text_to_image.soft_tokens import in_front, in_place
 from modalities.text_to_image.suites import SUITES
 from modalities.text_to_image.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
-from modalities.weight_files import differs, write_like
 from redact_core import (
     Adapter,
     ClosedForm,
@@ -69,7 +72,7 @@ class StableDiffusion(Adapter):
 
     Raises:
         RedactError: The folder is of another class, incomplete, or holds pickled weights, or ``heard_as``,
-            ``per_name`` or ``random_wordings`` is below 0.
+            ``per_name`` or ``random_wordings`` is below 0, or ``steps`` or ``batch_size`` below 1.
     """
 
     # the independent CLIP is used where it is shipped
@@ -105,6 +108,9 @@ class StableDiffusion(Adapter):
         for name, value in counts.items():
             if value < 0:
                 raise RedactError(f"{name} is {value}; give at least 0.")
+        for name, value in {"steps": steps, "batch_size": batch_size}.items():
+            if value is not None and value < 1:
+                raise RedactError(f"{name} is {value}; give at least 1.")
         bundled = source == "bundled"
         self.source, self.revision, self.variant = source, revision, variant
         self.folder = locate(source, revision, variant)
@@ -116,22 +122,37 @@ class StableDiffusion(Adapter):
                 raise RedactError(
                     f"{self.folder / part} is missing; the folder is not complete, fetch it again."
                 )
-        self.steps = steps or (10 if bundled else 50)
+        self.steps = steps if steps is not None else (10 if bundled else 50)
         self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)
         self.batch_size, self.truncate = batch_size, truncate
         self.heard_as, self.per_name, self.random_wordings = heard_as, per_name, random_wordings
         self.bundled = bundled
         self.learning_rate = 1e-3 if bundled else 1e-5
         self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
+        self._read: dict[str, str] = {}
         encoder = self._open()
+        self.encoder: nn.Module = encoder
+        self._check_context()
         if train_blocks is not None:
             encoder.train_last(train_blocks)
-        self.encoder: nn.Module = encoder
         self.vocabulary: Vocabulary = bundled_vocabulary() if bundled else general_vocabulary()
 
     def _open(self) -> PromptReader:
         """The conditioning network, in float32."""
         return PromptEncoder(load_text_model(CLIPTextModel, self.folder / "text_encoder", self.variant))
+
+    def _check_context(self) -> None:
+        """The pipeline pads prompts to what the tokenizer says; without that it cannot draw either."""
+        for part, model in self._text_models().items():
+            folder = part.replace("text_encoder", "tokenizer")
+            said = CLIPTokenizer.from_pretrained(self.folder / folder).model_max_length
+            known: Any = getattr(model.config, "max_position_embeddings")  # noqa: B009 of both classes
+            if said > known:
+                what = f"says model_max_length {said}" if said < 10**9 else "says no model_max_length"
+                raise RedactError(
+                    f"{self.folder / folder} {what}, its text encoder reads {known} tokens; write "
+                    f'"model_max_length": {known} into its tokenizer_config.json, or no pipeline can draw with it.'
+                )
 
     @property
     def origin(self) -> Origin:
@@ -148,9 +169,16 @@ class StableDiffusion(Adapter):
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         return tokenize(self.tokenizer, conditions, self.truncate)
 
+    def identity(self, condition: Condition) -> str:
+        """The prompt's tokens as one text, a blank behind each word: letter case, blanks and such do not count."""
+        prompt = str(condition)
+        if prompt not in self._read:
+            self._read[prompt] = read_as(self.tokenizer, prompt, self.truncate)
+        return self._read[prompt]
+
     def expand(self, request: Request) -> list[Lesson]:
         """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`."""
-        self.remarks = ()
+        self.remarks = self._of_half_precision()
 
         def heard(names: Sequence[str], avoid: Sequence[str]) -> list[str]:
             found = self.hears_as(names, self.heard_as, avoid=avoid, seed=request.seed)
@@ -160,7 +188,10 @@ class StableDiffusion(Adapter):
             )
             return found
 
-        return expansion.expand(
+        def note(remark: str) -> None:
+            self.remarks += (remark,)
+
+        rows = expansion.expand(
             request,
             self.vocabulary,
             whole_words(self.tokenizer),
@@ -168,6 +199,26 @@ class StableDiffusion(Adapter):
             self.per_name,
             self.random_wordings,
             heard=heard if self.heard_as else None,
+            identity=self.identity,
+            note=note,
+        )
+        if self.truncate:
+            cut = {str(row.asked) for row in rows if not self._fits(str(row.asked))}
+            if cut:
+                note(
+                    f"{len(cut)} prompts are longer than the encoder reads and are cut, as the pipeline cuts them."
+                )
+        return rows
+
+    def _of_half_precision(self) -> tuple[str, ...]:
+        """What an owner should know of a base that runs in diffusers only where a dtype is named."""
+        half = half_parts([path for path in sorted(self.folder.iterdir()) if path.is_dir()])
+        if not half:
+            return ()
+        parts = " and ".join(f"{name} as {dtype}" for name, dtype in half.items())
+        return (
+            f"{self.source} is loaded by transformers 5 with {parts} and by diffusers otherwise in float32, so it runs "
+            "only where a dtype is named; the redacted folder states float32 and runs with and without one.",
         )
 
     def hears_as(
@@ -198,7 +249,7 @@ class StableDiffusion(Adapter):
 
     def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
         """Soft tokens in front of each prompt that fits with them: see :mod:`.soft_tokens`."""
-        return in_front(inputs, self.encoder, self.tokenizer, places or self.soft_tokens)
+        return in_front(inputs, self.encoder, self.tokenizer, self.soft_tokens if places is None else places)
 
     def replace(
         self, conditions: Sequence[Condition], answers: Sequence[Condition], places: int
@@ -217,6 +268,7 @@ class StableDiffusion(Adapter):
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         """Prompts by :mod:`.planning`; neighbours are the nearest conditionings of the bundled base."""
+        request = planning.named(request, self.vocabulary)
         concepts = [name for name in request.redact if self.bundled and self.vocabulary.find(name)]
         near = {name: self.distances(name) for name in concepts}
         return planning.plan(request, self.vocabulary, near, self.bundled, n)
@@ -339,11 +391,11 @@ class StableDiffusion(Adapter):
         denoiser = self._changed_denoiser()
         copy_except(self.folder, folder, {*changed} | ({"unet"} if denoiser else set()))
         for part, model in changed.items():
-            base = weights(self.folder / part, self.variant)
-            save_text_model(model, base, folder / part / base.name)
+            save_text_model(model, find(self.folder / part, variant=self.variant), folder / part)
         if denoiser:
-            state = self.pipeline.unet.state_dict()
-            write_like(denoiser, folder / "unet" / denoiser.name, state, "UNet2DConditionModel")
+            denoiser.write(folder / "unet", self.pipeline.unet.state_dict(), "UNet2DConditionModel")
+        for part in folder.iterdir():  # a safety checker as well: what one of them reads comes from another
+            load_in_float32(part)
 
     def _text_models(self) -> dict[str, nn.Module]:
         """The models of :attr:`text_models`, as they are now.
@@ -357,15 +409,16 @@ class StableDiffusion(Adapter):
             )
         return {"text_encoder": self.encoder.model}
 
-    def _changed_denoiser(self) -> Path | None:
-        """The stock file of the denoiser, if ours is not it any more."""
+    def _changed_denoiser(self) -> Stock | None:
+        """The stock weights of the denoiser, if ours are not these any more."""
         if "pipeline" not in self.__dict__:
             return None  # never loaded
-        base = weights(self.folder / "unet", self.variant, "diffusion_pytorch_model")
-        return base if differs(base, self.pipeline.unet.state_dict()) else None
+        base = find(self.folder / "unet", "diffusion_pytorch_model", self.variant)
+        return base if base.differs(self.pipeline.unet.state_dict()) else None
 
     def _fits(self, prompt: str) -> bool:
-        return len(self.tokenizer(prompt, verbose=False)["input_ids"]) <= self.tokenizer.model_max_length
+        ids = self.tokenizer(said(self.tokenizer, prompt), verbose=False)["input_ids"]
+        return len(ids) <= self.tokenizer.model_max_length
 
     @cached_property
     def pipeline(self) -> Any:

@@ -5,7 +5,6 @@ Rows that may concern minors are always left out, of every file; there is no opt
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from abc import abstractmethod
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from redact_core import PlanRow, PlanSource, RedactError
+from redact_core.csv_rows import read_csv
+from redact_core.paths import at_home
 
 _YOUNG = """
 adolescent baby babies boy boyhood boys boyish child childhood childish childlike children cherub
@@ -60,7 +61,7 @@ class TestBed(PlanSource):
     """Columns with prompts, which must be there."""
 
     def __init__(self, path: Path, n: int | None = None):
-        self.path, self.n = Path(path), n
+        self.path, self.n = at_home(path), n
         self.left_out = 0
         """Rows that may concern minors, counted by :meth:`rows`."""
 
@@ -83,6 +84,9 @@ class TestBed(PlanSource):
         found: list[PlanRow] = []
         for number, entry in enumerate(kept[: self.n]):
             found += self.of(entry, number, len(found))
+        empty = sum(not str(entry.get(name, "")).strip() for entry in kept[: self.n] for name in self.texts)
+        if empty:
+            self.note += f" {empty} cells of {', '.join(self.texts)} are empty."
         if not found:
             raise RedactError(f"{self.path}: holds no rows that may be used; give another file.")
         return found
@@ -233,14 +237,13 @@ class SafeAndUnsafe(PairedPrompts):
 
 
 def _entries(path: Path) -> list[dict[str, str]]:
+    if path.suffix.lower() not in {".jsonl", ".json"}:
+        return [{key: value for key, value in row.items() if key} for _, row in read_csv(path)[1]]
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            if path.suffix.lower() in {".jsonl", ".json"}:
-                rows: list[Any] = [json.loads(line) for line in file if line.strip()]
-                found = [{str(k): "" if v is None else str(v) for k, v in row.items()} for row in rows]
-            else:
-                found = [{k: v or "" for k, v in row.items() if k} for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError, AttributeError) as error:
+        with path.open(encoding="utf-8-sig") as file:
+            rows: list[Any] = [json.loads(line) for line in file if line.strip()]
+        found = [{str(k): "" if v is None else str(v) for k, v in row.items()} for row in rows]
+    except (OSError, UnicodeDecodeError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise RedactError(f"{path}: cannot be read as CSV or JSON lines in UTF-8 ({reason}).") from error
     return found

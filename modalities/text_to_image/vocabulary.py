@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from modalities.text_to_image.names import tidied, without_article
 
 FILE = Path(__file__).with_name("vocabulary.json")
 
@@ -29,11 +32,23 @@ class Vocabulary:
     settings: tuple[str, ...]
 
     def find(self, word: str) -> Concept | None:
-        """The concept that ``word`` names: its name, a plural of it, or one of its phrasings."""
-        word = " ".join(word.lower().split())
-        for concept in self.concepts.values():
-            if word in (concept.name, concept.name + "s", *concept.seen, *concept.heldout):
-                return concept
+        """The concept that ``word`` names: its name, a plural of it, or one of its phrasings; with an article or without."""
+        word = tidied(word).lower()
+        for text in dict.fromkeys((word, without_article(word))):
+            for concept in self.concepts.values():
+                if text in (concept.name, concept.name + "s", *concept.seen, *concept.heldout):
+                    return concept
+            for concept in self.concepts.values():
+                if text == plural(concept.name):
+                    return concept
+        return None
+
+    def style(self, name: str) -> str | None:
+        """The style that ``name`` names, as it is written here; letter case, blanks and an article do not count."""
+        word = tidied(name).lower()
+        for style in self.styles:
+            if style.lower() in (word, without_article(word)):
+                return style
         return None
 
     def styles_without(self, gone: set[str]) -> list[str]:
@@ -53,6 +68,19 @@ def _concepts() -> tuple[dict[str, Concept], list[str]]:
         for name, entry in words["concepts"].items()
     }
     return concepts, words["bundled"]
+
+
+def plural(name: str) -> str:
+    """A usual English plural, good enough for a training row.
+
+    >>> plural("bus"), plural("cherry"), plural("cat"), plural("jeans")
+    ('buses', 'cherries', 'cats', 'jeans')
+    """
+    if name.endswith("s") and len(name) > 3 and not name.endswith("ss"):
+        return name
+    if re.search(r"(s|x|z|ch|sh)$", name):
+        return name + "es"
+    return name[:-1] + "ies" if re.search(r"[^aeiou]y$", name) else name + "s"
 
 
 @cache

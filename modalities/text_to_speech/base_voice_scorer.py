@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from modalities.text_to_speech.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.sound_files import read_sound
 from redact_core import Metric, RedactError, Scorer, Trial
+from redact_core.paths import at_home
 
 
 class BaseVoiceScorer(Scorer):
@@ -30,7 +31,7 @@ class BaseVoiceScorer(Scorer):
     }  # fmt: skip
 
     def __init__(self, folder: Path | None = None):
-        self.folder = folder or BUNDLED
+        self.folder = at_home(folder or BUNDLED)
         self.judge = VoiceJudge({}, folder)
 
     @property

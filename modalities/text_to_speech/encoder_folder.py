@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from modalities.text_to_speech.encoder_settings import HPARAMS
 from redact_core import RedactError
-
-HPARAMS = "hyperparams.yaml"
 
 
 def at_home(folder: Path) -> tuple[str | None, dict[str, Path]]:
@@ -42,11 +38,10 @@ def at_home(folder: Path) -> tuple[str | None, dict[str, Path]]:
     here: dict[str, Path] = {}
     for name, path in list(paths.items()) if isinstance(paths, dict) else ():
         text = str(getattr(path, "value", path))  # !ref <...>/file is a tagged scalar
-        for file in (folder / f"{name}.ckpt", folder / text.rpartition("/")[2]):
-            if file.is_file():
-                here[f"{name}.ckpt"] = file
-                del paths[name]
-                break
+        file = parameters(folder, name, text)
+        if file is not None:
+            here[f"{name}.ckpt"] = file
+            del paths[name]
     if not here:
         return None, {}
     if not paths:
@@ -56,16 +51,7 @@ def at_home(folder: Path) -> tuple[str | None, dict[str, Path]]:
     return stream.getvalue(), {name: file for name, file in here.items() if file.name != name}
 
 
-@contextmanager
-def opened(folder: Path) -> Generator[str]:
-    """The folder, or a passing one of links to its files, that takes every parameter out of itself."""
-    text, renamed = at_home(folder)
-    if text is None:
-        yield str(folder)
-        return
-    with TemporaryDirectory() as passing:
-        files = {path.name: path for path in folder.iterdir() if path.is_file() and path.name != HPARAMS}
-        for name, path in (files | renamed).items():
-            (Path(passing) / name).symlink_to(path.resolve())
-        (Path(passing) / HPARAMS).write_text(text, encoding="utf-8")
-        yield passing
+def parameters(folder: Path, name: str, path: str) -> Path | None:
+    """The file in ``folder`` that holds the parameters of the loadable ``name``, whose ``path`` may lead elsewhere."""
+    candidates = (folder / f"{name}.ckpt", folder / (path.rpartition("/")[2] or f"{name}.ckpt"))
+    return next((file for file in candidates if file.is_file()), None)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from modalities.sound.bank import VoiceBank
-from modalities.sound.clips import check_clips, clips_in
+from modalities.sound.clips import check_clips, identity_of, once
+from modalities.sound.sound_folder import SoundFolder
 from modalities.text_to_speech.nearness import Embed, unlike
 from redact_core import Condition, Lesson, Mean, RedactError, Request
+from redact_core.paths import at_home
 
 NAMED_MEANS = ("unlike", "mean")
 """References that are no voice: means over retained ones."""
@@ -30,15 +33,25 @@ def expand(request: Request, bank: VoiceBank, embed: Embed) -> list[Lesson]:
     """
     request.check_references()
     redacted = bank.redacted(request.redact)
-    gone = {clip for clips in redacted for clip in clips}
-    kept = [clip for clip in _retained(request, bank) if clip not in gone]
+    gone = {identity_of(clip): clip for clips in redacted for clip in clips}
+    stay = _retained(request, bank)
+    kept = [clip for clip in stay if identity_of(clip) not in gone]
+    paths = {clip for clips in redacted for clip in clips}
+    # the bank holds the redacted voice as well, which nobody named to be kept
+    both = [c for c in stay if identity_of(c) in gone and (request.retain or c not in paths)]
+    if both:
+        warnings.warn(
+            f"{len(both)} of {len(stay)} retained clips are clips of what is redacted and are left out, the first is "
+            f"{both[0]}.",
+            stacklevel=2,
+        )
     if not kept:
         raise RedactError(
             "No voice is retained; give --data.retain FOLDER with clips of people whose voices must stay."
         )
     named = [request.reference_of(i) for i in range(len(redacted))]
     known = [None if name in MEANS else bank.reference(name, gone, NAMED_MEANS) for name in named]
-    check_clips([*gone, *kept])
+    check_clips([*gone.values(), *kept])
     answers = [
         _answer(name, clips, found or kept, embed)
         for name, clips, found in zip(named, redacted, known, strict=True)
@@ -57,14 +70,33 @@ def expand(request: Request, bank: VoiceBank, embed: Embed) -> list[Lesson]:
 def _retained(request: Request, bank: VoiceBank) -> list[Path]:
     found: list[Path] = []
     for what in request.retain or (("bank",) if bank.voices else ()):
-        path = Path(what).expanduser()
+        path = at_home(what)
         if what == "bank":
             found += [clip for voice in bank.voices.values() for clip in voice]
-        elif what not in bank.voices and path.is_dir() and not clips_in(path):
+        elif what not in bank.voices and path.is_dir() and _holds_voices(path):
             found += [clip for voice in VoiceBank(path).voices.values() for clip in voice]
         else:
             found += bank.clips(what)
-    return list(dict.fromkeys(found))
+    clips = once(found)
+    copies = len(dict.fromkeys(found)) - len(clips)
+    if copies:
+        warnings.warn(
+            f"{copies} retained clips are copies of other ones, or lie there under another path; each is used once.",
+            stacklevel=2,
+        )
+    return clips
+
+
+def _holds_voices(folder: Path) -> bool:
+    """Is it a folder of folders of clips?
+
+    Raises:
+        RedactError: It holds clips as well, so that it is not clear what is meant.
+    """
+    within = SoundFolder.of(folder)
+    if within.clips:
+        within.one_person()
+    return bool(within.folders) and not within.clips
 
 
 def _answer(name: str | None, clips: list[Path], found: list[Path], embed: Embed) -> Condition | Mean:

@@ -16,6 +16,7 @@ from modalities.text_to_speech.gallery import gallery_files
 from modalities.text_to_speech.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.sound_files import read_sound
 from redact_core import Group, Metric, Pair, RedactError, SetScorer
+from redact_core.paths import at_home
 from redact_core.statistics import auroc, equal_error_rate
 
 
@@ -48,7 +49,7 @@ class ImpostorScorer(SetScorer):
 
     def __init__(self, bank: Path | None = None, folder: Path | None = None):
         self.bank = VoiceBank(bank or BUNDLED / "voices")
-        self.folder = folder or BUNDLED
+        self.folder = at_home(folder or BUNDLED)
         self.judge = VoiceJudge({}, folder)
         self.clips = {
             voice: self.judge.embed([read_clip(clip) for clip in clips])

@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from modalities.text_to_speech.recogniser import Recogniser, load_recogniser
 from modalities.text_to_speech.verifier import embed, embed_clip, load_verifier
+from redact_core.paths import at_home
 
 BUNDLED = Path(__file__).with_name("bundled")
 
@@ -43,7 +44,7 @@ class VoiceJudge:
     """
 
     def __init__(self, gallery: Mapping[str, Sequence[Path]], folder: Path | None = None):
-        folder = folder or BUNDLED
+        folder = at_home(folder or BUNDLED)
         self._folder = folder
         self.voices = list(gallery)
         prototypes = [

@@ -8,13 +8,16 @@ from typing import Any
 
 from torch import nn
 
+from modalities.stated_dtype import load_in_float32
+from modalities.stock import Stock, find
 from modalities.text_to_speech.table_files import copy, files
-from modalities.weight_files import check_plain, differs, write_like
+from modalities.weight_files import SAFE, check_plain, write_like
 from redact_core import RedactError
 from redact_core.card import OWN_FILES
 
 KIND = "SpeechT5ForTextToSpeech"
 WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
 PICKLED = "pytorch_model.bin"
 """Read as plain tensors or not at all: Microsoft's own repositories have no other weights."""
 
@@ -40,18 +43,19 @@ def check(folder: Path) -> dict[str, Any]:
 
 def check_weights(folder: Path) -> None:
     """Refuse a folder without :func:`weights`, or whose weights are no plain tensors."""
-    check_plain(weights(folder))
+    check_plain(weights(folder).files[0])
 
 
-def weights(folder: Path) -> Path:
-    """The weight file that ``from_pretrained`` reads in a folder of one of the library's models.
+def weights(folder: Path) -> Stock:
+    """The weights that ``from_pretrained`` reads in a folder of one of the library's models.
 
     Raises:
-        RedactError: There is none.
+        RedactError: There are none, or a file is missing or damaged.
     """
-    for name in (WEIGHTS, PICKLED):
-        if (folder / name).is_file():
-            return folder / name
+    if (folder / WEIGHTS).is_file() or (folder / _INDEX).is_file():
+        return find(folder)
+    if (folder / PICKLED).is_file():
+        return Stock((folder / PICKLED,))
     raise RedactError(
         f"{folder} holds neither {WEIGHTS} nor {PICKLED}; other kinds of weights are not read, "
         "convert them or fetch it again."
@@ -63,22 +67,27 @@ def parts(folder: Path) -> dict[str, Path]:
 
     Other formats and precisions of the weights are left out: a stock copy would undo a redaction.
     """
-    found = files(folder, [weights(folder)])
+    found = files(folder, list(weights(folder).files))
     return {name: path for name, path in found.items() if name not in OWN_FILES}
 
 
 def changed(model: nn.Module, folder: Path) -> bool:
     """Are the weights of ``model`` other ones than those in ``folder``, in the file's own types?"""
-    return differs(weights(folder), model.state_dict())
+    return weights(folder).differs(model.state_dict())
 
 
 def write(model: nn.Module, base: Path, target: Path) -> None:
     """Copy the folder ``base`` bit by bit, with the weights of ``model`` under the base's names and types.
 
-    They are written as safetensors, whatever the base's are.
+    They are written as safetensors, whatever the base's are. The configuration states float32: a speaker's
+    embedding is float32, and a model that is loaded in half precision cannot read it.
     """
     stock = weights(base)
     for name, path in parts(base).items():
-        if path != stock:
+        if path not in (*stock.files, stock.index):
             copy(path, target / name)
-    write_like(stock, target / WEIGHTS, model.state_dict(), KIND)
+    if stock.files[0].suffix == SAFE:
+        stock.write(target, model.state_dict(), KIND)
+    else:
+        write_like(stock.files[0], target / WEIGHTS, model.state_dict(), KIND)
+    load_in_float32(target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from modalities.sound.clips import identity_of
 from modalities.text_to_speech.expansion import MEANS
 from modalities.text_to_speech.grading import cases
 from redact_core import PlanRow, Request
@@ -38,10 +39,17 @@ def plan(
     """
     pool = unseen or known
     rows: list[PlanRow] = []
+    gone_clips = {identity_of(clip) for voice in request.redact for clip in clips(voice)}
     for i, voice in enumerate(request.redact):
         named = request.reference_of(i)
         reference = None if named in MEANS else named
-        stay = {name: found for name, found in pool.items() if name not in (*request.redact, reference)}
+        away = {*gone_clips, *map(identity_of, clips(reference) if reference else ())}
+        stay = {
+            name: found
+            for name, found in pool.items()
+            if name not in (*request.redact, reference)
+            and not any(identity_of(clip) in away for clip in found)
+        }
         near = [name for name in nearest(voice) if name in stay][:NEIGHBOURS]
         groups: dict[str, Voices] = {"redacted": {voice: clips(voice)}}
         if voice in unseen:

@@ -17,6 +17,7 @@ from modalities.text_to_speech.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.planning import SEPARATOR
 from modalities.text_to_speech.sound_files import read_sound
 from redact_core import Metric, Scorer, Trial
+from redact_core.paths import at_home
 
 
 class PrivacyScorer(Scorer):
@@ -44,7 +45,7 @@ class PrivacyScorer(Scorer):
     }
 
     def __init__(self, bank: Path | None = None, folder: Path | None = None):
-        self.folder = folder or BUNDLED
+        self.folder = at_home(folder or BUNDLED)
         self.bank = VoiceBank(bank or BUNDLED / "voices")
         self.judge = VoiceJudge(self.bank.voices, folder)
 

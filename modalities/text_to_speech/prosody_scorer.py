@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 class Contour(NamedTuple):
     """What is compared of a sample; a column a frame of 16 ms."""
 
-    cepstra: Array  # (24, frames) mel-cepstral coefficients 1 to 24
+    cepstra: Array  # (24, frames) mel-cepstral coefficients 1 to 24 of the natural log amplitude
     pitch: Array  # (frames,) in cents above 1 Hz, nan where unvoiced
 
 
@@ -72,15 +72,22 @@ def contour(wave: Tensor) -> Contour:
     mels = librosa.feature.melspectrogram(
         y=samples, sr=RATE, n_fft=_WINDOW, hop_length=_HOP, n_mels=_MELS, power=1.0
     )
-    # DCT-II by the formula of the cepstrum: log-amplitude = c_0 + 2 sum c_k cos(...)
-    steps = np.arange(_MELS) + 0.5
-    basis = np.cos(np.pi / _MELS * np.arange(1, _ORDER + 1)[:, None] * steps) / _MELS
-    cepstra = basis @ np.log(np.maximum(mels, 1e-5))
+    cepstra = mel_cepstra(mels)
     pitch, _, _ = librosa.pyin(
         samples, fmin=_LOWEST, fmax=_HIGHEST, sr=RATE, frame_length=_WINDOW, hop_length=_HOP
     )
     frames = min(cepstra.shape[1], len(pitch))
     return Contour(cepstra[:, :frames], 1200 * np.log2(pitch[:frames]))
+
+
+def mel_cepstra(mels: Array) -> Array:
+    """``(24, frames)`` of mel amplitudes ``(80, frames)``: log amplitude is ``c_0 + sum c_k cos(pi k (n + 1/2) / 80)``.
+
+    Without a 2 before the sum: only so is Kubichek's factor the root mean square over the bands in dB.
+    """
+    steps = np.arange(_MELS) + 0.5
+    basis = 2 / _MELS * np.cos(np.pi / _MELS * np.arange(1, _ORDER + 1)[:, None] * steps)
+    return basis @ np.log(np.maximum(mels, 1e-5))
 
 
 def compare(a: Contour, b: Contour) -> dict[str, float]:

@@ -17,6 +17,8 @@ from torchaudio.functional import edit_distance
 from torchaudio.models import Conformer
 from torchaudio.transforms import MelSpectrogram
 
+from redact_core.paths import at_home
+
 LETTERS = "abcdefghijklmnopqrstuvwxyz' "
 RATE = 16_000
 _MELS, _WIDTH = 64, 144
@@ -63,7 +65,7 @@ class Recogniser(nn.Module):
 
 def load_recogniser(folder: Path | None = None) -> Recogniser:
     """The recogniser of ``folder`` (default: the bundled one), in evaluation mode and float32."""
-    folder = folder or Path(__file__).with_name("bundled") / "recogniser"
+    folder = at_home(folder or Path(__file__).with_name("bundled") / "recogniser")
     model = Recogniser()
     model.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()})
     return model.eval().requires_grad_(False)

@@ -13,6 +13,7 @@ from modalities.text_to_speech.judge import BUNDLED
 from modalities.text_to_speech.recogniser import error_rate, load_recogniser
 from modalities.text_to_speech.sound_files import read_sound
 from redact_core import Metric, Scorer, Trial
+from redact_core.paths import at_home
 
 
 class RecogniserScorer(Scorer):
@@ -25,7 +26,7 @@ class RecogniserScorer(Scorer):
     metrics: ClassVar[Mapping[str, Metric]] = {"cer": Metric("mean", redacted="as base", retained="as base")}
 
     def __init__(self, folder: Path | None = None):
-        self.folder = folder or BUNDLED / "recogniser"
+        self.folder = at_home(folder or BUNDLED / "recogniser")
         self.recogniser = load_recogniser(self.folder)
 
     @property

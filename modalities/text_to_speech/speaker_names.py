@@ -11,6 +11,7 @@ from typing import Any
 from modalities.text_to_speech.table_files import read_json
 from redact_core import RedactError
 from redact_core.errors import raise_together
+from redact_core.paths import at_home
 
 FILE = "speaker_ids.json"
 _CONFIG, _KEYS = "config.json", ("speaker_ids", "speaker_map")
@@ -80,7 +81,7 @@ def load_names(
     """
     count = int(config["num_speakers"])
     if file is not None:
-        path = folder / file if (folder / file).is_file() else file.expanduser()
+        path = folder / file if (folder / file).is_file() else at_home(file)
         if not path.is_file():
             raise RedactError(f"There is no file {file}; give a JSON file that maps names to ids.")
         return SpeakerNames(_checked(read_json(path), str(path), count), count), path
@@ -115,7 +116,9 @@ def forget(folder: Path, file: str | None, rows: set[int]) -> None:
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Indented as the original library writes it."""
-    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
 
 
 def _without(values: Mapping[str, Any], rows: set[int]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
 
 from modalities.hub import locate
 from modalities.sound.bank import VoiceBank
-from modalities.sound.clips import RATE, fit_length, read_clip
+from modalities.sound.clips import RATE, fit_length, identity_of, read_clip
 from modalities.text_to_speech import model_folder, planning
 from modalities.text_to_speech.distortion import distort
 from modalities.text_to_speech.expansion import expand
@@ -45,6 +46,7 @@ from redact_core import (
     check_seeds,
 )
 from redact_core.devices import move
+from redact_core.paths import at_home
 
 BUNDLED = Path(__file__).with_name("bundled")
 
@@ -126,6 +128,12 @@ class SpeechT5(Adapter):
         samples = int(self.seconds * RATE)
         return {"waveform": torch.stack([fit_length(self.hear(c), samples) for c in conditions])}
 
+    def identity(self, condition: Condition) -> Hashable:
+        """The content of the clip, or of all clips of a voice of the bank; whatever path leads there."""
+        clips = self.bank.voices.get(str(condition), [Path(condition)])
+        found = tuple(identity_of(clip) for clip in clips)
+        return found[0] if len(found) == 1 else found
+
     def expand(self, request: Request) -> list[Lesson]:
         """Clips of the redacted voices, and clips of those that stay: see :mod:`.expansion`, :mod:`.nearness`.
 
@@ -168,12 +176,14 @@ class SpeechT5(Adapter):
         """Clips by :mod:`.planning`; neighbours are the nearest voices by the bundled verifier."""
         folder = BUNDLED / "unseen"
         unseen = VoiceBank(folder).voices if self.source == "bundled" and folder.is_dir() else {}
+        request = replace(request, redact=tuple(map(self.bank.name_of, request.redact)))
         return planning.plan(
             request, self.bank.voices, unseen, self._nearest, self.sentence, self.bank.clips, n
         )
 
     def reopen(self, folder: Path) -> SpeechT5:
         """With the encoder of ``folder``, or, where that holds a SpeechT5, with its generator."""
+        folder = at_home(folder)
         source, encoder = self.source, str(folder)
         if (folder / model_folder.WEIGHTS).is_file():
             source, encoder = str(folder), str(self.encoder_folder)

@@ -14,6 +14,7 @@ from torchaudio.models import squim_objective_base
 from modalities.sound.clips import RATE
 from modalities.text_to_speech.sound_files import read_sound
 from redact_core import Metric, RedactError, Scorer, Trial
+from redact_core.paths import at_home
 
 
 class SquimScorer(Scorer):
@@ -34,7 +35,7 @@ class SquimScorer(Scorer):
     }
 
     def __init__(self, weights: Path):
-        self.weights = Path(weights)
+        self.weights = at_home(weights)
         if not self.weights.is_file():
             raise RedactError(
                 f"There is no file {weights}; give torchaudio's squim_objective_dns2020.pth, or leave SquimScorer out."

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from modalities import hub
+from modalities.weight_files import in_dtype, save_safe
 from redact_core import RedactError
+from redact_core.inside import inside
 
 TABLE = "embed_speaker.weight"
 _MODEL, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -62,7 +63,7 @@ def weights(folder: Path) -> list[Path]:
     """The safetensors files that ``from_pretrained`` reads; the first one holds the table.
 
     Raises:
-        RedactError: None is there (pickles are named and refused), one is missing or damaged, or
+        RedactError: None is there (pickles are named and refused), one is missing, damaged or elsewhere, or
             none of them holds the table.
     """
     if (folder / _MODEL).is_file():
@@ -81,7 +82,7 @@ def weights(folder: Path) -> list[Path]:
         raise RedactError(
             f"{folder} holds no {_MODEL}; other kinds of weights are not read, convert them or fetch it again."
         )
-    paths = [folder / name for name in sorted(names)]
+    paths = [inside(folder, name, str(folder / _INDEX)) for name in sorted(names)]
     paths.sort(key=_holds_table, reverse=True)
     if not _holds_table(paths[0]):
         raise RedactError(f"{paths[0]} holds no {TABLE}; it is no multi-speaker VitsModel, fetch it again.")
@@ -110,7 +111,7 @@ def write_table(base: Path, target: Path, table: Tensor) -> None:
     with safe_open(base, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         metadata = file.metadata()
-    save_file({**tensors, TABLE: table.contiguous()}, target, metadata=metadata)
+    save_safe({**tensors, TABLE: in_dtype(TABLE, table, table.dtype).contiguous()}, target, metadata)
 
 
 def files(folder: Path, read: list[Path]) -> dict[str, Path]:

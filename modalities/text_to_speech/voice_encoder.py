@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import re
+import io
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modalities.text_to_speech.encoder_folder import HPARAMS, at_home, opened
-from modalities.weight_files import check_plain, differs, entries
+from modalities.received import check_folder
+from modalities.text_to_speech.encoder_folder import at_home, parameters
+from modalities.text_to_speech.encoder_settings import HPARAMS, EncoderSettings
+from modalities.weight_files import check_plain, differs, entries, in_dtype, unpickled
 from redact_core import Conditioning, RedactError
 from redact_core.card import OWN_FILES
 
 WEIGHTS = "embedding_model.ckpt"
-_TAG = re.compile(r"!(?:new|name|apply|module):\s*([\w.]+)")
+_PARTS = ("compute_features", "mean_var_norm", "embedding_model")
 
 
 class VoiceEncoder(nn.Module):
@@ -51,31 +52,31 @@ def load_encoder(folder: Path) -> VoiceEncoder:
 
     Raises:
         RedactError: No SpeechBrain encoder folder, a part is missing, the hyper-parameters would
-            run code from elsewhere, or the weights are no plain tensors.
+            run code or read from elsewhere, or the weights are no plain tensors.
     """
     hparams = folder / HPARAMS
     if not hparams.is_file():
         raise RedactError(
             f"{folder} is no SpeechBrain folder: it has no hyperparams.yaml; give the folder of a speaker encoder."
         )
-    _check_tags(hparams)
-    _check_weights(folder / WEIGHTS)
-    from speechbrain.inference.classifiers import EncoderClassifier
-    from speechbrain.utils.fetching import LocalStrategy
-
-    logging.getLogger("speechbrain").setLevel(logging.WARNING)
+    check_folder(folder)
+    settings = EncoderSettings(hparams)
+    files = _parameter_files(folder, settings)
     try:
-        with opened(folder) as source:
-            loaded: Any = EncoderClassifier.from_hparams(
-                source, savedir=source, local_strategy=LocalStrategy.NO_LINK, run_opts={"device": "cpu"}
-            )
-        parts = [loaded.mods[name] for name in ("compute_features", "mean_var_norm", "embedding_model")]
+        parts = [settings.build("modules", name) for name in _PARTS]
+        for name, file in files.items():
+            part = settings.built("pretrainer", "loadables", name)
+            if part is not None:
+                _fill(part, file)
+        strange = [name for name, part in zip(_PARTS, parts, strict=True) if not isinstance(part, nn.Module)]
+        if strange:
+            raise RedactError(f"{hparams}: {strange[0]} is no network; give the folder of a speaker encoder.")
     except RedactError:
         raise
-    except Exception as error:  # HyperPyYAML and SpeechBrain raise whatever their constructors raise
+    except Exception as error:  # SpeechBrain's constructors raise whatever they raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RedactError(
-            f"{folder}: SpeechBrain cannot load it as an EncoderClassifier ({reason}); fetch it again."
+            f"{folder}: SpeechBrain's classes cannot be built as it says ({reason}); fetch it again."
         ) from error
     encoder = VoiceEncoder(*parts).float().eval()
     _silence(encoder)
@@ -118,8 +119,13 @@ def save_encoder(encoder: VoiceEncoder, base: Path, folder: Path) -> None:
     missing = sorted(set(then) - set(now))
     if missing:
         raise RedactError(f"{base / WEIGHTS}: key {missing[0]} has no counterpart; this layout is not known.")
-    state = {key: now[key].detach().cpu().to(value.dtype) for key, value in then.items()}
-    torch.save(state, folder / WEIGHTS)  # SpeechBrain's own format; it reads no other
+    if not encoder_changed(encoder, base):
+        shutil.copyfile(base / WEIGHTS, folder / WEIGHTS)
+        return
+    state = {key: in_dtype(key, now[key], value.dtype) for key, value in then.items()}
+    stream = io.BytesIO()  # of a full disk torch says nothing that could be told from other faults
+    torch.save(state, stream)  # SpeechBrain's own format; it reads no other
+    (folder / WEIGHTS).write_bytes(stream.getbuffer())
 
 
 def encoder_changed(encoder: VoiceEncoder, base: Path) -> bool:
@@ -127,20 +133,49 @@ def encoder_changed(encoder: VoiceEncoder, base: Path) -> bool:
     return differs(base / WEIGHTS, encoder.model.state_dict())
 
 
-def _check_tags(hparams: Path) -> None:
-    """HyperPyYAML calls whatever a tag names; only these libraries' classes may be named."""
-    try:
-        text = hparams.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RedactError(f"{hparams}: cannot be read; fetch the folder again.") from error
-    for name in _TAG.findall(text):
-        if not name.startswith(("speechbrain.", "torch.nn.")):
+def _parameter_files(folder: Path, settings: EncoderSettings) -> dict[str, Path]:
+    """Loadable -> its file in the folder; nothing is fetched from where a path leads.
+
+    Raises:
+        RedactError: One that is needed is missing, one would be looked for elsewhere on this machine, or one is no
+            plain tensors.
+    """
+    paths = settings.loadables()
+    if "embedding_model" not in paths:
+        raise RedactError(
+            f"{settings.path}: pretrainer loads no embedding_model; give the folder of a speaker encoder."
+        )
+    if not (folder / WEIGHTS).is_file():
+        raise RedactError(f"{folder / WEIGHTS} is missing; the folder is not complete, fetch it again.")
+    found: dict[str, Path] = {}
+    for name, path in paths.items():
+        file = parameters(folder, name, path)
+        if file is not None:
+            found[name] = file
+        elif Path(path).is_absolute() or path.startswith("~"):
             raise RedactError(
-                f"{hparams} would call {name} when it is loaded; only classes of speechbrain and torch.nn are taken."
+                f"{settings.path}: {name} lies at {path}, outside the folder; put the file into it."
             )
+    for name, file in found.items():
+        if name in _PARTS[2:]:
+            check_plain(file)
+        elif settings.holds_tensors(name):
+            unpickled(file)  # others load it as well, and copies are made of it
+    return found
 
 
-def _check_weights(path: Path) -> None:
-    if not path.is_file():
-        raise RedactError(f"{path} is missing; the folder is not complete, fetch it again.")
-    check_plain(path)
+def _fill(part: Any, file: Path) -> None:
+    """Give a part its parameters as SpeechBrain's Pretrainer does, but from plain tensors only."""
+    from speechbrain.processing.features import InputNormalization
+    from speechbrain.utils.checkpoints import hook_on_loading_state_dict_checkpoint
+
+    if isinstance(part, InputNormalization):
+        getattr(part, "_load_statistics_dict")(unpickled(file))  # noqa: B009 what its own loader calls
+    elif isinstance(part, nn.Module):
+        state = hook_on_loading_state_dict_checkpoint(dict(entries(file)))
+        lacking = set(part.load_state_dict(state, strict=False).missing_keys)
+        missing = [name for name, _ in part.named_parameters() if name in lacking]
+        if missing:
+            raise RedactError(
+                f"{file} lacks {missing[0]}, so that the encoder would stay random; fetch it again."
+            )

@@ -15,6 +15,7 @@ from modalities.text_to_speech.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.sound_files import read_sound
 from redact_core import Adapter, RedactError
 from redact_core.devices import move
+from redact_core.paths import at_home
 from redact_core.two_anchor import TwoAnchorGuard, TwoAnchors
 
 
@@ -60,7 +61,7 @@ class VoiceFilter(TwoAnchorGuard):
                 "VoiceFilter needs two lists; give at least one unacceptable and one acceptable voice."
             )
         voices = VoiceBank(bank or BUNDLED / "voices")
-        folder = verifier or BUNDLED
+        folder = at_home(verifier or BUNDLED)
         self.clips = {what: voices.clips(what) for what in (*unacceptable, *acceptable)}
         self.judge = VoiceJudge(self.clips, folder)
         self.verifier = folder / "verifier"
@@ -75,7 +76,7 @@ class VoiceFilter(TwoAnchorGuard):
             if path.is_file()
         } | {f"voice filter/{what}/{path.name}": path for what, found in self.clips.items() for path in found}
         if validation is not None:
-            benign = [read_sound(path) for path in clips_in(validation)]
+            benign = [read_sound(path) for path in clips_in(at_home(validation))]
             self.use(self.anchors.calibrated(self.embed(benign) if benign else torch.zeros(0, 1), rate))
 
     def files(self) -> Mapping[str, Path]:

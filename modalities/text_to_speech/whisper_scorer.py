@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torchaudio.functional import edit_distance
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
+from modalities.received import check_folder
 from modalities.sound.clips import RATE
 from modalities.text_to_speech.sound_files import read_sound
 from redact_core import Metric, RedactError, Scorer, Trial
+from redact_core.paths import at_home
 
 
 class WhisperScorer(Scorer):
@@ -37,9 +39,10 @@ class WhisperScorer(Scorer):
     }
 
     def __init__(self, folder: Path, longest: int = 128):
-        self.folder, self.longest = Path(folder), longest
+        self.folder, self.longest = at_home(folder), longest
         if not (self.folder / "config.json").is_file():
             raise RedactError(f"{folder} holds no Whisper: config.json is missing; give the folder of one.")
+        check_folder(self.folder)
         try:
             self.model: Any = WhisperForConditionalGeneration.from_pretrained(
                 self.folder, dtype=torch.float32, use_safetensors=True

@@ -59,6 +59,8 @@ class Relearning(Attack):
         ):  # fmt: skip
             if value < least:
                 raise RedactError(f"{name} is {value}; give at least {least}.")
+        if lr is not None and lr <= 0:
+            raise RedactError(f"lr is {lr:g}; give a number above 0, or none for the model's own.")
         if part != "encoder" and loss != "samples":
             raise RedactError(
                 f"loss is {loss} and part {part}; the generator can only be trained by samples."
@@ -95,7 +97,9 @@ class Relearning(Attack):
         changed, parts = self._attacked(model)
         trained = [p for part in parts for p in self._trained(part, generator)]
         lessons = self._lessons(base, rows, generator)
-        optimizer = torch.optim.AdamW(trained, lr=self.lr or model.learning_rate, weight_decay=0.0)
+        optimizer = torch.optim.AdamW(
+            trained, lr=model.learning_rate if self.lr is None else self.lr, weight_decay=0.0
+        )
         curve: list[float] = []
         for step in range(max(at) + 1):
             if step in at:

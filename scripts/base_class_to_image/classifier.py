@@ -48,9 +48,9 @@ def main() -> None:
     save_file(
         {k: v.half().contiguous() for k, v in network.state_dict().items()}, folder / "model.safetensors"
     )
-    (folder / "labels.json").write_text(json.dumps(NAMES) + "\n")
-    (args.out / "classifier_grades.json").write_text(json.dumps(grades, indent=1) + "\n")
-    print(json.dumps(grades))
+    (folder / "labels.json").write_text(json.dumps(NAMES, allow_nan=False) + "\n")
+    (args.out / "classifier_grades.json").write_text(json.dumps(grades, indent=1, allow_nan=False) + "\n")
+    print(json.dumps(grades, allow_nan=False))
     run.finish()
 
 

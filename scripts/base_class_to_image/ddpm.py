@@ -48,7 +48,7 @@ def main() -> None:
     unet.half().save_pretrained(folder / "unet")
     ddpm.scheduler.save_pretrained(folder / "scheduler")
     config = {"architecture": "unet", "classes": NAMES, "steps": 10}
-    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    (folder / "config.json").write_text(json.dumps(config, indent=1, allow_nan=False) + "\n")
     run.finish()
 
 

@@ -47,7 +47,7 @@ def main() -> None:
         shown = ", ".join(f"{name} {100 * value:.0f}" for name, value in by_class.items())
         print(f"{source}: found in {wilson(sum(hit), len(hit))}, entropy {entropy(said).mean():.2f}; {shown}")
     if args.out:
-        args.out.write_text(json.dumps(grades, indent=1) + "\n")
+        args.out.write_text(json.dumps(grades, indent=1, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def main() -> None:
     state = {f"classes.{k}": v for k, v in rows.tables.state_dict().items()}
     state |= {f"generator.{k}": v for k, v in vae.state_dict().items()}
     save_file({k: v.half().contiguous() for k, v in state.items()}, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    (folder / "config.json").write_text(json.dumps(config, indent=1, allow_nan=False) + "\n")
     run.finish()
 
 

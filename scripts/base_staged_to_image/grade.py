@@ -50,7 +50,7 @@ def main() -> None:
         shown = ", ".join(f"{name} {100 * count / args.n:.0f}" for name, count in by_class.items())
         print(f"{group}: {total}; {shown}")
     if args.out:
-        args.out.write_text(json.dumps(grades, indent=1) + "\n")
+        args.out.write_text(json.dumps(grades, indent=1, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     model_folder.write(folder, CONFIG, conditioner, generator)
     run.finish()
-    print(json.dumps({"parameters": sum(p.numel() for p in parts.parameters())}))
+    print(json.dumps({"parameters": sum(p.numel() for p in parts.parameters())}, allow_nan=False))
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def main() -> None:
         optimizer.step()
         run.log(encoder=encoder.item(), decoder=decoder.item(), drawn=guard.item())
     vae.eval().save_pretrained(args.out / "vae64")
-    print(json.dumps(agreement(old, vae, others), indent=1))
+    print(json.dumps(agreement(old, vae, others), indent=1, allow_nan=False))
     run.finish()
 
 

@@ -99,8 +99,10 @@ def main() -> None:
     }
     print(report["phrasings"], report["settings"])
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "grades.json").write_text(json.dumps(report, indent=1))
-    (args.out / "understood.json").write_text(json.dumps(sorted(understood), indent=0, ensure_ascii=False))
+    (args.out / "grades.json").write_text(json.dumps(report, indent=1, allow_nan=False))
+    (args.out / "understood.json").write_text(
+        json.dumps(sorted(understood), indent=0, ensure_ascii=False, allow_nan=False)
+    )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTextModel, CLIPTokenizer
 from unet import scheduler
 
+from modalities.stated_dtype import load_in_float32
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -38,12 +40,14 @@ def main() -> None:
     path = args.out / "pipeline" / "text_encoder" / "model.safetensors"
     state = {"text_model." + key.removeprefix("text_model."): value for key, value in load_file(path).items()}
     save_file(state, path, metadata={"format": "pt"})
+    load_in_float32(args.out / "pipeline" / "text_encoder")
     for name in ("clip", "clip_judge"):
         if (args.runs / name).is_dir():
             folder = args.out / name
             CLIPModel.from_pretrained(args.runs / name).to(torch.float16).save_pretrained(folder)
             CLIPTokenizer.from_pretrained(args.runs / name, model_max_length=LENGTH).save_pretrained(folder)
             CLIPImageProcessor.from_pretrained(args.runs / name).save_pretrained(folder)
+            load_in_float32(folder)
     if (args.runs / "grader").is_dir():
         grader = args.out / "grader"
         grader.mkdir(exist_ok=True)
@@ -54,7 +58,7 @@ def main() -> None:
         "stages": json.loads((args.runs / "times.json").read_text()),
         "concepts": len(concepts()), "styles": list(STYLES), "backgrounds": list(BACKGROUNDS),
     }  # fmt: skip
-    (args.out / "recipe.json").write_text(json.dumps(recipe, indent=1) + "\n")
+    (args.out / "recipe.json").write_text(json.dumps(recipe, indent=1, allow_nan=False) + "\n")
     size = sum(p.stat().st_size for p in args.out.rglob("*") if p.is_file())
     print(f"{args.out}: {size / 1e6:.1f} MB")
 

@@ -63,7 +63,9 @@ def main() -> None:
     for case, best in zip(group, generated.heard.similarity.argmax(1).tolist(), strict=True):
         by_voice.setdefault(case.voice, []).append(judge.voices[best] == case.voice)
     grades["identified by voice"] = {name: sum(hits) / len(hits) for name, hits in by_voice.items()}
-    (BUNDLED / "grades.json").write_text(json.dumps(grades, indent=1) + "\n", encoding="utf-8")
+    (BUNDLED / "grades.json").write_text(
+        json.dumps(grades, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

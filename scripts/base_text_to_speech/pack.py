@@ -22,6 +22,8 @@ from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import RATE, Corpus, read
 
+from modalities.stated_dtype import load_in_float32
+
 DEMO = "voice21"
 STRANGERS = 30
 
@@ -57,6 +59,7 @@ def speech(source: Path, target: Path) -> None:
     for path in source.iterdir():
         if path.is_file() and not (target / path.name).exists():
             shutil.copy(path, target / path.name)
+    load_in_float32(target)
 
 
 def speaker(source: Path, target: Path) -> None:
@@ -91,7 +94,7 @@ def write(corpus: Corpus, rows: np.ndarray, folder: Path) -> None:
         )
     if any(corpus.text[i] for i in rows):
         texts = {f"{number}.ogg": str(corpus.text[i]) for number, i in enumerate(rows)}
-        (folder / "texts.json").write_text(json.dumps(texts, indent=1), encoding="utf-8")
+        (folder / "texts.json").write_text(json.dumps(texts, indent=1, allow_nan=False), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from torch import Tensor
 from modalities.sound.clips import RATE
 from redact_core import Attack
 from redact_core.artefact import write_whole
+from redact_core.paths import at_home
 
 
 class ClipAttack(Attack):
@@ -27,7 +28,7 @@ class ClipAttack(Attack):
     """
 
     def __init__(self, folder: Path | None = None):
-        self._folder = folder
+        self._folder = None if folder is None else at_home(folder)
 
     @cached_property
     def folder(self) -> Path:

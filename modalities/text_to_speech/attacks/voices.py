@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from modalities.sound.bank import VoiceBank
+from modalities.sound.clips import identity_of
 from modalities.text_to_speech.speecht5 import BUNDLED, SpeechT5
 from redact_core import Adapter, Conditioning, Guard, PlanRow, RedactError
 from redact_core.types import Condition
@@ -35,8 +36,11 @@ def voice_of(adapter: Adapter, row: PlanRow) -> str:
     known = cloner(adapter).bank.voices
     if row.labels.get("voice", row.condition) in known:
         return row.labels.get("voice", row.condition)
-    here = Path(row.condition)
-    return next((voice for voice, clips in known.items() if here in clips), row.labels.get("voice", ""))
+    here = identity_of(Path(row.condition))
+    return next(
+        (voice for voice, clips in known.items() if here in map(identity_of, clips)),
+        row.labels.get("voice", ""),
+    )
 
 
 def clips_of(adapter: Adapter, row: PlanRow) -> list[Condition]:
@@ -56,9 +60,9 @@ def unseen_clips(adapter: Adapter, row: PlanRow, folder: Path | None) -> list[Pa
             "Unseen clips are known for the bundled voices only; give the attack clips: FOLDER, with one "
             "subfolder of clips for each voice."
         )
-    known = {clip.resolve() for clips in model.bank.voices.values() for clip in clips}
+    known = {identity_of(clip) for clips in model.bank.voices.values() for clip in clips}
     found = VoiceBank(folder or BUNDLED / "unseen").voices.get(voice_of(model, row), [])
-    return [clip for clip in found if clip.resolve() not in known]
+    return [clip for clip in found if identity_of(clip) not in known]
 
 
 def listen(adapter: Adapter, conditions: Sequence[Condition]) -> Conditioning:

@@ -1,0 +1,115 @@
+"""What must hold before a model is called redacted: it took steps, and its numbers are finite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from redact_core.errors import RedactError
+
+LITTLE = 0.9
+"""A distance that stays above this share of what it was has hardly fallen."""
+
+
+def check_steps(steps: int) -> None:
+    """Refuse a training without steps.
+
+    Raises:
+        RedactError: ``steps`` is below 1.
+    """
+    if steps < 1:
+        raise RedactError(f"steps is {steps}; give at least 1, for without a step nothing is redacted.")
+
+
+def check_rate(rate: float) -> None:
+    """Refuse a learning rate that moves nothing, or that is no number.
+
+    Raises:
+        RedactError: ``rate`` is not finite or not above 0.
+    """
+    if not 0 < rate < math.inf:
+        raise RedactError(f"The learning rate is {rate}; give a finite number above 0.")
+
+
+def check_terms(terms: Mapping[str, float], step: int, rate: float) -> None:
+    """Stop a training that has diverged.
+
+    Args:
+        terms: Of the loss.
+        step: The number of the step, from 1.
+        rate: The peak learning rate, for the message.
+
+    Raises:
+        RedactError: A term is not finite.
+    """
+    for name, value in terms.items():
+        if not math.isfinite(value):
+            raise RedactError(
+                f"The training diverged: in step {step} the loss term {name} is {value}. Nothing of it can be used; "
+                f"give a lower learning rate, it is {rate:g}."
+            )
+
+
+def check_weights(module: nn.Module) -> None:
+    """Refuse weights that are not finite; buffers may be infinite, as masks are, but not NaN.
+
+    Raises:
+        RedactError: A weight is not finite; the message names the first.
+    """
+    for name, value in module.named_parameters():
+        if not bool(torch.isfinite(value).all()):
+            raise RedactError(_unsound(name))
+    for name, value in module.named_buffers():
+        if value.is_floating_point() and bool(torch.isnan(value).any()):
+            raise RedactError(_unsound(name))
+
+
+def check_measures(measures: Mapping[str, float]) -> None:
+    """Refuse measures that are not finite.
+
+    Raises:
+        RedactError: One is NaN or infinite; the message names it.
+    """
+    for name, value in measures.items():
+        if not math.isfinite(value):
+            raise RedactError(
+                f'The measure "{name}" is {value}, so the training diverged and nothing was exported; '
+                "give a lower learning rate."
+            )
+
+
+def shortfalls(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:
+    """Sentences about what is redacted and did not come nearer, or hardly did, and about what is retained and left.
+
+    Args:
+        before: Name -> value of the untouched model; the smaller the better.
+        after: The same of the redacted one.
+    """
+    found: list[str] = []
+    for name, old in before.items():
+        new = after.get(name)
+        # of what is retained nothing has to fall
+        if new is None or not name.startswith(("redact", "surrogate")) or new < LITTLE * old:
+            continue
+        how = "did not fall" if new >= old else f"fell by {100 * (1 - new / old):.1f} % only"
+        found.append(
+            f"The {name} {how}: {old:.4g} before, {new:.4g} after. Take this model as not redacted; train for "
+            "more steps or with another learning rate."
+        )
+    scale, moved = before.get("redact distance", 0.0), after.get("retain distance", 0.0)
+    if moved > scale > 0:
+        found.append(
+            f"What is retained moved by {moved:.4g}, more than what is redacted was from its references "
+            f"({scale:.4g}). Take this model as damaged; give a lower learning rate."
+        )
+    return found
+
+
+def _unsound(name: str) -> str:
+    return (
+        f"The weight {name} is not finite, so the model cannot be used and nothing was written; "
+        "give a lower learning rate."
+    )
