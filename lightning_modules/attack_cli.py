@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_modules.arguments import at_home_everywhere, gathered, names_in
 from lightning_modules.attacking import attacked_plan, carry_out
+from lightning_modules.devices import DEVICE_HELP, chosen_device
 from lightning_modules.evaluate_cli import LIBRARIES, guarded
 from lightning_modules.options import add_models, add_request
 from lightning_modules.output import say
@@ -47,9 +47,7 @@ def attack_parser() -> LightningArgumentParser:
         "--attacks", type=list[Any] | None, help="Instead of a suite: [Name, 'Name: {argument: value}', ...]."
     )
     parser.add_argument("--batch_size", type=int | None, help="Rows of a batch; default: the adapter's.")
-    parser.add_argument(
-        "--device", type=str | None, help="E.g. cpu or cuda; default: cuda where there is one."
-    )
+    parser.add_argument("--device", type=str, default="auto", help=DEVICE_HELP)
     parser.add_argument("--scorers", type=list[Scorer] | None, help="Default: those that the adapter names.")
     return parser
 
@@ -60,6 +58,7 @@ def attack(arguments: Sequence[str]) -> None:
     parser = attack_parser()
     config = at_home_everywhere(parser.parse_args(gathered(["attack", *arguments])[1:]))
     _check(config)
+    device = chosen_device(config["device"])
     ready = parser.instantiate_classes(config)
     base: Adapter = ready["base"]
     if config["batch_size"] is not None:
@@ -71,11 +70,12 @@ def attack(arguments: Sequence[str]) -> None:
     folders = folders_by_name(config["redacted"] or [])
     redacted = {name: base.reopen(folder) for name, folder in folders.items()}
     models = guarded({BASE: base, **redacted}, ready["guards"] or {})
-    device = config["device"] or ("cuda" if torch.cuda.is_available() else "cpu")
     for model in models.values():
-        model.encoder.to(device)
+        model.to(device)
+    for scorer in scorers:
+        scorer.to(device)
     prints = {name: fingerprint(model) for name, model in models.items()}
-    conduct = Conduct(base.batch_size, "32-true", torch.device(device).type, versions(LIBRARIES))
+    conduct = Conduct(base.batch_size, "32-true", device.type, versions(LIBRARIES))
     evidence = begin(
         config["out"], attacked_plan(rows, list(attacks)), prints, conduct, records, config["seed"]
     )

@@ -7,16 +7,19 @@ import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning as L
+import torch
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_modules.arguments import at_home_everywhere, gathered, names_in
+from lightning_modules.devices import DEVICE_HELP, checked_precision, chosen_device
 from lightning_modules.options import add_models, add_request
 from lightning_modules.output import say
 from lightning_modules.panel import Panel, add_judges, panel, panel_again
-from lightning_modules.sampling import check_precision, draw
+from lightning_modules.sampling import draw
 from lightning_modules.scored import finish
 from lightning_modules.specs import folders_by_name
 from lightning_modules.surroundings import quiet, versions
@@ -47,6 +50,7 @@ def evaluate_parser() -> LightningArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="Of drawing the conditions; not with --plan.")
     parser.add_argument("--batch_size", type=int | None, help="Samples of a batch; default: the adapter's.")
     add_judges(parser, "those that the adapter names.")
+    parser.add_argument("--device", type=str, default="auto", help=f"Of models and judges: {DEVICE_HELP}")
     parser.add_argument("--samples_only", type=bool, default=False, help="Stop when the samples are there.")
     parser.add_lightning_class_args(L.Trainer, "trainer")
     parser.set_defaults(
@@ -66,8 +70,10 @@ def evaluate(arguments: Sequence[str]) -> None:
     parser = evaluate_parser()
     config = at_home_everywhere(parser.parse_args(gathered(["evaluate", *arguments])[1:]))
     _check(config)
+    checked_precision(config["trainer"]["precision"])
+    device = chosen_device(config["device"])
     ready = parser.instantiate_classes(config)
-    trainer = L.Trainer(**ready["trainer"])
+    trainer = L.Trainer(**_placed(ready["trainer"], config["device"], device))
     first = trainer.is_global_zero
     models, plan = models_and_plan(config, ready.pop("base"), ready["test_bed"], ready["guards"] or {})
     evidence = _begin(config, trainer, models, plan)
@@ -78,7 +84,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         if first:
             evidence.note_command(shlex.join(["redact", "evaluate", *arguments]))
             if not config["samples_only"]:  # what is missing for scoring is said now, not after hours
-                judges = panel(config, ready, *names)
+                judges = panel(config, ready, *names).to(trainer.strategy.root_device)
             note_models(evidence, _costs(models, config))
         began = time.perf_counter()
         while models:  # one at a time: a model that is done is let go
@@ -101,12 +107,32 @@ def score_again(arguments: Sequence[str]) -> None:
     parser.add_argument("evidence", type=Path)
     parser.add_argument("-c", "--config", action="config")
     add_judges(parser, "those that judged before.")
+    parser.add_argument("--device", type=str, default="auto", help=f"Of the judges: {DEVICE_HELP}")
     config = at_home_everywhere(parser.parse_args(list(arguments)))
+    device = chosen_device(config["device"])
     evidence = Evidence(config["evidence"])
-    judges = panel_again(config, parser.instantiate_classes(config), evidence)
+    judges = panel_again(config, parser.instantiate_classes(config), evidence).to(device)
     with LineWriter(evidence.folder / ".lock"):
         evidence.note_command(shlex.join(["redact", "score", *arguments]))
         finish(evidence, judges)
+
+
+def _placed(settings: Mapping[str, Any], given: str, device: torch.device) -> dict[str, Any]:
+    """Arguments of the trainer, on ``device`` where ``--device`` says so; ``auto`` leaves the choice to the trainer.
+
+    Raises:
+        RedactError: ``--trainer.accelerator`` says something else.
+    """
+    found, kind = dict(settings), {"cpu": "cpu", "cuda": "gpu"}[device.type]
+    if given == "auto":
+        return found
+    own = found.get("accelerator", "auto")
+    if own not in ("auto", kind, device.type):
+        raise RedactError(f"--device is {given} and --trainer.accelerator {own}; give one of them.")
+    found["accelerator"] = kind
+    if ":" in given:
+        found["devices"] = [device.index]
+    return found
 
 
 def _check(config: Namespace) -> None:
@@ -185,7 +211,9 @@ def _begin(
     """The evidence folder; the first process makes it."""
     prints = {name: fingerprint(model) for name, model in models.items()}
     device = trainer.strategy.root_device.type
-    conduct = Conduct(models[BASE].batch_size, check_precision(trainer), device, versions(LIBRARIES))
+    conduct = Conduct(
+        models[BASE].batch_size, checked_precision(trainer.precision), device, versions(LIBRARIES)
+    )
     if not trainer.is_global_zero and not (config["out"] / "evidence.json").exists():
         return _wait(config["out"])
     return begin(config["out"], plan, prints, conduct)

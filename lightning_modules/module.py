@@ -14,7 +14,7 @@ from lightning_modules.checkpoints import KEPT
 from redact_core import Adapter, Objective, RedactError
 from redact_core.fingerprint import weights_digest
 from redact_core.identity import check_same, run_identity
-from redact_core.loop import cosine_decay, frozen_copy
+from redact_core.loop import adamw, cosine_decay, frozen_copy
 from redact_core.soundness import check_rate, check_terms, check_weights
 
 _LOOK = 10
@@ -101,7 +101,7 @@ class RedactionModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         parameters = [p for p in self.student.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, lr=self.lr, weight_decay=0.0)
+        optimizer = adamw(parameters, self.lr, scaled=self.trainer.precision == "16-mixed")
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine_decay(self._planned()))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

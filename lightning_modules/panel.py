@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from jsonargparse import ArgumentParser, Namespace
 
 from lightning_modules.recorded import recorded
@@ -26,6 +27,12 @@ class Panel:
     specs: Sequence[Spec] = ()
     set_scorers: Sequence[SetScorer] = ()
     set_specs: Sequence[Spec] = field(default_factory=list)
+
+    def to(self, device: torch.device) -> Panel:
+        """Judge on ``device`` from now on; the panel itself is returned."""
+        for scorer in (*self.scorers, *self.set_scorers):
+            scorer.to(device)
+        return self
 
     def judge(self, evidence: Evidence) -> float:
         """Score samples, then groups; seconds."""

@@ -34,6 +34,10 @@ class Sampler(L.LightningModule):
         """Made in the process that walks over it: only there its rank is known for sure."""
         return PlanLoader(self.evidence, self.name, self.trainer.global_rank, self.trainer.world_size)
 
+    def on_predict_start(self) -> None:
+        """The trainer moves the encoder alone; guards run networks of their own."""
+        self.adapter.to(self.device)
+
     def predict_step(self, batch: list[int], batch_idx: int) -> list[Tensor]:
         del batch_idx
         if not batch:
@@ -105,18 +109,6 @@ class WriteSamples(L.Callback):
         if self._writer is not None:
             self._writer.__exit__()
             self._writer = None
-
-
-def check_precision(trainer: L.Trainer) -> str:
-    """The trainer's precision, if an adapter can run in it.
-
-    Raises:
-        RedactError: It would turn the encoder alone to half precision.
-    """
-    precision = str(trainer.precision)
-    if precision not in {"32-true", "16-mixed", "bf16-mixed"}:
-        raise RedactError(f"trainer.precision is {precision}; give 32-true, 16-mixed or bf16-mixed.")
-    return precision
 
 
 def draw(trainer: L.Trainer, evidence: Evidence, adapter: Adapter, model: str) -> None:

@@ -15,12 +15,14 @@ from lightning_modules import mishaps
 from lightning_modules.arguments import at_home_everywhere
 from lightning_modules.checkpoints import check_checkpoint, nothing_left, resuming
 from lightning_modules.data import RedactionData
+from lightning_modules.devices import checked_precision
 from lightning_modules.done import check_plan, check_processes, tries_only
 from lightning_modules.export import ExportRedacted
 from lightning_modules.module import RedactionModule
 from lightning_modules.progress import StepProgress
 from lightning_modules.surroundings import quiet
 from redact_core.artefact import check_target, check_writable
+from redact_core.processes import refuse_several
 
 SWITCHES = {"progress": "enable_progress_bar", "checkpoint": "enable_checkpointing"}
 """Our callback -> the trainer's argument that turns it off."""
@@ -54,6 +56,7 @@ class RedactCLI(LightningCLI):
         """Fill in the home folder, and put the run's folders where nothing was said of them: no links, for those refuse the options themselves."""
         at_home_everywhere(self.config)
         config = self.config["fit"]
+        checked_precision(config["trainer"]["precision"])  # others fail late
         said = {key: config[key] for key in ("trainer.default_root_dir", "checkpoint.dirpath")}
         config["trainer.default_root_dir"] = (
             said["trainer.default_root_dir"] or f"{config['export.folder']}.run"
@@ -104,12 +107,16 @@ class RedactCLI(LightningCLI):
     def _carry_out(
         self, model: RedactionModule, datamodule: RedactionData, export: ExportRedacted, **options: Any
     ) -> None:
+        if model.objective.one_process:
+            refuse_several(type(model.objective).__name__, self.trainer.world_size)
+        if not _multiplies(self.trainer):
+            # lessons are made with the encoder, too: prompts that are read as the concept, nearest voices
+            model.adapter.to(self.trainer.strategy.root_device)
         datamodule.setup("fit")
-        if model.objective.solve_runs_encoder:
-            # never before training, which moves the student itself: a process that has touched CUDA cannot fork
-            model.student.to(self.trainer.strategy.root_device)
         _ = model.base  # of the weights as they are before anything is solved
-        if not model.objective.solve(model.adapter, datamodule.lessons, seed=datamodule.seed):
+        # a method that runs rows through the encoder solves them all: one process is enough, and writes
+        idle = model.objective.solve_runs_encoder and not self.trainer.is_global_zero
+        if not idle and not model.objective.solve(model.adapter, datamodule.lessons, seed=datamodule.seed):
             check_plan(self.trainer)
             with mishaps.training(), resuming():
                 self.trainer.fit(model, datamodule=datamodule, **options)
@@ -133,6 +140,11 @@ class RedactCLI(LightningCLI):
 
     def _export(self) -> ExportRedacted:
         return next(c for c in self.trainer.callbacks if isinstance(c, ExportRedacted))  # pyright: ignore
+
+
+def _multiplies(trainer: Trainer) -> bool:
+    """Whether training copies this process into others, which must not have touched CUDA before."""
+    return hasattr(trainer.strategy.launcher, "_start_method")
 
 
 def run() -> None:

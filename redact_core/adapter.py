@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
+from redact_core.devices import move
 from redact_core.disturbance import Disturbable
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
@@ -69,6 +70,32 @@ class Adapter(ABC):
     @abstractmethod
     def origin(self) -> Origin:
         """Where the model came from."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the encoder is; the generator follows it when it is used."""
+        parameter = next(self.encoder.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the encoder's weights."""
+        parameter = next(self.encoder.parameters(), None)
+        return torch.float32 if parameter is None else parameter.dtype
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Move the model, in place, as modules are moved.
+
+        Args:
+            device: For example ``cuda``; default: where it is.
+            dtype: Of the encoder's weights, and of the generator's where the adapter supports it. For
+                sampling only: :func:`~redact_core.redact` trains float32 weights. Default: as it is.
+
+        Returns:
+            The adapter itself.
+        """
+        move(self.encoder, device, dtype)
+        return self
 
     @abstractmethod
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:

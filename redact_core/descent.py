@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from redact_core.devices import without_float16
 from redact_core.distill import conditioning_distance
 from redact_core.disturbance import Disturbable, unit_length
 from redact_core.types import Conditioning
@@ -20,6 +21,9 @@ def descend(
     words: float = 0.0,
 ) -> Tensor:
     """Projected gradient descent towards ``victims``, from a random start.
+
+    Where training runs in float16, the search does not: its gradients do not go through the trainer's
+    loss scaler, and unscaled ones underflow to zero.
 
     Args:
         student: The encoder under attack; its parameters get no gradients.
@@ -43,7 +47,7 @@ def descend(
         change = torch.where(spoken, soft.at_points(generator), change)
     step = 2.5 * radius / max(1, steps) * soft.unit.unsqueeze(-1)
     for _ in range(steps):
-        with torch.enable_grad():
+        with torch.enable_grad(), without_float16(change.device):
             change.requires_grad_()
             loss = conditioning_distance(student(soft.moved(change)), victims).sum()
             (slope,) = torch.autograd.grad(loss, change)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from redact_core.adapter import Adapter
 from redact_core.errors import RedactError
 from redact_core.objective import Objective, Rows
+from redact_core.processes import on_first
 from redact_core.types import Batch, Conditioning, Lesson
 
 FROM_A_START = 0.5
@@ -92,10 +93,14 @@ class Distillation(Objective):
         return super().peak_rate(adapter) * (1.0 if self.start is None else FROM_A_START)
 
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
-        """An answer key; ``start`` then changes the student, unless a checkpoint says that it did."""
+        """An answer key; ``start`` then changes the student, unless a checkpoint says that it did.
+
+        Of several processes the first one solves the start, and the others get its result.
+        """
         rows = super().rows(adapter, teacher, lessons, seed=seed)
         if self.start is not None and not self.started:
-            self.start.solve(adapter, lessons, seed=seed)
+            start = self.start
+            on_first(lambda: start.solve(adapter, lessons, seed=seed), adapter.encoder)
             self.started.fill_(True)
         return rows
 

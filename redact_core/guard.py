@@ -64,6 +64,11 @@ class Guard(Adapter):
         other.inner = inner
         return other
 
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Move the guarded model; a guard that runs networks of its own moves them as well."""
+        self.inner.to(device, dtype)
+        return self
+
     @property
     def origin(self) -> Origin:
         return self.inner.origin

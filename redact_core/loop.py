@@ -9,6 +9,7 @@ from torch import nn
 
 from redact_core.adapter import Adapter
 from redact_core.answer_key import LessonLoader
+from redact_core.errors import RedactError
 from redact_core.lessons import check_lessons
 from redact_core.objective import Objective
 from redact_core.soundness import check_rate, check_steps, check_terms, check_weights
@@ -28,6 +29,19 @@ def cosine_decay(steps: int, warmup: int = 10, floor: float = 0.01) -> Callable[
 def frozen_copy(module: nn.Module) -> nn.Module:
     """A copy in evaluation mode that takes no gradients: the teacher."""
     return copy.deepcopy(module).eval().requires_grad_(False)
+
+
+def adamw(parameters: Sequence[nn.Parameter], lr: float, *, scaled: bool = False) -> torch.optim.AdamW:
+    """AdamW without weight decay, as one kernel a step where the parameters are on a GPU.
+
+    Args:
+        parameters: At least one.
+        lr: Peak learning rate.
+        scaled: Whether a loss scaler hands over its gradients. The one kernel would then take the scale out
+            itself, which Lightning refuses together with gradient clipping; the usual kernels are taken.
+    """
+    fused = parameters[0].device.type == "cuda" and not scaled
+    return torch.optim.AdamW(parameters, lr=lr, weight_decay=0.0, fused=fused or None)
 
 
 def redact(
@@ -58,8 +72,14 @@ def redact(
 
     Raises:
         RedactError: If the lessons contradict one another or a condition cannot be read, if no step would move a
-            weight, or if the training diverges; the weights are then of no use.
+            weight, or if the training diverges; the weights are then of no use; or if
+            the encoder's weights are not float32.
     """
+    if adapter.dtype != torch.float32:
+        raise RedactError(
+            f"The encoder's weights are {str(adapter.dtype).removeprefix('torch.')}; training needs float32: call "
+            "to(dtype=torch.float32), or load the model anew."
+        )
     objective = objective or adapter.default_objective()
     rate = objective.peak_rate(adapter) if lr is None else lr
     check_rate(rate)
@@ -73,7 +93,7 @@ def redact(
     loader = LessonLoader(key, batch_size, seed=seed)
     parameters = [p for p in student.parameters() if p.requires_grad]
     device = parameters[0].device
-    optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0)
+    optimizer = adamw(parameters, rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine_decay(steps))
     student.eval()  # no dropout: the target is a deterministic answer
     terms: dict[str, float] = {}

@@ -48,6 +48,8 @@ class Objective(nn.Module, ABC):
     """Whether :meth:`Adapter.solve` may stand in for the training; not where a method is about the generator."""
     solve_runs_encoder: ClassVar[bool] = False
     """Whether :meth:`solve` puts rows through the encoder, which then is worth moving to the accelerator first."""
+    one_process: ClassVar[bool] = False
+    """Whether it trains in one process only; several are refused."""
     scope: ClassVar[str | None] = None
     """What was changed and what undoes it, for the card; ``None``: the conditioning path."""
 

@@ -7,10 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from redact_core.devices import move
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
 
@@ -83,6 +85,17 @@ class Scorer(ABC):
     def files(self) -> Mapping[str, Path]:
         """Weights that the figures depend on, for the record of hashes."""
         return {}
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        """The networks that judge; :meth:`to` moves them. They take and give tensors on the CPU."""
+        return ()
+
+    def to(self, device: torch.device | str) -> Self:
+        """Judge on ``device`` from now on; the scorer itself is returned."""
+        for network in self.networks:
+            move(network, device)
+        return self
 
     @abstractmethod
     def read(self, path: Path) -> Tensor:

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from redact_core.adapter import Adapter
 from redact_core.distill import Distillation, conditioning_distance, group_mean
 from redact_core.errors import RedactError
+from redact_core.objective import Rows
+from redact_core.processes import process_count, refuse_several
 from redact_core.stage import Stage
-from redact_core.types import Batch, Conditioning
+from redact_core.types import Batch, Conditioning, Lesson
 
 
 class SequentialDistillation(Distillation):
@@ -21,7 +23,7 @@ class SequentialDistillation(Distillation):
     The loss of a step is :class:`~redact_core.distill.Distillation`'s over the positions of one stage,
     and only that stage's parameters move; a later stage hears what the trained earlier ones say. For
     conditioning networks like DM-GAN's, for which Kong & Chaudhuri (arXiv 2305.11351) have a way of
-    distilling of their own; ``Distillation`` trains all stages at once. In one process only.
+    distilling of their own; ``Distillation`` trains all stages at once. In one process only; several are refused.
 
     Args:
         steps: Optimiser steps of every stage but the last, which is trained till the end. The
@@ -34,6 +36,7 @@ class SequentialDistillation(Distillation):
             parameters out or share some, or there are too few numbers of steps.
     """
 
+    one_process = True
     taken: Tensor
     parts: tuple[Stage, ...]
 
@@ -66,6 +69,15 @@ class SequentialDistillation(Distillation):
                 )
         vars(self)["parts"] = parts
         return student
+
+    def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
+        """Those of distillation.
+
+        Raises:
+            RedactError: Several processes train together.
+        """
+        refuse_several(type(self).__name__, process_count())
+        return super().rows(adapter, teacher, lessons, seed=seed)
 
     @property
     def stage(self) -> Stage:

@@ -86,7 +86,7 @@ class ToyAdapter(Adapter):
 
 
 def check_adapter(adapter: Adapter, conditions: Sequence[Condition]) -> None:
-    """Assert the contract of :class:`Adapter`; call it from a test of yours.
+    """Assert the contract of :class:`Adapter`, on the device where it is; call it from a test of yours.
 
     Args:
         adapter: Any adapter, tiny weights will do.
@@ -99,7 +99,7 @@ def check_adapter(adapter: Adapter, conditions: Sequence[Condition]) -> None:
     assert all(alone[k].shape[1:] == v.shape[1:] for k, v in inputs.items()), (
         "widths do not depend on the batch"
     )
-    said = adapter.encoder(inputs)
+    said = adapter.encoder(adapter.collated(conditions))
     batch, length, _ = said.hidden.shape
     assert batch == len(conditions)
     assert said.hidden.is_floating_point()
@@ -108,7 +108,7 @@ def check_adapter(adapter: Adapter, conditions: Sequence[Condition]) -> None:
     assert bool(said.mask.any(1).all())
     assert said.pooled is None or said.pooled.shape[0] == batch
     assert not torch.equal(said.hidden[0], said.hidden[1]), "two conditions give two conditionings"
-    again = adapter.encoder(adapter.collate(conditions))
+    again = adapter.encoder(adapter.collated(conditions))
     assert torch.equal(said.hidden, again.hidden), "the encoder is deterministic"
     said.hidden.square().sum().backward()
     moved = [p for p in adapter.encoder.parameters() if p.grad is not None and bool(p.grad.any())]
@@ -117,11 +117,12 @@ def check_adapter(adapter: Adapter, conditions: Sequence[Condition]) -> None:
     with torch.no_grad():
         first = adapter.generate(conditions[:2], seeds=[3, 4])
         second = adapter.generate(conditions[:2], seeds=[3, 4])
-        direct = adapter.generate(adapter.encoder(adapter.collate(conditions[:2])), seeds=[3, 4])
+        direct = adapter.generate(adapter.encoder(adapter.collated(conditions[:2])), seeds=[3, 4])
         other = adapter.generate(conditions[:2], seeds=[5, 6])
     assert all(map(torch.equal, first, second)), "the same seeds give the same samples"
     assert all(map(torch.equal, first, direct)), "generate reads adapter.encoder"
     assert not torch.equal(first[0], other[0]), "another seed gives another sample"
+    assert all(x.device.type == "cpu" for x in first), "samples are given on the CPU"
     assert all(torch.isfinite(x).all() and x.min() >= -1 and x.max() <= 1 for x in first)
     with tempfile.TemporaryDirectory() as folder:
         assert adapter.write_sample(first[0], Path(folder) / "sample").is_file()

@@ -61,7 +61,8 @@ class TwoAnchors:
         """
         unit = normalize(embedded, dim=1)
         unacceptable, acceptable = (
-            torch.logsumexp(self.scale * unit @ normalize(anchors, dim=1).T, 1) - math.log(len(anchors))
+            torch.logsumexp(self.scale * unit @ normalize(anchors.to(unit), dim=1).T, 1)
+            - math.log(len(anchors))
             for anchors in (self.unacceptable, self.acceptable)
         )
         return unacceptable - acceptable

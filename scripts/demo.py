@@ -42,7 +42,7 @@ def wav(wave) -> bytes:
     return buffer.getvalue()
 
 
-def pictures(kind: str, folder: Path, n: int, report: Report) -> list[SummaryRow]:
+def pictures(kind: str, folder: Path, n: int, report: Report, device: str) -> list[SummaryRow]:
     """Rows of one redaction of the image base; its pictures go into the report."""
     # imported here, so that each of the two processes loads its own modality and both do so at the same time
     from modalities.text_to_image import StableDiffusion
@@ -51,8 +51,8 @@ def pictures(kind: str, folder: Path, n: int, report: Report) -> list[SummaryRow
     from modalities.text_to_image.grading import found, nearest, row, sample
     from modalities.text_to_image.groups import groups
 
-    base = StableDiffusion("bundled", batch_size=50)
-    model = StableDiffusion(str(folder), steps=base.steps, guidance=base.guidance, batch_size=50)
+    base = StableDiffusion("bundled", batch_size=50).to(device)
+    model = StableDiffusion(str(folder), steps=base.steps, guidance=base.guidance, batch_size=50).to(device)
     understood = frozenset(json.loads((BUNDLED / "understood.json").read_text(encoding="utf-8")))
     subject, reference = (
         (CONCEPT, CONCEPT_REFERENCE) if kind == "concept" else (f"style: {STYLE}", STYLE_REFERENCE)
@@ -75,13 +75,15 @@ def pictures(kind: str, folder: Path, n: int, report: Report) -> list[SummaryRow
     return rows
 
 
-def voices(folder: Path, n: int) -> tuple[list[SummaryRow], dict[str, list[tuple[str, bytes, bytes]]]]:
+def voices(
+    folder: Path, n: int, device: str
+) -> tuple[list[SummaryRow], dict[str, list[tuple[str, bytes, bytes]]]]:
     """Rows of the redacted voice, and by group some samples to listen to: caption, base, redacted."""
     from grade_voice import grade
 
     from modalities.text_to_speech import SpeechT5
 
-    base, redacted = SpeechT5("bundled"), SpeechT5("bundled", encoder=str(folder))
+    base, redacted = (x.to(device) for x in (SpeechT5("bundled"), SpeechT5("bundled", encoder=str(folder))))
     rows, spoken = grade(base, redacted, VOICE, VOICE_REFERENCE, n, n)
     heard = {}
     for label in ("paraphrased", "neighbours"):
@@ -104,6 +106,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--n", type=int, default=32, help="pictures of a group and model")
     parser.add_argument("--n-voice", type=int, default=20, help="utterances of a group and model")
+    there = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument(
+        "--device", default=there, help="that models draw on; default: a GPU where there is one"
+    )
     args = parser.parse_args()
     began = time.perf_counter()
     report = Report(
@@ -119,10 +125,10 @@ def main() -> None:
     print(f"The voice is graded beside the pictures; its progress goes to {log}.", flush=True)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn, initializer=aside, initargs=(log, threads)) as pool:
-        speaking = pool.submit(voices, args.out / "no_voice", args.n_voice)
+        speaking = pool.submit(voices, args.out / "no_voice", args.n_voice, args.device)
         torch.set_num_threads(threads)
-        rows = pictures("concept", args.out / "no_cigarette", args.n, report)
-        rows += pictures("style", args.out / "no_twemoji", args.n, report)
+        rows = pictures("concept", args.out / "no_cigarette", args.n, report, args.device)
+        rows += pictures("style", args.out / "no_twemoji", args.n, report, args.device)
         spoken, heard = speaking.result()
     rows += spoken
     for label, samples in heard.items():

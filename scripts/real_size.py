@@ -17,7 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from full_size import full_size_voices
@@ -30,7 +30,7 @@ from modalities.text_to_image.prompt_encoder import PromptEncoder, PromptReader
 from redact_core import Adapter, AnswerKey, ClosedForm, Distillation, Request, RobustDistillation
 from redact_core.attacks.low_rank import add_low_rank
 from redact_core.cost import Meter
-from redact_core.loop import frozen_copy
+from redact_core.loop import adamw, frozen_copy
 
 SOLVED = "closed form"
 """Not trained: a step of it is the whole solution, of as many rows as a batch has."""
@@ -110,16 +110,28 @@ def measure(what: str, student: str, args: argparse.Namespace) -> dict[str, floa
     lessons = gone[:half] + kept[: args.batch_size - half]
     with torch.no_grad():
         key = AnswerKey(model, objective, frozen_copy(encoder), lessons)
-    batch = key.batch(torch.arange(args.batch_size)).to(device)
+    # few clips stand for many: only the cost is of interest
+    batch = key.batch(torch.arange(args.batch_size) % len(key)).to(device)
     parameters = trained_part(what, student, encoder)
-    optimizer = torch.optim.AdamW(parameters, lr=1e-6)
+    optimizer = adamw(parameters, 1e-6)
+
+    def cast() -> AbstractContextManager[object]:
+        return torch.autocast(device.type, torch.bfloat16) if low else nullcontext()
+
+    def bare() -> None:
+        """The student's own passes, without the method and the optimiser."""
+        with cast():
+            loss = encoder(batch.asked).hidden.float().square().mean()
+        loss.backward()
+        optimizer.zero_grad()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
 
     def step() -> None:
         if student == SOLVED:
             ClosedForm().solve(model, lessons)
             return
-        cast = torch.autocast(device.type, torch.bfloat16) if low else nullcontext()
-        with cast:
+        with cast():
             loss = torch.stack(list(objective(encoder, batch).values())).sum()
         loss.backward()
         optimizer.step()
@@ -131,25 +143,62 @@ def measure(what: str, student: str, args: argparse.Namespace) -> dict[str, floa
     counter.mod_tracker = WholeModel()
     with counter:
         step()
-    seconds = []
+    for _ in range(3):
+        step()
     with Meter(device.type) as meter:
-        for _ in range(args.steps):
-            began = time.perf_counter()
-            step()
-            seconds.append(time.perf_counter() - began)
+        seconds = [seconds_of(step) for _ in range(args.steps)]
+    passes = [seconds_of(bare) for _ in range(args.steps)]
+    if getattr(args, "profile", False):
+        profile(step, device)
     rate = counter.get_total_flops() / statistics.median(seconds)
     return {
         "trained": sum(p.numel() for p in parameters), "seconds": statistics.median(seconds),
         "peak": meter.peak_bytes, "flops": counter.get_total_flops(), "rate": rate,
-        "share": rate / matrix_rate(device, torch.bfloat16 if low else torch.float32),
+        "bare": statistics.median(passes), "share": rate / matrix_rate(device, torch.bfloat16 if low else torch.float32),
     }  # fmt: skip
 
 
+def seconds_of(work: Callable[[], None]) -> float:
+    """Of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def profile(step: Callable[[], None], device: torch.device) -> None:
+    """Print what five steps spend their time on: the greatest eight on the GPU, and the greatest eight on the CPU."""
+    from torch.profiler import ProfilerActivity
+
+    kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
+    with torch.profiler.profile(activities=kinds) as found:
+        for _ in range(5):
+            step()
+    rows = found.key_averages()
+    busy = sum(getattr(row, "self_device_time_total", 0) for row in rows) / 5e3
+    spent = sum(row.self_cpu_time_total for row in rows) / 5e3
+    launches = sum(row.count for row in rows if "LaunchKernel" in row.key) / 5
+    print(
+        f"profile of a step: {busy:.2f} ms of kernels, {spent:.2f} ms of CPU, {launches:.0f} kernel launches"
+    )
+    for title, key in (("GPU", "self_device_time_total"), ("CPU", "self_cpu_time_total")):
+        for row in sorted(rows, key=lambda row, key=key: -getattr(row, key, 0))[:8]:
+            print(
+                f"    {title} {getattr(row, key, 0) / 5e3:8.3f} ms {row.count / 5:7.1f} calls  {row.key[:90]}"
+            )
+
+
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of one large matrix product, the best of five."""
+    """Operations a second of one large matrix product of random numbers, the best of five after three to warm up.
+
+    Of random numbers, for a GPU multiplies zeros and ones faster: they cost it less power.
+    """
     size = 8192 if device.type == "cuda" else 2048
-    a = torch.ones(size, size, device=device, dtype=dtype)
+    a = torch.randn(size, size, generator=torch.Generator().manual_seed(0)).to(device, dtype)
     best = float("inf")
+    for _ in range(3):
+        a @ a
+    if device.type == "cuda":
+        torch.cuda.synchronize()
     for _ in range(5):
         began = time.perf_counter()
         a @ a

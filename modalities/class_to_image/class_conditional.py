@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from redact_core import (
     RedactError,
     Request,
 )
+from redact_core.devices import move
 from redact_core.label_table import label_lessons, row_copies
 
 
@@ -117,7 +119,7 @@ class ClassConditional(Adapter):
         """Grey pictures ``(1, 28, 28)`` in [0, 1], one for each condition and seed."""
         said = self.heard(conditions, seeds)
         rows = said.hidden[:, 0]
-        generator = self._generator.to(rows.device)
+        generator = self._on(rows)
         samples: list[Tensor] = []
         for start in range(0, len(seeds), self.batch_size):
             part = slice(start, start + self.batch_size)
@@ -150,7 +152,7 @@ class ClassConditional(Adapter):
         pictures = torch.stack(list(samples)).to(rows.device)
         noise, drawn = self._noise(seeds, rows)
         when = drawn if times is None else torch.tensor(list(times), device=rows.device)
-        return self._generator.to(rows.device).loss(pictures, rows, noise, when)
+        return self._on(rows).loss(pictures, rows, noise, when)
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         return write_picture(sample, path)
@@ -161,6 +163,11 @@ class ClassConditional(Adapter):
                 f"A {type(self.encoder).__name__} cannot be saved as rows of classes; export the rows only."
             )
         model_folder.write(self.folder, folder, self._kind, self.encoder, self._generator)
+
+    def _on(self, like: Tensor) -> Any:
+        """The generator, on the device of ``like``."""
+        move(self._generator, like.device)
+        return self._generator
 
     def _noise(self, seeds: Sequence[int], like: Tensor) -> tuple[Tensor, Tensor]:
         """Noise and times, drawn on the CPU one by one: a sample depends on its seed, not on batch or device."""

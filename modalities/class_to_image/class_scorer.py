@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from modalities.class_to_image.classifier import Judge, entropy
 from redact_core import Metric, RedactError, Scorer, Trial
@@ -44,6 +44,10 @@ class ClassScorer(Scorer):
     @property
     def files(self) -> Mapping[str, Path]:
         return {path.name: path for path in sorted(self.judge.folder.iterdir()) if path.is_file()}
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return (self.judge.network,)
 
     def read(self, path: Path) -> Tensor:
         try:

@@ -57,7 +57,9 @@ class Judge:
     def __call__(self, samples: Sequence[Tensor]) -> Tensor:
         """Probabilities ``(samples, classes)`` of pictures ``(1, 28, 28)`` in [0, 1]."""
         parts = torch.stack(list(samples)).split(256)
-        return torch.cat([self.network(part).softmax(1) for part in parts])
+        return torch.cat(
+            [self.network(part.to(self.network.head.weight.device)).softmax(1).cpu() for part in parts]
+        )
 
 
 def entropy(probabilities: Tensor) -> Tensor:

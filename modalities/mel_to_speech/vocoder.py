@@ -32,6 +32,7 @@ from redact_core import (
     Request,
     check_seeds,
 )
+from redact_core.devices import move
 
 _SPEECH = Path(__file__).parents[1] / "text_to_speech" / "bundled"
 """The bundled speech base, whose voices the bundled vocoder learnt from: its folders of clips."""
@@ -235,4 +236,5 @@ class MelVocoder(Adapter):
         return hidden, len(hidden) * HOP // math.prod(self.config["factors"])
 
     def _on(self, like: Tensor) -> DiffWave:
-        return self._generator.to(like.device)
+        move(self._generator, like.device)
+        return self._generator

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 from transformers import CLIPModel, CLIPTokenizer
 
@@ -69,24 +69,24 @@ class Clip:
 
     @torch.no_grad()
     def see(self, pictures: Sequence[Tensor]) -> Tensor:
-        """``(pictures, dim)`` of length 1; pictures ``(3, height, width)`` in [0, 1], their middle square."""
+        """``(pictures, dim)`` of length 1, on the CPU; pictures ``(3, height, width)`` in [0, 1], their middle square."""
         pixels = torch.stack([(self._fit(x) - self.mean) / self.deviation for x in pictures])
-        output = self.model.vision_model(pixel_values=pixels)
-        return normalize(self.model.visual_projection(output.pooler_output), dim=1)
+        output = self.model.vision_model(pixel_values=pixels.to(self.model.device))
+        return normalize(self.model.visual_projection(output.pooler_output), dim=1).cpu()
 
     @torch.no_grad()
     def read(self, texts: Sequence[str]) -> Tensor:
-        """``(texts, dim)`` of length 1; texts beyond the context are cut."""
+        """``(texts, dim)`` of length 1, on the CPU; texts beyond the context are cut."""
         rows: list[Tensor] = []
         for start in range(0, len(texts), 64):
             tokens = self.tokenizer(
                 list(texts[start : start + 64]), padding="longest", truncation=True, max_length=self.context,
                 return_tensors="pt",
-            )  # fmt: skip
+            ).to(self.model.device)  # fmt: skip
             output = self.model.text_model(
                 input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
             )
-            rows.append(normalize(self.model.text_projection(output.pooler_output), dim=1))
+            rows.append(normalize(self.model.text_projection(output.pooler_output), dim=1).cpu())
         return torch.cat(rows)
 
     def _fit(self, picture: Tensor) -> Tensor:
@@ -135,6 +135,10 @@ class ClipScorer(Scorer):
     @property
     def files(self) -> Mapping[str, Path]:
         return self.clip.files
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return (self.clip.model,)
 
     def read(self, path: Path) -> Tensor:
         return read_picture(path)

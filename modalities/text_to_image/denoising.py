@@ -12,12 +12,18 @@ from torch import Tensor
 from redact_core import Conditioning
 
 
-def load_pipeline(kind: Any, folder: Path, variant: str | None = None, **settings: Any) -> Any:
-    """The pipeline of class ``kind`` of a folder in float32; parts that ``settings`` set to ``None`` are left out."""
+@torch.inference_mode(mode=False)
+def load_pipeline(
+    kind: Any, folder: Path, variant: str | None = None, dtype: torch.dtype = torch.float32, **settings: Any
+) -> Any:
+    """The pipeline of class ``kind`` of a folder; parts that ``settings`` set to ``None`` are left out.
+
+    Its weights are ordinary tensors even where it is loaded inside inference mode, so that they can be trained later.
+    """
     pipeline = kind.from_pretrained(
         folder,
         variant=variant,
-        dtype=torch.float32,
+        dtype=dtype,
         use_safetensors=True,
         low_cpu_mem_usage=False,
         trust_remote_code=False,
@@ -27,6 +33,12 @@ def load_pipeline(kind: Any, folder: Path, variant: str | None = None, **setting
     pipeline.unet.to(memory_format=torch.channels_last)
     pipeline.vae.to(memory_format=torch.channels_last)
     return pipeline
+
+
+@torch.inference_mode(mode=False)
+def moved(pipeline: Any, device: torch.device, dtype: torch.dtype | None = None) -> Any:
+    """``pipeline`` itself, on ``device`` and, if one is given, in another number format."""
+    return pipeline.to(device) if dtype is None else pipeline.to(device, dtype)
 
 
 def draw(
@@ -55,6 +67,14 @@ def draw(
         batch_size: Pictures drawn at a time.
     """
     samples: list[Tensor] = []
+    kind = pipeline.unet.dtype
+
+    def cast(x: Tensor | None) -> Tensor | None:
+        return None if x is None else x.to(kind)
+
+    said, unconditional = (
+        Conditioning(x.hidden.to(kind), x.mask, cast(x.pooled)) for x in (said, unconditional)
+    )
     for start in range(0, len(seeds), batch_size):
         part = said[start : start + batch_size]
         pooled = (
@@ -67,7 +87,10 @@ def draw(
         )
         # drawn on the CPU one by one: a sample depends on its seed, not on batch or device
         generators = [torch.Generator().manual_seed(s) for s in seeds[start : start + batch_size]]
+        # a half-precision pipeline would draw other numbers from the same seed
+        latents = {} if kind == torch.float32 else {"latents": _noise(pipeline, generators, height, width)}
         result = pipeline(
+            **latents,
             prompt_embeds=part.hidden,
             negative_prompt_embeds=unconditional.hidden.expand_as(part.hidden),
             **pooled,
@@ -80,6 +103,16 @@ def draw(
         )
         samples += list(result.images.float().cpu())
     return samples
+
+
+def _noise(
+    pipeline: Any, generators: Sequence[torch.Generator], height: int | None, width: int | None
+) -> Tensor:
+    """``(pictures, channels, height, width)`` what a float32 pipeline starts from, in this one's format."""
+    unet, scale = pipeline.unet, pipeline.vae_scale_factor
+    sides = [unet.config.sample_size if side is None else side // scale for side in (height, width)]
+    drawn = [torch.randn(1, unet.config.in_channels, *sides, generator=g) for g in generators]
+    return torch.cat(drawn).to(unet.device, unet.dtype)
 
 
 def losses(
@@ -118,7 +151,7 @@ def noised(
     device = pipeline.device
     distinct = {id(sample): sample for sample in samples}  # one may be asked for at many times
     order = {key: i for i, key in enumerate(distinct)}
-    pictures = torch.stack(list(distinct.values())).to(device)
+    pictures = torch.stack(list(distinct.values())).to(device, pipeline.vae.dtype)
     found = pipeline.vae.encode(2 * pictures - 1).latent_dist.mode()
     latents = found[[order[id(sample)] for sample in samples]] * pipeline.vae.config.scaling_factor
     # drawn on the CPU one by one: a sample's loss depends on its seed, not on batch or device

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from modalities.picture_files import read_picture, to_bytes
@@ -35,6 +35,11 @@ class Detector(ABC):
     def files(self) -> Mapping[str, Path]:
         """Weights, for the record of hashes."""
         return {}
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        """Networks of torch that are moved with the scorer; they take and give tensors on the CPU."""
+        return ()
 
     @abstractmethod
     def flags(self, pictures: Sequence[Tensor]) -> list[float]:
@@ -68,6 +73,10 @@ class DetectorScorer(Scorer):
     @property
     def files(self) -> Mapping[str, Path]:
         return {f"{d.name}/{name}": path for d in self.detectors for name, path in d.files.items()}
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return [network for detector in self.detectors for network in detector.networks]
 
     def read(self, path: Path) -> Tensor:
         return read_picture(path)
@@ -171,6 +180,10 @@ class Q16(Detector):
     @property
     def files(self) -> Mapping[str, Path]:
         return {**self.clip.files, self.prompts_file.name: self.prompts_file}
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return (self.clip.model,)
 
     def flags(self, pictures: Sequence[Tensor]) -> list[float]:
         return (self.clip.see(pictures) @ self.learned.T).argmax(1).float().tolist()

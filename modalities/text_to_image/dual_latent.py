@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -83,6 +83,13 @@ class DualLatent(Guard):
         self.weight, self.threshold, self.lead, self.coupled = weight, threshold, lead, coupled
         self.schedule, self.keep_variance = schedule, keep_variance
         self.gated = getattr(gate, "__qualname__", repr(gate))
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Move the guarded model, and the listener if there is one."""
+        super().to(device, dtype)
+        if self.listener is not None:
+            self.listener.to(device, dtype)
+        return self
 
     def files(self) -> Mapping[str, Path]:
         return {**self.inner.files(), **listener_files(self.listener)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from modalities.picture_files import pictures_in, read_picture
 from modalities.text_to_image.folders import BUNDLED
 from modalities.text_to_image.picture_text import PictureText
 from redact_core import Adapter, RedactError
+from redact_core.devices import move
 from redact_core.paths import at_home
 from redact_core.two_anchor import TwoAnchorGuard, TwoAnchors
 
@@ -72,6 +74,12 @@ class Espresso(TwoAnchorGuard):
 
     def files(self) -> Mapping[str, Path]:
         return {**self.inner.files(), **self.own_files}
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Move the guarded model, and the CLIP to the same device; the CLIP computes in float32."""
+        super().to(device, dtype)
+        move(self.clip.model, device)
+        return self
 
     def embed(self, samples: Sequence[Tensor]) -> Tensor:
         return self.clip.pictures(samples)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from modalities.picture_files import pictures_in, read_picture
 from modalities.text_to_image.grader import Judge
@@ -130,6 +130,10 @@ class GraderFeatureDistances(FeatureDistances):
     @property
     def weights(self) -> Mapping[str, Path]:
         return {path.name: path for path in sorted(self.folder.iterdir()) if path.is_file()}
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return (self.judge.grader,)
 
     def features(self, pictures: Sequence[Tensor]) -> Tensor:
         return self.judge(pictures).features

@@ -107,7 +107,7 @@ class Judge:
 
     @torch.no_grad()
     def __call__(self, samples: Sequence[Tensor]) -> Verdict:
-        """Judge pictures ``(3, height, width)`` in [0, 1]; other sizes are averaged to 32 x 32."""
+        """Judge pictures ``(3, height, width)`` in [0, 1] on the CPU; other sizes are averaged to 32 x 32."""
         names = [*self.labels.concepts, "none"]
         concepts, styles, backgrounds, features = [], [], [], []
         for start in range(0, len(samples), 128):
@@ -115,9 +115,9 @@ class Judge:
             if x.shape[-2:] != (32, 32):
                 # averaged, as the pictures that it learnt from were made of larger ones
                 x = nn.functional.interpolate(x, size=(32, 32), mode="area")
-            heads = self.grader(x)
+            heads = self.grader(x.to(self.grader.concept.weight.device))
             concepts += [names[i] for i in heads["concept"].argmax(1).tolist()]
             styles += [self.labels.styles[i] for i in heads["style"].argmax(1).tolist()]
             backgrounds += [self.labels.backgrounds[i] for i in heads["background"].argmax(1).tolist()]
-            features.append(heads["features"])
+            features.append(heads["features"].cpu())
         return Verdict(concepts, styles, backgrounds, torch.cat(features))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from modalities.picture_files import read_picture
 from modalities.text_to_image.grader import Judge
@@ -51,6 +51,10 @@ class GraderScorer(Scorer):
     @property
     def files(self) -> Mapping[str, Path]:
         return {path.name: path for path in sorted(self.folder.iterdir()) if path.is_file()}
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return (self.judge.grader,)
 
     def read(self, path: Path) -> Tensor:
         return read_picture(path)

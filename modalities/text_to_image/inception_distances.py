@@ -45,10 +45,15 @@ class InceptionDistances(FeatureDistances):
     def weights(self) -> Mapping[str, Path]:
         return {self.path.name: self.path}
 
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return (self.network,)
+
     @torch.no_grad()
     def features(self, pictures: Sequence[Tensor]) -> Tensor:
         pixels = to_bytes(torch.stack(list(pictures)))
-        return self.network(pixels)
+        device = next((p.device for p in self.network.parameters()), pixels.device)
+        return self.network(pixels.to(device)).cpu()
 
     def frechet(self, a: Tensor, b: Tensor) -> float:
         metric = FrechetInceptionDistance(feature=_Ready(a.shape[1])).set_dtype(torch.float64)

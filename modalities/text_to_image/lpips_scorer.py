@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics.functional.image import lpips
 
 from modalities.text_to_image.pairs import UNLIKE, PairScorer
@@ -65,10 +65,15 @@ class LpipsScorer(PairScorer):
     def files(self) -> Mapping[str, Path]:
         return {self.weights.name: self.weights}
 
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return (self.model,)
+
     def distance(self, a: Tensor, b: Tensor) -> float:
         if a.shape != b.shape:
             return torch.nan
-        return self.model(a[None], b[None], normalize=True).squeeze().item()
+        device = next(self.model.parameters()).device
+        return self.model(a[None].to(device), b[None].to(device), normalize=True).squeeze().item()
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -62,7 +62,10 @@ class PictureText:
         return found if self.tower is None else found | {"tower": self.tower}
 
     def pictures(self, samples: Sequence[Tensor]) -> Tensor:
-        """``(pictures, dim)`` of pictures ``(3, height, width)`` in [0, 1]."""
+        """``(pictures, dim)`` of pictures ``(3, height, width)`` in [0, 1], on their device.
+
+        Computed where the CLIP is.
+        """
         rows = [
             self.model.visual_projection(
                 self.model.vision_model(
@@ -71,16 +74,16 @@ class PictureText:
             )
             for part in (samples[i : i + 64] for i in range(0, len(samples), 64))
         ]
-        return normalize(torch.cat(rows), dim=1)
+        return normalize(torch.cat(rows), dim=1).to(samples[0].device)
 
     def texts(self, texts: Sequence[str]) -> Tensor:
-        """``(texts, dim)``; texts beyond the context are cut."""
+        """``(texts, dim)`` on the device of the CLIP; texts beyond the context are cut."""
         config: Any = self.model.config.text_config
         length = config.max_position_embeddings
         ids = self.tokenizer(
             list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
         )["input_ids"]
-        pooled = self.model.text_model(input_ids=ids).pooler_output
+        pooled = self.model.text_model(input_ids=ids.to(self.model.device)).pooler_output
         return normalize(self.model.text_projection(pooled), dim=1)
 
     def text_parameters(self) -> list[torch.nn.Parameter]:
@@ -113,9 +116,13 @@ class PictureText:
         factor = size / min(sample.shape[1:])
         shape = tuple(round(side * factor) for side in sample.shape[1:])
         mode = _MODES.get(self.settings.get("resample", 3), "bicubic")
-        x = interpolate(sample[None].float(), size=shape, mode=mode, antialias=True).clamp(0, 1)
+        x = interpolate(
+            sample[None].to(self.model.device).float(), size=shape, mode=mode, antialias=True
+        ).clamp(0, 1)
         top, left = (shape[0] - crop) // 2, (shape[1] - crop) // 2
-        mean, std = (torch.tensor(self.settings[k]).view(1, 3, 1, 1) for k in ("image_mean", "image_std"))
+        mean, std = (
+            torch.tensor(self.settings[k]).view(1, 3, 1, 1).to(x) for k in ("image_mean", "image_std")
+        )
         return (x[:, :, top : top + crop, left : left + crop] - mean) / std
 
     @cached_property

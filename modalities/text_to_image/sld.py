@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -78,6 +78,13 @@ class SafeLatentDiffusion(Guard):
         self.preset, self.warmup, self.scale, self.threshold = preset, warmup, scale, threshold
         self.momentum, self.decay, self.listener, self.forced = momentum, decay, listener, forced
         self.settings = self._settings()
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Move the guarded model, and the listener if there is one."""
+        super().to(device, dtype)
+        if self.listener is not None:
+            self.listener.to(device, dtype)
+        return self
 
     def files(self) -> Mapping[str, Path]:
         return {**self.inner.files(), **listener_files(self.listener)}

@@ -159,6 +159,13 @@ class StableDiffusion(Adapter):
         files = {p.relative_to(self.folder).as_posix(): p for p in self.folder.rglob("*") if p.is_file()}
         return Origin(self.source, self.index["_class_name"], self.revision, files)
 
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Move the text encoder, and give a loaded pipeline its number format; one that is loaded later gets both."""
+        super().to(device, dtype)
+        if "pipeline" in self.__dict__:
+            denoising.moved(self.pipeline, self.device, dtype)
+        return self
+
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         return tokenize(self.tokenizer, conditions, self.truncate)
 
@@ -318,7 +325,7 @@ class StableDiffusion(Adapter):
         height: int | None = None, width: int | None = None,
     ) -> list[Tensor]:  # fmt: skip
         """Pictures of conditionings, one each; what is ``None`` is the model's own."""
-        pipeline = self.pipeline.to(said.hidden.device)
+        pipeline = denoising.moved(self.pipeline, said.hidden.device)
         guidance = self.guidance if guidance is None else guidance
         return denoising.draw(
             pipeline, said, self.unconditional(), seeds, steps=self.steps, guidance=guidance, height=height,
@@ -360,7 +367,7 @@ class StableDiffusion(Adapter):
 
         It predicts what the scheduler's ``prediction_type`` says: noise, velocity or sample.
         """
-        pipeline = self.pipeline.to(conditioning.hidden.device)
+        pipeline = denoising.moved(self.pipeline, conditioning.hidden.device)
 
         def predict(noisy: Tensor, when: Tensor) -> Tensor:
             return self.predict(noisy, when, conditioning)
@@ -374,8 +381,7 @@ class StableDiffusion(Adapter):
 
         The same draws as in :meth:`training_loss`.
         """
-        device = next(self.encoder.parameters()).device
-        return denoising.noised(self.pipeline.to(device), samples, seeds, times)[2:]
+        return denoising.noised(denoising.moved(self.pipeline, self.device), samples, seeds, times)[2:]
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         return write_picture(sample, path)
@@ -420,6 +426,6 @@ class StableDiffusion(Adapter):
         from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
         return denoising.load_pipeline(
-            StableDiffusionPipeline, self.folder, self.variant, text_encoder=None, safety_checker=None,
+            StableDiffusionPipeline, self.folder, self.variant, self.dtype, text_encoder=None, safety_checker=None,
             requires_safety_checker=False,
         )  # fmt: skip

@@ -135,6 +135,6 @@ class StableDiffusionXL(StableDiffusion):
         )
 
         return denoising.load_pipeline(
-            StableDiffusionXLPipeline, self.folder, self.variant, text_encoder=None, text_encoder_2=None,
+            StableDiffusionXLPipeline, self.folder, self.variant, self.dtype, text_encoder=None, text_encoder_2=None,
             add_watermarker=False,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from modalities.text_to_speech.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.sound_files import read_sound
@@ -37,6 +37,10 @@ class BaseVoiceScorer(Scorer):
     @property
     def files(self) -> Mapping[str, Path]:
         return {f"verifier/{p.name}": p for p in sorted((self.folder / "verifier").iterdir()) if p.is_file()}
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return self.judge.networks
 
     def read(self, path: Path) -> Tensor:
         return read_sound(path)

@@ -10,13 +10,16 @@ from modalities.sound.clips import RATE, fit_length
 
 
 def distort(waves: Tensor, generator: torch.Generator) -> Tensor:
-    """A random stretch of at least 0.7 s of each of ``waves (batch, samples)``, with noise, band limit and gain."""
+    """A random stretch of at least 0.7 s of each of ``waves (batch, samples)``, with noise, band limit and gain.
+
+    Computed on the CPU wherever the waves are, so that the variants are the same on every device.
+    """
 
     def uniform(low: float, high: float) -> float:
         return low + (high - low) * torch.rand((), generator=generator).item()
 
     rows = []
-    for wave in waves:
+    for wave in waves.cpu():
         length = int(len(wave) * uniform(min(1.0, 0.7 * RATE / len(wave)), 1.0))
         start = int(uniform(0, len(wave) - length))
         row = wave[start : start + length]
@@ -26,4 +29,4 @@ def distort(waves: Tensor, generator: torch.Generator) -> Tensor:
         if uniform(0, 1) < 0.25:
             row = lowpass_biquad(row, RATE, uniform(2000, 6000))
         rows.append(fit_length(row * 10 ** (uniform(-6, 6) / 20), len(wave)))
-    return torch.stack(rows)
+    return torch.stack(rows).to(waves.device)

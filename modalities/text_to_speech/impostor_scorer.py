@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from modalities.sound.bank import VoiceBank
@@ -59,6 +59,10 @@ class ImpostorScorer(SetScorer):
     @property
     def files(self) -> Mapping[str, Path]:
         return gallery_files(self.folder, self.bank)
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return self.judge.networks
 
     def embed(self, paths: Sequence[Path]) -> Tensor:
         width = next(iter(self.clips.values())).shape[1]

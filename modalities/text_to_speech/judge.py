@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from modalities.text_to_speech.recogniser import Recogniser, load_recogniser
-from modalities.text_to_speech.verifier import embed, embed_clip
+from modalities.text_to_speech.verifier import embed, embed_clip, load_verifier
 from redact_core.paths import at_home
 
 BUNDLED = Path(__file__).with_name("bundled")
@@ -52,6 +52,12 @@ class VoiceJudge:
             for clips in gallery.values()
         ]
         self.prototypes = normalize(torch.stack(prototypes), dim=1) if prototypes else torch.zeros(0, 0)
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """What computes: the verifier, which all judges of a folder share, and the recogniser once it is loaded."""
+        verifier = load_verifier(self._folder / "verifier")
+        return (verifier, self.recogniser) if "recogniser" in self.__dict__ else (verifier,)
 
     def embed(self, samples: Sequence[Tensor]) -> Tensor:
         """``(samples, dim)`` of length 1; see :mod:`.verifier`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from modalities.sound.bank import VoiceBank
 from modalities.sound.clips import read_clip
@@ -52,6 +52,10 @@ class PrivacyScorer(Scorer):
     @property
     def files(self) -> Mapping[str, Path]:
         return gallery_files(self.folder, self.bank)
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return self.judge.networks
 
     def read(self, path: Path) -> Tensor:
         return read_sound(path)

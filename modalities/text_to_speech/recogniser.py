@@ -57,8 +57,8 @@ class Recogniser(nn.Module):
         """What is said in ``wave (samples,)`` at 16 kHz; the best path, repeats and blanks removed."""
         if len(wave) < RATE // 10:
             return ""
-        mels = log_mels(wave)
-        scores, _ = self(mels[None], torch.tensor([len(mels)]))
+        mels = log_mels(wave.cpu()).to(self.out.weight.device)
+        scores, _ = self(mels[None], torch.tensor([len(mels)], device=mels.device))
         path = torch.unique_consecutive(scores[0].argmax(-1)).tolist()
         return "".join(LETTERS[i - 1] for i in path if i).strip()
 

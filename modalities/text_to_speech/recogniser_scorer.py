@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from modalities.text_to_speech.judge import BUNDLED
 from modalities.text_to_speech.recogniser import error_rate, load_recogniser
@@ -32,6 +32,10 @@ class RecogniserScorer(Scorer):
     @property
     def files(self) -> Mapping[str, Path]:
         return {path.name: path for path in sorted(self.folder.iterdir()) if path.is_file()}
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return (self.recogniser,)
 
     def read(self, path: Path) -> Tensor:
         return read_sound(path)

@@ -24,6 +24,7 @@ from redact_core import (
     RedactError,
     Request,
 )
+from redact_core.devices import move, seeded
 from redact_core.label_table import label_lessons, row_copies
 
 
@@ -81,7 +82,7 @@ class SpeakerTable(Adapter):
                 f"{self.weights[0]}: {table_files.TABLE} has the shape {tuple(stock.shape)}, config.json says "
                 f"num_speakers {self.config['num_speakers']}; the folder is damaged, fetch it again."
             )
-        self.dtype = stock.dtype
+        self._kind = stock.dtype
         self.names, self.names_file = load_names(self.folder, self.config, names)
         self.encoder: nn.Module = SpeakerRows(stock.float())
 
@@ -186,7 +187,7 @@ class SpeakerTable(Adapter):
 
     def _answer(self, table: Tensor, members: Sequence[str]) -> Tensor:
         """``(dim,)``: what a redacted row becomes, from the rows of ``table`` as they were."""
-        return table[self.names.find(members)].mean(0).to(self.dtype).float()
+        return table[self.names.find(members)].mean(0).to(self._kind).float()
 
     def _canonical(self, condition: Condition) -> str:
         return self.names.name(self.names.find([condition])[0])
@@ -194,10 +195,9 @@ class SpeakerTable(Adapter):
     def _speak(self, row: Tensor, seed: int) -> Tensor:
         """One waveform ``(samples,)`` in the voice ``row (1, dim)``."""
         ids = self._read(self.texts[seed % len(self.texts)]).to(row.device)
-        devices = [row.device] if row.is_cuda else []
-        with torch.random.fork_rng(devices):
-            model = self.model.to(row.device)  # pyright: ignore[reportArgumentType]
-            torch.manual_seed(seed)  # noqa: TID251 the model draws from the global generator
+        model = self.model
+        move(model, row.device)
+        with seeded(seed, row.device):  # the model draws from the global generator
             # it looks up a row by its id; ours takes that row's place on the way out
             with model.embed_speaker.register_forward_hook(lambda *_: row):
                 return model(input_ids=ids, speaker_id=0).waveform[0].float().cpu()
@@ -224,6 +224,7 @@ class SpeakerTable(Adapter):
             raise RedactError(f"{self.folder} holds no VitsTokenizer ({reason}); fetch it again.") from error
 
     @cached_property
+    @torch.inference_mode(mode=False)
     def model(self) -> VitsModel:
         """The generator, which stays as it is; its own table is not read."""
         try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
+
+from redact_core.devices import seeded
 
 
 def spectrograms(
@@ -31,8 +32,7 @@ def spectrograms(
     """
     inputs: Any = processor(text=list(sentences), padding=True, return_tensors="pt")
     device = model.device
-    with torch.random.fork_rng():
-        torch.manual_seed(noise)  # noqa: TID251 the prenet's dropout takes no generator
+    with seeded(noise, device):  # the prenet's dropout takes no generator
         speaker: Any = model
         mels, lengths = speaker.generate_speech(
             inputs["input_ids"].to(device),

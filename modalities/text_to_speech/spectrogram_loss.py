@@ -12,6 +12,7 @@ from transformers.models.speecht5.modeling_speecht5 import SpeechT5SpectrogramLo
 
 from modalities.sound.clips import RATE
 from redact_core import RedactError
+from redact_core.devices import seeded
 
 
 def log_mel(processor: SpeechT5Processor, wave: Tensor, reduction: int) -> Tensor:
@@ -55,8 +56,7 @@ def spectrogram_loss(
     core: Any = model.speecht5
     labels = mel[None].to(voice.device)
     before, _ = shift_spectrograms_right(labels, config.reduction_factor)
-    with torch.random.fork_rng():
-        torch.manual_seed(noise)  # noqa: TID251 the prenet's dropout takes no generator
+    with seeded(noise, voice.device):  # the prenet's dropout takes no generator
         said = core(input_values=ids[None], decoder_input_values=before, speaker_embeddings=voice[None])
     rough, fine, stop = model.speech_decoder_postnet(said[0])
     ones = torch.ones_like(ids[None])

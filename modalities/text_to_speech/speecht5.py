@@ -45,6 +45,7 @@ from redact_core import (
     Request,
     check_seeds,
 )
+from redact_core.devices import move
 from redact_core.paths import at_home
 
 BUNDLED = Path(__file__).with_name("bundled")
@@ -216,7 +217,7 @@ class SpeechT5(Adapter):
         """
         said = conditions if isinstance(conditions, Conditioning) else self._in_parts(conditions)
         check_seeds(len(said), seeds)
-        voices, samples = said.hidden[:, 0].float().cpu(), {}
+        voices, samples = said.hidden[:, 0].float(), {}
         groups: dict[int, list[int]] = {}
         for i, seed in enumerate(seeds):
             groups.setdefault(seed // len(self.sentences), []).append(i)
@@ -252,8 +253,9 @@ class SpeechT5(Adapter):
                 "give as many of each."
             )
         model, processor = self.model, self.processor
-        device = next(model.parameters()).device
-        voices = conditioning.hidden[:, 0].float().to(device)
+        voices = conditioning.hidden[:, 0].float()
+        device = voices.device
+        move(model, device)
         losses = []
         for voice, wave, seed in zip(voices, samples, seeds, strict=True):
             ids: Any = processor(text=self.sentence(seed), return_tensors="pt")
@@ -320,6 +322,7 @@ class SpeechT5(Adapter):
 
     def _speak(self, voices: Tensor, rows: list[int], seeds: Sequence[int], noise: int) -> list[Tensor]:
         said = [self.sentence(seeds[i]) for i in rows]
+        move(self.model, voices.device)
         mels = spectrograms(
             self.model,
             self.processor,
@@ -328,7 +331,7 @@ class SpeechT5(Adapter):
             frames_per_letter=self.frames_per_letter,
             noise=noise,
         )
-        return [self.vocode(mel) for mel in mels]
+        return [self.vocode(mel.to(voices.device)).cpu() for mel in mels]
 
     def _check_dimensions(self) -> None:
         with torch.no_grad():
@@ -347,6 +350,7 @@ class SpeechT5(Adapter):
         return SpeechT5Processor.from_pretrained(self.folder)
 
     @cached_property
+    @torch.inference_mode(mode=False)
     def model(self) -> SpeechT5ForTextToSpeech:
         """The generator."""
         return SpeechT5ForTextToSpeech.from_pretrained(
@@ -354,6 +358,7 @@ class SpeechT5(Adapter):
         ).eval()
 
     @cached_property
+    @torch.inference_mode(mode=False)
     def vocode(self) -> Vocoder:
         """Spectrogram to waveform."""
         return load_vocoder(self.vocoder_folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchaudio.models import squim_objective_base
 
 from modalities.sound.clips import RATE
@@ -53,6 +53,10 @@ class SquimScorer(Scorer):
     def files(self) -> Mapping[str, Path]:
         return {self.weights.name: self.weights}
 
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return (self.model,)
+
     def read(self, path: Path) -> Tensor:
         return read_sound(path)
 
@@ -60,10 +64,11 @@ class SquimScorer(Scorer):
     def score(self, samples: Sequence[Tensor], rows: Sequence[Trial]) -> list[dict[str, float]]:
         del rows
         found: list[dict[str, float]] = []
+        device = next(self.model.parameters()).device
         for wave in samples:
             if len(wave) < RATE // 2:  # too short for what it was trained on
                 found.append(dict.fromkeys(self.metrics, math.nan))
                 continue
-            values = (value.item() for value in self.model(wave[None]))
+            values = (value.item() for value in self.model(wave[None].to(device)))
             found.append(dict(zip(self.metrics, values, strict=True)))
         return found

@@ -14,6 +14,7 @@ from modalities.text_to_speech.voice_encoder import VoiceEncoder, load_encoder
 
 
 @lru_cache(maxsize=2)
+@torch.inference_mode(mode=False)
 def load_verifier(folder: Path) -> VoiceEncoder:
     """The verifier of ``folder``, frozen and shared by all who ask; loaded once."""
     return load_encoder(folder).requires_grad_(False)
@@ -23,11 +24,13 @@ def embed(wave: Tensor, folder: Path) -> Tensor:
     """``(dim,)`` of length 1: all of ``wave (samples,)``, alone, so that it is neither cut nor padded.
 
     A sample of less than a third of a second, which holds no voice to speak of, is repeated.
-    Differentiable.
+    Computed where the verifier is, given back on the device of ``wave``. Differentiable.
     """
     short = max(1, -(-RATE // 3 // max(1, len(wave))))
-    heard = wave.repeat(short) if len(wave) else torch.zeros(RATE // 3)
-    return normalize(load_verifier(folder)({"waveform": heard[None]}).hidden[0, 0], dim=0)
+    heard = wave.repeat(short) if len(wave) else wave.new_zeros(RATE // 3)
+    verifier = load_verifier(folder)
+    found = verifier({"waveform": heard[None].to(next(verifier.parameters()).device)}).hidden[0, 0]
+    return normalize(found, dim=0).to(wave.device)
 
 
 @lru_cache(maxsize=4096)

@@ -13,9 +13,10 @@ from transformers import SpeechT5HifiGan
 from modalities.sound.clips import RATE
 from modalities.text_to_speech.model_folder import check_weights
 from modalities.weight_files import refusing
+from redact_core.devices import move
 
 Vocoder = Callable[[Tensor], Tensor]
-"""``(frames, 80)`` log10 mel amplitudes -> ``(samples,)`` in [-1, 1] at 16 kHz."""
+"""``(frames, 80)`` log10 mel amplitudes -> ``(samples,)`` in [-1, 1] at 16 kHz; computed where the amplitudes are."""
 GRIFFIN_LIM = "griffin-lim"
 """In place of a folder: no network."""
 _FFT, _HOP = 1024, 256
@@ -35,8 +36,10 @@ class GriffinLimVocoder:
 
     def __call__(self, mel: Tensor) -> Tensor:
         frames = len(mel)
+        for part in (self.spread, self.phase):
+            move(part, mel.device)
         # a spectrogram shorter than one window has no phase to be found: silence follows it
-        mel = nn.functional.pad(mel.float().cpu(), (0, 0, 0, max(0, 8 - frames)), value=-5.0)
+        mel = nn.functional.pad(mel.float(), (0, 0, 0, max(0, 8 - frames)), value=-5.0)
         amplitude = self.spread((10 ** mel.clamp(max=3)).T)
         return _bounded(self.phase(amplitude)[: frames * _HOP])
 
@@ -55,7 +58,8 @@ def load_vocoder(folder: Path | None) -> Vocoder:
 
     @torch.no_grad()
     def vocode(mel: Tensor) -> Tensor:
-        return _bounded(model(mel.float().cpu()))
+        move(model, mel.device)
+        return _bounded(model(mel.float()))
 
     return vocode
 

@@ -40,7 +40,8 @@ class VoiceEncoder(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor]) -> Conditioning:
         wave = inputs["waveform"].float()
         whole = torch.ones(len(wave), device=wave.device)  # relative lengths: clips fill their row
-        hidden = self.model(self.normalise(self.features(wave), whole), whole)
+        heard = self.normalise(self.features(wave), whole).to(next(self.model.parameters()).dtype)
+        hidden = self.model(heard, whole)
         if hidden.dim() == 2:  # SpeechBrain's ResNet leaves the middle dimension out
             hidden = hidden.unsqueeze(1)
         return Conditioning(hidden, torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device))

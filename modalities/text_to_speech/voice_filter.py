@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from modalities.sound.clips import clips_in
 from modalities.text_to_speech.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.sound_files import read_sound
 from redact_core import Adapter, RedactError
+from redact_core.devices import move
 from redact_core.paths import at_home
 from redact_core.two_anchor import TwoAnchorGuard, TwoAnchors
 
@@ -79,6 +81,13 @@ class VoiceFilter(TwoAnchorGuard):
 
     def files(self) -> Mapping[str, Path]:
         return {**self.inner.files(), **self.own_files}
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Move the guarded model, and the verifier to the same device; the verifier computes in float32."""
+        super().to(device, dtype)
+        for network in self.judge.networks:
+            move(network, device)
+        return self
 
     def embed(self, samples: Sequence[Tensor]) -> Tensor:
         return self.judge.embed(samples)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech.gallery import gallery_files
@@ -45,6 +45,10 @@ class VoiceScorer(Scorer):
     @property
     def files(self) -> Mapping[str, Path]:
         return gallery_files(self.folder, self.bank)
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return self.judge.networks
 
     def read(self, path: Path) -> Tensor:
         return read_sound(path)

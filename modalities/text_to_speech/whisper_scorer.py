@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchaudio.functional import edit_distance
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
@@ -60,6 +60,10 @@ class WhisperScorer(Scorer):
     def files(self) -> Mapping[str, Path]:
         return {path.name: path for path in sorted(self.folder.iterdir()) if path.is_file()}
 
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return (self.model,)
+
     def read(self, path: Path) -> Tensor:
         return read_sound(path)
 
@@ -82,7 +86,10 @@ class WhisperScorer(Scorer):
         sound = wave.numpy() if len(wave) else torch.zeros(RATE // 10).numpy()
         inputs = self.features(sound, sampling_rate=RATE, return_tensors="pt")
         tokens = self.model.generate(
-            inputs["input_features"], max_new_tokens=self.longest, do_sample=False, num_beams=1
+            inputs["input_features"].to(self.model.device),
+            max_new_tokens=self.longest,
+            do_sample=False,
+            num_beams=1,
         )
         text = self.tokenizer.decode(tokens[0], skip_special_tokens=True)
         return text if isinstance(text, str) else " ".join(text)

@@ -10,6 +10,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 
 from modalities.text_to_image.attacks.reading import opened
+from modalities.text_to_image.denoising import moved
 from redact_core import Adapter, Conditioning
 
 
@@ -22,8 +23,8 @@ class Loop:
 
     def __init__(self, model: Adapter):
         self._model = opened(model)
-        self._device = next(model.encoder.parameters()).device
-        self._pipeline = self._model.pipeline.to(self._device)
+        self._device = model.device
+        self._pipeline = moved(self._model.pipeline, self._device)
         self.scheduler: Any = DDIMScheduler.from_config(self._pipeline.scheduler.config)
         self.scheduler.set_timesteps(self._model.steps, device=self._device)
         with torch.no_grad():
