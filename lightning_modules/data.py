@@ -87,8 +87,7 @@ class RedactionData(L.LightningDataModule):
 
     def asked_for(self) -> list[str]:
         """What the person asked for, in words, for the card."""
-        pairs = [
-            f"{what} -> {self.request.reference_of(i) or 'default reference'}"
-            for i, what in enumerate(self.request.redact)
-        ]
+        named = [self.request.reference_of(i) or "default reference" for i in range(len(self.request.redact))]
+        references = self.adapter.answered_as or named
+        pairs = [f"{what} -> {to}" for what, to in zip(self.request.redact, references, strict=True)]
         return pairs + ([f"lessons of {self.file.name}"] if self.file else [])
