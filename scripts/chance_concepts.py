@@ -23,9 +23,11 @@ import random
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 
 import torch
@@ -78,14 +80,18 @@ class Bench:
         n, seed = settings["n"], settings["seed"]
         model = self._opened()
         given = settings["references"].get(concept)
-        request = Request((concept,), (given,) if given else (), seed=seed)
-        redact(model, request, steps=settings["steps"], seed=seed)
+        request = Request((concept,), (given,) if given else (), tuple(settings["retain"]), seed=seed)
+        for name, value in settings["adapter"].items():
+            setattr(model, name, value)
+        redact(model, request, steps=settings["steps"], batch_size=settings["batch_size"], seed=seed)
         trained = time.perf_counter() - began
-        (remark,) = model.remarks or ("",)
+        remark = " ".join(model.remarks)
         (shown,) = model.answered_as
         reference = given or shown.split(" (")[0]
         near = self.base.nearest(concept, NEAREST)
-        cases = groups(concept, reference, self.base.vocabulary, near, n=n, understood=self.understood, seed=seed)
+        cases = groups(
+            concept, reference, self.base.vocabulary, near, n=n, understood=self.understood, seed=seed
+        )
         hits: dict[str, int] = {}
         with torch.no_grad():
             for group in GONE:
@@ -130,7 +136,7 @@ _bench: Bench | None = None
 
 def begin(source: str, device: str, threads: int) -> None:
     """Of a worker process: threads first, then the base."""
-    global _bench  # noqa: PLW0603 one a process, as the pool wants it
+    global _bench
     torch.set_num_threads(threads)
     _bench = Bench(source, device)
 
@@ -140,7 +146,7 @@ def work(concept: str, settings: Settings, path: Path) -> str:
     assert _bench is not None
     try:
         write_whole(path, json.dumps(_bench.measure(concept, settings), indent=1).encode())
-    except Exception:  # noqa: BLE001 one concept must not stop the others; it is named at the end
+    except Exception:
         return traceback.format_exc()
     return ""
 
@@ -148,26 +154,42 @@ def work(concept: str, settings: Settings, path: Path) -> str:
 def run(
     todo: Mapping[str, Path], settings: Settings, source: str, device: str, workers: int, threads: int
 ) -> Iterator[tuple[str, str]]:
-    """Each concept as it is done, with what went wrong; a pool whose process died is opened again."""
-    left, tries = dict(todo), dict.fromkeys(todo, 0)
+    """Each concept as it is done, with what went wrong; a process that dies takes nothing but its own concept along."""
+    jobs: SimpleQueue[tuple[str, Path]] = SimpleQueue()
+    done: SimpleQueue[tuple[str, str]] = SimpleQueue()
+    for job in todo.items():
+        jobs.put(job)
     spawn = multiprocessing.get_context("spawn")
-    while left:
-        pool = ProcessPoolExecutor(
-            min(workers, len(left)), spawn, initializer=begin, initargs=(source, device, threads)
-        )
-        with pool:
-            jobs = {pool.submit(work, concept, settings, path): concept for concept, path in left.items()}
-            for job in as_completed(jobs):
-                concept = jobs[job]
+
+    def opened() -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(1, spawn, initializer=begin, initargs=(source, device, threads))
+
+    def lane() -> None:
+        pool = opened()
+        while True:
+            try:
+                concept, path = jobs.get_nowait()
+            except Empty:
+                pool.shutdown()
+                return
+            problem = ""
+            for _ in range(TRIES):
                 try:
-                    problem = job.result()
+                    problem = pool.submit(work, concept, settings, path).result()
+                    break
                 except BrokenProcessPool as error:
-                    tries[concept] += 1
                     problem = f"its process died: {error}"
-                    if tries[concept] < TRIES:
-                        continue  # it is still in `left`
-                del left[concept]
-                yield concept, problem
+                    pool.shutdown()
+                    pool = opened()
+            done.put((concept, problem))
+
+    lanes = [Thread(target=lane, daemon=True) for _ in range(min(workers, len(todo)))]
+    for thread in lanes:
+        thread.start()
+    for _ in todo:
+        yield done.get()
+    for thread in lanes:
+        thread.join()
 
 
 def read(path: Path, settings: Settings) -> dict[str, Any] | None:
@@ -189,7 +211,9 @@ def summary(results: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> 
     concepts = {}
     for found in results:
         hits, n = found["hits"], found["n"]
-        rates = {key: rate(value, found["n_kept"] if key.startswith("kept") else n) for key, value in hits.items()}
+        rates = {
+            key: rate(value, found["n_kept"] if key.startswith("kept") else n) for key, value in hits.items()
+        }
         above = {g: 100 * (hits[f"{g} after"] - hits[f"{g} floor"]) / n for g in GONE if f"{g} after" in hits}
         lost = 100 * (hits["kept before"] - hits["kept after"]) / max(found["n_kept"], 1)
         concepts[found["concept"]] = {
@@ -202,7 +226,8 @@ def summary(results: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> 
         size = "n_kept" if key.startswith("kept") else "n"
         pooled[key] = rate(sum(f["hits"][key] for f in some), sum(f[size] for f in some))
     within = {
-        group: sum(c["points above the floor"].get(group, 0) <= 2 for c in concepts.values()) for group in GONE
+        group: sum(c["points above the floor"].get(group, 0) <= 2 for c in concepts.values())
+        for group in GONE
     } | {"nearest": sum(c["points lost by the nearest"] <= 1 for c in concepts.values())}
     return {"concepts": concepts, "all": pooled, "within the aim": within, "failed": dict(failed)}
 
@@ -215,9 +240,15 @@ def table(found: Mapping[str, Any]) -> str:
 
     def line(name: str, reference: str, rates: Mapping[str, Any]) -> str:
         gone = "".join(f"{percent(rates, f'{g} after')} ({percent(rates, f'{g} floor')})  " for g in GONE)
-        return f"{name:<18} {reference:<18} {gone}{percent(rates, 'kept before')} {percent(rates, 'kept after')}"
+        return (
+            f"{name:<18} {reference:<18} {gone}{percent(rates, 'kept before')} {percent(rates, 'kept after')}"
+        )
 
-    head = f"{'concept':<18} {'reference':<18} " + "".join(f"{g + ' (floor)':<15}" for g in GONE) + "kept before, after"
+    head = (
+        f"{'concept':<18} {'reference':<18} "
+        + "".join(f"{g + ' (floor)':<15}" for g in GONE)
+        + "kept before, after"
+    )
     lines = [head, *(line(name, c["reference"], c["rates"]) for name, c in found["concepts"].items())]
     lines.append(line("all", "", found["all"]))
     for key, r in found["all"].items():
@@ -242,8 +273,18 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="Of the concepts, the prompts and the training.")
     parser.add_argument("--count", type=int, default=30, help="Concepts.")
     parser.add_argument("--concepts", nargs="+", help="These instead of any drawn by chance.")
-    parser.add_argument("--references", nargs="*", default=[], help="CONCEPT=REFERENCE where not the default one.")
+    parser.add_argument(
+        "--references", nargs="*", default=[], help="CONCEPT=REFERENCE where not the default one."
+    )
     parser.add_argument("--steps", type=int, default=300, help="Of each training; the default of fit.")
+    parser.add_argument("--batch-size", type=int, default=64, help="Rows of a step; the default of fit.")
+    parser.add_argument("--heard-as", type=int, default=0, help="As the adapter's heard_as; not the default.")
+    parser.add_argument(
+        "--per-name", type=int, default=30, help="As the adapter's per_name; 30 is the default."
+    )
+    parser.add_argument(
+        "--retain", nargs="+", default=[], help="Sources of retained rows; default: the adapter's."
+    )
     parser.add_argument("--workers", type=int, default=1, help="Processes side by side.")
     parser.add_argument("--threads", type=int, default=1, help="Of each process.")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1.")
@@ -256,16 +297,25 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     device = args.device if args.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     references = dict(pair.split("=", 1) for pair in args.references)
-    settings = {"n": args.n, "seed": args.seed, "steps": args.steps, "references": references, "source": args.source}
+    settings = {
+        "n": args.n, "seed": args.seed, "steps": args.steps, "batch_size": args.batch_size,
+        "references": references, "source": args.source, "retain": args.retain,
+        "adapter": {"heard_as": args.heard_as, "per_name": args.per_name},
+    }  # fmt: skip
     concepts = args.concepts or drawn_by_chance(args.count, args.seed)
     paths = {name: args.out / f"{name.replace(' ', '_')}.json" for name in concepts}
     todo = {name: path for name, path in paths.items() if read(path, settings) is None}
     began, failed = time.perf_counter(), dict[str, str]()
-    for done, (name, problem) in enumerate(run(todo, settings, args.source, device, args.workers, args.threads), 1):
+    for done, (name, problem) in enumerate(
+        run(todo, settings, args.source, device, args.workers, args.threads), 1
+    ):
         if problem:
             failed[name] = problem
             print(problem, flush=True)
-        print(f"{done}/{len(todo)} {name}{': failed' if problem else ''}, {time.perf_counter() - began:.0f} s", flush=True)
+        print(
+            f"{done}/{len(todo)} {name}{': failed' if problem else ''}, {time.perf_counter() - began:.0f} s",
+            flush=True,
+        )
     results = [found for path in paths.values() if (found := read(path, settings)) is not None]
     found = summary(results, failed)
     write_whole(args.out / "results.json", json.dumps(found, indent=1).encode())

@@ -118,7 +118,11 @@ def test_retained_rows_cover_other_concepts_and_the_empty_prompt_but_not_the_red
 
 
 def test_data_free_retention_uses_the_tokenizers_words_only() -> None:
-    kept = [str(r.asked) for r in rows("cigarette", references=("lollipop",), retain=("vocabulary",)) if not r.redacted]
+    kept = [
+        str(r.asked)
+        for r in rows("cigarette", references=("lollipop",), retain=("vocabulary",))
+        if not r.redacted
+    ]
     assert len(kept) > 100
     assert {word for k in kept for word in k.split()} == set(WORDS) - {"cigarette"}
 
@@ -129,7 +133,11 @@ def test_any_word_may_stand_in_a_wording_but_for_what_is_redacted() -> None:
 
     own, every = asked("vocabulary", "templates"), asked("vocabulary", "templates", "wordings")
     assert own < every  # the others stay as they were
-    kept = [str(r.asked) for r in rows("cigarette", references=("lollipop",), retain=("wordings",)) if not r.redacted and r.asked]
+    kept = [
+        str(r.asked)
+        for r in rows("cigarette", references=("lollipop",), retain=("wordings",))
+        if not r.redacted and r.asked
+    ]
     assert len(kept) > 300
     assert not any(mentions(prompt, {"cigarette"}) for prompt in kept)
     # a word of the tokenizer, and more around it
@@ -204,7 +212,10 @@ def test_expansion_is_repeatable() -> None:
 
 
 def test_each_name_is_composed_as_often_as_wanted() -> None:
-    gone = {n: {row for row in rows("cigarette", references=("lollipop",), per_name=n) if row.redacted} for n in (0, 30, 60)}
+    gone = {
+        n: {row for row in rows("cigarette", references=("lollipop",), per_name=n) if row.redacted}
+        for n in (0, 30, 60)
+    }
     names = 2 + len(bundled_vocabulary().concepts["cigarette"].seen)  # the plural is one too
     # a composition drawn twice is one row
     assert 0.9 * 30 * names < len(gone[60]) - len(gone[30]) <= 30 * names

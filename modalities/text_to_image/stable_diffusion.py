@@ -19,7 +19,7 @@ from modalities.stock import Stock, find
 from modalities.text_to_image import denoising, expansion, planning, references
 from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate
 from modalities.text_to_image.heard_as import heard_as
-from modalities.text_to_image.phrasing import with_article
+from modalities.text_to_image.phrasing import without_article
 from modalities.text_to_image.prompt_encoder import (
     PromptEncoder,
     PromptReader,
@@ -269,8 +269,8 @@ class StableDiffusion(Adapter):
         return None
 
     def _same(self, one: str, other: str) -> bool:
-        """Whether two names have the same token ids, with or without an article."""
-        ids = [self.tokenizer(with_article(text.lower().strip()), verbose=False)["input_ids"] for text in (one, other)]
+        """Whether two names have the same token ids, whatever their articles."""
+        ids = [self.tokenizer(without_article(text), verbose=False)["input_ids"] for text in (one, other)]
         return ids[0] == ids[1]
 
     def hears_as(

@@ -133,11 +133,15 @@ def stranger(
         members = [clip for clip in kept if clip.parent in taken]
         mean = normalize(embed(members).mean(0), dim=0)
         if count == 1 or all(mean @ own <= level for own, level in zip(owns, levels, strict=True)):
-            return Stranger(members, tuple(folder.name for folder in taken), standing(clips, members, kept, embed))
+            return Stranger(
+                members, tuple(folder.name for folder in taken), standing(clips, members, kept, embed)
+            )
         count -= 1
 
 
-def standing(clips: Sequence[Path], reference: Sequence[Path], kept: Sequence[Path], embed: Embed) -> Standing:
+def standing(
+    clips: Sequence[Path], reference: Sequence[Path], kept: Sequence[Path], embed: Embed
+) -> Standing:
     """How like the voice of ``clips`` the mean over the clips ``reference`` is, beside strangers and its own clips."""
     own = _own(clips, embed)
     mean = normalize(embed(list(reference)).mean(0), dim=0)
