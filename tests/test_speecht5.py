@@ -260,7 +260,9 @@ def test_the_default_reference_is_a_stranger_to_the_encoder(adapter: SpeechT5) -
     least = min(likeness, key=lambda name: likeness[name])
     assert {Path(str(clip)).parent.name for clip in answer.conditions} == {least}
     (remark,), (shown,) = adapter.remarks, adapter.answered_as
-    assert remark.startswith(f'"alice" is answered as one retained voice ({least}): likeness ')
+    assert remark.startswith(
+        f'No reference was named for "alice"; one retained voice was chosen ({least}): likeness '
+    )
     assert shown.startswith("one retained voice (chosen, likeness ")
     assert least not in shown  # a card names nobody who was not asked for
     strangers = sorted(likeness.values())[1]
@@ -309,13 +311,13 @@ def test_a_named_reference_that_is_like_the_redacted_voice_is_warned_of(
         SpeechT5, "_likeness", lambda self, clips: likeness([clip.parent.name for clip in clips])
     )
     message = (
-        r'The reference "bob" is much like "alice": it has likeness 1\.00 to the encoder, where strangers have '
+        r'The reference "bob" is much like "alice": it has likeness 1\.00 by the encoder, where strangers have '
         r"0\.07, and the voice's own clips 1\.00\. .* name another reference, or none and a stranger is chosen\."
     )
     with pytest.warns(UserWarning, match=message):
         adapter.expand(Request(("alice",), ("bob",)))
     (shown,) = adapter.answered_as
-    assert shown.startswith("bob (warned: it has likeness 1.00 to the encoder")
+    assert shown.startswith("bob (warned: it has likeness 1.00 by the encoder")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         adapter.expand(Request(("alice",), ("dave",)))

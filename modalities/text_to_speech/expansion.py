@@ -17,6 +17,8 @@ from redact_core.paths import at_home
 NAMED_MEANS = ("stranger", "unlike", "mean")
 """References that are no voice: means over retained ones; the first is the default."""
 MEANS = (None, *NAMED_MEANS)
+_NAMED = 5
+"""Voices that a remark names."""
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,8 @@ def _answer(
         chosen = stranger(clips, others, kept, embed)
         many = len(chosen.voices)
         which = "one retained voice" if many == 1 else f"the mean of {many} retained voices"
-        remark = (
-            f'"{Path(what).name}" is answered as {which} ({", ".join(chosen.voices)}): {chosen.standing}.'
-        )
+        names = ", ".join(chosen.voices[:_NAMED]) + (f" and {many - _NAMED} more" if many > _NAMED else "")
+        remark = f'No reference was named for "{Path(what).name}"; {which} was chosen ({names}): {chosen.standing}.'
         return _mean(chosen.clips), f"{which} (chosen, {chosen.standing})", remark
     members = found or (unlike(clips, kept, embed) if name == "unlike" else kept)
     how = standing(clips, members, kept, embed)

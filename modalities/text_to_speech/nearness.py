@@ -87,7 +87,9 @@ class Standing:
         return self.likeness > (self.strangers + self.own) / 2
 
     def __str__(self) -> str:
-        return f"likeness {self.likeness:.2f} to the encoder, where strangers have {self.strangers:.2f}"
+        # adding 0.0 makes -0.0 a 0
+        likeness, strangers = (round(x, 2) + 0.0 for x in (self.likeness, self.strangers))
+        return f"likeness {likeness:.2f} by the encoder, where strangers have {strangers:.2f}"
 
 
 @dataclass(frozen=True)
