@@ -152,9 +152,19 @@ def work(concept: str, settings: Settings, path: Path) -> str:
 
 
 def run(
-    todo: Mapping[str, Path], settings: Settings, source: str, device: str, workers: int, threads: int
+    todo: Mapping[str, Path],
+    settings: Settings,
+    source: str,
+    device: str,
+    workers: int,
+    threads: int,
+    seconds: float = float("inf"),
 ) -> Iterator[tuple[str, str]]:
-    """Each concept as it is done, with what went wrong; a process that dies takes nothing but its own concept along."""
+    """Each concept as it is done, with what went wrong; a process that dies takes nothing but its own concept along.
+
+    After ``seconds`` none is begun any more.
+    """
+    end = time.monotonic() + seconds
     jobs: SimpleQueue[tuple[str, Path]] = SimpleQueue()
     done: SimpleQueue[tuple[str, str]] = SimpleQueue()
     for job in todo.items():
@@ -172,6 +182,9 @@ def run(
             except Empty:
                 pool.shutdown()
                 return
+            if time.monotonic() > end:
+                done.put((concept, "not begun: the time was up; the same command goes on."))
+                continue
             problem = ""
             for _ in range(TRIES):
                 try:
@@ -287,6 +300,7 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--workers", type=int, default=1, help="Processes side by side.")
     parser.add_argument("--threads", type=int, default=1, help="Of each process.")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="After them no concept is begun.")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1.")
     parser.add_argument("--source", default="bundled", help="The base: bundled, or a folder.")
     return parser.parse_args()
@@ -306,19 +320,23 @@ def main() -> None:
     paths = {name: args.out / f"{name.replace(' ', '_')}.json" for name in concepts}
     todo = {name: path for name, path in paths.items() if read(path, settings) is None}
     began, failed = time.perf_counter(), dict[str, str]()
-    for done, (name, problem) in enumerate(
-        run(todo, settings, args.source, device, args.workers, args.threads), 1
-    ):
+
+    def kept() -> dict[str, Any]:
+        """The results so far, written as well: a run that is cut off leaves them behind."""
+        there = [found for path in paths.values() if (found := read(path, settings)) is not None]
+        found = summary(there, failed)
+        write_whole(args.out / "results.json", json.dumps({"settings": settings, **found}, indent=1).encode())
+        return found
+
+    how = (settings, args.source, device, args.workers, args.threads, args.seconds)
+    for done, (name, problem) in enumerate(run(todo, *how), 1):
         if problem:
             failed[name] = problem
             print(problem, flush=True)
-        print(
-            f"{done}/{len(todo)} {name}{': failed' if problem else ''}, {time.perf_counter() - began:.0f} s",
-            flush=True,
-        )
-    results = [found for path in paths.values() if (found := read(path, settings)) is not None]
-    found = summary(results, failed)
-    write_whole(args.out / "results.json", json.dumps(found, indent=1).encode())
+        spent = time.perf_counter() - began
+        print(f"{done}/{len(todo)} {name}{': failed' if problem else ''}, {spent:.0f} s", flush=True)
+        kept()
+    found = kept()
     print(table(found))
     print(f"{time.perf_counter() - began:.0f} s on {device}; see {args.out / 'results.json'}")
 

@@ -98,6 +98,9 @@ def test_a_process_that_dies_takes_only_its_own_concept_along(
     found = dict(script.run(todo, SETTINGS, "bundled", "cpu", workers=2, threads=1))
     assert found == {"car": "", "bus": "", "radio": "", "fish": "its process died: killed"}
     assert len(opened) == 2 + script.TRIES
+    late = dict(script.run(todo, SETTINGS, "bundled", "cpu", workers=2, threads=1, seconds=-1))
+    assert set(late) == set(todo)
+    assert all(problem.startswith("not begun: the time was up") for problem in late.values())
 
 
 def test_the_summary_pools_concepts_and_counts_points(script: ModuleType) -> None:
