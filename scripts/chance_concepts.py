@@ -252,14 +252,14 @@ def table(found: Mapping[str, Any]) -> str:
         return f"{100 * rates[key]['value']:5.1f}" if key in rates else "    -"
 
     def line(name: str, reference: str, rates: Mapping[str, Any]) -> str:
-        gone = "".join(f"{percent(rates, f'{g} after')} ({percent(rates, f'{g} floor')})  " for g in GONE)
+        gone = "".join(f"{percent(rates, f'{g} after')} ({percent(rates, f'{g} floor')})    " for g in GONE)
         return (
             f"{name:<18} {reference:<18} {gone}{percent(rates, 'kept before')} {percent(rates, 'kept after')}"
         )
 
     head = (
         f"{'concept':<18} {'reference':<18} "
-        + "".join(f"{g + ' (floor)':<15}" for g in GONE)
+        + "".join(f"{g + ' (floor)':<17}" for g in GONE)
         + "kept before, after"
     )
     lines = [head, *(line(name, c["reference"], c["rates"]) for name, c in found["concepts"].items())]
