@@ -5,7 +5,6 @@ second grades whether it reaches wordings that it was never taught.
 """
 
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -108,15 +107,6 @@ def with_article(what: str) -> str:
     if what.startswith(("a ", "an ", "the ")) or (what.endswith("s") and not what.endswith("ss")):
         return what
     return f"{'an' if what[:1].lower() in set('aeiou') else 'a'} {what}"
-
-
-def without_article(what: str) -> str:
-    """``what`` without an article in front.
-
-    >>> without_article("An apple"), without_article("the sea"), without_article("antler")
-    ('apple', 'sea', 'antler')
-    """
-    return re.sub(r"^\s*(?:an?|the)\s+(?=\S)", "", what, flags=re.IGNORECASE)
 
 
 def tidy(prompt: str) -> str:

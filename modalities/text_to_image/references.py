@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from modalities.text_to_image.phrasing import with_article, without_article
+from modalities.text_to_image.names import tidied, without_article
+from modalities.text_to_image.phrasing import with_article
 from modalities.text_to_image.retained_prompts import mentions
 from modalities.text_to_image.vocabulary import Concept, Vocabulary, general_vocabulary
 from redact_core import RedactError
@@ -151,7 +152,7 @@ def concern(
     others = [name for name in vocabulary.concepts if name not in gone]
     ((distance, nearest),) = Distances(encode, names, others)([reference]) if others else [(USUAL, names[0])]
     known, own = vocabulary.find(reference), _known(names[0])
-    bare = without_article(reference.lower())
+    bare = without_article(tidied(reference)).lower()
     if own is not None and bare in (own.parent, own.parent + "s"):
         kind = f'is the group that "{names[0]}" belongs to'
     elif own is not None and _known(bare) == own:

@@ -19,7 +19,7 @@ from modalities.stock import Stock, find
 from modalities.text_to_image import denoising, expansion, planning, references
 from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate
 from modalities.text_to_image.heard_as import heard_as
-from modalities.text_to_image.phrasing import without_article
+from modalities.text_to_image.names import tidied, without_article
 from modalities.text_to_image.prompt_encoder import (
     PromptEncoder,
     PromptReader,
@@ -244,15 +244,16 @@ class StableDiffusion(Adapter):
                 self.answered_as += (f"{choice.reference} (chosen, at {figure})",)
                 found.append(choice.reference)
                 continue
-            reference = expansion.reference_of(subject, given)
-            concern = self._concern(reference, subject, gone)
+            reference = expansion.reference_of(subject, given, self.vocabulary)
+            named = reference if subject.kind == "style" or given is None else given.strip()
+            concern = self._concern(named, subject, gone)
             if concern:
                 warnings.warn(
-                    f'The reference "{reference}" {concern}. The model may draw what is redacted in its place; name '
+                    f'The reference "{named}" {concern}. The model may draw what is redacted in its place; name '
                     "another reference, or none and one is chosen.",
                     stacklevel=2,
                 )
-            shown = reference or "default reference"
+            shown = named or "default reference"
             self.answered_as += (f"{shown} (warned: it {concern})" if concern else shown,)
             found.append(reference)
         return replace(request, references=tuple(found))
@@ -270,7 +271,8 @@ class StableDiffusion(Adapter):
 
     def _same(self, one: str, other: str) -> bool:
         """Whether two names have the same token ids, whatever their articles."""
-        ids = [self.tokenizer(without_article(text), verbose=False)["input_ids"] for text in (one, other)]
+        bare = [without_article(tidied(text)) for text in (one, other)]
+        ids = [self.tokenizer(text, verbose=False)["input_ids"] for text in bare]
         return ids[0] == ids[1]
 
     def hears_as(
