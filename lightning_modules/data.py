@@ -43,6 +43,7 @@ class RedactionData(L.LightningDataModule):
         self.file, self.batch_size, self.seed = lessons, batch_size, seed
         self.lessons: list[Lesson] = []
         self.key: Rows | None = None
+        self._answered_as: tuple[str, ...] = ()
         self.before: dict[str, float] = {}
         """What the rows measure of the model as it was."""
 
@@ -61,6 +62,7 @@ class RedactionData(L.LightningDataModule):
         rows = [] if self.file is None else load_lessons(self.file)
         if self.request.redact:
             rows += self.adapter.expand(self.request)
+            self._answered_as = self.adapter.answered_as
             for remark in self.adapter.remarks:
                 rank_zero_info(remark)
         check_lessons(rows, self.adapter.identity)
@@ -87,8 +89,7 @@ class RedactionData(L.LightningDataModule):
 
     def asked_for(self) -> list[str]:
         """What the person asked for, in words, for the card."""
-        pairs = [
-            f"{what} -> {self.request.reference_of(i) or 'default reference'}"
-            for i, what in enumerate(self.request.redact)
-        ]
+        named = [self.request.reference_of(i) or "default reference" for i in range(len(self.request.redact))]
+        references = self._answered_as or named
+        pairs = [f"{what} -> {to}" for what, to in zip(self.request.redact, references, strict=True)]
         return pairs + ([f"lessons of {self.file.name}"] if self.file else [])

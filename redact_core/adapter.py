@@ -56,6 +56,9 @@ class Adapter(ABC):
     """Samples generated at a time."""
     remarks: tuple[str, ...] = ()
     """What the last :meth:`expand` did beyond what was asked for, in sentences that a person should read."""
+    answered_as: tuple[str, ...] = ()
+    """What the last :meth:`expand` took as the reference of each entry of the request, and what its check found, for the
+    card; empty: as they were named."""
     scorers: ClassVar[tuple[str, ...]] = ()
     """Class names of the scorers that suit the samples, where an evaluation names none."""
     set_scorers: ClassVar[tuple[str, ...]] = ()

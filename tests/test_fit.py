@@ -53,7 +53,9 @@ def test_fit_writes_a_folder_with_card_and_config(
     assert card.verify(out) == []
     assert set(card.changed) == {"config.yaml", "text_encoder/model.safetensors"}
     assert card.measures["redact distance after"] < card.measures["redact distance before"]
-    assert card.request["asked"] == ["cat -> dog"]
+    # random weights read all short prompts nearly alike, which is said
+    (asked,) = card.request["asked"]
+    assert asked.startswith('cat -> dog (warned: it is nearly "cats" to the encoder; it lies at 0.')
     config = yaml.safe_load((out / "config.yaml").read_text())
     assert config["data"]["redact"] == "cat" or config["data"]["redact"] == ["cat"]
     assert config["model"]["adapter"]["class_path"].endswith("StableDiffusion")
@@ -245,7 +247,7 @@ def test_two_processes_train_one_artefact(tiny_sd: Path, tmp_path: Path) -> None
     ("more", "message"),
     [
         ([], "Nothing to redact was named"),
-        (["--data.redact", "gnome"], 'No default reference is known for "gnome"'),
+        (["--data.redact", "cat", "--data.reference", "a Cat"], '"a Cat" is itself redacted'),
         (["--data.redact", "cat", "--data.reference", "cat"], '"cat" is itself redacted'),
         (
             ["--data.redact", "cat", "--data.reference", "dog", "--export.disclosure", "digest"],

@@ -21,7 +21,7 @@ from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan, SpeechT5HifiG
 from modalities.sound.clips import read_clip
 from modalities.text_to_speech import SpeechT5, nearness
 from modalities.text_to_speech.encoder_folder import at_home
-from modalities.text_to_speech.nearness import crowd, unlike
+from modalities.text_to_speech.nearness import crowd, standing, stranger, unlike
 from modalities.text_to_speech.vocoder import load_vocoder
 from redact_core import Lesson, Mean, RedactError, RedactionCard, Request, redact
 from redact_core.artefact import hashes
@@ -245,27 +245,84 @@ def test_a_reference_may_be_the_mean_of_the_retained(adapter: SpeechT5) -> None:
     assert all(lesson.answer == Mean(tuple(dict.fromkeys(kept))) for lesson in gone)
 
 
-def test_the_default_reference_is_the_mean_of_those_who_are_least_alike(
-    monkeypatch: pytest.MonkeyPatch, adapter: SpeechT5
-) -> None:
-    everybody = adapter.expand(Request(("alice",), ("mean",)))
-    assert adapter.expand(Request(("alice",))) == everybody  # three voices are too few to choose from
-    monkeypatch.setattr(nearness, "NOBODY", 1)
-    by_default, unlike = (adapter.expand(Request(("alice",), given)) for given in ((), ("unlike",)))
-    assert by_default == unlike
+def test_the_default_reference_is_a_stranger_to_the_encoder(adapter: SpeechT5) -> None:
+    by_default = adapter.expand(Request(("alice",)))
+    assert by_default == adapter.expand(Request(("alice",), ("stranger",)))
     (answer,) = {row.answer for row in by_default if row.redacted}
     assert isinstance(answer, Mean)
     heard = {
-        name: adapter.encoder(adapter.collate(adapter.bank.clips(name))).hidden[:, 0]
+        name: adapter.encoder(adapter.collate(adapter.bank.clips(name))).hidden[:, 0].detach()
         for name in ("alice", "bob", "carol", "dave")
     }
     middles = {name: torch.nn.functional.normalize(rows, dim=1).mean(0) for name, rows in heard.items()}
-    likeness = {
-        name: torch.cosine_similarity(middles["alice"], row, dim=0).item() for name, row in middles.items()
-    }
-    assert {Path(str(clip)).parent.name for clip in answer.conditions} == {
-        min(likeness, key=lambda name: likeness[name])
-    }
+    own = middles.pop("alice")
+    likeness = {name: torch.cosine_similarity(own, row, dim=0).item() for name, row in middles.items()}
+    least = min(likeness, key=lambda name: likeness[name])
+    assert {Path(str(clip)).parent.name for clip in answer.conditions} == {least}
+    (remark,), (shown,) = adapter.remarks, adapter.answered_as
+    assert remark.startswith(
+        f'No reference was named for "alice"; one retained voice was chosen ({least}): likeness '
+    )
+    assert shown.startswith("one retained voice (chosen, likeness ")
+    assert least not in shown  # a card names nobody who was not asked for
+    strangers = sorted(likeness.values())[1]
+    assert f"strangers have {strangers:.2f}" in remark
+
+
+def circle(angles: dict[str, float]):
+    """Clips as points of a circle."""
+
+    def embed(clips: list[Path]) -> torch.Tensor:
+        return torch.tensor([[math.cos(angles[str(c)]), math.sin(angles[str(c)])] for c in clips]) * 3
+
+    return embed
+
+
+def test_a_chosen_mean_takes_as_many_voices_as_leave_it_a_stranger() -> None:
+    # the mean of c and d points back at the redacted voice, though both are far from it
+    angles = {"gone/0": 0.0, "a/0": 0.5, "b/0": 1.2, "c/0": 1.5, "d/0": -1.6}
+    clips = [Path(name) for name in angles]
+    gone, kept, embed = clips[:1], clips[1:], circle(angles)
+    chosen = stranger(gone, [], kept, embed, share=0.5)
+    assert (chosen.voices, chosen.clips) == (("d",), clips[4:])
+    assert chosen.standing.likeness < chosen.standing.strangers
+    together = standing(gone, clips[3:], kept, embed)
+    assert together.near
+    assert together.likeness > 0.99
+    # on one side of it they may stay together
+    angles["d/0"] = 1.7
+    assert stranger(gone, [], kept, circle(angles), share=0.5).voices == ("d", "c")
+
+
+def test_a_stranger_is_one_to_everybody_who_is_redacted_with_it() -> None:
+    angles = {"gone/0": 0.0, "too/0": 3.0, "a/0": 0.2, "b/0": 1.4, "c/0": 1.7, "d/0": 2.9}
+    clips = [Path(name) for name in angles]
+    alone = stranger(clips[:1], [], clips[2:], circle(angles), share=0.25)
+    both = stranger(clips[:1], [clips[1:2]], clips[2:], circle(angles), share=0.25)
+    assert alone.voices == ("d",)
+    assert both.voices in {("b",), ("c",)}
+
+
+def test_a_named_reference_that_is_like_the_redacted_voice_is_warned_of(
+    adapter: SpeechT5, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    likeness = circle({"alice": 0.0, "bob": 0.1, "carol": 1.5, "dave": 2.5})
+    monkeypatch.setattr(
+        SpeechT5, "_likeness", lambda self, clips: likeness([clip.parent.name for clip in clips])
+    )
+    message = (
+        r'The reference "bob" is much like "alice": it has likeness 1\.00 by the encoder, where strangers have '
+        r"0\.07, and the voice's own clips 1\.00\. .* name another reference, or none and a stranger is chosen\."
+    )
+    with pytest.warns(UserWarning, match=message):
+        adapter.expand(Request(("alice",), ("bob",)))
+    (shown,) = adapter.answered_as
+    assert shown.startswith("bob (warned: it has likeness 1.00 by the encoder")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        adapter.expand(Request(("alice",), ("dave",)))
+    assert adapter.answered_as == ("dave",)
+    assert adapter.remarks == ()
 
 
 def test_the_least_alike_are_whole_voices_and_never_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -376,7 +433,11 @@ def test_bad_requests(
             '"unliked" is neither',
             "did you mean unlike?",
         ),
-        (["--data.redact", "alice", "--data.reference", "zzz"], '"zzz" is neither', "also be unlike or mean"),
+        (
+            ["--data.redact", "alice", "--data.reference", "zzz"],
+            '"zzz" is neither',
+            "also be stranger or unlike or mean",
+        ),
         (["--data.redact", str(lone)], "1 clip is too few", "give at least 2"),
         (["--data.redact", str(bare)], "holds no sound files", "clips of one person"),
         (["--data.redact", "alice", "--data.reference", "alice"], "is itself redacted", "voice that stays"),

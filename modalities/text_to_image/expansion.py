@@ -137,18 +137,18 @@ def expand(
         note: Gets a sentence on what was left out of our own making.
 
     Raises:
-        RedactError: A reference is missing where there is no default, is itself redacted, or the
-            numbers of references and redactions do not fit; one thing is named twice, with two references;
-            no prompt with a name fits.
+        RedactError: A concept has no reference (:mod:`.references` chooses one, with a model), a reference is itself
+            redacted, or the numbers of references and redactions do not fit; one thing is named twice, with two
+            references; no prompt with a name fits.
     """
     if not request.redact:
         raise RedactError("Nothing to redact was named; give --data.redact, e.g. --data.redact cigarette.")
     request.check_references()
     rng = random.Random(f"expand:{request.seed}")
     subjects = [understand(text, vocabulary) for text in request.redact]
-    references = [_reference(s, request.reference_of(i), vocabulary) for i, s in enumerate(subjects)]
+    references = [reference_of(s, request.reference_of(i), vocabulary) for i, s in enumerate(subjects)]
     subjects, references = _once(subjects, references, request.redact, identity)
-    gone = {name.lower() for subject in subjects for name in subject.names if subject.kind != "prompts"}
+    gone = names_of(subjects)
     gone_read = {identity(name) for name in gone}
     usable = [word for word in words if word.lower() not in gone]
     # a seed of their own: what is drawn without random wordings stays the same
@@ -216,8 +216,22 @@ def _once(
     return [subjects[i] for i in kept], [references[i] for i in kept]
 
 
-def _reference(subject: Subject, given: str | None, vocabulary: Vocabulary) -> str:
-    """The reference's name; empty means: leave the style out, or the empty prompt."""
+def names_of(subjects: Sequence[Subject]) -> set[str]:
+    """Lower-case names of all redacted concepts and styles."""
+    return {name.lower() for subject in subjects for name in subject.names if subject.kind != "prompts"}
+
+
+def reference_of(subject: Subject, given: str | None, vocabulary: Vocabulary) -> str:
+    """The reference's name; empty means: leave the style out, or the empty prompt.
+
+    Args:
+        subject: What is redacted.
+        given: As the owner or a choice named it; None: not at all.
+        vocabulary: Of the model; a name that it knows is meant as it is known.
+
+    Raises:
+        RedactError: A concept has none.
+    """
     if given is not None:
         if subject.kind == "prompts":
             return given.strip()
@@ -231,15 +245,11 @@ def _reference(subject: Subject, given: str | None, vocabulary: Vocabulary) -> s
         if bare.lower() in vocabulary.concepts:
             return bare.lower()
         return bare if text.lower().startswith(("a ", "an ")) or vocabulary.find(bare) else text
-    if subject.kind != "concept":
-        return ""
-    concept = vocabulary.find(subject.names[0])
-    if concept is None:
+    if subject.kind == "concept":
         raise RedactError(
-            f'No default reference is known for "{subject.names[0]}"; give --data.reference, '
-            "a harmless word of the same kind."
+            f'No reference is named for "{subject.names[0]}"; name a harmless word of the same kind.'
         )
-    return concept.parent
+    return ""
 
 
 def _redacted(

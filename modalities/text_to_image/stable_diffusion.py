@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -14,9 +16,10 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from modalities.picture_files import write_picture
 from modalities.stated_dtype import half_parts, load_in_float32
 from modalities.stock import Stock, find
-from modalities.text_to_image import denoising, expansion, planning
+from modalities.text_to_image import denoising, expansion, planning, references
 from modalities.text_to_image.folders import BUNDLED, check, copy_except, locate
 from modalities.text_to_image.heard_as import heard_as
+from modalities.text_to_image.names import tidied, without_article
 from modalities.text_to_image.prompt_encoder import (
     PromptEncoder,
     PromptReader,
@@ -177,8 +180,9 @@ class StableDiffusion(Adapter):
         return self._read[prompt]
 
     def expand(self, request: Request) -> list[Lesson]:
-        """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`."""
-        self.remarks = self._of_half_precision()
+        """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`, :mod:`.references`."""
+        request = self.with_references(request)
+        self.remarks += self._of_half_precision()
 
         def heard(names: Sequence[str], avoid: Sequence[str]) -> list[str]:
             found = self.hears_as(names, self.heard_as, avoid=avoid, seed=request.seed)
@@ -220,6 +224,63 @@ class StableDiffusion(Adapter):
             f"{self.source} is loaded by transformers 5 with {parts} and by diffusers otherwise in float32, so it runs "
             "only where a dtype is named; the redacted folder states float32 and runs with and without one.",
         )
+
+    def with_references(self, request: Request) -> Request:
+        """The request with a reference for every entry; see :mod:`.references`.
+
+        Leaves in :attr:`remarks` and :attr:`answered_as` what was chosen. Warns of references that may be drawn as what
+        is redacted.
+
+        Raises:
+            RedactError: A reference is itself redacted, to the encoder or by its name, or no default can be chosen.
+        """
+        self.remarks, self.answered_as = (), ()
+        request.check_references()
+        subjects = [expansion.understand(text, self.vocabulary) for text in request.redact]
+        gone = expansion.names_of(subjects)
+        found: list[str] = []
+        for i, subject in enumerate(subjects):
+            given = request.reference_of(i)
+            if given is None and subject.kind == "concept":
+                choice = references.choose(subject.names, gone, self.vocabulary, self.said_at_the_end)
+                figure = f"{choice.distance:.2f} of the distance that is usual between two concepts"
+                self.remarks += (
+                    f'No reference was named for "{subject.names[0]}"; "{choice.reference}" was chosen. To the encoder it '
+                    f'lies at {figure} from "{choice.nearest}", and other names of a concept lie below {references.NEAR}.',
+                )
+                self.answered_as += (f"{choice.reference} (chosen, at {figure})",)
+                found.append(choice.reference)
+                continue
+            reference = expansion.reference_of(subject, given, self.vocabulary)
+            named = reference if subject.kind == "style" or given is None else given.strip()
+            concern = self._concern(named, subject, gone)
+            if concern:
+                warnings.warn(
+                    f'The reference "{named}" {concern}. The model may draw what is redacted in its place; name '
+                    "another reference, or none and one is chosen.",
+                    stacklevel=2,
+                )
+            shown = named or "default reference"
+            self.answered_as += (f"{shown} (warned: it {concern})" if concern else shown,)
+            found.append(reference)
+        return replace(request, references=tuple(found))
+
+    def _concern(self, reference: str, subject: expansion.Subject, gone: set[str]) -> str | None:
+        """What speaks against a named reference; empty ones, which leave a style out, are always well."""
+        if not reference or subject.kind == "prompts":
+            return None
+        if subject.kind == "concept":
+            encode = self.said_at_the_end
+            return references.concern(reference, subject.names, gone, self.vocabulary, encode, self._same)
+        if any(self._same(reference, name) for name in gone):
+            raise RedactError(f'The reference "{reference}" is itself redacted; name a reference that stays.')
+        return None
+
+    def _same(self, one: str, other: str) -> bool:
+        """Whether two names have the same token ids, whatever their articles."""
+        bare = [without_article(tidied(text)) for text in (one, other)]
+        ids = [self.tokenizer(text, verbose=False)["input_ids"] for text in bare]
+        return ids[0] == ids[1]
 
     def hears_as(
         self, names: Sequence[str], limit: int, *, avoid: Sequence[str] = (), seed: int = 0
@@ -271,6 +332,7 @@ class StableDiffusion(Adapter):
         request = planning.named(request, self.vocabulary)
         concepts = [name for name in request.redact if self.bundled and self.vocabulary.find(name)]
         near = {name: self.distances(name) for name in concepts}
+        request = self.with_references(request)
         return planning.plan(request, self.vocabulary, near, self.bundled, n)
 
     def nearest(self, name: str, count: int = 10) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -60,13 +61,95 @@ def unlike(clips: Sequence[Path], kept: Sequence[Path], embed: Embed, share: flo
         embed: By the encoder before any training.
         share: Of the voices; at least :data:`NOBODY` of them, or all.
     """
-    own = normalize(normalize(embed(list(clips)), dim=1).mean(0), dim=0)
+    own = _own(clips, embed)
     voices = _middles(kept, embed)
     likeness = torch.stack(list(voices.values())) @ own
     count = min(len(voices), max(NOBODY, round(share * len(voices))))
     folders = list(voices)
     chosen = {folders[i] for i in likeness.topk(count, largest=False).indices.tolist()}
     return [clip for clip in kept if clip.parent in chosen]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How like a redacted voice something is, to the encoder; cosines."""
+
+    likeness: float
+    """Of the reference."""
+    strangers: float
+    """Of retained voices: half of them are more like it, half less."""
+    own: float
+    """Of the voice's own clips, on average."""
+
+    @property
+    def near(self) -> bool:
+        """Whether the reference is nearer to the voice's own clips than to strangers."""
+        return self.likeness > (self.strangers + self.own) / 2
+
+    def __str__(self) -> str:
+        # adding 0.0 makes -0.0 a 0
+        likeness, strangers = (round(x, 2) + 0.0 for x in (self.likeness, self.strangers))
+        return f"likeness {likeness:.2f} by the encoder, where strangers have {strangers:.2f}"
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A reference that was chosen among retained voices."""
+
+    clips: list[Path]
+    """Whose mean it is."""
+    voices: tuple[str, ...]
+    """Folders of the clips, by name."""
+    standing: Standing
+
+
+def stranger(
+    clips: Sequence[Path],
+    others: Sequence[Sequence[Path]],
+    kept: Sequence[Path],
+    embed: Embed,
+    share: float = UNLIKE,
+) -> Stranger:
+    """A mean of the least similar retained voices that is a stranger to every redacted voice, by the encoder itself.
+
+    The more voices a mean takes, the more it is like everybody, the redacted person included. So it
+    begins with a quarter of the voices, the least similar ones, and goes on with one voice less until the mean is no more like the
+    redacted voice than the median of the retained ones is. One voice alone is taken in any case.
+
+    Args:
+        clips: Of the redacted voice.
+        others: Clips of each other voice that is redacted with it.
+        kept: Clips that stay; a voice is a parent folder.
+        embed: By the encoder before any training.
+        share: Of the voices, to begin with.
+    """
+    voices = _middles(kept, embed)
+    folders, middles = list(voices), torch.stack(list(voices.values()))
+    owns = [_own(some, embed) for some in (clips, *others)]
+    levels = [(middles @ own).median() for own in owns]
+    above = torch.stack([middles @ own - level for own, level in zip(owns, levels, strict=True)]).amax(0)
+    order = [folders[i] for i in above.argsort().tolist()]
+    count = max(1, round(share * len(order)))
+    while True:
+        taken = order[:count]
+        members = [clip for clip in kept if clip.parent in taken]
+        mean = normalize(embed(members).mean(0), dim=0)
+        if count == 1 or all(mean @ own <= level for own, level in zip(owns, levels, strict=True)):
+            return Stranger(
+                members, tuple(folder.name for folder in taken), standing(clips, members, kept, embed)
+            )
+        count -= 1
+
+
+def standing(
+    clips: Sequence[Path], reference: Sequence[Path], kept: Sequence[Path], embed: Embed
+) -> Standing:
+    """How like the voice of ``clips`` the mean over the clips ``reference`` is, beside strangers and its own clips."""
+    own = _own(clips, embed)
+    mean = normalize(embed(list(reference)).mean(0), dim=0)
+    strangers = torch.stack(list(_middles(kept, embed).values())) @ own
+    each = normalize(embed(list(clips)), dim=1) @ own
+    return Standing((mean @ own).item(), strangers.median().item(), each.mean().item())
 
 
 def remembered(embed: Embed) -> Embed:
@@ -80,6 +163,11 @@ def remembered(embed: Embed) -> Embed:
         return torch.stack([known[clip] for clip in clips])
 
     return asked
+
+
+def _own(clips: Sequence[Path], embed: Embed) -> Tensor:
+    """The mean direction ``(dim,)``, of length 1, of one voice."""
+    return normalize(normalize(embed(list(clips)), dim=1).mean(0), dim=0)
 
 
 def _middles(clips: Sequence[Path], embed: Embed) -> dict[Path, Tensor]:

@@ -140,7 +140,8 @@ class SpeechT5(Adapter):
         Warns of clips in a redacted folder that sound like somebody who stays.
         """
         likeness = remembered(self._likeness)
-        lessons = expand(request, self.bank, likeness)
+        expanded = expand(request, self.bank, likeness)
+        lessons, self.answered_as, self.remarks = expanded.lessons, expanded.answered_as, expanded.remarks
         if (BUNDLED / "verifier").is_dir():
             kept = list(dict.fromkeys(Path(row.asked) for row in lessons if not row.redacted))
             embed = partial(embed_clip, folder=BUNDLED / "verifier")
