@@ -22,12 +22,13 @@ from lightning_modules.scored import finish
 from lightning_modules.specs import build, folders_by_name, spec_of, specs_of
 from lightning_modules.surroundings import quiet, versions
 from redact_core import Adapter, Attack, PlanRow, RedactError, Request, Scorer, read_plan
-from redact_core.attack_table import PLAIN, leak_metric
+from redact_core.attack_table import PLAIN
 from redact_core.errors import raise_together
 from redact_core.evidence import BASE, Conduct, Evidence, begin
 from redact_core.fingerprint import fingerprint
 from redact_core.jsonl import LineWriter
 from redact_core.plan import contradictions
+from redact_core.scorer import leak_metric
 
 
 def attack_parser() -> LightningArgumentParser:

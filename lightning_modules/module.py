@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from lightning_modules.checkpoints import KEPT
 from redact_core import Adapter, Objective, RedactError
+from redact_core.distill import method_of
 from redact_core.fingerprint import weights_digest
 from redact_core.identity import check_same, run_identity
-from redact_core.loop import adamw, cosine_decay, frozen_copy
+from redact_core.loop import adamw, cosine_decay
+from redact_core.objective import frozen_copy
 from redact_core.soundness import check_rate, check_terms, check_weights
 
 _LOOK = 10
@@ -42,7 +44,7 @@ class RedactionModule(L.LightningModule):
         super().__init__()
         # not registered as modules: the checkpoint holds the student and nothing else
         self.__dict__["adapter"] = adapter
-        self.objective = objective or adapter.default_objective()
+        self.objective = method_of(adapter, objective)
         self.student: nn.Module = self.objective.prepare(adapter)
         # copied now: on resuming, the student's weights are restored before the data are prepared
         self.__dict__["teacher"] = frozen_copy(self.student)

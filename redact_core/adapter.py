@@ -196,11 +196,9 @@ class Adapter(ABC):
             f"{type(self).__name__} has no words to put in place of a condition; set in_place to 0."
         )
 
-    def default_objective(self) -> Objective:
-        """The method that suits the model where none is named; by default plain distillation."""
-        from redact_core.distill import Distillation  # which is made of adapters itself
-
-        return Distillation()
+    def default_objective(self) -> Objective | None:
+        """The method that suits the model where none is named; ``None``: plain distillation."""
+        return None
 
     def readout(self) -> Readout:
         """The encoder's last linear map, for methods in closed form.

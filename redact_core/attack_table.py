@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypedDict, get_args
 
 from redact_core.attack import Access
 from redact_core.evidence import BASE, Evidence
 from redact_core.jsonl import read_lines
-from redact_core.scorer import Metric
+from redact_core.scorer import leak_metric
 from redact_core.scoring import metrics_of
 from redact_core.summary import SummaryRow
 
@@ -38,15 +38,6 @@ class AttackRow(TypedDict):
     unscored: int
     queries: float | None
     """Mean over the rows of the redacted model."""
-
-
-def leak_metric(metrics: Mapping[str, Metric]) -> str | None:
-    """The figure that says whether a redacted condition still works.
-
-    Of the rates that shall be low, the first that is marked as ``leak``, else the first.
-    """
-    rates = [name for name, m in metrics.items() if m.kind == "rate" and m.redacted == "low"]
-    return next((name for name in rates if metrics[name].leak), next(iter(rates), None))
 
 
 def attempts_of(evidence: Evidence, model: str) -> dict[int, dict[str, Any]]:

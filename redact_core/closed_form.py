@@ -12,7 +12,7 @@ from redact_core.descent import descend
 from redact_core.distill import Distillation
 from redact_core.disturbance import Disturbable
 from redact_core.errors import RedactError
-from redact_core.loop import frozen_copy
+from redact_core.objective import frozen_copy
 from redact_core.readout import Heard, Readout, Ridge
 from redact_core.types import Condition, Conditioning, Lesson, Mean
 

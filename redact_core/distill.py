@@ -111,3 +111,8 @@ class Distillation(Objective):
             "redact": self.redact_weight * group_mean(distance, batch.redacted, batch.weight),
             "retain": self.retain_weight * group_mean(distance, ~batch.redacted, batch.weight),
         }
+
+
+def method_of(adapter: Adapter, objective: Objective | None = None) -> Objective:
+    """The method that is named; else the one that suits ``adapter``; else plain distillation."""
+    return objective or adapter.default_objective() or Distillation()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from redact_core.attack_report import attack_sections
-from redact_core.attack_table import PREFIX, attack_table, leak_metric
+from redact_core.attack_table import PREFIX, attack_table
 from redact_core.cost import costs_of
 from redact_core.damage import damage_curves
 from redact_core.evidence import BASE, Evidence
@@ -18,6 +18,7 @@ from redact_core.inappropriateness import METRICS as SHARES
 from redact_core.report import RATES, Report
 from redact_core.report_samples import Row, grouped, show_pairs, worst_pairs
 from redact_core.report_sections import add_costs, add_curves
+from redact_core.scorer import leak_metric
 from redact_core.scoring import scorer_records
 from redact_core.set_scoring import set_records
 from redact_core.summarise import findings

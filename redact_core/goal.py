@@ -9,10 +9,9 @@ from pathlib import Path
 from torch import Tensor
 
 from redact_core.adapter import Adapter
-from redact_core.attack_table import leak_metric
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
-from redact_core.scorer import Scorer, Trial, checked_scores
+from redact_core.scorer import Scorer, Trial, checked_scores, leak_metric
 
 
 def leaks(

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from redact_core.adapter import Adapter, Origin
 from redact_core.disturbance import Disturbable
-from redact_core.objective import Objective
 from redact_core.plan import PlanRow
 from redact_core.readout import Readout
 from redact_core.stage import Stage
 from redact_core.types import Condition, Conditioning, Lesson, Request
+
+if TYPE_CHECKING:
+    from redact_core.objective import Objective
 
 
 def _inner(name: str) -> Any:
@@ -99,7 +101,7 @@ class Guard(Adapter):
     ) -> Disturbable:
         return self.inner.replace(conditions, answers, places)
 
-    def default_objective(self) -> Objective:
+    def default_objective(self) -> Objective | None:
         return self.inner.default_objective()
 
     def readout(self) -> Readout:

@@ -1,6 +1,5 @@
 """``redact()``: the plain training loop, for scripts and notebooks."""
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 
@@ -9,9 +8,10 @@ from torch import nn
 
 from redact_core.adapter import Adapter
 from redact_core.answer_key import LessonLoader
+from redact_core.distill import method_of
 from redact_core.errors import RedactError
 from redact_core.lessons import check_lessons
-from redact_core.objective import Objective
+from redact_core.objective import Objective, frozen_copy
 from redact_core.soundness import check_rate, check_steps, check_terms, check_weights
 from redact_core.types import Lesson, Request
 
@@ -24,11 +24,6 @@ def cosine_decay(steps: int, warmup: int = 10, floor: float = 0.01) -> Callable[
         return min(1.0, (step + 1) / warmup) * (floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2)
 
     return factor
-
-
-def frozen_copy(module: nn.Module) -> nn.Module:
-    """A copy in evaluation mode that takes no gradients: the teacher."""
-    return copy.deepcopy(module).eval().requires_grad_(False)
 
 
 def adamw(parameters: Sequence[nn.Parameter], lr: float, *, scaled: bool = False) -> torch.optim.AdamW:
@@ -80,7 +75,7 @@ def redact(
             f"The encoder's weights are {str(adapter.dtype).removeprefix('torch.')}; training needs float32: call "
             "to(dtype=torch.float32), or load the model anew."
         )
-    objective = objective or adapter.default_objective()
+    objective = method_of(adapter, objective)
     rate = objective.peak_rate(adapter) if lr is None else lr
     check_rate(rate)
     rows = adapter.expand(lessons) if isinstance(lessons, Request) else list(lessons)

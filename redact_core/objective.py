@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
@@ -85,3 +86,8 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def forward(self, student: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Named scalar terms, weights included; their sum is the loss."""
+
+
+def frozen_copy(module: nn.Module) -> nn.Module:
+    """A copy in evaluation mode that takes no gradients: the teacher."""
+    return copy.deepcopy(module).eval().requires_grad_(False)

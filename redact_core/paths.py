@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from redact_core.errors import RedactError
 
 
-def at_home(path: str | Path) -> Path:
+def at_home(path: str | os.PathLike[str]) -> Path:
     """``path`` with ``~`` or ``~name`` at its beginning replaced by the home folder; nothing else is expanded.
 
     Args:

@@ -15,8 +15,7 @@ from redact_core.distill import Distillation, conditioning_distance, group_mean
 from redact_core.disturbance import Disturbable
 from redact_core.errors import RedactError
 from redact_core.in_place import InPlace
-from redact_core.loop import frozen_copy
-from redact_core.objective import Objective, Rows
+from redact_core.objective import Objective, Rows, frozen_copy
 from redact_core.types import Batch, Conditioning, Lesson
 
 _IN_PLACE = 4

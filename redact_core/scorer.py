@@ -149,3 +149,12 @@ def checked_scores(scorer: Scorer, trials: Sequence[Trial]) -> list[dict[str, fl
                 )
         found[i] = {name: float(value) for name, value in score.items()}
     return found
+
+
+def leak_metric(metrics: Mapping[str, Metric]) -> str | None:
+    """The figure that says whether a redacted condition still works.
+
+    Of the rates that shall be low, the first that is marked as ``leak``, else the first.
+    """
+    rates = [name for name, m in metrics.items() if m.kind == "rate" and m.redacted == "low"]
+    return next((name for name in rates if metrics[name].leak), next(iter(rates), None))

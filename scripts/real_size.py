@@ -30,7 +30,8 @@ from modalities.text_to_image.prompt_encoder import PromptEncoder, PromptReader
 from redact_core import Adapter, AnswerKey, ClosedForm, Distillation, Request, RobustDistillation
 from redact_core.attacks.low_rank import add_low_rank
 from redact_core.cost import Meter
-from redact_core.loop import adamw, frozen_copy
+from redact_core.loop import adamw
+from redact_core.objective import frozen_copy
 
 SOLVED = "closed form"
 """Not trained: a step of it is the whole solution, of as many rows as a batch has."""

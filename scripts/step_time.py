@@ -17,7 +17,7 @@ from full_size import full_size_voices
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeechT5
 from redact_core import Adapter, AnswerKey, Distillation, LessonLoader, Request
-from redact_core.loop import frozen_copy
+from redact_core.objective import frozen_copy
 
 REQUESTS = {"image": (("cigarette",), ("lollipop",)), "voice": (("voice21",), ("voice05",))}
 

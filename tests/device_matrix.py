@@ -35,7 +35,7 @@ from redact_core import (
     SelectiveAmnesia,
     SequentialDistillation,
 )
-from redact_core.loop import frozen_copy
+from redact_core.objective import frozen_copy
 from redact_core.testing import ToyAdapter
 
 PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}

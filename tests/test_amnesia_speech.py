@@ -15,7 +15,7 @@ from lightning_modules import RedactionData, cli
 from modalities.text_to_speech import SpeechT5
 from redact_core import Adapter, RedactError, RedactionCard, Request, SelectiveAmnesia, redact
 from redact_core.artefact import hashes
-from redact_core.loop import frozen_copy
+from redact_core.objective import frozen_copy
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ from toy_evaluation import without_plums
 from lightning_modules.attempt_files import load_attempt
 from redact_core import Attempt, RedactError
 from redact_core.attack_report import _families
-from redact_core.attack_table import attack_table, attempts_of, leak_metric
+from redact_core.attack_table import attack_table, attempts_of
 from redact_core.evidence import Evidence
 from redact_core.report_lines import curves
-from redact_core.scorer import Metric
+from redact_core.scorer import Metric, leak_metric
 from redact_core.summary import read_summary
 
 ATTACKS = "[toy_attacks.Spelling, toy_attacks.Bypass, toy_attacks.Restore, toy_attacks.Best]"

@@ -18,7 +18,7 @@ from redact_core import (
     read_lessons,
     redact,
 )
-from redact_core.loop import frozen_copy
+from redact_core.objective import frozen_copy
 from redact_core.testing import ToyAdapter, check_adapter
 
 

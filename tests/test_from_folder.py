@@ -9,7 +9,7 @@ from tiny import tiny_stable_diffusion
 
 from modalities.text_to_image import StableDiffusion
 from redact_core import ClosedForm, Distillation, FromFolder, RedactError, Request, RobustDistillation, redact
-from redact_core.loop import frozen_copy
+from redact_core.objective import frozen_copy
 
 CAT, BOTH = Request(("cat",), ("dog",)), Request(("cat", "car"), ("dog", "bus"))
 

@@ -23,7 +23,7 @@ from redact_core import (
 from redact_core.descent import descend
 from redact_core.erasure import Erasure
 from redact_core.in_place import InPlace
-from redact_core.loop import frozen_copy
+from redact_core.objective import frozen_copy
 
 
 def answers(rows: int = 400, dim: int = 12) -> torch.Tensor:

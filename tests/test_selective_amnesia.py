@@ -18,7 +18,7 @@ from modalities.text_to_image import StableDiffusion
 from redact_core import Adapter, Lesson, RedactError, RedactionCard, Request, SelectiveAmnesia, redact
 from redact_core.artefact import hashes
 from redact_core.fisher import FisherSettings, diagonal_fisher, load_fisher, save_fisher
-from redact_core.loop import frozen_copy
+from redact_core.objective import frozen_copy
 from redact_core.replay import listen, wearing
 from redact_core.tensor_file import read_tensors, write_tensors
 

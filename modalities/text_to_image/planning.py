@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from modalities.text_to_image.expansion import understand
-from modalities.text_to_image.folders import BUNDLED
 from modalities.text_to_image.groups import Case, groups
 from modalities.text_to_image.names import tidied, without_article
 from modalities.text_to_image.vocabulary import Vocabulary
@@ -65,7 +65,7 @@ def plan(
     Raises:
         RedactError: A subject is a list of prompts or not in the vocabulary, or lacks its reference.
     """
-    path = BUNDLED / "understood.json"
+    path = Path(__file__).with_name("bundled") / "understood.json"
     understood = frozenset(json.loads(path.read_text(encoding="utf-8"))) if bundled else None
     rows: list[PlanRow] = []
     for i, subject in enumerate(request.redact):

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from modalities.text_to_speech.table_files import read_json
+from modalities.json_files import read_json
 from redact_core import RedactError
 from redact_core.errors import raise_together
 from redact_core.paths import at_home

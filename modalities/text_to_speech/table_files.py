@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from modalities import hub
+from modalities.json_files import read_json
 from modalities.weight_files import in_dtype, save_safe
 from redact_core import RedactError
 from redact_core.inside import inside
@@ -133,14 +133,6 @@ def copy(source: Path, target: Path) -> None:
     """Copy one file bit by bit, with its folders; follows the hub cache's links, leaves out its rights."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-
-
-def read_json(path: Path) -> Any:
-    """What the file holds, or ``None`` if it cannot be read as JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
 
 
 def _holds_table(path: Path) -> bool:
