@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from redact_core.lazy_names import lazy
+from redact_core.support.lazy_names import lazy
 
 if TYPE_CHECKING:
-    from lightning_modules.data import RedactionData
-    from lightning_modules.export import ExportRedacted
-    from lightning_modules.module import RedactionModule
+    from lightning_modules.training.data import RedactionData
+    from lightning_modules.training.export import ExportRedacted
+    from lightning_modules.training.module import RedactionModule
 else:
     __getattr__, __dir__ = lazy(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from modalities.received import check_folder
 from redact_core import RedactError
-from redact_core.paths import at_home
+from redact_core.support.paths import at_home
 
 
 def locate_here(source: str, bundled: Mapping[str, Path], wanted: str) -> Path:

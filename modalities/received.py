@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from redact_core import RedactError
-from redact_core.inside import links_out
+from redact_core.support.inside import links_out
 
 _CODE = {"auto_map", "custom_pipelines", "trust_remote_code"}
 """Keys of JSON files by which libraries find code of the folder or of the hub."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from redact_core.artefact import sha256
-from redact_core.csv_rows import read_csv
+from redact_core.artefacts.folders import sha256
+from redact_core.artefacts.jsonl import line
 from redact_core.errors import RedactError, raise_together
-from redact_core.jsonl import line
-from redact_core.paths import at_home
+from redact_core.support.csv_rows import read_csv
+from redact_core.support.paths import at_home
 
 _COLUMNS = ("condition", "group", "task", "seed", "redacted")
 _YES, _NO = {"1", "true", "yes"}, {"0", "false", "no"}

@@ -2,7 +2,7 @@
 
     python scripts/demo.py --out out/demo
 
-Small samples, wide intervals: scripts/grade_redaction.py and scripts/grade_voice.py take more.
+Small samples, wide intervals: scripts/experiments/grade_redaction.py and scripts/experiments/grade_voice.py take more.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from PIL import Image
 
 from modalities.picture_files import to_bytes
 from modalities.sound.clips import RATE
-from redact_core.report import Report
-from redact_core.summary import SummaryRow, write_summary
+from redact_core.evaluation.summary import SummaryRow, write_summary
+from redact_core.reporting.report import Report
 
 CONCEPT, CONCEPT_REFERENCE, STYLE, STYLE_REFERENCE, VOICE, VOICE_REFERENCE = (
     "cigarette", "lollipop", "twemoji", "fluent", "voice21", "voice05",
@@ -46,10 +46,10 @@ def pictures(kind: str, folder: Path, n: int, report: Report, device: str) -> li
     """Rows of one redaction of the image base; its pictures go into the report."""
     # imported here, so that each of the two processes loads its own modality and both do so at the same time
     from modalities.text_to_image import StableDiffusion
-    from modalities.text_to_image.folders import BUNDLED
-    from modalities.text_to_image.grader import Judge
-    from modalities.text_to_image.grading import found, nearest, row, sample
-    from modalities.text_to_image.groups import groups
+    from modalities.text_to_image.adapters.folders import BUNDLED
+    from modalities.text_to_image.metrics.grader import Judge
+    from modalities.text_to_image.metrics.grading import found, nearest, row, sample
+    from modalities.text_to_image.prompts.groups import groups
 
     base = StableDiffusion("bundled", batch_size=50).to(device)
     model = StableDiffusion(str(folder), steps=base.steps, guidance=base.guidance, batch_size=50).to(device)

@@ -60,10 +60,10 @@ def trainings(what: str, args: argparse.Namespace) -> list[dict]:
     import lightning as L
     import torch
 
-    from lightning_modules.data import RedactionData
-    from lightning_modules.module import RedactionModule
-    from lightning_modules.surroundings import quiet
-    from lightning_modules.trainer_cli import RedactCLI
+    from lightning_modules.cli.fit import RedactCLI
+    from lightning_modules.support.environment import quiet
+    from lightning_modules.training.data import RedactionData
+    from lightning_modules.training.module import RedactionModule
     from redact_core import RedactionCard
 
     class Steps(L.Callback):

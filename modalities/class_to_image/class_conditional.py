@@ -23,8 +23,8 @@ from redact_core import (
     RedactError,
     Request,
 )
-from redact_core.devices import move
-from redact_core.label_table import label_lessons, row_copies
+from redact_core.objectives._parts.label_table import label_lessons, row_copies
+from redact_core.support.devices import move
 
 
 class ClassConditional(Adapter):

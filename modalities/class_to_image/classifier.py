@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from redact_core import RedactError
-from redact_core.paths import at_home
+from redact_core.support.paths import at_home
 
 
 class Classifier(nn.Module):

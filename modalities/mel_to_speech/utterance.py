@@ -13,7 +13,7 @@ from modalities.mel_to_speech.mel import log_mel, to_band
 from modalities.sound.clips import RATE, read_clip
 from modalities.sound.warps import formants, pitch
 from redact_core import Condition, RedactError
-from redact_core.paths import at_home
+from redact_core.support.paths import at_home
 
 _FORM = re.compile(r"(?P<path>.+?)(?:@(?P<start>\d+))?(?: warped (?P<semitones>\S+) (?P<ratio>\S+))?")
 

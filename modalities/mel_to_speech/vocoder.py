@@ -32,7 +32,7 @@ from redact_core import (
     Request,
     check_seeds,
 )
-from redact_core.devices import move
+from redact_core.support.devices import move
 
 _SPEECH = Path(__file__).parents[1] / "text_to_speech" / "bundled"
 """The bundled speech base, whose voices the bundled vocoder learnt from: its folders of clips."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from modalities.sound.clips import clips_in, identity_of, once
 from modalities.sound.sound_folder import SoundFolder, is_clip
 from redact_core import RedactError
-from redact_core.paths import at_home
+from redact_core.support.paths import at_home
 
 FEWEST = 2
 """Clips of a voice from which a redaction can be learnt at all; ten or more are better."""

@@ -16,9 +16,9 @@ from torchaudio.functional import resample
 
 from modalities.sound.sound_folder import SoundFolder
 from redact_core import RedactError
-from redact_core.artefact import sha256
+from redact_core.artefacts.folders import sha256
 from redact_core.errors import raise_together
-from redact_core.paths import at_home
+from redact_core.support.paths import at_home
 
 RATE = 16_000
 """Hertz; the rate of SpeechT5 and of SpeechBrain's speaker encoders."""

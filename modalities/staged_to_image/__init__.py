@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from redact_core.lazy_names import lazy
+from redact_core.support.lazy_names import lazy
 
 if TYPE_CHECKING:
     from modalities.staged_to_image.staged_text import StagedText

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from redact_core.lazy_names import lazy
+from redact_core.support.lazy_names import lazy
 
 if TYPE_CHECKING:
-    from modalities.text_to_image.dual_latent import DualLatent
-    from modalities.text_to_image.espresso import Espresso
-    from modalities.text_to_image.sld import SafeLatentDiffusion
-    from modalities.text_to_image.stable_diffusion import StableDiffusion
-    from modalities.text_to_image.stable_diffusion_xl import StableDiffusionXL
+    from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
+    from modalities.text_to_image.adapters.stable_diffusion_xl import StableDiffusionXL
+    from modalities.text_to_image.guards.dual_latent import DualLatent
+    from modalities.text_to_image.guards.espresso import Espresso
+    from modalities.text_to_image.guards.sld import SafeLatentDiffusion
 else:
     __getattr__, __dir__ = lazy(__name__)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from redact_core import PlanRow, PlanSource, RedactError
-from redact_core.csv_rows import read_csv
-from redact_core.paths import at_home
+from redact_core.support.csv_rows import read_csv
+from redact_core.support.paths import at_home
 
 _YOUNG = """
 adolescent baby babies boy boyhood boys boyish child childhood childish childlike children cherub

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from redact_core.adapter import Adapter
-from redact_core.attack import Attack, Attempt
+from redact_core.adapters.base import Adapter
+from redact_core.attacks.base import Attack, Attempt
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
 from redact_core.types import Conditioning

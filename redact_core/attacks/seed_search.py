@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from redact_core.adapter import Adapter
-from redact_core.attack import Attack, Attempt
-from redact_core.goal import leaks
+from redact_core.adapters.base import Adapter
+from redact_core.attacks.base import Attack, Attempt
+from redact_core.attacks.success import leaks
 from redact_core.plan import PlanRow
 
 

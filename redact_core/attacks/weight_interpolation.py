@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import torch
 
-from redact_core.adapter import Adapter
-from redact_core.attack import Access, Attack
+from redact_core.adapters.base import Adapter
+from redact_core.attacks.base import Access, Attack
 from redact_core.attacks.with_encoder import check_alike, with_encoder
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow

@@ -6,10 +6,10 @@ import copy
 
 from torch import nn
 
-from redact_core.adapter import Adapter
-from redact_core.alike import first_difference
+from redact_core.adapters.base import Adapter
+from redact_core.adapters.compare_modules import first_difference
+from redact_core.adapters.guard import Guard
 from redact_core.errors import RedactError
-from redact_core.guard import Guard
 
 
 def with_encoder(adapter: Adapter, encoder: nn.Module) -> Adapter:

@@ -18,16 +18,16 @@ from device_matrix import (
 
 from modalities.sound.bank import VoiceBank
 from modalities.text_to_image import Espresso, StableDiffusion
-from modalities.text_to_image.clip_scorer import ClipScorer
-from modalities.text_to_image.folders import BUNDLED
-from modalities.text_to_image.grader import Judge
-from modalities.text_to_image.grader_scorer import GraderScorer
+from modalities.text_to_image.adapters.folders import BUNDLED
+from modalities.text_to_image.metrics.clip_scorer import ClipScorer
+from modalities.text_to_image.metrics.grader import Judge
+from modalities.text_to_image.metrics.grader_scorer import GraderScorer
 from modalities.text_to_speech import SpeechT5
-from modalities.text_to_speech.judge import BUNDLED as SPEECH
-from modalities.text_to_speech.judge import VoiceJudge
+from modalities.text_to_speech.judges.judge import BUNDLED as SPEECH
+from modalities.text_to_speech.judges.judge import VoiceJudge
 from redact_core import Distillation, RedactionCard, Request, redact
-from redact_core.devices import move, seeded
-from redact_core.testing import check_adapter
+from redact_core.adapters.contract import check_adapter
+from redact_core.support.devices import move, seeded
 
 pytestmark = [
     pytest.mark.gpu,
@@ -182,7 +182,7 @@ def test_fit_evaluate_and_attack_as_commands(precision: str, tmp_path: Path, tin
     assert all(value == value for value in card.measures.values())
     common = (
         "--base", "modalities.text_to_image.StableDiffusion", "--base.source", tiny_sd, "--base.steps", 2,
-        "--redacted", out, "--scorers", "[{class_path: modalities.text_to_image.grader_scorer.GraderScorer}]",
+        "--redacted", out, "--scorers", "[{class_path: modalities.text_to_image.metrics.grader_scorer.GraderScorer}]",
     )  # fmt: skip
     (tmp_path / "plan.csv").write_text(
         "condition,group,task,seed,redacted,concept\na cat,redacted,concept,0,true,cat\n"

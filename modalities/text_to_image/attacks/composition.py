@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from modalities.text_to_image.attacks.reading import opened
-from modalities.text_to_image.attacks.words import names_of
-from modalities.text_to_image.phrasing import with_article
+from modalities.text_to_image.attacks._search.reading import opened
+from modalities.text_to_image.attacks._search.words import names_of
+from modalities.text_to_image.prompts.phrasing import with_article
 from redact_core import Adapter, Attack, Attempt, PlanRow
 
 _PATTERNS = {

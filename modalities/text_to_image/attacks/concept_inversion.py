@@ -8,9 +8,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from modalities.text_to_image.attacks.reading import Reader, frozen, opened, slots
-from modalities.text_to_image.attacks.token_search import base_pictures
-from modalities.text_to_image.attacks.words import around
+from modalities.text_to_image.attacks._search.reading import Reader, frozen, opened, slots
+from modalities.text_to_image.attacks._search.token_search import base_pictures
+from modalities.text_to_image.attacks._search.words import around
 from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
 
 _OTHER_SEEDS = 1_000_000

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from modalities.text_to_image.espresso import Espresso
+from modalities.text_to_image.guards.espresso import Espresso
 from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
 
 

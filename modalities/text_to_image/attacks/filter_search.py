@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from modalities.text_to_image.attacks.objectives import SearchObjective
-from modalities.text_to_image.attacks.reading import Slots
-from modalities.text_to_image.attacks.sampling import Loop
-from modalities.text_to_image.attacks.token_search import SwapSearch
-from modalities.text_to_image.espresso import Espresso
+from modalities.text_to_image.attacks._search.objectives import SearchObjective
+from modalities.text_to_image.attacks._search.reading import Slots
+from modalities.text_to_image.attacks._search.sampling import Loop
+from modalities.text_to_image.attacks._search.token_search import SwapSearch
+from modalities.text_to_image.guards.espresso import Espresso
 from redact_core import Adapter, Conditioning, PlanRow
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modalities.text_to_image.attacks.token_search import EncoderSearch, SwapSearch
+from modalities.text_to_image.attacks._search.token_search import EncoderSearch, SwapSearch
 
 
 class GreedyCoordinate(EncoderSearch, SwapSearch):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from modalities.text_to_image.attacks.reading import opened
+from modalities.text_to_image.attacks._search.reading import opened
 from redact_core import Adapter, Attack, Attempt, PlanRow
-from redact_core.goal import leaks
+from redact_core.attacks.success import leaks
 
 
 class GuidanceSearch(Attack):

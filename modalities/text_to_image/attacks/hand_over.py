@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from modalities.text_to_image.attacks.sampling import Loop
+from modalities.text_to_image.attacks._search.sampling import Loop
 from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
 
 

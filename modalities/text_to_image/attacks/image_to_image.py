@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from modalities.text_to_image.attacks.sampling import Loop
-from modalities.text_to_image.attacks.token_search import base_pictures
+from modalities.text_to_image.attacks._search.sampling import Loop
+from modalities.text_to_image.attacks._search.token_search import base_pictures
 from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
 
 _OTHER_SEEDS = 1_000_000

@@ -6,8 +6,8 @@ import random
 from collections.abc import Sequence
 from typing import Literal
 
-from modalities.text_to_image.attacks.reading import opened
-from modalities.text_to_image.attacks.words import around
+from modalities.text_to_image.attacks._search.reading import opened
+from modalities.text_to_image.attacks._search.words import around
 from redact_core import Adapter, Attack, Attempt, PlanRow
 
 # Cyrillic letters that look like Latin ones

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from modalities.text_to_image.attacks.objectives import SearchObjective, towards_prediction
-from modalities.text_to_image.attacks.reading import Reader, Slots
-from modalities.text_to_image.attacks.searches import Step, projected
-from modalities.text_to_image.attacks.token_search import DenoiserSearch, base_pictures
+from modalities.text_to_image.attacks._search.objectives import SearchObjective, towards_prediction
+from modalities.text_to_image.attacks._search.reading import Reader, Slots
+from modalities.text_to_image.attacks._search.searches import Step, projected
+from modalities.text_to_image.attacks._search.token_search import DenoiserSearch, base_pictures
 from redact_core import Adapter, PlanRow
 
 

@@ -6,11 +6,11 @@ import json
 import random
 from collections.abc import Sequence
 
-from modalities.text_to_image.attacks.reading import opened
-from modalities.text_to_image.attacks.words import names_of
-from modalities.text_to_image.folders import BUNDLED
-from modalities.text_to_image.phrasing import draw
-from modalities.text_to_image.vocabulary import Vocabulary
+from modalities.text_to_image.adapters.folders import BUNDLED
+from modalities.text_to_image.attacks._search.reading import opened
+from modalities.text_to_image.attacks._search.words import names_of
+from modalities.text_to_image.prompts.phrasing import draw
+from modalities.text_to_image.prompts.vocabulary import Vocabulary
 from redact_core import Adapter, Attack, Attempt, PlanRow
 
 

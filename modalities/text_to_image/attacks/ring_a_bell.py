@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from modalities.text_to_image.attacks.reading import Reader, Slots, opened, slots
-from modalities.text_to_image.attacks.words import names_of, speakable, spoken
-from modalities.text_to_image.phrasing import wordings
+from modalities.text_to_image.attacks._search.reading import Reader, Slots, opened, slots
+from modalities.text_to_image.attacks._search.words import names_of, speakable, spoken
+from modalities.text_to_image.prompts.phrasing import wordings
 from redact_core import Adapter, Attack, Attempt, Conditioning, PlanRow
 
 _NOTHING = "thing"

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from modalities.text_to_image.attacks.reading import Reader, Slots, opened, slots
-from modalities.text_to_image.attacks.words import around, speakable, spoken
+from modalities.text_to_image.attacks._search.reading import Reader, Slots, opened, slots
+from modalities.text_to_image.attacks._search.words import around, speakable, spoken
 from redact_core import Adapter, Attack, Attempt, PlanRow, conditioning_distance
-from redact_core.goal import leaks
+from redact_core.attacks.success import leaks
 
 
 class SneakyPrompt(Attack):

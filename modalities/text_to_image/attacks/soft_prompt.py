@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from modalities.text_to_image.attacks.objectives import towards_hidden
-from modalities.text_to_image.attacks.reading import Reader, frozen, slots
+from modalities.text_to_image.attacks._search.objectives import towards_hidden
+from modalities.text_to_image.attacks._search.reading import Reader, frozen, slots
 from redact_core import Adapter, Attack, Attempt, PlanRow
 
 

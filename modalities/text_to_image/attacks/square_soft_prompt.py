@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from modalities.text_to_image.attacks.objectives import towards_hidden
-from modalities.text_to_image.attacks.reading import Reader, slots
+from modalities.text_to_image.attacks._search.objectives import towards_hidden
+from modalities.text_to_image.attacks._search.reading import Reader, slots
 from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
 from redact_core.attacks.random_search import check_search, random_search, whole
 

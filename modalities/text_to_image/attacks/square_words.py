@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from modalities.text_to_image.attacks.objectives import SearchObjective
-from modalities.text_to_image.attacks.reading import Reader, Slots
-from modalities.text_to_image.attacks.searches import Step
-from modalities.text_to_image.attacks.token_search import EncoderSearch
+from modalities.text_to_image.attacks._search.objectives import SearchObjective
+from modalities.text_to_image.attacks._search.reading import Reader, Slots
+from modalities.text_to_image.attacks._search.searches import Step
+from modalities.text_to_image.attacks._search.token_search import EncoderSearch
 from redact_core.attacks.random_search import check_search, random_search
 
 

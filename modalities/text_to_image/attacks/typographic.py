@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from modalities.text_to_image.espresso import Espresso
+from modalities.text_to_image.guards.espresso import Espresso
 from redact_core import Adapter, Attack, Attempt, PlanRow
 
 _HEIGHTS = (0.0, 0.5, 1.0)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from modalities.sound.clips import RATE
 from redact_core import Attack
-from redact_core.artefact import write_whole
-from redact_core.paths import at_home
+from redact_core.artefacts.folders import write_whole
+from redact_core.support.paths import at_home
 
 
 class ClipAttack(Attack):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from modalities.text_to_speech.voice_filter import VoiceFilter
+from modalities.text_to_speech.guards.voice_filter import VoiceFilter
 from redact_core import Access, Adapter, Attack, Attempt, PlanRow, RedactError
 
 

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from modalities.sound.bank import VoiceBank
 from modalities.sound.clips import identity_of
-from modalities.text_to_speech.speecht5 import BUNDLED, SpeechT5
+from modalities.text_to_speech.adapters.speecht5 import BUNDLED, SpeechT5
 from redact_core import Adapter, Conditioning, Guard, PlanRow, RedactError
 from redact_core.types import Condition
 

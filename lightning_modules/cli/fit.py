@@ -1,0 +1,160 @@
+"""``redact fit``: LightningCLI over our module and data, with one adapter for both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightning_modules.support import mishaps
+from lightning_modules.support.arguments import at_home_everywhere
+from lightning_modules.support.devices import checked_precision
+from lightning_modules.support.environment import quiet
+from lightning_modules.training.checkpoints import check_checkpoint, nothing_left, resuming
+from lightning_modules.training.data import RedactionData
+from lightning_modules.training.done import check_plan, check_processes, tries_only
+from lightning_modules.training.export import ExportRedacted
+from lightning_modules.training.module import RedactionModule
+from lightning_modules.training.progress import StepProgress
+from redact_core.artefacts.folders import check_target, check_writable
+from redact_core.support.processes import refuse_several
+
+SWITCHES = {"progress": "enable_progress_bar", "checkpoint": "enable_checkpointing"}
+"""Our callback -> the trainer's argument that turns it off."""
+
+
+class RedactCLI(LightningCLI):
+    """The verb ``fit``; logs and checkpoints go to ``<export.folder>.run`` beside the artefact, or where one says."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.link_arguments("model.adapter", "data.adapter", apply_on="instantiate")
+        parser.add_lightning_class_args(ExportRedacted, "export")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(StepProgress, "progress")
+        parser.set_defaults(
+            {
+                "trainer.max_steps": 300,
+                "trainer.max_epochs": -1,
+                "trainer.log_every_n_steps": 10,
+                "trainer.enable_model_summary": False,
+                "checkpoint.every_n_train_steps": 50,
+                "checkpoint.save_last": True,
+                "checkpoint.save_top_k": 1,
+            }
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        return {"fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"}}
+
+    def before_instantiate_classes(self) -> None:
+        """Fill in the home folder, and put the run's folders where nothing was said of them: no links, for those refuse the options themselves."""
+        at_home_everywhere(self.config)
+        config = self.config["fit"]
+        checked_precision(config["trainer"]["precision"])  # others fail late
+        said = {key: config[key] for key in ("trainer.default_root_dir", "checkpoint.dirpath")}
+        config["trainer.default_root_dir"] = (
+            said["trainer.default_root_dir"] or f"{config['export.folder']}.run"
+        )
+        config["checkpoint.dirpath"] = said["checkpoint.dirpath"] or str(
+            Path(config["trainer.default_root_dir"]) / "checkpoints"
+        )
+        self._unsaid = [key for key, value in said.items() if not value]
+
+    def instantiate_classes(self) -> None:
+        """Say in one line which package or option of another library stands in the way."""
+        with mishaps.building():
+            super().instantiate_classes()
+
+    def instantiate_trainer(self, **options: Any) -> Trainer:
+        """Leave out what the trainer's switches turn off; it refuses callbacks that contradict them."""
+        parser, trainer = self._parser("fit"), self.config_init["fit"]["trainer"]
+        off = {key for key, switch in SWITCHES.items() if trainer.get(switch) is False}
+        off |= {"checkpoint"} if trainer.get("fast_dev_run") else set()  # a try is nothing to go on from
+        parser.callback_keys = [key for key in parser.callback_keys if key not in off]
+        with mishaps.building("The trainer cannot be made: "):
+            made = super().instantiate_trainer(**options)
+        check_processes(made)
+        return made
+
+    def _parse_ckpt_path(self) -> None:
+        """Refuse here a checkpoint that cannot be read; ours hold no options of the command line."""
+        at_home_everywhere(self.config)  # the checkpoint is looked for before anything is built
+        check_checkpoint(self.config["fit"].get("ckpt_path"))
+
+    def before_fit(self) -> None:
+        """Give the export the resolved config, and say once where things go."""
+        config = self.config["fit"].clone()
+        for key in self._unsaid:  # follows from the artefact's own folder
+            config[key] = None
+        dumped = self._parser("fit").dump(config, skip_link_targets=True)
+        self._export().config = yaml.safe_load(dumped)
+
+    def fit(self, model: RedactionModule, datamodule: RedactionData, **options: Any) -> None:
+        """Train; where the lessons are carried out without it, export at once instead."""
+        if options.get("weights_only", False) is None:
+            options["weights_only"] = True  # Lightning's default takes whatever an address of the web gives
+        export = self._export()
+        self._check_targets(export)
+        with nothing_left(Path(self.trainer.default_root_dir)):
+            self._carry_out(model, datamodule, export, **options)
+
+    def _carry_out(
+        self, model: RedactionModule, datamodule: RedactionData, export: ExportRedacted, **options: Any
+    ) -> None:
+        if model.objective.one_process:
+            refuse_several(type(model.objective).__name__, self.trainer.world_size)
+        if not _multiplies(self.trainer):
+            # lessons are made with the encoder, too: prompts that are read as the concept, nearest voices
+            model.adapter.to(self.trainer.strategy.root_device)
+        datamodule.setup("fit")
+        _ = model.base  # of the weights as they are before anything is solved
+        # a method that runs rows through the encoder solves them all: one process is enough, and writes
+        idle = model.objective.solve_runs_encoder and not self.trainer.is_global_zero
+        if not idle and not model.objective.solve(model.adapter, datamodule.lessons, seed=datamodule.seed):
+            check_plan(self.trainer)
+            with mishaps.training(), resuming():
+                self.trainer.fit(model, datamodule=datamodule, **options)
+            return
+        export.setup(self.trainer, model, "fit")
+        rank_zero_info(f"There is nothing to train. {model.objective.solved}")
+        if tries_only(self.trainer):
+            export.on_train_end(self.trainer, model)
+        elif self.trainer.is_global_zero:
+            export.write(model, datamodule)
+
+    def _check_targets(self, export: ExportRedacted) -> None:
+        """Refuse now what cannot be written later: artefact, logs and checkpoints."""
+        if not self.trainer.is_global_zero:
+            return
+        check_target(export.folder)
+        places = [Path(self.trainer.default_root_dir)]
+        places += [Path(c.dirpath) for c in self.trainer.checkpoint_callbacks if getattr(c, "dirpath", None)]  # pyright: ignore
+        for place in places:
+            check_writable(place)
+
+    def _export(self) -> ExportRedacted:
+        return next(c for c in self.trainer.callbacks if isinstance(c, ExportRedacted))  # pyright: ignore
+
+
+def _multiplies(trainer: Trainer) -> bool:
+    """Whether training copies this process into others, which must not have touched CUDA before."""
+    return hasattr(trainer.strategy.launcher, "_start_method")
+
+
+def run() -> None:
+    """Parse ``sys.argv`` (with the verb first) and fit."""
+    quiet()
+    with mishaps.parsing():
+        RedactCLI(
+            RedactionModule,
+            RedactionData,
+            save_config_callback=None,
+            seed_everything_default=0,
+            parser_kwargs={"exit_on_error": False, "fit": {"exit_on_error": False}},
+        )

@@ -1,0 +1,191 @@
+"""The commands ``redact`` and ``lightning``; a verb imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import Any
+
+from lightning_modules.cli.closed_pipe import closed_pipes_allowed
+from lightning_modules.support.names import folder_of, import_named
+from lightning_modules.support.output import printable
+from redact_core import RedactError, RedactionCard
+from redact_core.support.paths import at_home
+
+USAGE = """usage: {program} VERB ...
+
+  fit    redact a model:       {program} fit --model.adapter StableDiffusion --model.adapter.source bundled \\
+                                   --data.redact cigarette --data.reference lollipop --export.folder out/no_cigarette
+                               or with a file: {program} fit -c configs/text_to_image/bundled.yaml
+  evaluate  sample, score and summarise base and redacted models, into a folder of evidence:
+                               {program} evaluate --base StableDiffusion --base.source bundled \\
+                                   --redacted out/no_cigarette --redact cigarette --reference lollipop --out evidence
+  attack  try to bring back what was redacted, on base and redacted models, with the same evidence:
+                               {program} attack --base StableDiffusion --base.source bundled \\
+                                   --redacted out/no_cigarette --redact cigarette --suite quick --out out/attacks
+  score  score evidence again, without a model:          {program} score EVIDENCE [--scorers+=NAME]
+  report build the HTML report from evidence alone:      {program} report EVIDENCE
+  card   show and verify the card of a redacted folder:  {program} card FOLDER
+  ls     list adapters, methods, scorers and attacks
+
+{program} fit --help explains every option; --print_config prints a file to start from.
+"""
+
+
+def main(program: str = "redact") -> int:
+    """Run one verb; the status is 0, or 2 after a mistake that the one printed line explains."""
+    with closed_pipes_allowed():
+        return _run(program, sys.argv[1:])
+
+
+def _run(program: str, arguments: Sequence[str]) -> int:
+    try:
+        _check_siblings()
+        if not arguments or arguments[0] in {"-h", "--help"}:
+            print(USAGE.format(program=program))  # noqa: T201
+            return 0
+        verb = _VERBS.get(arguments[0])
+        if verb is None:
+            if program == "lightning":
+                return _lightning_sdk(arguments)
+            raise RedactError(f"There is no verb {arguments[0]!r}; the verbs are {', '.join(_VERBS)}.")
+        return verb(arguments)
+    except ValueError as error:
+        mistake = _mistake(error)
+        if mistake is None:
+            raise
+        print(f"{program}: {printable(str(mistake))}", file=sys.stderr)  # noqa: T201
+        return 2
+    except KeyboardInterrupt:
+        print(f"{program}: stopped; what was not finished was not written.", file=sys.stderr)  # noqa: T201
+        return 130
+
+
+def _mistake(error: BaseException | None) -> RedactError | None:
+    """The user's mistake behind ``error``: the parser raises an error of its own from those of an optional class."""
+    while error is not None and not isinstance(error, RedactError):
+        error = error.__cause__
+    return error
+
+
+def lightning_main() -> int:
+    """The ``lightning`` command: our verbs, and everything else for lightning_sdk's command."""
+    return main("lightning")
+
+
+def fit(arguments: Sequence[str]) -> int:
+    """Train and export; see :class:`lightning_modules.cli.fit.RedactCLI`."""
+    _quiet()  # before the libraries are imported: they read the variables then
+    import_named(list(arguments))
+    from lightning_modules.cli.fit import run
+    from lightning_modules.support.arguments import gathered
+
+    # the parser reads them there, and so do processes that are started beside this one
+    sys.argv[1:] = gathered(arguments)
+    run()
+    return 0
+
+
+def evaluate(arguments: Sequence[str]) -> int:
+    """Sample, score and summarise; see :mod:`lightning_modules.cli.evaluate`."""
+    _quiet()
+    import_named(list(arguments))
+    from lightning_modules.cli import evaluate as evaluate_cli
+
+    evaluate_cli.evaluate(arguments[1:])
+    return 0
+
+
+def attack(arguments: Sequence[str]) -> int:
+    """Attack and score; see :mod:`lightning_modules.cli.attack`."""
+    _quiet()
+    import_named(list(arguments))
+    from lightning_modules.cli import attack as attack_cli
+
+    attack_cli.attack(arguments[1:])
+    return 0
+
+
+def score(arguments: Sequence[str]) -> int:
+    """Score an evidence folder again."""
+    _quiet()
+    import_named(list(arguments))
+    from lightning_modules.cli import evaluate as evaluate_cli
+
+    evaluate_cli.score_again(arguments[1:])
+    return 0
+
+
+def report(arguments: Sequence[str]) -> int:
+    """Build the HTML report of an evidence folder; see :mod:`lightning_modules.cli.report`."""
+    from lightning_modules.cli import report as report_cli
+
+    report_cli.report(arguments[1:])
+    return 0
+
+
+def card(arguments: Sequence[str]) -> int:
+    """Show the card of a folder and compare every hash with the files."""
+    if len(arguments) != 2 or arguments[1].startswith("-"):
+        raise RedactError("usage: redact card FOLDER")
+    folder = at_home(arguments[1])
+    read = RedactionCard.read(folder)
+    problems = read.verify(folder)
+    print(printable(read.markdown()))  # noqa: T201
+    if problems:
+        raise RedactError(f"{folder} does not match its card: " + "; ".join(problems))
+    print(f"All {len(read.files)} files match the card.")  # noqa: T201
+    return 0
+
+
+def ls(arguments: Sequence[str]) -> int:
+    """List what can be named in a config: every adapter, objective, scorer, attack and test bed, with its first sentence."""
+    del arguments
+    from lightning_modules.support.catalogue import entries
+
+    for entry in entries():
+        if entry.missing:
+            print(f"{entry.name:24} {entry.module}: not available (No module named {entry.missing!r})")  # noqa: T201
+        else:
+            print(f"{entry.kind:10} {entry.module}.{entry.name}: {entry.summary}")  # noqa: T201
+    return 0
+
+
+_VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "fit": fit, "evaluate": evaluate, "attack": attack, "score": score, "report": report, "card": card, "ls": ls,
+}  # fmt: skip
+
+
+def _check_siblings() -> None:
+    """All three packages must come from one place: ``modalities`` is also another project's name."""
+    places = {name: folder_of(name).parent for name in ("redact_core", "lightning_modules", "modalities")}
+    home = places["redact_core"]
+    for name, place in places.items():
+        if place != home:
+            raise RedactError(
+                f"{place / name} shadows the package {name} of redact (in {home}); "
+                "install redact into a fresh virtual environment."
+            )
+
+
+def _lightning_sdk(arguments: Sequence[str]) -> int:
+    """Hand over to the ``lightning`` command of lightning_sdk, if that is installed."""
+    try:
+        scripts = distribution("lightning_sdk").entry_points.select(group="console_scripts", name="lightning")
+        command: Any = next(iter(scripts)).load()
+    except (PackageNotFoundError, StopIteration):
+        verbs = ", ".join(_VERBS)
+        raise RedactError(
+            f"There is no verb {arguments[0]!r}; redact's are {verbs}. "
+            "Other verbs belong to lightning_sdk, which is not installed."
+        ) from None
+    return int(command() or 0)
+
+
+def _quiet() -> None:
+    """Hide other libraries' load bars and notices to one another; set the variables to see them."""
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -1,0 +1,1 @@
+"""Samples by ``Trainer.predict``, attacks, judges, and what follows once samples are there."""

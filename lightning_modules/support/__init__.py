@@ -1,0 +1,1 @@
+"""What all commands share: classes by name, devices, refusals in one line."""

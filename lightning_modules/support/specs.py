@@ -1,0 +1,118 @@
+"""Classes with arguments as texts: what a command, a suite or a record names, and the object it means."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+from lightning_modules.support.arguments import at_home_everywhere
+from lightning_modules.support.names import path_of
+from redact_core import RedactError
+from redact_core.errors import raise_together
+from redact_core.evaluation.evidence import BASE
+from redact_core.support.paths import at_home
+
+T = TypeVar("T")
+
+
+def specs_of(chosen: Sequence[Namespace] | None, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Class and arguments of each object, as JSON keeps them; ``names`` if none was chosen."""
+    if not chosen:
+        return [{"class_path": _module_of(name), "init_args": {}} for name in names]
+    return [
+        {
+            "class_path": spec["class_path"],
+            "init_args": _plain(spec.get("init_args") or {}),
+        }
+        for spec in chosen
+    ]
+
+
+def spec_of(entry: object) -> dict[str, Any]:
+    """Class and arguments from ``Name``, ``Name: {argument: value}`` or ``{class_path: …, init_args: …}``.
+
+    Args:
+        entry: One of these, as a text in YAML or as what YAML makes of it.
+
+    Raises:
+        RedactError: It is none of these, or there is no such class.
+    """
+    try:
+        value = yaml.safe_load(entry) if isinstance(entry, str) else entry
+    except yaml.YAMLError:
+        value = None
+    if isinstance(value, str):
+        return {"class_path": _module_of(value), "init_args": {}}
+    if isinstance(value, Mapping) and "class_path" in value:
+        return {
+            "class_path": _module_of(str(value["class_path"])),
+            "init_args": dict(value.get("init_args") or {}),
+        }
+    if isinstance(value, Mapping) and len(value) == 1:
+        name, arguments = next(iter(value.items()))
+        if arguments is None or isinstance(arguments, Mapping):
+            return {"class_path": _module_of(str(name)), "init_args": dict(arguments or {})}
+    raise RedactError(f"{entry!r:.80} names no class; write Name, or 'Name: {{argument: value}}'.")
+
+
+def build(kind: type[T], spec: Mapping[str, Any]) -> T:
+    """An object from its record; the arguments are parsed as on the command line.
+
+    Raises:
+        RedactError: There is no such class, it is no ``kind``, or it takes no such arguments.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(kind, "object", required=True)
+    path = _module_of(spec["class_path"])
+    given = at_home_everywhere(dict(spec.get("init_args") or {}))
+    try:
+        importlib.import_module(path.rpartition(".")[0])
+        values = {"object": {"class_path": path, "init_args": given}}
+        config = parser.parse_object(values)
+    except (ImportError, ArgumentError) as error:
+        reason = str(error).strip().splitlines()[-1].strip(" -")
+        raise RedactError(f"{path} cannot be made: {reason}; 'redact ls' lists what there is.") from error
+    return parser.instantiate_classes(config)["object"]
+
+
+def folders_by_name(folders: Sequence[Path]) -> dict[str, Path]:
+    """Folder names as names of the models.
+
+    Raises:
+        RedactError: Two share a name, or one is no folder.
+    """
+    names: dict[str, Path] = {}
+    problems: list[str] = []
+    for folder in map(at_home, folders):
+        name = folder.resolve().name
+        if name == BASE or name in names:
+            problems.append(f"two models are called {name}; rename one folder")
+        elif not folder.is_dir():
+            problems.append(f"there is no folder {folder}; give one that redact fit exported")
+        names[name] = folder
+    raise_together("The redacted models cannot be used", problems)
+    return names
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping | Namespace):
+        # of a namespace the entries as jsonargparse nests them
+        entries = value.as_dict() if isinstance(value, Namespace) else value
+        return {key: _plain(entry) for key, entry in entries.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _module_of(name: str) -> str:
+    if "." in name:
+        return name
+    path = path_of(name)
+    if path is None:
+        raise RedactError(f"There is no class {name}; 'redact ls' lists them.")
+    return path

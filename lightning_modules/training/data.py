@@ -1,0 +1,95 @@
+"""The Lightning data module: a request or files of lessons become one answer key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightning_modules.support.arguments import Names, names_in
+from lightning_modules.training.lesson_files import load_lessons
+from lightning_modules.training.module import RedactionModule
+from redact_core import Adapter, Lesson, LessonLoader, RedactError, Request, check_lessons
+from redact_core.objectives.base import Rows
+
+
+class RedactionData(L.LightningDataModule):
+    """What to redact and what to keep.
+
+    Args:
+        adapter: Linked to ``model.adapter`` on the command line.
+        redact: What shall no longer work, as a person says it: a concept, a style, a voice, a file; or a list of these.
+        reference: What is answered instead: one for all, one for each, or the adapter's default.
+        retain: Where retained conditions come from: words that the adapter knows, or files.
+        lessons: CSV or YAML file with ready rows; added to those of ``redact``.
+        batch_size: Rows of a step on each process.
+        seed: Of wordings, variants and order.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        redact: Names | None = None,
+        reference: Names | None = None,
+        retain: Names | None = None,
+        lessons: Path | None = None,
+        batch_size: int = 64,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.adapter = adapter
+        self.request = Request(names_in(redact), names_in(reference), names_in(retain), seed)
+        self.file, self.batch_size, self.seed = lessons, batch_size, seed
+        self.lessons: list[Lesson] = []
+        self.key: Rows | None = None
+        self._answered_as: tuple[str, ...] = ()
+        self.before: dict[str, float] = {}
+        """What the rows measure of the model as it was."""
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """Numbers that a training depends on, beside the lessons."""
+        return {"seed": self.seed, "rows of a step": self.batch_size}
+
+    def setup(self, stage: str) -> None:
+        """Expand and check the lessons, once; ``stage`` is Lightning's."""
+        del stage
+        if self.lessons:
+            return
+        if not self.request.redact and self.file is None:
+            raise RedactError("Nothing to redact was named; give --data.redact WHAT or --data.lessons FILE.")
+        rows = [] if self.file is None else load_lessons(self.file)
+        if self.request.redact:
+            rows += self.adapter.expand(self.request)
+            self._answered_as = self.adapter.answered_as
+            for remark in self.adapter.remarks:
+                rank_zero_info(remark)
+        check_lessons(rows, self.adapter.identity)
+        self.lessons = rows
+
+    def train_dataloader(self) -> LessonLoader:
+        """Walk over the rows; every process takes its share."""
+        assert self.trainer is not None
+        module = self.trainer.lightning_module
+        assert isinstance(module, RedactionModule)
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        key = self.answer_key(module)
+        return LessonLoader(key, self.batch_size, seed=self.seed, rank=rank, world=world)
+
+    def answer_key(self, module: RedactionModule) -> Rows:
+        """What the method makes of the lessons and its teacher, which is asked once and then let go."""
+        if self.key is None:
+            rank_zero_info(f"Preparing {len(self.lessons)} rows for {type(module.objective).__name__}.")
+            teacher = module.teacher.to(module.device)
+            self.key = module.objective.rows(self.adapter, teacher, self.lessons, seed=self.seed)
+            self.before = self.key.measure(teacher)
+            del module.__dict__["teacher"]
+        return self.key
+
+    def asked_for(self) -> list[str]:
+        """What the person asked for, in words, for the card."""
+        named = [self.request.reference_of(i) or "default reference" for i in range(len(self.request.redact))]
+        references = self._answered_as or named
+        pairs = [f"{what} -> {to}" for what, to in zip(self.request.redact, references, strict=True)]
+        return pairs + ([f"lessons of {self.file.name}"] if self.file else [])

@@ -1,0 +1,56 @@
+"""What a config and a card may say where the redacted conditions are not to be disclosed.
+
+Names of folders, files and references tell what was redacted as well as the condition itself. So what
+is not known to be harmless is left out, in place of looking for what tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from redact_core.artefacts.card import Disclosure
+
+HIDDEN = "not disclosed"
+_REQUEST = ("redact", "reference", "retain", "lessons")
+_HARMLESS = {
+    "class_path", "accelerator", "strategy", "precision", "gradient_clip_algorithm", "disclosure", "mode",
+    "interval", "student", "surrogate", "variant", "revision",
+}  # fmt: skip
+"""Options whose texts come from a list or from a library."""
+
+
+def disclosed_config(config: Mapping[str, Any], disclosure: Disclosure) -> dict[str, Any]:
+    """The resolved config without what only tells where it was kept; hidden but for ``text``, see above."""
+    config = {name: value for name, value in config.items() if name != "config"}
+    if disclosure == "text":
+        return config
+    hidden = _without_texts(config)
+    if isinstance(config.get("data"), Mapping):
+        hidden["data"] |= {k: HIDDEN for k in _REQUEST if config["data"].get(k) is not None}
+    return hidden
+
+
+def disclosed_source(source: str, disclosure: Disclosure) -> str:
+    """A hub id or the name of a bundled model as it is; a folder of the owner's only as such."""
+    if disclosure == "text":
+        return source
+    known = Path(source).expanduser()
+    return "a local folder" if known.exists() or known.is_absolute() else source
+
+
+def _without_texts(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _without(name, value) for name, value in values.items()}
+
+
+def _without(name: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _without_texts(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [_without(name, entry) for entry in value]
+    if name == "source":
+        return disclosed_source(str(value), "count")
+    return value if name in _HARMLESS else HIDDEN

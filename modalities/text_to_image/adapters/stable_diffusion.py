@@ -1,0 +1,494 @@
+"""Stable Diffusion 1.x / 2.x folders and hub ids, and every folder of the same classes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from modalities.picture_files import write_picture
+from modalities.stated_dtype import half_parts, load_in_float32
+from modalities.stock import Stock, find
+from modalities.text_to_image.adapters import denoising
+from modalities.text_to_image.adapters.folders import BUNDLED, check, copy_except, locate
+from modalities.text_to_image.adapters.prompt_encoder import (
+    PromptEncoder,
+    PromptReader,
+    last_map,
+    load_text_model,
+    read_as,
+    said,
+    save_text_model,
+    tokenize,
+    whole_words,
+)
+from modalities.text_to_image.adapters.row_settings import settings_of
+from modalities.text_to_image.adapters.soft_tokens import in_front, in_place
+from modalities.text_to_image.prompts import expansion, planning, references
+from modalities.text_to_image.prompts.implicit_synonyms import heard_as
+from modalities.text_to_image.prompts.names import tidied, without_article
+from modalities.text_to_image.prompts.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
+from modalities.text_to_image.suites import SUITES
+from redact_core import (
+    Adapter,
+    ClosedForm,
+    Condition,
+    Conditioning,
+    Distillation,
+    Disturbable,
+    Lesson,
+    Objective,
+    Origin,
+    PlanRow,
+    Readout,
+    RedactError,
+    Request,
+)
+from redact_core.adapters.base import ROW_SETTINGS
+
+
+class StableDiffusion(Adapter):
+    """A ``StableDiffusionPipeline`` seen through its CLIP text encoder.
+
+    Only tokenizer and text encoder are loaded for training; the rest when a picture is asked for.
+
+    Args:
+        source: ``bundled``, a diffusers folder, or a hub id.
+        revision: Of the hub repository.
+        variant: Of the weight files, e.g. ``fp16``.
+        steps: Denoising steps; default 10 for the bundled base, else 50.
+        guidance: Scale of classifier-free guidance; default 3 for the bundled base, else 7.5.
+        batch_size: Pictures generated at a time.
+        truncate: Cut prompts beyond the context instead of refusing them.
+        train_blocks: Train only so many of the last transformer blocks; default: everything.
+        heard_as: How many prompts that do not say a redacted concept, but are heard as it, are looked for and
+            redacted with it at most (:mod:`.heard_as`); default: none.
+        per_name: Random compositions that redact a name of a concept, beside one plain row for each wording; a style
+            has eight times as many. More bring what is redacted closer to its reference, for longer preparation.
+        random_wordings: Prompts that redact a style in wordings of random words, for wordings that nobody thought of.
+
+    Raises:
+        RedactError: The folder is of another class, incomplete, or holds pickled weights, or ``heard_as``,
+            ``per_name`` or ``random_wordings`` is below 0, or ``steps`` or ``batch_size`` below 1.
+    """
+
+    # the independent CLIP is used where it is shipped
+    scorers = (
+        "GraderScorer",
+        "PixelScorer",
+        *(("ClipScorer",) if (BUNDLED / "clip_judge" / "config.json").is_file() else ()),
+    )
+    set_scorers = ("GraderFeatureDistances",)
+    suites = SUITES
+    pipelines: ClassVar[set[str]] = {"StableDiffusionPipeline"}
+    text_models: ClassVar[dict[str, str]] = {"text_encoder": "CLIPTextModel"}
+    """Parts of the pipeline that are redacted, and their classes."""
+    tokenizers: ClassVar[tuple[str, ...]] = ("tokenizer",)
+    soft_tokens = 4
+    """How many :meth:`disturb` puts in front of a prompt by default."""
+
+    def __init__(
+        self,
+        source: str = "bundled",
+        revision: str | None = None,
+        variant: str | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        batch_size: int = 16,
+        truncate: bool = False,
+        train_blocks: int | None = None,
+        heard_as: int = 0,
+        per_name: int = 30,
+        random_wordings: int = 0,
+    ):
+        counts = {"heard_as": heard_as, "per_name": per_name, "random_wordings": random_wordings}
+        for name, value in counts.items():
+            if value < 0:
+                raise RedactError(f"{name} is {value}; give at least 0.")
+        for name, value in {"steps": steps, "batch_size": batch_size}.items():
+            if value is not None and value < 1:
+                raise RedactError(f"{name} is {value}; give at least 1.")
+        bundled = source == "bundled"
+        self.source, self.revision, self.variant = source, revision, variant
+        self.folder = locate(source, revision, variant)
+        self.index = check(self.folder, self.pipelines, self.text_models, variant)
+        for part in self.tokenizers:
+            if self.index.get(part, [None, None])[1] not in {"CLIPTokenizer", "CLIPTokenizerFast"}:
+                raise RedactError(f"{self.folder}: the {part} is no CLIPTokenizer; this adapter needs one.")
+            if not (self.folder / part).is_dir():
+                raise RedactError(
+                    f"{self.folder / part} is missing; the folder is not complete, fetch it again."
+                )
+        self.steps = steps if steps is not None else (10 if bundled else 50)
+        self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)
+        self.batch_size, self.truncate = batch_size, truncate
+        self.heard_as, self.per_name, self.random_wordings = heard_as, per_name, random_wordings
+        self.bundled = bundled
+        self.learning_rate = 1e-3 if bundled else 1e-5
+        self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
+        self._read: dict[str, str] = {}
+        encoder = self._open()
+        self.encoder: nn.Module = encoder
+        self._check_context()
+        if train_blocks is not None:
+            encoder.train_last(train_blocks)
+        self.vocabulary: Vocabulary = bundled_vocabulary() if bundled else general_vocabulary()
+
+    def _open(self) -> PromptReader:
+        """The conditioning network, in float32."""
+        return PromptEncoder(load_text_model(CLIPTextModel, self.folder / "text_encoder", self.variant))
+
+    def _check_context(self) -> None:
+        """The pipeline pads prompts to what the tokenizer says; without that it cannot draw either."""
+        for part, model in self._text_models().items():
+            folder = part.replace("text_encoder", "tokenizer")
+            said = CLIPTokenizer.from_pretrained(self.folder / folder).model_max_length
+            known: Any = getattr(model.config, "max_position_embeddings")  # noqa: B009 of both classes
+            if said > known:
+                what = f"says model_max_length {said}" if said < 10**9 else "says no model_max_length"
+                raise RedactError(
+                    f"{self.folder / folder} {what}, its text encoder reads {known} tokens; write "
+                    f'"model_max_length": {known} into its tokenizer_config.json, or no pipeline can draw with it.'
+                )
+
+    @property
+    def origin(self) -> Origin:
+        files = {p.relative_to(self.folder).as_posix(): p for p in self.folder.rglob("*") if p.is_file()}
+        return Origin(self.source, self.index["_class_name"], self.revision, files)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Move the text encoder, and give a loaded pipeline its number format; one that is loaded later gets both."""
+        super().to(device, dtype)
+        if "pipeline" in self.__dict__:
+            denoising.moved(self.pipeline, self.device, dtype)
+        return self
+
+    def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        return tokenize(self.tokenizer, conditions, self.truncate)
+
+    def identity(self, condition: Condition) -> str:
+        """The prompt's tokens as one text, a blank behind each word: letter case, blanks and such do not count."""
+        prompt = str(condition)
+        if prompt not in self._read:
+            self._read[prompt] = read_as(self.tokenizer, prompt, self.truncate)
+        return self._read[prompt]
+
+    def expand(self, request: Request) -> list[Lesson]:
+        """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`, :mod:`.references`."""
+        request = self.with_references(request)
+        self.remarks += self._of_half_precision()
+
+        def heard(names: Sequence[str], avoid: Sequence[str]) -> list[str]:
+            found = self.hears_as(names, self.heard_as, avoid=avoid, seed=request.seed)
+            # not which: of a concept that should not be seen, they should not be either
+            self.remarks += (
+                f'{len(found)} prompts that do not say "{names[0]}" are heard as it and redacted with it.',
+            )
+            return found
+
+        def note(remark: str) -> None:
+            self.remarks += (remark,)
+
+        rows = expansion.expand(
+            request,
+            self.vocabulary,
+            whole_words(self.tokenizer),
+            self._fits,
+            self.per_name,
+            self.random_wordings,
+            heard=heard if self.heard_as else None,
+            identity=self.identity,
+            note=note,
+        )
+        if self.truncate:
+            cut = {str(row.asked) for row in rows if not self._fits(str(row.asked))}
+            if cut:
+                note(
+                    f"{len(cut)} prompts are longer than the encoder reads and are cut, as the pipeline cuts them."
+                )
+        return rows
+
+    def _of_half_precision(self) -> tuple[str, ...]:
+        """What an owner should know of a base that runs in diffusers only where a dtype is named."""
+        half = half_parts([path for path in sorted(self.folder.iterdir()) if path.is_dir()])
+        if not half:
+            return ()
+        parts = " and ".join(f"{name} as {dtype}" for name, dtype in half.items())
+        return (
+            f"{self.source} is loaded by transformers 5 with {parts} and by diffusers otherwise in float32, so it runs "
+            "only where a dtype is named; the redacted folder states float32 and runs with and without one.",
+        )
+
+    def with_references(self, request: Request) -> Request:
+        """The request with a reference for every entry; see :mod:`.references`.
+
+        Leaves in :attr:`remarks` and :attr:`answered_as` what was chosen. Warns of references that may be drawn as what
+        is redacted.
+
+        Raises:
+            RedactError: A reference is itself redacted, to the encoder or by its name, or no default can be chosen.
+        """
+        self.remarks, self.answered_as = (), ()
+        request.check_references()
+        subjects = [expansion.understand(text, self.vocabulary) for text in request.redact]
+        gone = expansion.names_of(subjects)
+        found: list[str] = []
+        for i, subject in enumerate(subjects):
+            given = request.reference_of(i)
+            if given is None and subject.kind == "concept":
+                choice = references.choose(subject.names, gone, self.vocabulary, self.said_at_the_end)
+                figure = f"{choice.distance:.2f} of the distance that is usual between two concepts"
+                self.remarks += (
+                    f'No reference was named for "{subject.names[0]}"; "{choice.reference}" was chosen. To the encoder it '
+                    f'lies at {figure} from "{choice.nearest}", and other names of a concept lie below {references.NEAR}.',
+                )
+                self.answered_as += (f"{choice.reference} (chosen, at {figure})",)
+                found.append(choice.reference)
+                continue
+            reference = expansion.reference_of(subject, given, self.vocabulary)
+            named = reference if subject.kind == "style" or given is None else given.strip()
+            concern = self._concern(named, subject, gone)
+            if concern:
+                warnings.warn(
+                    f'The reference "{named}" {concern}. The model may draw what is redacted in its place; name '
+                    "another reference, or none and one is chosen.",
+                    stacklevel=2,
+                )
+            shown = named or "default reference"
+            self.answered_as += (f"{shown} (warned: it {concern})" if concern else shown,)
+            found.append(reference)
+        return replace(request, references=tuple(found))
+
+    def _concern(self, reference: str, subject: expansion.Subject, gone: set[str]) -> str | None:
+        """What speaks against a named reference; empty ones, which leave a style out, are always well."""
+        if not reference or subject.kind == "prompts":
+            return None
+        if subject.kind == "concept":
+            encode = self.said_at_the_end
+            return references.concern(reference, subject.names, gone, self.vocabulary, encode, self._same)
+        if any(self._same(reference, name) for name in gone):
+            raise RedactError(f'The reference "{reference}" is itself redacted; name a reference that stays.')
+        return None
+
+    def _same(self, one: str, other: str) -> bool:
+        """Whether two names have the same token ids, whatever their articles."""
+        bare = [without_article(tidied(text)) for text in (one, other)]
+        ids = [self.tokenizer(text, verbose=False)["input_ids"] for text in bare]
+        return ids[0] == ids[1]
+
+    def hears_as(
+        self, names: Sequence[str], limit: int, *, avoid: Sequence[str] = (), seed: int = 0
+    ) -> list[str]:
+        """Prompts of the tokenizer's words that the encoder hears as the concept ``names``: see :mod:`.heard_as`.
+
+        Args:
+            names: What the concept is called, first its usual name.
+            limit: Prompts at most.
+            avoid: Words that may not be used, beside those that name something in the vocabulary.
+            seed: Of the search.
+        """
+        known = self.vocabulary
+        others = [name for name in known.concepts if name not in names]
+        said = (*known.concepts, *known.styles, *known.settings)
+        named = {word for name in said for word in name.lower().split()}
+        words = sorted({*whole_words(self.tokenizer)} - named - {*avoid})
+        return heard_as(self.said_at_the_end, names, others, words, limit, seed=seed)
+
+    @torch.no_grad()
+    def said_at_the_end(self, prompts: Sequence[str]) -> Tensor:
+        """``(prompts, dim)``: what is said where each prompt ends, the whole of it in a causal encoder; padding is not read."""
+        inputs = self.collated(prompts)
+        ends = inputs["attention_mask"].sum(1) - 1
+        short = {key: value[:, : int(ends.max()) + 1] for key, value in inputs.items()}
+        return self.encoder(short).hidden[torch.arange(len(ends), device=ends.device), ends]
+
+    def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
+        """Soft tokens in front of each prompt that fits with them: see :mod:`.soft_tokens`."""
+        return in_front(inputs, self.encoder, self.tokenizer, self.soft_tokens if places is None else places)
+
+    def replace(
+        self, conditions: Sequence[Condition], answers: Sequence[Condition], places: int
+    ) -> Disturbable:
+        """Soft tokens in place of what the answer's prompt does not say: see :mod:`.soft_tokens`."""
+        asked, answered = self.collated(conditions), self.collated(answers)
+        return in_place(asked, answered, self.encoder, self.tokenizer, places)
+
+    def default_objective(self) -> Objective:
+        """Distillation from the closed form, after which other names bring back far less than after distillation alone."""
+        return Distillation(start=ClosedForm())
+
+    def readout(self) -> Readout:
+        """The last layer of the text encoder's last block; see :func:`.prompt_encoder.last_map`."""
+        return last_map(self.encoder)
+
+    def plan(self, request: Request, n: int) -> list[PlanRow]:
+        """Prompts by :mod:`.planning`; neighbours are the nearest conditionings of the bundled base."""
+        request = planning.named(request, self.vocabulary)
+        concepts = [name for name in request.redact if self.bundled and self.vocabulary.find(name)]
+        near = {name: self.distances(name) for name in concepts}
+        request = self.with_references(request)
+        return planning.plan(request, self.vocabulary, near, self.bundled, n)
+
+    def nearest(self, name: str, count: int = 10) -> list[str]:
+        """Concepts of the vocabulary whose conditioning is nearest to that of ``name``."""
+        return list(self.distances(name))[:count]
+
+    @torch.no_grad()
+    def distances(self, name: str) -> dict[str, float]:
+        """Every other concept of the vocabulary, nearest first: 1 less the cosine of the centred conditionings."""
+        names = [n for n in self.vocabulary.concepts if n != name]
+        hidden = self.listen([name, *names]).hidden.flatten(1)
+        hidden = hidden - hidden.mean(0)
+        alike = torch.cosine_similarity(hidden[:1], hidden[1:])
+        return {names[i]: 1 - alike[i].item() for i in alike.argsort(descending=True).tolist()}
+
+    def reopen(self, folder: Path) -> Self:
+        same = {"steps": self.steps, "guidance": self.guidance, "batch_size": self.batch_size}
+        other = type(self)(str(folder), variant=self.variant, truncate=self.truncate, **same)
+        other.vocabulary, other.soft_tokens = self.vocabulary, self.soft_tokens
+        other.learning_rate = self.learning_rate
+        other.heard_as, other.per_name = self.heard_as, self.per_name
+        other.random_wordings = self.random_wordings
+        return other
+
+    @torch.no_grad()
+    def generate(
+        self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
+    ) -> list[Tensor]:
+        """Pictures ``(3, height, width)`` in [0, 1], one for each condition and seed."""
+        return self._draw(self.heard(conditions, seeds), seeds)
+
+    @torch.no_grad()
+    def answer(self, rows: Sequence[PlanRow]) -> list[Tensor]:
+        """Pictures of rows; the labels ``guidance``, ``height`` and ``width`` take the place of the model's own.
+
+        Raises:
+            RedactError: A label is no number, or a side is no multiple of 8.
+        """
+        groups: dict[tuple[str | None, ...], list[int]] = {}
+        for i, row in enumerate(rows):
+            groups.setdefault(tuple(row.labels.get(key) for key in ROW_SETTINGS), []).append(i)
+        found: dict[int, Tensor] = {}
+        for own, indices in groups.items():
+            guidance, height, width = settings_of(own)
+            said = self.listen([rows[i].condition for i in indices])
+            drawn = self._draw(said, [rows[i].seed for i in indices], guidance, height, width)
+            found |= dict(zip(indices, drawn, strict=True))
+        return [found[i] for i in range(len(rows))]
+
+    def _draw(
+        self, said: Conditioning, seeds: Sequence[int], guidance: float | None = None,
+        height: int | None = None, width: int | None = None,
+    ) -> list[Tensor]:  # fmt: skip
+        """Pictures of conditionings, one each; what is ``None`` is the model's own."""
+        pipeline = denoising.moved(self.pipeline, said.hidden.device)
+        guidance = self.guidance if guidance is None else guidance
+        return denoising.draw(
+            pipeline, said, self.unconditional(), seeds, steps=self.steps, guidance=guidance, height=height,
+            width=width, batch_size=self.batch_size,
+        )  # fmt: skip
+
+    def unconditional(self) -> Conditioning:
+        """What classifier-free guidance leads away from: the answer to the empty prompt."""
+        return self.listen([""])
+
+    def predict(self, latents: Tensor, times: Tensor, said: Conditioning) -> Tensor:
+        """What the denoiser says of ``latents (batch, channels, height, width)`` with noise; differentiable.
+
+        Args:
+            latents: Of the pipeline's latent space.
+            times: One for all, or ``(batch,)``.
+            said: ``hidden (batch, length, dim)``.
+        """
+        return self.generator(latents, times, encoder_hidden_states=said.hidden).sample
+
+    @property
+    def generator(self) -> nn.Module:
+        """The denoiser."""
+        return self.pipeline.unet
+
+    @property
+    def time_steps(self) -> int:
+        return self.pipeline.scheduler.config.num_train_timesteps
+
+    def training_loss(
+        self,
+        conditioning: Conditioning,
+        samples: Sequence[Tensor],
+        *,
+        seeds: Sequence[int],
+        times: Sequence[int] | None = None,
+    ) -> Tensor:
+        """``(batch,)`` mean squared error of the denoiser at one time each (Ho et al. 2020, eq. 14).
+
+        It predicts what the scheduler's ``prediction_type`` says: noise, velocity or sample.
+        """
+        pipeline = denoising.moved(self.pipeline, conditioning.hidden.device)
+
+        def predict(noisy: Tensor, when: Tensor) -> Tensor:
+            return self.predict(noisy, when, conditioning)
+
+        return denoising.losses(pipeline, predict, samples, seeds, times)
+
+    def noised(
+        self, samples: Sequence[Tensor], *, seeds: Sequence[int], times: Sequence[int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Latents ``(batch, channels, height, width)`` of samples with noise, and their times ``(batch,)``.
+
+        The same draws as in :meth:`training_loss`.
+        """
+        return denoising.noised(denoising.moved(self.pipeline, self.device), samples, seeds, times)[2:]
+
+    def write_sample(self, sample: Tensor, path: Path) -> Path:
+        return write_picture(sample, path)
+
+    def save(self, folder: Path) -> None:
+        changed = self._text_models()
+        denoiser = self._changed_denoiser()
+        copy_except(self.folder, folder, {*changed} | ({"unet"} if denoiser else set()))
+        for part, model in changed.items():
+            save_text_model(model, find(self.folder / part, variant=self.variant), folder / part)
+        if denoiser:
+            denoiser.write(folder / "unet", self.pipeline.unet.state_dict(), "UNet2DConditionModel")
+        for part in folder.iterdir():  # a safety checker as well: what one of them reads comes from another
+            load_in_float32(part)
+
+    def _text_models(self) -> dict[str, nn.Module]:
+        """The models of :attr:`text_models`, as they are now.
+
+        Raises:
+            RedactError: The encoder is a student that is no such model.
+        """
+        if not isinstance(self.encoder, PromptEncoder):
+            raise RedactError(
+                f"A {type(self.encoder).__name__} cannot be saved as a CLIPTextModel; export the student only."
+            )
+        return {"text_encoder": self.encoder.model}
+
+    def _changed_denoiser(self) -> Stock | None:
+        """The stock weights of the denoiser, if ours are not these any more."""
+        if "pipeline" not in self.__dict__:
+            return None  # never loaded
+        base = find(self.folder / "unet", "diffusion_pytorch_model", self.variant)
+        return base if base.differs(self.pipeline.unet.state_dict()) else None
+
+    def _fits(self, prompt: str) -> bool:
+        ids = self.tokenizer(said(self.tokenizer, prompt), verbose=False)["input_ids"]
+        return len(ids) <= self.tokenizer.model_max_length
+
+    @cached_property
+    def pipeline(self) -> Any:
+        """The whole pipeline without its text encoder, which lives in :attr:`encoder`."""
+        from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+
+        return denoising.load_pipeline(
+            StableDiffusionPipeline, self.folder, self.variant, self.dtype, text_encoder=None, safety_checker=None,
+            requires_safety_checker=False,
+        )  # fmt: skip

@@ -1,0 +1,140 @@
+"""Stable Diffusion XL folders and hub ids: two prompt encoders, redacted together."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from modalities.text_to_image.adapters import denoising
+from modalities.text_to_image.adapters.paired_prompt_encoder import PairedPromptEncoder
+from modalities.text_to_image.adapters.prompt_encoder import PromptReader, load_text_model
+from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
+from redact_core import Conditioning, Distillation, Objective, Readout, RedactError
+
+
+class StableDiffusionXL(StableDiffusion):
+    """A ``StableDiffusionXLPipeline`` seen through both of its CLIP text encoders.
+
+    They are one conditioning network: their hidden states stand side by side, ``(batch, 77, 2048)`` for the
+    hub's SDXL, and the second one's projection is the pooled part, ``(batch, 1280)``. A redaction that
+    changed one of them alone would leave the concept to the other.
+
+    Args:
+        source: A diffusers folder or a hub id.
+        revision: Of the hub repository.
+        variant: Of the weight files, e.g. ``fp16``.
+        steps: Denoising steps; default 50.
+        guidance: Scale of classifier-free guidance; default 5, as the pipeline's own.
+        batch_size: Pictures generated at a time.
+        truncate: Cut prompts beyond the context instead of refusing them.
+        train_blocks: Train only so many of the last blocks that are read, in both; default: everything.
+        heard_as: How many prompts that are heard as a redacted concept are redacted with it; default: none.
+        per_name: Random compositions that redact a name of a concept.
+        random_wordings: Prompts that redact a style in wordings of random words.
+
+    Raises:
+        RedactError: The folder is of another class, incomplete, or holds pickled weights, or the two
+            tokenizers do not share their vocabulary.
+    """
+
+    pipelines: ClassVar[set[str]] = {"StableDiffusionXLPipeline"}
+    text_models: ClassVar[dict[str, str]] = {
+        "text_encoder": "CLIPTextModel",
+        "text_encoder_2": "CLIPTextModelWithProjection",
+    }
+    tokenizers: ClassVar[tuple[str, ...]] = ("tokenizer", "tokenizer_2")
+
+    def __init__(
+        self,
+        source: str,
+        revision: str | None = None,
+        variant: str | None = None,
+        steps: int | None = None,
+        guidance: float = 5.0,
+        batch_size: int = 4,
+        truncate: bool = False,
+        train_blocks: int | None = None,
+        heard_as: int = 0,
+        per_name: int = 30,
+        random_wordings: int = 0,
+    ):
+        super().__init__(
+            source,
+            revision,
+            variant,
+            steps,
+            guidance,
+            batch_size,
+            truncate,
+            train_blocks,
+            heard_as,
+            per_name,
+            random_wordings,
+        )
+
+    def _open(self) -> PromptReader:
+        other = CLIPTokenizer.from_pretrained(self.folder / "tokenizer_2")
+        if other.get_vocab() != self.tokenizer.get_vocab():
+            raise RedactError(
+                f"{self.folder}: tokenizer and tokenizer_2 have different vocabularies; this adapter needs "
+                "one for both, as the hub's SDXL has."
+            )
+        first = load_text_model(CLIPTextModel, self.folder / "text_encoder", self.variant)
+        second = load_text_model(CLIPTextModelWithProjection, self.folder / "text_encoder_2", self.variant)
+        padding = int(str(self.tokenizer.pad_token_id)), int(str(other.pad_token_id))
+        return PairedPromptEncoder(first, second, padding)
+
+    def default_objective(self) -> Objective:
+        """Plain distillation, for there is no last map to start from."""
+        return Distillation()
+
+    def readout(self) -> Readout:
+        """Not offered: what is read comes out of several maps, and a closed form solves for one."""
+        raise RedactError(
+            "StableDiffusionXL is read at three places, so that no last map decides its answers; "
+            "take Distillation or RobustDistillation without start."
+        )
+
+    @torch.no_grad()
+    def unconditional(self) -> Conditioning:
+        """Zeros, if the folder says ``force_zeros_for_empty_prompt``; else the answer to the empty prompt."""
+        said = self.listen([""])
+        if not self.index.get("force_zeros_for_empty_prompt", True) or said.pooled is None:
+            return said
+        return Conditioning(torch.zeros_like(said.hidden), said.mask, torch.zeros_like(said.pooled))
+
+    def predict(self, latents: Tensor, times: Tensor, said: Conditioning) -> Tensor:
+        scale = self.pipeline.vae_scale_factor
+        height, width = (scale * side for side in latents.shape[-2:])
+        # original size, nothing cropped, target size: a picture as it was asked for
+        sizes = torch.tensor([height, width, 0, 0, height, width]).to(latents).expand(len(latents), -1)
+        assert said.pooled is not None
+        return self.generator(
+            latents,
+            times,
+            encoder_hidden_states=said.hidden,
+            added_cond_kwargs={"text_embeds": said.pooled, "time_ids": sizes},
+        ).sample
+
+    def _text_models(self) -> dict[str, nn.Module]:
+        if not isinstance(self.encoder, PairedPromptEncoder):
+            raise RedactError(
+                f"A {type(self.encoder).__name__} cannot be saved as two CLIP text models; export the student only."
+            )
+        return {"text_encoder": self.encoder.first, "text_encoder_2": self.encoder.second}
+
+    @cached_property
+    def pipeline(self) -> Any:
+        """The whole pipeline without its text encoders, which live in :attr:`encoder`."""
+        from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import (
+            StableDiffusionXLPipeline,
+        )
+
+        return denoising.load_pipeline(
+            StableDiffusionXLPipeline, self.folder, self.variant, self.dtype, text_encoder=None, text_encoder_2=None,
+            add_watermarker=False,
+        )  # fmt: skip

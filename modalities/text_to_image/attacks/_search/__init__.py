@@ -1,0 +1,1 @@
+"""What the searches for prompts share."""

@@ -1,0 +1,1 @@
+"""Guards that act while a picture is drawn."""

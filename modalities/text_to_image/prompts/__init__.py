@@ -1,0 +1,1 @@
+"""Prompts: from a request to rows, and what is asked in an evaluation."""

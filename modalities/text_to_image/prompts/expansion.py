@@ -1,0 +1,341 @@
+"""From what a person asks for ("cigarette", "style: noto", a file of prompts) to lessons.
+
+Strings only: no model is loaded here.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from modalities.text_to_image.prompts.names import (
+    Identity,
+    check_one,
+    plainly,
+    says,
+    tidied,
+    without_article,
+)
+from modalities.text_to_image.prompts.phrasing import draw, random_wording, with_article, wordings
+from modalities.text_to_image.prompts.prompt_files import read_prompts
+from modalities.text_to_image.prompts.retained_prompts import from_files, mentions, retained
+from modalities.text_to_image.prompts.vocabulary import Vocabulary, plural
+from redact_core import Lesson, RedactError, Request
+from redact_core.support.paths import at_home
+
+Kind = Literal["concept", "style", "prompts"]
+
+Heard = Callable[[Sequence[str], Sequence[str]], list[str]]
+"""A concept's names, and words that may not be used -> prompts that the model hears as this concept."""
+
+_WORDINGS_OF_HEARD = 2
+_STYLE = re.compile(
+    r"^(?:style:\s*|(?:in the |the )?style of\s+|by\s+)(?P<a>.+)$|^(?P<b>.+?)[ -]style$", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One entry of a request, understood."""
+
+    kind: Kind
+    names: tuple[str, ...]
+    """The concept's or style's names, first the usual one; or the prompts."""
+
+
+def understand(text: str, vocabulary: Vocabulary) -> Subject:
+    """Tell concepts, styles and prompt lists apart.
+
+    ``style: X``, ``by X``, ``in the style of X``, ``X style`` or a known style's name is a style; a
+    path to a ``.txt`` or ``.csv`` file (column ``prompt``) or ``prompt: ...`` is a list of prompts;
+    anything else is a concept, with the phrasings that the vocabulary knows for it. An article in front
+    does not belong to a name.
+
+    Raises:
+        RedactError: The text is empty or several names, or the file cannot be read or is of another kind.
+    """
+    given, text = text.strip(), " ".join(text.split())
+    if not text:
+        raise RedactError("An empty text cannot be redacted; name a concept, a style or a file of prompts.")
+    if text.lower().startswith("prompt:"):
+        prompt = text[len("prompt:") :].strip()
+        if not prompt:
+            raise RedactError("An empty prompt cannot be redacted; write it behind prompt: .")
+        return Subject("prompts", (prompt,))
+    if text.lower().endswith((".txt", ".csv")):
+        return Subject("prompts", tuple(read_prompts(Path(given))))
+    _check_no_path(given)
+    check_one(
+        given, lambda name: _style(name, vocabulary) is not None or bool(vocabulary.find(name)), "redact"
+    )
+    text = tidied(text)
+    style = _style(text, vocabulary) or _STYLE.match(text)
+    if style is not None:
+        return Subject("style", (style if isinstance(style, str) else _called(style),))
+    concept, bare = vocabulary.find(text), without_article(text)
+    if concept is not None:
+        own = (concept.name, bare.lower(), plural(concept.name), *concept.seen)
+        return Subject("concept", tuple(dict.fromkeys(own)))
+    # "the" may belong to a name that is not known (the Eiffel Tower), "a" is put there by the wordings
+    names = (bare,) if text.lower().startswith(("a ", "an ")) else (text, bare)
+    return Subject("concept", tuple(dict.fromkeys((*names, plural(bare)))))
+
+
+def _called(match: re.Match[str]) -> str:
+    return without_article((match["a"] or match["b"]).strip())
+
+
+def _style(text: str, vocabulary: Vocabulary) -> str | None:
+    """The known style that ``text`` names, with or without words that say that it is a style."""
+    match = _STYLE.match(tidied(text))
+    return vocabulary.style(_called(match) if match else text)
+
+
+def _check_no_path(text: str) -> None:
+    """Refuse what is a file or a folder here: it is no name."""
+    path = at_home(text) if text.startswith("~") else Path(text)
+    looks_so = "/" in text or bool(path.suffix)
+    try:
+        there = looks_so and path.exists()
+    except OSError:  # longer than a path may be
+        return
+    if there:
+        raise RedactError(
+            f"{text} is a {'folder' if path.is_dir() else 'file'}; prompts are read from .txt files, one a line, or "
+            ".csv files with a column prompt. Give one of these, or a name."
+        )
+
+
+def expand(
+    request: Request,
+    vocabulary: Vocabulary,
+    words: Sequence[str],
+    fits: Callable[[str], bool] = lambda prompt: True,
+    per_name: int = 30,
+    random_wordings: int = 0,
+    heard: Heard | None = None,
+    identity: Identity = plainly,
+    note: Callable[[str], None] = lambda remark: None,
+) -> list[Lesson]:
+    """All rows of a request.
+
+    Args:
+        request: Its ``retain`` may hold ``templates``, ``vocabulary``, ``wordings`` and paths of prompt files, which add to them.
+        vocabulary: Concepts, styles and settings to compose with.
+        words: Whole words of the tokenizer, for data-free retained prompts.
+        fits: Whether a prompt fits into the context. Prompts of our own making that do not are left
+            out; the user's own are kept, for the tokenizer to refuse by name.
+        per_name: Random compositions for each name, beside one plain row for each wording.
+        random_wordings: Rows of each style in wordings of random ``words``.
+        heard: Looks for prompts that the model hears as a concept, which are redacted with it; None: not looked for.
+        identity: What the encoder reads of a prompt: prompts that it reads alike are one.
+        note: Gets a sentence on what was left out of our own making.
+
+    Raises:
+        RedactError: A concept has no reference (:mod:`.references` chooses one, with a model), a reference is itself
+            redacted, or the numbers of references and redactions do not fit; one thing is named twice, with two
+            references; no prompt with a name fits.
+    """
+    if not request.redact:
+        raise RedactError("Nothing to redact was named; give --data.redact, e.g. --data.redact cigarette.")
+    request.check_references()
+    rng = random.Random(f"expand:{request.seed}")
+    subjects = [understand(text, vocabulary) for text in request.redact]
+    references = [reference_of(s, request.reference_of(i), vocabulary) for i, s in enumerate(subjects)]
+    subjects, references = _once(subjects, references, request.redact, identity)
+    gone = names_of(subjects)
+    gone_read = {identity(name) for name in gone}
+    usable = [word for word in words if word.lower() not in gone]
+    # a seed of their own: what is drawn without random wordings stays the same
+    strange = random.Random(f"random wordings:{request.seed}")
+    rows: list[Lesson] = []
+    for subject, reference in zip(subjects, references, strict=True):
+        if reference and (reference.lower() in gone or identity(reference) in gone_read):
+            raise RedactError(f'The reference "{reference}" is itself redacted; name a reference that stays.')
+        before = len(rows)
+        rows += _redacted(subject, reference, vocabulary, gone, rng, per_name)
+        if subject.kind == "style":
+            style = subject.names[0]
+            rows += _in_random_wordings(style, reference, vocabulary, gone, usable, strange, random_wordings)
+        if subject.kind != "prompts" and not any(fits(str(row.asked)) for row in rows[before:]):
+            raise RedactError(
+                f'No prompt with "{subject.names[0]:.60}" fits into what the encoder reads; shorten it.'
+            )
+    # two wordings may say the same prompt ("cigarettes" takes no article): the first answer holds
+    rows = list({identity(str(row.asked)): row for row in reversed(rows)}.values())[::-1]
+    asked = {identity(str(row.asked)) for row in rows}
+    names = [subject.names[0] for subject in subjects]
+    kept = retained(request.retain, names, references, vocabulary, usable, gone, rng)
+    own = from_files(request.retain, gone, asked, identity)
+    if heard is not None:
+        pairs = zip(subjects, references, strict=True)
+        named = [(subject, reference) for subject, reference in pairs if subject.kind == "concept"]
+        also = _heard(heard, named, vocabulary, gone, own, random.Random(f"heard:{request.seed}"), identity)
+        rows += [row for row in also if identity(str(row.asked)) not in asked]
+        asked |= {identity(str(row.asked)) for row in also}
+    rows += [Lesson.retain(prompt) for prompt in kept if identity(prompt) not in asked]
+    theirs = {name for s in subjects if s.kind == "prompts" for name in s.names}
+    fitting = [row for row in rows if row.asked in theirs or (fits(str(row.asked)) and fits(str(row.answer)))]
+    if len(fitting) < len(rows):
+        note(
+            f"{len(rows) - len(fitting)} of {len(rows)} rows of our own making are longer than the encoder reads and "
+            "are left out."
+        )
+    return fitting + [Lesson.retain(prompt) for prompt in own]
+
+
+def _once(
+    subjects: Sequence[Subject], references: Sequence[str], given: Sequence[str], identity: Identity
+) -> tuple[list[Subject], list[str]]:
+    """Subjects with their references, each once.
+
+    Raises:
+        RedactError: One has two references.
+    """
+    found: dict[tuple[str, str], int] = {}
+    for i, subject in enumerate(subjects):
+        for name in subject.names if subject.kind == "prompts" else subject.names[:1]:
+            first = found.setdefault((subject.kind, identity(name)), i)
+            if first != i and identity(references[first]) != identity(references[i]):
+                raise RedactError(
+                    f'"{given[first]}" and "{given[i]}" name the same, but have two references, "{references[first]}" '
+                    f'and "{references[i]}"; keep one.'
+                )
+    kept = [
+        i
+        for i, subject in enumerate(subjects)
+        if subject.kind == "prompts" or found[subject.kind, identity(subject.names[0])] == i
+    ]
+    for i in sorted({*range(len(subjects))} - {*kept}):
+        warnings.warn(f'"{given[i]}" names what was named before; it is redacted once.', stacklevel=2)
+    return [subjects[i] for i in kept], [references[i] for i in kept]
+
+
+def names_of(subjects: Sequence[Subject]) -> set[str]:
+    """Lower-case names of all redacted concepts and styles."""
+    return {name.lower() for subject in subjects for name in subject.names if subject.kind != "prompts"}
+
+
+def reference_of(subject: Subject, given: str | None, vocabulary: Vocabulary) -> str:
+    """The reference's name; empty means: leave the style out, or the empty prompt.
+
+    Args:
+        subject: What is redacted.
+        given: As the owner or a choice named it; None: not at all.
+        vocabulary: Of the model; a name that it knows is meant as it is known.
+
+    Raises:
+        RedactError: A concept has none.
+    """
+    if given is not None:
+        if subject.kind == "prompts":
+            return given.strip()
+        if subject.kind == "style":
+            check_one(given, lambda name: _style(name, vocabulary) is not None, "reference")
+            match = _STYLE.match(tidied(given))
+            return _style(given, vocabulary) or (_called(match) if match else tidied(given))
+        check_one(given, lambda name: bool(vocabulary.find(name)), "reference")
+        text = tidied(given)
+        bare = without_article(text)
+        if bare.lower() in vocabulary.concepts:
+            return bare.lower()
+        return bare if text.lower().startswith(("a ", "an ")) or vocabulary.find(bare) else text
+    if subject.kind == "concept":
+        raise RedactError(
+            f'No reference is named for "{subject.names[0]}"; name a harmless word of the same kind.'
+        )
+    return ""
+
+
+def _redacted(
+    subject: Subject,
+    reference: str,
+    vocabulary: Vocabulary,
+    gone: set[str],
+    rng: random.Random,
+    per_name: int,
+) -> list[Lesson]:
+    """One subject in every wording and in random compositions with material that stays."""
+    if subject.kind == "prompts":
+        return [Lesson.redact(prompt, reference) for prompt in subject.names]
+    styles = vocabulary.styles_without(gone)
+    settings = list(vocabulary.settings)
+    concepts = [c for c in vocabulary.concepts.values() if c.name not in gone]
+    rows: list[Lesson] = []
+    if subject.kind == "concept":
+        for name in subject.names:
+            for wording in wordings("seen"):
+                rows.append(Lesson.redact(wording.fill(name), wording.fill(reference)))
+            for _ in range(per_name):
+                wording = draw(rng)
+                style, setting = rng.choice(["", *styles]), rng.choice(["", *settings])
+                # now and then beside something that stays: the redaction must not need to stand alone
+                beside = f" and {with_article(rng.choice(concepts).name)}" if rng.random() < 0.15 else ""
+                asked = wording.fill(name + beside, style, setting)
+                rows.append(Lesson.redact(asked, wording.fill(reference + beside, style, setting)))
+        return rows
+    name = subject.names[0]
+    subjects = rng.sample(concepts, len(concepts))
+    for i in range(8 * per_name if subjects else 0):
+        concept = subjects[i % len(subjects)]
+        wording, setting = draw(rng), rng.choice(["", *settings])
+        what = rng.choice([concept.name, concept.name, *concept.seen])
+        rows.append(Lesson.redact(wording.fill(what, name, setting), wording.fill(what, reference, setting)))
+    for wording in wordings("seen"):
+        clause = wording.style.replace("{style}", name)
+        rows.append(Lesson.redact(clause, wording.style.replace("{style}", reference) if reference else ""))
+    return rows
+
+
+def _in_random_wordings(
+    style: str,
+    reference: str,
+    vocabulary: Vocabulary,
+    gone: set[str],
+    words: Sequence[str],
+    rng: random.Random,
+    count: int,
+) -> list[Lesson]:
+    """A style asked for among random words, so that none of its wordings has to be known."""
+    concepts = [c.name for c in vocabulary.concepts.values() if c.name not in gone]
+    settings = ["", *vocabulary.settings]
+    rows: list[Lesson] = []
+    for _ in range(count if concepts else 0):
+        wording, what, setting = random_wording(rng, words), rng.choice(concepts), rng.choice(settings)
+        # without a reference the name alone goes: an empty one would take the words around it along
+        asked, answer = (wording.fill(what, name, setting) for name in (style, reference or " "))
+        rows.append(Lesson.redact(asked, answer))
+    return rows
+
+
+def _heard(
+    heard: Heard,
+    named: Sequence[tuple[Subject, str]],
+    vocabulary: Vocabulary,
+    gone: set[str],
+    own: Sequence[str],
+    rng: random.Random,
+    identity: Identity,
+) -> list[Lesson]:
+    """What is heard as one of the concepts, answered as its reference; what the user's ``own`` prompts say stays."""
+    styles = ["", *vocabulary.styles_without(gone)]
+    settings = ["", *vocabulary.settings]
+    avoid = sorted({word for _, reference in named for word in reference.lower().split()})
+    rows: dict[str, Lesson] = {}
+    for subject, reference in named:
+        # "a cigarettes" is no English, and answered by far not as the others
+        first = subject.names[0]
+        names = [name for name in subject.names if name == first or name != plural(first)]
+        for what in heard(names, avoid):
+            if any(mentions(prompt, {what}) or says(identity, prompt, what) for prompt in own):
+                continue
+            for _ in range(_WORDINGS_OF_HEARD):
+                wording, style, setting = draw(rng), rng.choice(styles), rng.choice(settings)
+                asked = wording.fill(what, style, setting)
+                rows.setdefault(asked, Lesson.redact(asked, wording.fill(reference, style, setting)))
+    return list(rows.values())

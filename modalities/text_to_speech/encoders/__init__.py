@@ -1,0 +1,1 @@
+"""Speaker encoders: loading, saving, their last linear map, variants of clips."""

@@ -1,0 +1,1 @@
+"""Guards that act on finished speech."""

@@ -1,0 +1,1 @@
+"""The bundled networks that judge speech: a verifier and a recogniser."""

@@ -1,0 +1,69 @@
+"""Who speaks, by the independent verifier: identified among the enrolled voices, and how alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from modalities.sound.bank import VoiceBank
+from modalities.text_to_speech.judges.gallery import gallery_files
+from modalities.text_to_speech.judges.judge import BUNDLED, VoiceJudge
+from modalities.text_to_speech.judges.sound_files import read_sound
+from redact_core import Metric, Scorer, Trial
+from redact_core.support.paths import at_home
+
+
+class VoiceScorer(Scorer):
+    """The verifier, another network than the encoder that is redacted, trained on other utterances.
+
+    Rows are labelled ``voice`` and maybe ``reference``. A voice that is not enrolled cannot be judged.
+
+    - *identified*: the voice is the nearest of all enrolled ones (id@N).
+    - *similarity*: cosine with the voice's prototype, the mean embedding of its clips.
+    - *similarity to reference*: the same with the reference's; redacted rows only.
+
+    Args:
+        bank: Folder with one subfolder of clips for each enrolled voice; default: the bundled one.
+        folder: With ``verifier`` and ``recogniser``; default: the bundled ones.
+    """
+
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "identified": Metric("rate", redacted="low", retained="as base", leak=True),
+        "similarity": Metric("mean", redacted="low", retained="as base"),
+        "similarity to reference": Metric("mean", redacted="high", retained=None),
+    }
+
+    def __init__(self, bank: Path | None = None, folder: Path | None = None):
+        self.folder = at_home(folder or BUNDLED)
+        self.bank = VoiceBank(bank or BUNDLED / "voices")
+        self.judge = VoiceJudge(self.bank.voices, folder)
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        return gallery_files(self.folder, self.bank)
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return self.judge.networks
+
+    def read(self, path: Path) -> Tensor:
+        return read_sound(path)
+
+    def score(self, samples: Sequence[Tensor], rows: Sequence[Trial]) -> list[dict[str, float]]:
+        heard = self.judge(samples)
+        column = {voice: i for i, voice in enumerate(heard.voices)}
+        found: list[dict[str, float]] = []
+        for alike, trial in zip(heard.similarity, rows, strict=True):
+            voice, reference = (column.get(trial.row.labels.get(key, "")) for key in ("voice", "reference"))
+            scores = {
+                "identified": math.nan if voice is None else float(alike.argmax().item() == voice),
+                "similarity": math.nan if voice is None else alike[voice].item(),
+            }
+            if trial.row.redacted and "reference" in trial.row.labels:
+                scores["similarity to reference"] = math.nan if reference is None else alike[reference].item()
+            found.append(scores)
+        return found

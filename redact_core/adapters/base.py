@@ -1,0 +1,350 @@
+"""The only seam between the core and a modality."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from redact_core.adapters.disturbance import Disturbable
+from redact_core.adapters.last_linear import Readout
+from redact_core.adapters.stage import Stage
+from redact_core.errors import RedactError
+from redact_core.plan import PlanRow
+from redact_core.support.devices import move
+from redact_core.types import Condition, Conditioning, Lesson, Request
+
+if TYPE_CHECKING:
+    from redact_core.objectives.base import Objective
+
+ROW_SETTINGS = ("guidance", "height", "width")
+"""Labels of a plan's row that ask for another way of sampling than the adapter's."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model came from, for the card."""
+
+    source: str
+    """Hub id, folder name, or ``bundled``."""
+    kind: str
+    """The original library's class, e.g. ``StableDiffusionPipeline``."""
+    revision: str | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Relative name -> local file, everything that :meth:`Adapter.save` copies or replaces."""
+
+
+class Adapter(ABC):
+    """A conditional generator, seen through the module that reads its condition.
+
+    ``encoder`` maps collated inputs to a :class:`Conditioning`. :meth:`generate` and :meth:`save`
+    read it when they are called, so that replacing the attribute replaces the part.
+    """
+
+    encoder: nn.Module  # Mapping[str, Tensor] -> Conditioning
+    variants: int = 1
+    """How many augmented variants of a condition exist; 1 means none beyond the condition itself."""
+    learning_rate: float = 1e-4
+    """Peak learning rate that suits the encoder."""
+    batch_size: int = 16
+    """Samples generated at a time."""
+    remarks: tuple[str, ...] = ()
+    """What the last :meth:`expand` did beyond what was asked for, in sentences that a person should read."""
+    answered_as: tuple[str, ...] = ()
+    """What the last :meth:`expand` took as the reference of each entry of the request, and what its check found, for the
+    card; empty: as they were named."""
+    scorers: ClassVar[tuple[str, ...]] = ()
+    """Class names of the scorers that suit the samples, where an evaluation names none."""
+    set_scorers: ClassVar[tuple[str, ...]] = ()
+    """The same of set scorers."""
+    saves_generator: ClassVar[bool] = True
+    """Whether :meth:`save` writes a changed generator too; methods that change it are refused otherwise."""
+    suites: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """``quick``, ``standard``, ``full`` -> attacks that suit the model, as on the command line:
+    ``Name`` or ``Name: {argument: value}``."""
+
+    @property
+    @abstractmethod
+    def origin(self) -> Origin:
+        """Where the model came from."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the encoder is; the generator follows it when it is used."""
+        parameter = next(self.encoder.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the encoder's weights."""
+        parameter = next(self.encoder.parameters(), None)
+        return torch.float32 if parameter is None else parameter.dtype
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Move the model, in place, as modules are moved.
+
+        Args:
+            device: For example ``cuda``; default: where it is.
+            dtype: Of the encoder's weights, and of the generator's where the adapter supports it. For
+                sampling only: :func:`~redact_core.redact` trains float32 weights. Default: as it is.
+
+        Returns:
+            The adapter itself.
+        """
+        move(self.encoder, device, dtype)
+        return self
+
+    @abstractmethod
+    def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        """Inputs of the encoder, first dimension ``batch``, the same widths on every call.
+
+        Raises :class:`~redact_core.errors.RedactError` for a condition that the encoder would cut
+        or cannot read; the message names it.
+        """
+
+    def identity(self, condition: Condition) -> Hashable:
+        """What makes ``condition`` the condition that it is: two with the same value are one to the encoder.
+
+        Everything that compares conditions compares these, so that another spelling or another path of the same
+        thing is not taken for another thing. By default what :meth:`collate` makes of it; the condition itself
+        where it cannot be collated, for which :meth:`collate` has the message.
+        """
+        try:
+            inputs = self.collate([condition])
+        except RedactError:
+            return str(condition)
+        return tuple(
+            (key, str(value.dtype), tuple(value.shape), _bytes(value)) for key, value in inputs.items()
+        )
+
+    def collated(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        """:meth:`collate`, on the encoder's device."""
+        return to_device_of(self.encoder, self.collate(conditions))
+
+    def listen(self, conditions: Sequence[Condition]) -> Conditioning:
+        """What the encoder says to ``conditions``, on the encoder's device; with gradients, unless they are off."""
+        return self.encoder(self.collated(conditions))
+
+    def heard(self, conditions: Sequence[Condition] | Conditioning, seeds: Sequence[int]) -> Conditioning:
+        """The conditions of :meth:`generate` as a conditioning, one row for each seed.
+
+        Raises:
+            RedactError: Their numbers differ.
+        """
+        said = conditions if isinstance(conditions, Conditioning) else self.listen(conditions)
+        check_seeds(len(said), seeds)
+        return said
+
+    @abstractmethod
+    def expand(self, request: Request) -> list[Lesson]:
+        """The rows that carry out ``request``: redacted ones in many wordings, and retained ones."""
+
+    def solve(self, lessons: Sequence[Lesson]) -> bool:
+        """Carry out the lessons exactly, without training, if this conditioning allows it; True when done.
+
+        The encoder is changed in place; the default, ``False``, leaves it to training.
+        """
+        del lessons
+        return False
+
+    def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        """One variant of collated ``inputs``; the default leaves them as they are."""
+        del generator
+        return dict(inputs)
+
+    def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
+        """Collated ``inputs`` on the encoder's device, with what of them can be moved continuously.
+
+        Args:
+            inputs: Of :meth:`collate`.
+            places: How many, where there can be any number of them; default: the adapter's choice.
+
+        Raises:
+            RedactError: The adapter offers no continuous input.
+        """
+        del inputs, places
+        raise RedactError(
+            f"{type(self).__name__} offers no continuous input to disturb; use Distillation, a "
+            "RobustDistillation with steps 0, or a ClosedForm without disturbed rows and rounds."
+        )
+
+    def replace(
+        self, conditions: Sequence[Condition], answers: Sequence[Condition], places: int
+    ) -> Disturbable:
+        """Inputs that have free places where a condition says something else than its answer does.
+
+        Places that hold words make another condition: one that does not name what ``conditions`` name.
+        :attr:`~redact_core.adapters.disturbance.Disturbable.arranged` leaves answers to ``conditions`` as they are,
+        but for the mask: it counts the positions that mean the same in both.
+
+        Args:
+            conditions: What is asked.
+            answers: What it is answered as, one for each.
+            places: How many.
+
+        Raises:
+            RedactError: The adapter's conditions are not made of words.
+        """
+        del conditions, answers, places
+        raise RedactError(
+            f"{type(self).__name__} has no words to put in place of a condition; set in_place to 0."
+        )
+
+    def default_objective(self) -> Objective | None:
+        """The method that suits the model where none is named; ``None``: plain distillation."""
+        return None
+
+    def readout(self) -> Readout:
+        """The encoder's last linear map, for methods in closed form.
+
+        Raises:
+            RedactError: The adapter offers none.
+        """
+        raise RedactError(
+            f"{type(self).__name__} offers no last linear map to solve for; use Distillation, which trains."
+        )
+
+    def stages(self) -> Sequence[Stage]:
+        """The encoder's stages, first to last, for methods that train them one after the other.
+
+        Raises:
+            RedactError: The adapter shows none.
+        """
+        raise RedactError(
+            f"{type(self).__name__} shows no stages; use Distillation, which trains the encoder as one."
+        )
+
+    def plan(self, request: Request, n: int) -> list[PlanRow]:
+        """What an evaluation of ``request`` asks: ``n`` rows of each group, redacted and retained.
+
+        Raises:
+            RedactError: The adapter makes no plans, or none for this request.
+        """
+        del request, n
+        raise RedactError(f"{type(self).__name__} makes no plan of its own; give one with --plan FILE.")
+
+    def reopen(self, folder: Path) -> Adapter:
+        """This model with the redacted part that :meth:`save` wrote into ``folder``, in all else the same.
+
+        Raises:
+            RedactError: The adapter cannot do that, or ``folder`` holds no such model.
+        """
+        del folder
+        raise RedactError(f"{type(self).__name__} does not open redacted folders; give another --base.")
+
+    def files(self) -> Mapping[str, Path]:
+        """Name -> file, for every file that a sample depends on; evaluations keep their hashes."""
+        return self.origin.files
+
+    @abstractmethod
+    def generate(
+        self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
+    ) -> list[Tensor]:
+        """Samples: pictures ``(3, height, width)``, grey ones ``(1, height, width)``, in [0, 1], or waveforms ``(samples,)`` in [-1, 1].
+
+        ``seeds`` holds one seed for each condition; a sample depends on its own seed only.
+        """
+
+    def answer(self, rows: Sequence[PlanRow]) -> list[Tensor]:
+        """The samples that rows of a plan ask for, like :meth:`generate`.
+
+        Raises:
+            RedactError: Rows ask for a guidance or a picture size of their own, which the adapter
+                does not know.
+        """
+        own = sorted({key for row in rows for key in ROW_SETTINGS if key in row.labels})
+        if own:
+            raise RedactError(
+                f"{type(self).__name__} takes no {' and no '.join(own)} of single rows; leave the column out, "
+                "or give the test bed settings=adapter."
+            )
+        return self.generate([row.condition for row in rows], seeds=[row.seed for row in rows])
+
+    @property
+    def generator(self) -> nn.Module:
+        """What turns conditionings into samples: the module whose parameters :meth:`training_loss` reaches.
+
+        Raises:
+            RedactError: The adapter does not show it.
+        """
+        raise RedactError(f"{type(self).__name__} shows no generator; use a method that needs none.")
+
+    @property
+    def time_steps(self) -> int:
+        """Over how many time steps the training loss is a mean; 1 where it has none."""
+        return 1
+
+    def training_loss(
+        self,
+        conditioning: Conditioning,
+        samples: Sequence[Tensor],
+        *,
+        seeds: Sequence[int],
+        times: Sequence[int] | None = None,
+    ) -> Tensor:
+        """``(batch,)`` the generator's own training loss of ``samples`` under ``conditioning``.
+
+        Differentiable in the conditioning and in the generator's parameters, without condition
+        dropout. ``seeds`` fix all that is drawn (times, noise) or chosen (a sentence), one a sample;
+        ``times``, from 0 to ``time_steps - 1``, replaces the times that they draw.
+
+        Raises:
+            RedactError: The adapter offers none.
+        """
+        del conditioning, samples, seeds, times
+        raise RedactError(f"{type(self).__name__} offers no training loss; use a method that needs none.")
+
+    def redraw(self, seed: int, draw: int) -> int:
+        """A seed for the ``draw``-th loss of a sample that was made with ``seed``; 0 gives ``seed`` itself.
+
+        What a seed chooses (a sentence) stays, what it draws (time, noise) is new.
+        """
+        return seed + 1_000_003 * draw
+
+    def choosing(self, seed: int, like: int) -> int:
+        """``seed`` for the loss of a sample that was made with the seed ``like``: it chooses what that chose.
+
+        The default chooses nothing and gives ``seed``; a model of speech needs the same sentence.
+        """
+        del like
+        return seed
+
+    @abstractmethod
+    def write_sample(self, sample: Tensor, path: Path) -> Path:
+        """Write one sample as a file people can open; return the path with its suffix."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write into the empty ``folder`` what the original library loads without us.
+
+        Files that the redaction does not touch are copied, never written anew.
+        """
+
+
+def _bytes(value: Tensor) -> bytes:
+    """A digest of the values."""
+    return hashlib.sha256(
+        value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+    ).digest()
+
+
+def check_seeds(conditions: int, seeds: Sequence[int]) -> None:
+    """Raise :class:`~redact_core.errors.RedactError` where there is not one seed for each condition."""
+    if conditions != len(seeds):
+        raise RedactError(f"{conditions} conditions but {len(seeds)} seeds; give one seed for each.")
+
+
+def to_device_of(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``inputs`` where the parameters of ``module`` are; as they are where it has none."""
+    parameter = next(module.parameters(), None)
+    return (
+        dict(inputs)
+        if parameter is None
+        else {key: value.to(parameter.device) for key, value in inputs.items()}
+    )

@@ -1,0 +1,1 @@
+"""Safe files: folders that are whole or absent, hashes, cards."""

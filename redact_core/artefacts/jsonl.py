@@ -1,0 +1,109 @@
+"""Files of JSON lines that survive a kill: appended line by line, read without what was cut off."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from redact_core.artefacts.folders import write_whole
+from redact_core.errors import RedactError
+
+try:
+    import fcntl
+except ImportError:  # Windows; two writers of one file are then not told apart
+    fcntl = None
+
+
+class LineWriter:
+    """Appends to a file that no other process may append to at the same time.
+
+    Args:
+        path: Made if missing; a last line that a kill has cut off is removed.
+
+    Raises:
+        RedactError: Another process writes the file.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a+b")
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                self._file.close()
+                raise RedactError(
+                    f"{path} is being written by another process; wait for it or stop it."
+                ) from None
+        self._file.seek(0)
+        whole = self._file.read()
+        self._file.truncate(whole.rfind(b"\n") + 1)
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write the rows with one call, so that a kill cuts at most the last of them."""
+        self._file.write(b"".join(line(row) for row in rows))
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> LineWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def line(row: Mapping[str, Any]) -> bytes:
+    """One line of JSON; ``nan`` is written as ``null``, which every reader knows."""
+    text = json.dumps(_plain(row), ensure_ascii=False, allow_nan=False)
+    # a file name that is not Unicode holds letters that UTF-8 has no bytes for
+    return (text + "\n").encode("utf-8", "backslashreplace")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file, none if it is missing; a last line without its end is left out.
+
+    Raises:
+        RedactError: The file cannot be read, or another line is damaged.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RedactError(f"{path} cannot be read ({error.strerror}); give another folder.") from error
+    rows = []
+    for number, text in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
+        try:
+            row = json.loads(text)
+        except ValueError as error:
+            raise RedactError(f"{path} line {number} is damaged ({error}); restore the file.") from error
+        if not isinstance(row, dict):
+            raise RedactError(f"{path} line {number} is no JSON object; restore the file.")
+        rows.append(row)
+    return rows
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write ``data`` beside ``path`` and rename: a reader sees the old file or the new one."""
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        raise RedactError(
+            f"{path} was not written ({error.strerror}); free space or give another path."
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value

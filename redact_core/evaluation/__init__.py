@@ -1,0 +1,1 @@
+"""From plan to samples, evidence and figures."""

@@ -1,0 +1,172 @@
+"""What a model costs: seconds, peak memory, parameters changed, size. Kept apart from the figures.
+
+::
+
+    costs/sampling/MODEL/    one line for each stretch of sampling, a file for each process
+    costs/models.json        one object for each model; see ModelCost
+
+Two runs of the same evaluation agree in all but these files.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from redact_core.adapters.base import Adapter
+from redact_core.artefacts.folders import sha256
+from redact_core.artefacts.jsonl import LineWriter, read_lines, replace_file
+from redact_core.evaluation.evidence import BASE, Evidence, parts_of
+from redact_core.support.strict_json import strict_json
+
+_CLEAR = Path("/proc/self/clear_refs")
+_STATUS = Path("/proc/self/status")
+
+
+class Meter:
+    """Seconds and peak memory of a block.
+
+    Peak memory is what the accelerator's allocator gave out at most where ``device`` is one, else
+    the largest resident size of the process (on Linux since the block began, else ``nan``).
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+    """
+
+    seconds: float = math.nan
+    peak_bytes: float = math.nan
+
+    def __init__(self, device: str = "cpu"):
+        self._cuda = device == "cuda" and torch.cuda.is_available()
+
+    def __enter__(self) -> Meter:
+        self._fresh = True
+        if self._cuda:
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            self._fresh = _forget_peak()
+        self._began = time.perf_counter()
+        return self
+
+    @property
+    def spent(self) -> float:
+        """Seconds so far; 0 before the block."""
+        return time.perf_counter() - self._began if hasattr(self, "_began") else 0.0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._cuda:
+            torch.cuda.synchronize()
+            self.peak_bytes = float(torch.cuda.max_memory_allocated())
+        elif self._fresh:
+            self.peak_bytes = _peak()
+        self.seconds = time.perf_counter() - self._began
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """What is known of a model before it has made a sample."""
+
+    parameters: int
+    """Of the part that reads the condition."""
+    changed: int
+    """How many of them differ from the base's."""
+    bytes: int
+    """Of all files that its samples depend on."""
+    changed_bytes: int
+    """Of the files that the base does not have in the same form: what must be shipped."""
+    training: Mapping[str, float] = field(default_factory=dict)
+    """``seconds`` and ``peak_bytes`` from the card, where the folder has one that says so."""
+
+
+def model_cost(model: Adapter, base: Adapter, training: Mapping[str, float] | None = None) -> ModelCost:
+    """Compare ``model`` with ``base``, weights and files."""
+    ours, theirs = model.encoder.state_dict(), base.encoder.state_dict()
+    changed = sum(
+        int((value != theirs[name].to(value.device)).sum())
+        if name in theirs and theirs[name].shape == value.shape
+        else value.numel()
+        for name, value in ours.items()
+    )
+    files = {name: path for name, path in model.files().items() if path.is_file()}
+    stock = {sha256(path) for path in base.files().values() if path.is_file()}
+    sizes = {name: path.stat().st_size for name, path in files.items()}
+    fresh = sum(sizes[name] for name, path in files.items() if sha256(path) not in stock)
+    total = sum(value.numel() for value in ours.values())
+    return ModelCost(total, changed, sum(sizes.values()), fresh, dict(training or {}))
+
+
+def note_models(evidence: Evidence, costs: Mapping[str, ModelCost]) -> None:
+    """Write ``costs/models.json``."""
+    (evidence.folder / "costs").mkdir(exist_ok=True)
+    text = strict_json({name: asdict(cost) for name, cost in costs.items()}, "costs/models.json") + "\n"
+    replace_file(evidence.folder / "costs" / "models.json", text.encode())
+
+
+def note_sampling(evidence: Evidence, model: str, rank: int, samples: int, meter: Meter) -> None:
+    """Add what a process spent on ``samples`` of ``model``; none cost nothing worth a line."""
+    if not samples:
+        return
+    with LineWriter(evidence.folder / "costs" / "sampling" / model / f"{rank}.jsonl") as lines:
+        lines.append([{"samples": samples, "seconds": meter.seconds, "peak_bytes": meter.peak_bytes}])
+
+
+def costs_of(evidence: Evidence) -> list[dict[str, Any]]:
+    """One plain object for each model of which anything is recorded, in the order of the models.
+
+    ``sampling_seconds`` adds up the processes' own seconds, ``seconds_per_sample`` is their mean,
+    ``slower`` that mean in relation to the base's, ``peak_bytes`` the largest of any process.
+    """
+    path = evidence.folder / "costs" / "models.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found: list[dict[str, Any]] = []
+    for model in evidence.models:
+        spent = [
+            line
+            for part in (
+                *parts_of(evidence.folder / "costs", model),  # as schema 1 wrote them
+                *parts_of(evidence.folder / "costs" / "sampling", model),
+            )
+            for line in read_lines(part)
+        ]
+        cost = dict(known.get(model, {}))
+        if spent:
+            seconds, samples = sum(s["seconds"] for s in spent), sum(s["samples"] for s in spent)
+            peaks = [s["peak_bytes"] for s in spent if s["peak_bytes"] is not None]
+            cost |= {
+                "samples": samples, "sampling_seconds": seconds, "seconds_per_sample": seconds / samples,
+                "peak_bytes": max(peaks, default=None),
+            }  # fmt: skip
+        if cost:
+            found.append({"model": model, **cost})
+    base = next((c.get("seconds_per_sample") for c in found if c["model"] == BASE), None)
+    for cost in found:
+        if base and "seconds_per_sample" in cost:
+            cost["slower"] = cost["seconds_per_sample"] / base
+    return found
+
+
+def _forget_peak() -> bool:
+    """Let the kernel count the peak of the resident size anew; whether it does."""
+    try:
+        _CLEAR.write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def _peak() -> float:
+    try:
+        lines = _STATUS.read_text(encoding="ascii").splitlines()
+        return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration, ValueError):
+        return math.nan

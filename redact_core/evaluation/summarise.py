@@ -1,0 +1,116 @@
+"""From rows of evidence to figures: rates, means, paired differences, and what is wrong with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from redact_core.evaluation.evidence import BASE
+from redact_core.evaluation.summary import SummaryRow
+from redact_core.metrics.scorer import Metric
+from redact_core.metrics.statistics import Rate, bootstrap_mean, paired_bootstrap, wilson
+
+TOLERATED = 0.05
+"""Largest rate of a redacted group that its interval's lower end may exceed without a word."""
+
+
+def summarise(rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, Metric]) -> list[SummaryRow]:
+    """One figure for each redacted model, task, group and metric, in the order of the rows.
+
+    ``base`` and ``redacted`` are over the samples that could be judged, ``low`` and ``high`` bound
+    ``redacted``; ``difference`` is the mean of base less redacted over the pairs of which both could
+    be judged, with its paired bootstrap interval. ``unscored`` counts samples of the redacted model
+    that could not be judged.
+
+    Args:
+        rows: From :meth:`redact_core.evaluation.evidence.Evidence.rows`.
+        metrics: Of the scorers.
+    """
+    groups: dict[tuple[str, str, bool], dict[str, dict[int, Mapping[str, float]]]] = {}
+    for row in rows:
+        models = groups.setdefault((row["task"], row["group"], row["redacted"]), {})
+        models.setdefault(row["model"], {})[row["index"]] = row["scores"]
+    models = [m for m in dict.fromkeys(row["model"] for row in rows) if m != BASE]
+    found: list[SummaryRow] = []
+    for model in models:
+        for (task, group, redacted), scores in groups.items():
+            for name, metric in metrics.items():
+                base = {i: s[name] for i, s in scores.get(BASE, {}).items() if name in s}
+                own = {i: s[name] for i, s in scores.get(model, {}).items() if name in s}
+                if own:
+                    wanted = metric.wish(redacted)
+                    found.append(_row(model, task, group, name, metric.kind, wanted, base, own))
+    return found
+
+
+def findings(summary: Sequence[SummaryRow], metrics: Mapping[str, Metric]) -> list[str]:
+    """What a reader must not overlook, as sentences; empty if every wish came true.
+
+    A wish for *low* has failed unless the paired interval shows a fall below the metric's share of
+    the base's figure, and for a rate also while its lower end exceeds :data:`TOLERATED`. A wish for
+    *high* has failed unless the paired interval shows a rise. A wish for *as base* has failed if it
+    shows a change, one for *at most base* if it shows a rise, one for *ideal* if the interval of the
+    redacted figure stays farther from the metric's ideal than its tolerance. A mean of exactly 0 is low.
+    """
+    found: list[str] = []
+    for row in summary:
+        wanted, low, high = row.get("wanted"), row.get("difference_low"), row.get("difference_high")
+        where = f"{row.get('model', 'redacted')}, {row['task']}, {row['group']}: {row['metric']}"
+        figures = f"base {_text(row['base'])}, redacted {_text(row['redacted'])}, n = {row['n']}"
+        if row.get("unscored"):
+            found.append(f"{where} could not be judged in {row.get('unscored')} samples.")
+        if wanted == "ideal":
+            found += _far_from_ideal(row, metrics[row["metric"]], f"{where} is not {{}} ({figures}).")
+        if wanted is None or low is None or high is None:
+            continue
+        if wanted == "as base" and not low <= 0 <= high:
+            found.append(f"{where} is not as in the base ({figures}).")
+        elif wanted == "low" and row.get("kind") == "mean" and row["redacted"] == 0:
+            continue  # as low as can be, also where the base's figure is 0
+        elif wanted == "low" and low <= (1 - metrics[row["metric"]].share) * abs(row["base"] or 0.0):
+            share = metrics[row["metric"]].share
+            enough = "lower than in the base" if share == 1 else f"below {share:g} of the base's"
+            found.append(f"{where} is not {enough} ({figures}).")
+        elif wanted == "at most base" and high < 0:
+            found.append(f"{where} is higher than in the base ({figures}).")
+        elif wanted == "high" and high >= 0:
+            found.append(f"{where} is not higher than in the base ({figures}).")
+        elif wanted == "low" and row.get("kind") == "rate" and (row["low"] or 0) > TOLERATED:
+            found.append(f"{where} is lower than in the base, but not gone ({figures}).")
+    return found
+
+
+def _far_from_ideal(row: SummaryRow, metric: Metric, sentence: str) -> list[str]:
+    ideal, slack, low, high = metric.ideal, metric.tolerance, row["low"], row["high"]
+    if ideal is None or low is None or high is None or math.isnan(low):
+        return []
+    if low - slack <= ideal <= high + slack:
+        return []
+    return [sentence.format(f"{ideal:g}")]
+
+
+def _row(
+    model: str, task: str, group: str, metric: str, kind: str, wanted: str | None,
+    base: Mapping[int, float], own: Mapping[int, float],
+) -> SummaryRow:  # fmt: skip
+    before, after = (_rate(list(values.values()), kind) for values in (base, own))
+    pairs = sorted(base.keys() & own.keys())
+    gap = paired_bootstrap([base[i] for i in pairs], [own[i] for i in pairs])
+    return SummaryRow(
+        model=model, task=task, group=group, metric=metric, kind=kind, wanted=wanted,
+        base=before.value, redacted=after.value, n=after.n, low=after.low, high=after.high,
+        difference=gap.value, difference_low=gap.low, difference_high=gap.high,
+        unscored=len(own) - after.n,
+    )  # fmt: skip
+
+
+def _rate(values: Sequence[float], kind: str) -> Rate:
+    if kind == "mean":
+        return bootstrap_mean(values)
+    judged = [value for value in values if not math.isnan(value)]
+    return wilson(int(sum(judged)), len(judged))
+
+
+def _text(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.3g}"

@@ -1,0 +1,1 @@
+"""The arithmetic of guards, which knows no modality."""

@@ -1,0 +1,93 @@
+"""What a training method is: a module to train, rows computed once, named loss terms."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from redact_core.adapters.base import Adapter
+from redact_core.types import Conditioning, Lesson
+
+
+class Rows(Protocol):
+    """What a method trains on, ready and on the CPU; a loader walks over it."""
+
+    weight: Tensor  # (rows,) float
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: Tensor, weight: Tensor | None = None, *, turn: int = 0) -> BatchLike:
+        """The rows ``rows`` (int64) in pass ``turn``; ``weight`` replaces their own."""
+        ...
+
+    def measure(self, student: nn.Module) -> dict[str, float]:
+        """How far ``student`` is from what is wanted, for the card; the smaller the better."""
+        ...
+
+
+class BatchLike(Protocol):
+    """Rows of one step; the objective knows what is in them."""
+
+    def to(self, device: torch.device | str) -> BatchLike:
+        """The same rows on ``device``."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+class Objective(nn.Module, ABC):
+    """A training method. Its terms are summed to the loss; each is logged under its name."""
+
+    learning_rate: float | None = None
+    """Peak learning rate that suits the method; ``None``: what the adapter recommends."""
+    solvable: ClassVar[bool] = True
+    """Whether :meth:`Adapter.solve` may stand in for the training; not where a method is about the generator."""
+    solve_runs_encoder: ClassVar[bool] = False
+    """Whether :meth:`solve` puts rows through the encoder, which then is worth moving to the accelerator first."""
+    one_process: ClassVar[bool] = False
+    """Whether it trains in one process only; several are refused."""
+    scope: ClassVar[str | None] = None
+    """What was changed and what undoes it, for the card; ``None``: the conditioning path."""
+
+    solved: str = "The lessons were carried out exactly, without training."
+    """For the card, after :meth:`solve`: how it was done."""
+
+    def solve(self, adapter: Adapter, lessons: Sequence[Lesson], *, seed: int = 0) -> bool:
+        """Carry out the lessons without training, if that can be done; True when done.
+
+        By default where the adapter can do it exactly and the method is about the encoder.
+        """
+        del seed
+        return self.solvable and adapter.solve(lessons)
+
+    def prepare(self, adapter: Adapter) -> nn.Module:
+        """The module to train; default: the encoder. A frozen copy of it becomes the teacher."""
+        return adapter.encoder
+
+    def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
+        """What to train on, asked of ``teacher`` once; default: an answer key."""
+        from redact_core.objectives.targets import AnswerKey  # which asks an objective for its targets
+
+        return AnswerKey(adapter, self, teacher, lessons, seed=seed)
+
+    def peak_rate(self, adapter: Adapter) -> float:
+        """The peak learning rate where none is named: the method's own, else what suits the adapter."""
+        return adapter.learning_rate if self.learning_rate is None else self.learning_rate
+
+    def targets(self, teacher: nn.Module, inputs: Mapping[str, Tensor]) -> Conditioning:
+        """The teacher's answers; called once for each row and variant, never in the loop."""
+        return teacher(inputs)
+
+    @abstractmethod
+    def forward(self, student: nn.Module, batch: Any) -> dict[str, Tensor]:
+        """Named scalar terms, weights included; their sum is the loss."""
+
+
+def frozen_copy(module: nn.Module) -> nn.Module:
+    """A copy in evaluation mode that takes no gradients: the teacher."""
+    return copy.deepcopy(module).eval().requires_grad_(False)

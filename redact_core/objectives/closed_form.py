@@ -1,0 +1,229 @@
+"""Redaction in closed form: the encoder's last linear map is solved for, nothing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from redact_core.adapters.base import Adapter
+from redact_core.adapters.disturbance import Disturbable
+from redact_core.adapters.last_linear import Heard, Readout, Ridge
+from redact_core.errors import RedactError
+from redact_core.objectives._parts.input_pgd import descend
+from redact_core.objectives.base import frozen_copy
+from redact_core.objectives.distillation import Distillation
+from redact_core.types import Condition, Conditioning, Lesson, Mean
+
+_KEPT, _GONE = "retain", "redact"
+_CHUNK = 128
+
+
+class ClosedForm(Distillation):
+    """The terms of distillation, minimised over the encoder's last linear map by ridge regression.
+
+    With ``h`` the features that the map reads and ``d`` how its result would have to change for the
+    wanted answer, the change ``B`` of the map minimises ::
+
+        retain_weight * E_keep |B h|^2 + redact_weight * E_redact |B h - d|^2 + ridge * |B|^2
+
+    as concept editing does with the generator's projections (Gandikota et al. 2024, UCE, arXiv
+    2308.14761), but in the encoder, so that the generator stays as it is. Every row also comes
+    ``disturbed`` times with random words in front, or a random disturbance, so that more is answered than
+    the known wordings. If wanted, ``rounds`` times some redacted rows are attacked as
+    :class:`~redact_core.objectives.robust.RobustDistillation` attacks them; what was found goes into the same sums,
+    which forget no attack, and the map is solved for again. The features do not depend on the map, so
+    nothing has to be asked twice. Distances are those of the readout's output: before the final norm,
+    where an encoder has one.
+
+    Args:
+        redact_weight: Of redacted rows, attacked ones included.
+        retain_weight: Of retained rows.
+        ridge: Relative to the mean second moment of the features; more changes less.
+        disturbed: How often each row comes with a random disturbance.
+        rounds: Of attacks. They lower the leak further, and the nearest retained conditions pay for it.
+        attacked: Redacted rows attacked in a round.
+        steps: Of an attack.
+        places: Most words in front; from one to so many are drawn each time. Searches differ in how
+            many they put there, and every later word moves with them.
+        radius: Largest disturbance in the adapter's unit, where the input has no words.
+        seed: Of disturbances and attacks.
+
+    Raises:
+        RedactError: A setting is out of range; on solving, the adapter offers no last linear map.
+    """
+
+    solve_runs_encoder = True
+
+    def __init__(
+        self,
+        redact_weight: float = 0.3,
+        retain_weight: float = 1.0,
+        ridge: float = 1e-4,
+        disturbed: int = 2,
+        rounds: int = 0,
+        attacked: int = 32,
+        steps: int = 4,
+        places: int = 8,
+        radius: float = 0.1,
+        seed: int = 0,
+    ):
+        super().__init__(redact_weight, retain_weight)
+        if not 0 < ridge < float("inf"):
+            raise RedactError(f"ridge is {ridge}; give a finite number above 0.")
+        if min(disturbed, rounds, steps) < 0 or not 0 <= radius < float("inf"):
+            raise RedactError(
+                f"disturbed is {disturbed}, rounds {rounds}, steps {steps} and radius {radius}; give finite "
+                "numbers of at least 0."
+            )
+        if min(attacked, places) < 1:
+            raise RedactError(f"attacked is {attacked} and places {places}; give at least 1 of each.")
+        self.ridge, self.disturbed, self.rounds = ridge, disturbed, rounds
+        self.attacked, self.steps, self.places, self.radius, self.seed = attacked, steps, places, radius, seed
+
+    def solve(self, adapter: Adapter, lessons: Sequence[Lesson], *, seed: int = 0) -> bool:
+        """Change ``adapter.encoder`` in place; True, for it always does.
+
+        Raises:
+            RedactError: The adapter offers no last linear map.
+        """
+        if super().solve(adapter, lessons, seed=seed):
+            return True  # exactly
+        adapter.readout()  # says what is missing, before anything is computed
+        _Solution(self, adapter, lessons, seed).carry_out()
+        self.solved = "The encoder's last linear map was solved for in closed form; nothing was trained."
+        return True
+
+
+class _Solution:
+    """One run of :class:`ClosedForm`; all outputs are those of the untouched map."""
+
+    def __init__(self, settings: ClosedForm, adapter: Adapter, lessons: Sequence[Lesson], seed: int):
+        self.settings, self.adapter, self.lessons = settings, adapter, lessons
+        self.student: nn.Module = adapter.encoder.eval()
+        self.readout: Readout = adapter.readout()
+        self.teacher = frozen_copy(self.student)
+        self.before = self.readout.get()
+        self.device = self.before.device
+        dim, features = self.before.shape
+        self.ridge = Ridge(features, dim, self.device)
+        self.variants, self.generator = (torch.Generator().manual_seed(s) for s in (seed, settings.seed))
+
+    def carry_out(self) -> None:
+        with self.readout.heard() as heard:
+            answers = self._answers(heard)
+            parts = [self.lessons[i : i + _CHUNK] for i in range(0, len(self.lessons), _CHUNK)]
+            for variant in range(self.adapter.variants):
+                for part in parts:
+                    self._add(heard, part, answers, variant)
+            for _ in range(self.settings.disturbed):
+                for part in parts:
+                    self._add_disturbed(heard, part, answers)
+            self._update()
+            gone = [x for x in self.lessons if x.redacted]
+            for _ in range(self.settings.rounds if gone else 0):
+                chosen = torch.randperm(len(gone), generator=self.generator)[: self.settings.attacked]
+                self._add_attacked(heard, [gone[i] for i in chosen.tolist()], answers)
+                self._update()
+
+    def _update(self) -> None:
+        share = {_KEPT: self.settings.retain_weight, _GONE: self.settings.redact_weight}
+        self.readout.set(self.before + self.ridge.solve(share, self.settings.ridge).to(self.before))
+
+    def _answers(self, heard: Heard) -> dict[Condition | Mean, Tensor]:
+        """``(1, length, dim)`` the output of every answer that another condition shall get."""
+        found: dict[Condition | Mean, Tensor] = {}
+        for answer in dict.fromkeys(x.answer for x in self.lessons if x.asked != x.answer):
+            conditions = answer.conditions if isinstance(answer, Mean) else [answer]
+            self._listen(heard, self.adapter.collated(conditions))
+            found[answer] = heard.output.mean(0, keepdim=True)
+        return found
+
+    def _add(
+        self,
+        heard: Heard,
+        lessons: Sequence[Lesson],
+        answers: Mapping[Condition | Mean, Tensor],
+        variant: int,
+    ) -> None:
+        inputs = self.adapter.collated([x.asked for x in lessons])
+        if variant:
+            inputs = self.adapter.augment(inputs, self.variants)
+        said = self._listen(heard, inputs)
+        self._note(heard, lessons, _wanted(heard.output, lessons, answers), said.mask)
+
+    def _add_disturbed(
+        self, heard: Heard, lessons: Sequence[Lesson], answers: Mapping[Condition | Mean, Tensor]
+    ) -> None:
+        """Rows with a random disturbance; behind random words, an answer is that behind the same words."""
+        places = self._places()
+        inputs = self.adapter.collated([x.asked for x in lessons])
+        soft = self.adapter.disturb(inputs, places)
+        if soft.points is None:
+            with torch.no_grad():
+                mask = self.teacher(inputs).mask
+            change = soft.random(self.settings.radius, self.generator)
+            self._add_moved(heard, lessons, soft, change, answers, mask)
+            return
+        spoken = [x.answer for x in lessons if not isinstance(x.answer, Mean)]
+        if not spoken:
+            return
+        if len(spoken) < len(lessons):  # a mean has no words
+            lessons = [x for x in lessons if not isinstance(x.answer, Mean)]
+            soft = self.adapter.disturb(self.adapter.collated([x.asked for x in lessons]), places)
+        wanted = self.adapter.disturb(self.adapter.collated(spoken), places)
+        change = soft.at_points(self.generator)
+        self._listen(heard, wanted.moved(change * (wanted.unit > 0).unsqueeze(-1)))
+        outputs = heard.output
+        said = self._listen(heard, soft.moved(change))
+        self._note(heard, lessons, outputs, said.mask)
+
+    def _add_attacked(
+        self, heard: Heard, lessons: Sequence[Lesson], answers: Mapping[Condition | Mean, Tensor]
+    ) -> None:
+        """Rows moved so that the student answers them as the teacher answered them unmoved."""
+        inputs = self.adapter.collated([x.asked for x in lessons])
+        soft, settings = self.adapter.disturb(inputs, self._places()), self.settings
+        with torch.no_grad():
+            said = self.teacher(inputs)
+        words = 0.0 if soft.points is None else 1.0
+        change = descend(
+            self.student, soft, soft.arranged(said), settings.steps, settings.radius, self.generator, words
+        )
+        self._add_moved(heard, lessons, soft, change, answers, said.mask)
+
+    def _add_moved(
+        self, heard: Heard, lessons: Sequence[Lesson], soft: Disturbable, change: Tensor,
+        answers: Mapping[Condition | Mean, Tensor], mask: Tensor,
+    ) -> None:  # fmt: skip
+        """Moved rows that want what they would want unmoved, where ``mask (batch, length)`` is theirs."""
+        self._listen(heard, soft.moved(change))
+        wanted = soft.arranged(Conditioning(_wanted(heard.output, lessons, answers), mask))
+        # what is retained stays as it is where it was moved to
+        kept = torch.tensor([x.asked == x.answer for x in lessons], device=self.device).view(-1, 1, 1)
+        self._note(heard, lessons, torch.where(kept, heard.output, wanted.hidden), wanted.mask)
+
+    def _places(self) -> int:
+        return int(torch.randint(1, self.settings.places + 1, (), generator=self.generator))
+
+    @torch.no_grad()
+    def _listen(self, heard: Heard, inputs: dict[str, Tensor]) -> Conditioning:
+        """Leaves features, and the output as the untouched map would have it."""
+        said = self.student(inputs)
+        heard.output = heard.output + heard.features @ (self.before - self.readout.get()).T
+        return said
+
+    def _note(self, heard: Heard, lessons: Sequence[Lesson], wanted: Tensor, mask: Tensor) -> None:
+        own = torch.tensor([float(x.weight) for x in lessons], device=self.device).unsqueeze(1)
+        weight = mask / mask.sum(1, keepdim=True).clamp(min=1) * own
+        gone = torch.tensor([x.redacted for x in lessons], device=self.device)
+        change = wanted - heard.output
+        for name, group in ((_KEPT, ~gone), (_GONE, gone)):
+            self.ridge.add(name, heard.features[group], change[group], weight[group])
+
+
+def _wanted(output: Tensor, lessons: Sequence[Lesson], answers: Mapping[Condition | Mean, Tensor]) -> Tensor:
+    """``output`` with the rows of other conditions' answers replaced."""
+    rows = [output[i : i + 1] if x.asked == x.answer else answers[x.answer] for i, x in enumerate(lessons)]
+    return torch.cat(rows)

@@ -1,0 +1,216 @@
+"""One HTML file that shows base and redacted side by side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from redact_core.artefacts.folders import write_once
+from redact_core.evaluation.summary import SummaryRow, checked
+from redact_core.reporting.media import Source
+from redact_core.reporting.pairs import picture_pairs, sound_pairs
+from redact_core.reporting.plots import Dots, dots_and_whiskers
+from redact_core.reporting.table import table_parts
+from redact_core.support.paths import at_home
+
+RATES = frozenset({"found", "identified", "cer"})
+COLUMNS: Mapping[str, str] = {
+    "task": "Task",
+    "group": "Group",
+    "metric": "Metric",
+    "base": "Base",
+    "redacted": "Redacted",
+    "interval": "Interval",
+    "n": "n",
+}
+CAPTION = "Rates are in percent. The interval bounds the redacted figure; n counts what was judged."
+
+# the page says itself that it may fetch and run nothing
+_POLICY = (
+    "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+class Report:
+    """Sections in the order in which they were added; nothing is written before :meth:`write`.
+
+    Every text is shown as it is given, never read as markup.
+
+    Args:
+        title: Heading of the page.
+        lead: What a reader in a hurry should know.
+        rates: Metrics that are shown in percent.
+    """
+
+    def __init__(self, title: str, lead: str = "", *, rates: Collection[str] = RATES):
+        self._title, self._lead, self._rates = title, lead, rates
+        self._sections: list[tuple[str, str]] = []
+
+    def text(self, title: str, *paragraphs: str, code: str = "") -> None:
+        """Add paragraphs, and below them commands or hashes to copy."""
+        parts = [f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs]
+        if code:
+            parts.append(f'<pre tabindex="0"><code>{escape(code)}</code></pre>')
+        self._add(title, *parts)
+
+    def table(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        columns: Mapping[str, str] = COLUMNS,
+        *,
+        title: str = "Figures",
+        caption: str = CAPTION,
+    ) -> None:
+        """Add a table of summary rows, or of any other rows.
+
+        Args:
+            rows: Texts, numbers, or ``None`` and ``nan`` for what is missing.
+            columns: Key of a row -> heading; ``interval`` joins ``low`` and ``high``.
+            title: Heading of the section.
+            caption: How to read the table.
+        """
+        self._add(
+            title, *table_parts(rows, columns, caption, self._rates, f"s{len(self._sections) + 1}-caption")
+        )
+
+    def intervals(
+        self,
+        rows: Sequence[SummaryRow],
+        *,
+        title: str = "Base and redacted",
+        caption: str = "○ base, ◆ redacted; the line through ◆ is the interval of the redacted figure.",
+    ) -> None:
+        """Add one plot for each task and metric, with all its groups.
+
+        Raises:
+            RedactError: A row is not a row of a summary.
+        """
+        panels: dict[tuple[str, str], list[Dots]] = {}
+        for row in checked(rows, "The rows cannot be plotted"):
+            panels.setdefault((row["task"], row["metric"]), []).append(
+                Dots(row["group"], row["base"], row["redacted"], row["low"], row["high"], row["n"])
+            )
+        parts = [f"<p>{escape(caption)}</p>", '<div class="panels">']
+        for i, ((task, metric), dots) in enumerate(panels.items(), 1):
+            heading, name = f"{task}: {metric}", f"s{len(self._sections) + 1}-plot{i}"
+            parts += [
+                f"<figure><figcaption>{escape(heading)}</figcaption>",
+                dots_and_whiskers(f"{heading}, base and redacted", dots, metric in self._rates, name),
+                "</figure>",
+            ]
+        self._add(title, *parts, "</div>")
+
+    def figures(self, title: str, note: str, plots: Sequence[tuple[str, str]]) -> None:
+        """Add plots beside one another.
+
+        Args:
+            title: Heading of the section.
+            note: How to read them.
+            plots: Caption and SVG; the latter is written as it is.
+        """
+        parts = [
+            f"<figure><figcaption>{escape(caption)}</figcaption>{svg}</figure>" for caption, svg in plots
+        ]
+        self._add(title, f"<p>{escape(note)}</p>", '<div class="panels">', *parts, "</div>")
+
+    def pictures(
+        self,
+        title: str,
+        captions: Sequence[str],
+        base_pngs: Sequence[Source],
+        redacted_pngs: Sequence[Source],
+        *,
+        note: str = "Each pair was made from the same prompt and seed.",
+        blurred: bool = False,
+    ) -> None:
+        """Add pairs of pictures; small ones are enlarged by a whole factor, pixel by pixel.
+
+        Args:
+            title: Heading of the section.
+            captions: One for each pair.
+            base_pngs: What the base made.
+            redacted_pngs: What the redacted model made.
+            note: How to look at them.
+            blurred: Hide each pair until it is clicked, tapped, or chosen with the space bar.
+
+        Raises:
+            RedactError: A picture cannot be read or is not PNG.
+        """
+        if not len(captions) == len(base_pngs) == len(redacted_pngs):
+            raise ValueError(
+                f"{len(captions)} captions, {len(base_pngs)} base and {len(redacted_pngs)} redacted pictures; "
+                "give as many of each."
+            )
+        prefix = f"s{len(self._sections) + 1}-pair" if blurred else None
+        pairs, widest = picture_pairs(captions, base_pngs, redacted_pngs, prefix)
+        hint = " They are blurred; click or tap a pair to see it, or press the space bar on it."
+        self._add(
+            title,
+            f"<p>{escape(note + hint if blurred else note)}</p>",
+            f'<div class="pairs" style="--side:{widest}px">',
+            *pairs,
+            "</div>",
+        )
+
+    def sounds(self, title: str, rows: Sequence[tuple[str, Source, Source]], *, note: str = "") -> None:
+        """Add pairs of players.
+
+        Args:
+            title: Heading of the section.
+            rows: Caption, base and redacted; WAV, OGG or FLAC.
+            note: What to listen for.
+
+        Raises:
+            RedactError: A clip cannot be read or has another format.
+        """
+        self._add(title, *([f"<p>{escape(note)}</p>"] if note else []), *sound_pairs(rows))
+
+    def html(self) -> str:
+        """The page."""
+        head = [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f"<title>{escape(self._title)}</title>",
+            # without it a browser asks the server for an icon
+            '<link rel="icon" href="data:,">',
+            f"<style>\n{Path(__file__).with_name('report.css').read_text(encoding='utf-8')}</style>",
+            "</head>",
+            "<body>",
+            f"<header><h1>{escape(self._title)}</h1>",
+        ]
+        lead = [f'<p class="lead">{escape(self._lead)}</p>'] if self._lead else []
+        contents: list[str] = []
+        if len(self._sections) > 3:
+            items = [
+                f'<li><a href="#s{i}">{escape(title)}</a></li>'
+                for i, (title, _) in enumerate(self._sections, 1)
+            ]
+            contents = ['<nav aria-label="Contents"><ol>', *items, "</ol></nav>"]
+        sections = [
+            f'<section id="s{i}" aria-labelledby="s{i}-title"><h2 id="s{i}-title">{escape(title)}</h2>\n'
+            f"{body}\n</section>"
+            for i, (title, body) in enumerate(self._sections, 1)
+        ]
+        lines = [*head, *lead, *contents, "</header>", "<main>", *sections, "</main>", "</body>", "</html>"]
+        return "\n".join(lines) + "\n"
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the page, whole or not at all.
+
+        Raises:
+            RedactError: ``path`` exists or cannot be written.
+        """
+        # a file name that is not Unicode holds letters that UTF-8 has no bytes for
+        write_once(at_home(path), self.html().encode("utf-8", "replace"))
+
+    def _add(self, title: str, *parts: str) -> None:
+        self._sections.append((title, "\n".join(parts)))

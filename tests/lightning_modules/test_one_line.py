@@ -1,0 +1,157 @@
+"""What the machine or another library refuses ends in one line and status 2, with nothing left behind."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from command import redact as command
+
+from lightning_modules.support import mishaps
+from lightning_modules.training.checkpoints import check_checkpoint, resuming
+from redact_core import RedactError
+from redact_core.artefacts.folders import check_target, check_writable, new_folder
+
+
+def fit(out: Path, *more: object) -> int:
+    return command(
+        "fit", "--model.adapter", "redact_core.adapters.contract.ToyAdapter", "--data.redact", "plum", "--data.reference",
+        "pear", "--export.folder", out, "--trainer.max_steps", 2, "--trainer.accelerator", "cpu", *more,
+    )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "damaged.ckpt").write_bytes(b"junk" * 99)
+    torch.save({"state_dict": {}}, folder / "another.ckpt")
+    (folder / "open.yaml").write_text("a: [1,\n b: {")
+    (folder / "list.yaml").write_text("- 1\n- 2\n")
+    (folder / "unknown.yaml").write_text("model:\n  adaptr: 3\n")
+    (folder / "bytes.yaml").write_bytes(bytes(range(256)))
+    monkeypatch.chdir(folder)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            ["--ckpt_path", "gone.ckpt"],
+            "There is no checkpoint gone.ckpt; give last or the file of a checkpoint.",
+        ),
+        (["--ckpt_path", "damaged.ckpt"], "damaged.ckpt cannot be read as a checkpoint"),
+        (["--ckpt_path", "another.ckpt"], "another.ckpt is no checkpoint of redact"),
+        (["--ckpt_path", "best"], "--ckpt_path best names nothing"),
+        (["--trainer.logger", "WandbLogger"], "wandb"),
+        (["--trainer.accelerator", "tpu"], "The trainer cannot be made: "),
+        (["--trainer.devices", "99"], "--trainer.devices is 99, but this machine has"),
+        (["--trainer.strategy", "nonsense"], "The trainer cannot be made: You selected an invalid strategy"),
+        (
+            ["--trainer.limit_train_batches", "0.001"],
+            "The trainer refuses its options: You requested to check",
+        ),
+        (["-c", "gone.yaml"], "File does not exist"),
+        (["-c", "open.yaml"], "Problems parsing config"),
+        (["-c", "list.yaml"], "Unexpected config"),
+        (["-c", "unknown.yaml"], "does not accept option 'model.adaptr'"),
+        (["-c", "bytes.yaml"], "A config file is no UTF-8 text"),
+        (["--trainer.max_stepz", "2"], "unrecognized arguments: --trainer.max_stepz 2"),
+        (["--trainer.max_steps", "many"], 'Parser key "trainer.max_steps"'),
+        (["--export.folder", "list.yaml"], "list.yaml exists; nothing is overwritten"),
+        (["--export.folder", "list.yaml/out"], "list.yaml is not a folder"),
+        (["--export.folder", "/proc/out"], "/proc cannot be written to"),
+    ],
+)
+def test_one_line_and_nothing_left(tmp_path: Path, capsys, more: list[str], message: str) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    assert fit(tmp_path / "out", *more) == 2
+    lines = [
+        line for line in capsys.readouterr().err.splitlines() if "rror" in line or line.startswith("redact: ")
+    ]
+    assert len(lines) == 1
+    assert lines[0].startswith("redact: ")
+    assert message in lines[0]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+def test_an_accelerator_that_is_not_there(tmp_path: Path, capsys) -> None:
+    assert fit(tmp_path / "out", "--trainer.accelerator", "gpu") == 2
+    assert "redact: The trainer cannot be made: No supported gpu backend found!" in capsys.readouterr().err
+
+
+def test_a_run_folder_that_cannot_be_written_is_refused_before_training(tmp_path: Path, capsys) -> None:
+    (tmp_path / "out.run").write_text("a file")
+    assert fit(tmp_path / "out") == 2
+    assert "out.run is not a folder" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mount_that_is_read_only_is_found_by_trying(tmp_path: Path, monkeypatch) -> None:
+    def refused(*_: object, **__: object) -> str:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.mkdtemp", refused)
+    with pytest.raises(RedactError, match=r"cannot be written to .Read-only file system"):
+        check_target(tmp_path / "a" / "out")
+    with pytest.raises(RedactError, match=r"cannot be written to .Read-only file system"):
+        check_writable(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "The disk is full: "),
+        (errno.EROFS, "out was not written"),
+        (errno.EIO, "out was not written"),
+    ],
+)
+def test_an_export_that_fails_leaves_nothing(tmp_path: Path, number: int, message: str) -> None:
+    with pytest.raises(RedactError, match=message):
+        with new_folder(tmp_path / "out") as part:
+            (part / "file").write_text("half")
+            raise OSError(number, os.strerror(number), "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["files"]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "last.ckpt"),
+            "The disk is full: last.ckpt: No space left",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "logs"),
+            "A file cannot be read or written: logs: Perm",
+        ),
+        (
+            RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos"),
+            "A checkpoint cannot be written",
+        ),
+        (torch.OutOfMemoryError("CUDA out of memory."), "give a smaller --data.batch_size"),
+        (MemoryError(), "give a smaller --data.batch_size"),
+        (ImportError("No module named 'x'"), "A package is missing: No module named 'x'"),
+    ],
+)
+def test_what_the_machine_refuses_while_training(error: Exception, message: str) -> None:
+    with pytest.raises(RedactError) as refused, mishaps.training():
+        raise error
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_faults_of_ours_keep_their_traceback() -> None:
+    with pytest.raises(RuntimeError, match="shape"), mishaps.training():
+        raise RuntimeError("shape mismatch")
+    with pytest.raises(KeyError), resuming():
+        raise KeyError("ours")
+    with pytest.raises(TypeError), mishaps.building():
+        raise TypeError("ours")
+
+
+def test_the_trainers_own_words_for_checkpoints_are_left_to_it() -> None:
+    for word in (None, "last", "hpc", "registry:a"):
+        check_checkpoint(word)

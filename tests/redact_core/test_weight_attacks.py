@@ -1,0 +1,252 @@
+"""Attacks with the weights, on both modalities: exact at their ends, and nothing that is given is changed."""
+
+import copy
+import math
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
+from torch import Tensor
+
+from modalities.text_to_image import StableDiffusion
+from modalities.text_to_speech import SpeechT5
+from redact_core import Adapter, Attack, Guard, PlanRow, RedactError, Request
+from redact_core.adapters.contract import ToyAdapter
+from redact_core.attacks import EncoderSwap, Relearning, WeightInterpolation
+from redact_core.attacks.with_encoder import with_encoder
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> SpeechT5:
+    root = tmp_path_factory.mktemp("weights")
+    tiny_speecht5(root / "tts")
+    tiny_encoder(root / "encoder")
+    adapter = SpeechT5(
+        str(root / "tts"), str(root / "encoder"), bank=tiny_bank(root / "bank"), seconds=0.7,
+        sentences=["the fox", "a dog"],
+    )  # fmt: skip
+    adapter.frames_per_letter = 2.0  # Griffin-Lim takes longer than all the rest
+    return adapter
+
+
+@pytest.fixture(scope="module")
+def image(tiny_sd: Path) -> StableDiffusion:
+    return StableDiffusion(str(tiny_sd), steps=1)
+
+
+@pytest.fixture(params=["speech", "image"])
+def case(request: pytest.FixtureRequest) -> tuple[Adapter, Adapter, list[PlanRow]]:
+    """A base, a model that differs from it in every trainable weight, and rows."""
+    base = request.getfixturevalue(request.param)
+    encoder = copy.deepcopy(base.encoder)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for value in encoder.parameters():
+            if value.requires_grad:
+                value += 0.3 * value.std(correction=0) * torch.randn(value.shape, generator=generator)
+    conditions = ["alice", "bob", "carol"] if request.param == "speech" else ["a cat", "a dog", "a red dog"]
+    key = "voice" if request.param == "speech" else "concept"
+    rows = [PlanRow(c, "redacted", key, i, True, {key: c.split()[-1]}) for i, c in enumerate(conditions)]
+    return base, with_encoder(base, encoder), rows
+
+
+@torch.no_grad()
+def hear(adapter: Adapter, rows: list[PlanRow]) -> Tensor:
+    return adapter.encoder(adapter.collate([row.condition for row in rows])).hidden
+
+
+def state(adapter: Adapter) -> dict[str, Tensor]:
+    return copy.deepcopy(adapter.encoder.state_dict())
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return list(a) == list(b) and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_copy_with_another_encoder_shares_all_else(speech: SpeechT5) -> None:
+    encoder = copy.deepcopy(speech.encoder)
+    generator = speech.generator
+    other = with_encoder(speech, encoder)
+    assert other.encoder is encoder
+    assert speech.encoder is not encoder
+    assert other.generator is generator
+
+
+def test_a_guards_copy_guards_a_copy(speech: SpeechT5) -> None:
+    class Open(Guard):
+        def generate(self, conditions, *, seeds):  # type: ignore[no-untyped-def]
+            return self.inner.generate(conditions, seeds=seeds)
+
+    guard, encoder = Open(speech), copy.deepcopy(speech.encoder)
+    other = with_encoder(guard, encoder)
+    assert isinstance(other, Open)
+    assert other.inner.encoder is encoder
+    assert guard.inner is speech
+    assert speech.encoder is not encoder
+
+
+def test_the_whole_swap_has_the_bases_weights_bit_by_bit(
+    case: tuple[Adapter, Adapter, list[PlanRow]],
+) -> None:
+    base, model, rows = case
+    assert not torch.allclose(hear(model, rows), hear(base, rows), atol=1e-3)
+    swapped = EncoderSwap().subvert(model, base, rows, seed=0)
+    assert same(state(swapped), state(base))
+    torch.testing.assert_close(hear(swapped, rows), hear(base, rows))  # from elsewhere in memory
+    assert swapped.encoder is not base.encoder
+
+
+@pytest.mark.parametrize("end", ["first", "last"])
+def test_a_partial_swap_changes_its_end_only(case: tuple[Adapter, Adapter, list[PlanRow]], end: str) -> None:
+    base, model, rows = case
+    swapped = state(EncoderSwap(0.5, end).subvert(model, base, rows, seed=0))  # type: ignore[arg-type]
+    stock, own = state(base), state(model)
+    differ = [name for name in own if not torch.equal(own[name], stock[name])]
+    back = [torch.equal(swapped[name], stock[name]) for name in differ]
+    kept = [torch.equal(swapped[name], own[name]) for name in differ]
+    assert all(a != b for a, b in zip(back, kept, strict=True))
+    assert 0 < sum(back) < len(back)
+    assert back == sorted(back, reverse=end == "first")
+    full = state(EncoderSwap(0.9999, end).subvert(model, base, rows, seed=0))  # type: ignore[arg-type]
+    assert same(full, stock)
+
+
+def test_interpolation_is_exact_at_both_ends_and_between(
+    case: tuple[Adapter, Adapter, list[PlanRow]],
+) -> None:
+    base, model, rows = case
+    ends = [WeightInterpolation(alpha).subvert(model, base, rows, seed=0) for alpha in (0.0, 1.0)]
+    assert same(state(ends[0]), state(model))
+    assert same(state(ends[1]), state(base))
+    half = state(WeightInterpolation(0.5).subvert(model, base, rows, seed=0))
+    for name, value in half.items():
+        if value.is_floating_point():
+            wanted = (model.encoder.state_dict()[name] + base.encoder.state_dict()[name]) / 2
+            assert torch.allclose(value, wanted, atol=1e-6)
+
+
+ATTACKS = [
+    EncoderSwap(0.5),
+    WeightInterpolation(0.5),
+    Relearning(loss="samples", steps=3, lr=1e-3),
+    Relearning(loss="answers", steps=3, lr=1e-3),
+    Relearning(loss="answers", steps=3, lr=1e-3, rank=2),
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: a.name)
+def test_what_is_given_stays_as_it_is(case: tuple[Adapter, Adapter, list[PlanRow]], attack: Attack) -> None:
+    base, model, rows = case
+    generator = model.generator
+    before = [state(base), state(model), copy.deepcopy(generator.state_dict())]
+    changed = attack.subvert(model, base, rows, seed=0)
+    again = attack.subvert(model, base, rows, seed=0)
+    assert not same(state(changed), before[1])
+    assert same(state(changed), state(again))
+    assert same(before[0], state(base))
+    assert same(before[1], state(model))
+    assert same(before[2], generator.state_dict())
+    assert all(p.grad is None for p in [*generator.parameters(), *model.encoder.parameters()])
+    assert set(state(changed)) == set(before[1])
+    assert [a.condition for a in attack(changed, base, rows, seed=0)] == [row.condition for row in rows]
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_relearning_the_bases_answers_comes_nearer_to_them(
+    case: tuple[Adapter, Adapter, list[PlanRow]], rank: int
+) -> None:
+    base, model, rows = case
+    attack = Relearning(loss="answers", examples=2, steps=30, lr=3e-3, rank=rank)
+    wanted = hear(base, rows)
+    far, near = (
+        (hear(changed, rows) - wanted)[:2].square().mean().item()
+        for _, changed in attack.trajectory(model, base, rows, seed=0, at=[0, 30])
+    )
+    assert math.isclose(far, (hear(model, rows) - wanted)[:2].square().mean().item(), rel_tol=1e-5)
+    assert near < 0.5 * far
+    assert len(attack.curve) == 30
+    assert attack.curve[-1] < attack.curve[0]
+
+
+def test_relearning_from_samples_lowers_the_generators_loss(
+    case: tuple[Adapter, Adapter, list[PlanRow]],
+) -> None:
+    base, model, rows = case
+    conditions, seeds = [row.condition for row in rows], [row.seed for row in rows]
+    samples = base.generate(conditions, seeds=seeds)
+    attack = Relearning(loss="samples", examples=3, steps=20, lr=1e-2)
+    with torch.no_grad():
+        before, after = (
+            torch.stack(
+                [
+                    changed.training_loss(
+                        changed.encoder(changed.collate(conditions)), samples,
+                        seeds=[changed.redraw(s, 100 + k) for s in seeds],
+                    ).mean()
+                    for k in range(8)
+                ]
+            ).mean().item()
+            for _, changed in attack.trajectory(model, base, rows, seed=0, at=[0, 20])
+        )  # fmt: skip
+    assert after < before
+
+
+@pytest.mark.parametrize(("part", "rank"), [("generator", 0), ("generator", 2), ("both", 0), ("both", 2)])
+def test_relearning_the_generator(
+    case: tuple[Adapter, Adapter, list[PlanRow]], part: Literal["generator", "both"], rank: int
+) -> None:
+    base, model, rows = case
+    before = [copy.deepcopy(x.state_dict()) for x in (base.generator, model.generator, model.encoder)]
+    attack = Relearning(part=part, rank=rank, examples=3, steps=20, lr=3e-3)
+    start, changed = (found for _, found in attack.trajectory(model, base, rows, seed=0, at=[0, 20]))
+    again = attack.subvert(model, base, rows, seed=0)
+    assert same(start.generator.state_dict(), before[1]), "nothing was trained yet"
+    assert not same(changed.generator.state_dict(), before[1])
+    assert same(changed.generator.state_dict(), again.generator.state_dict())
+    assert same(state(changed), before[2]) == (part == "generator")
+    for module, own in zip((base.generator, model.generator, model.encoder), before, strict=True):
+        assert same(module.state_dict(), own), "what is given stays as it is"
+        assert all(p.grad is None for p in module.parameters())
+    seeds = [row.seed for row in rows]
+    with torch.no_grad():
+        samples = base.generate([row.condition for row in rows], seeds=seeds)
+        far, near = (
+            torch.stack(
+                [m.training_loss(said, samples, seeds=[m.redraw(s, k) for s in seeds]) for k in range(8)]
+            )
+            for m, said in ((m, m.listen([row.condition for row in rows])) for m in (model, changed))
+        )
+    assert near.mean() < far.mean()
+
+
+def test_benign_examples_are_what_the_base_retains(speech: SpeechT5) -> None:
+    rows = [PlanRow("alice", "redacted", "voice", 0, True, {"voice": "alice", "reference": "bob"})]
+    asked: list[object] = []
+    attack = Relearning(data="benign", loss="answers", examples=5, steps=1)
+    spy = with_encoder(speech, speech.encoder)
+    spy.collate = lambda conditions: asked.extend(conditions) or speech.collate(conditions)  # type: ignore[method-assign]
+    spy.expand(Request(("alice",), ("bob",)))
+    first = len(asked)  # clips that are listened to for their likeness
+    asked.clear()
+    attack.subvert(speech, spy, rows, seed=0)
+    assert len(asked) == first + 5
+    assert {Path(str(c)).parent.name for c in asked[first:]} <= {"bob", "carol", "dave"}
+    with pytest.raises(RedactError, match="have no label that names what is redacted"):
+        attack.subvert(speech, spy, [PlanRow("alice", "redacted", "voice", 0, True)], seed=0)
+
+
+def test_bad_settings_and_other_encoders_are_one_line(speech: SpeechT5) -> None:
+    for make, message in (
+        (lambda: EncoderSwap(0), "fraction is 0; give a part"),
+        (lambda: WeightInterpolation(1.5), "alpha is 1.5; give 0"),
+        (lambda: Relearning(steps=0), "steps is 0; give at least 1"),
+        (lambda: Relearning(part="both", loss="answers"), "the generator can only be trained by samples"),
+    ):
+        with pytest.raises(RedactError, match=message):
+            make()
+    toy = ToyAdapter()
+    for attack in (EncoderSwap(0.5), WeightInterpolation(0.5)):
+        with pytest.raises(RedactError, match="a ToyEncoder with other weights than the base's VoiceEncoder"):
+            attack.subvert(toy, speech, [], seed=0)
