@@ -30,5 +30,5 @@ trap 'kill "$style" "$voice" 2>/dev/null || true' EXIT
 fit text_to_image/bundled no_cigarette "${steps[@]}"
 wait "$style" || { cat "$out/no_twemoji.log" >&2; exit 1; }
 wait "$voice" || { cat "$out/no_voice.log" >&2; exit 1; }
-.venv/bin/python scripts/demo.py --out "$out"
+.venv/bin/python scripts/experiments/demo.py --out "$out"
 echo "All of it took $((SECONDS - began)) s after installation."

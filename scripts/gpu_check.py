@@ -168,7 +168,7 @@ def demo(args: argparse.Namespace) -> list[dict]:
         raise RuntimeError("a redaction of the demo failed")
     n, n_voice = ("4", "2") if args.short else ("32", "20")
     command = [
-        sys.executable, "scripts/demo.py", "--out", str(out), "--device", args.device, "--n", n, "--n-voice", n_voice
+        sys.executable, "scripts/experiments/demo.py", "--out", str(out), "--device", args.device, "--n", n, "--n-voice", n_voice
     ]  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True)
     shutil.copyfile(out / "report.html", args.out / "demo_report.html")
@@ -214,7 +214,7 @@ def started(name: str, args: argparse.Namespace, began: float) -> dict:
         sys.executable, "-u", __file__, "--part", name, "--out", str(args.out), "--work", str(args.work),
         "--device", args.device, *(["--short"] if args.short else []),
     ]  # fmt: skip
-    paths = [str(ROOT), str(ROOT / "scripts"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(ROOT), str(ROOT / "scripts" / "experiments"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "HF_HUB_OFFLINE": "1"}
     print(f"[{time.perf_counter() - began:4.0f} s] {name} ...", flush=True)
     start, problem = time.perf_counter(), None

@@ -1,6 +1,6 @@
 """Grade the three redactions of scripts/demo.sh and show them: summary.json and report.html.
 
-    python scripts/demo.py --out out/demo
+    python scripts/experiments/demo.py --out out/demo
 
 Small samples, wide intervals: scripts/experiments/grade_redaction.py and scripts/experiments/grade_voice.py take more.
 """
