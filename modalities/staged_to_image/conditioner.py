@@ -11,6 +11,7 @@ alone and not from the picture too, so that it is part of the conditioning netwo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +61,14 @@ class TextEncoder(nn.Module):
         if extra:
             self.more = nn.GRU(dim, extra, bidirectional=True, batch_first=True)
             self.add = zeroed(nn.Linear(2 * extra, dim))
+
+    def train(self, mode: bool = True) -> Self:
+        """Recurrent layers stay in training mode: they have no dropout, and cuDNN gives no gradient in the other."""
+        super().train(mode)
+        for layer in self.modules():
+            if isinstance(layer, nn.RNNBase):
+                layer.training = True
+        return self
 
     def forward(self, words: Tensor) -> tuple[Tensor, Tensor]:
         features, last = self.recurrent(self.embedding(words))

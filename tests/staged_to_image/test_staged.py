@@ -287,3 +287,12 @@ def test_stages_that_do_not_fit_are_named(model: StagedText, monkeypatch: pytest
     monkeypatch.setattr(model, "stages", lambda: (parts[0], Stage("b", ("augmentation.",), slice(1, 2))))
     with pytest.raises(RedactError, match=r"writers\.0\.0\.weight belongs to no stage"):
         SequentialDistillation((1,)).prepare(model)
+
+
+def test_recurrent_layers_give_gradients_while_the_rest_evaluates(tmp_path: Path) -> None:
+    """On a GPU cuDNN refuses a backward pass through a recurrent layer in evaluation mode."""
+    encoder = StagedText(str(tiny_staged(tmp_path / "staged"))).encoder.eval()
+    recurrent = [layer for layer in encoder.modules() if isinstance(layer, torch.nn.RNNBase)]
+    assert recurrent
+    assert all(layer.training and layer.dropout == 0 for layer in recurrent)
+    assert not encoder.training

@@ -21,6 +21,7 @@ from modalities.mel_to_speech import MelVocoder
 from modalities.staged_to_image import StagedText
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.adapters.stable_diffusion_xl import StableDiffusionXL
+from modalities.text_to_image.metrics.grader_scorer import GraderScorer
 from modalities.text_to_speech import SpeechT5
 from redact_core import (
     Adapter,
@@ -38,6 +39,8 @@ from redact_core import (
 from redact_core.adapters.contract import ToyAdapter
 from redact_core.objectives.base import frozen_copy
 
+SCALINGS = 16
+"""Steps that a scaler may leave out until no gradient overflows, as it does at the beginning of a training."""
 PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 Made = tuple[Adapter, list[Condition]]
@@ -144,13 +147,18 @@ def take_step(
     scaler = torch.amp.GradScaler("cuda", enabled=low is torch.float16 and torch.cuda.is_available())
     old = [p.detach().clone() for p in parameters]
     student.eval()
-    with torch.autocast(device.type, low, enabled=low is not None):
-        terms = objective(student, key.batch(torch.arange(len(key))[:6]).to(device))
-        loss = torch.stack(list(terms.values())).sum()
-    assert bool(torch.isfinite(loss))
-    scaler.scale(loss).backward()
-    scaler.step(optimizer)
-    scaler.update()
+    for _ in range(SCALINGS if scaler.is_enabled() else 1):
+        optimizer.zero_grad()
+        with torch.autocast(device.type, low, enabled=low is not None):
+            terms = objective(student, key.batch(torch.arange(len(key))[:6]).to(device))
+            loss = torch.stack(list(terms.values())).sum()
+        assert bool(torch.isfinite(loss))
+        scale = scaler.get_scale()
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        if scaler.get_scale() >= scale:
+            break
     assert all(p.device == device for p in parameters)
     assert any(bool((p != q).any()) for p, q in zip(parameters, old, strict=True)), "no weight moved"
 
@@ -165,13 +173,12 @@ def attack_of(entry: str, folder: Path) -> Attack:
     if name in ("UnseenClips", "ShortCrops"):  # clips that the bank has not
         unseen = folder / "unseen"
         if not unseen.is_dir():
-            tiny_bank(unseen)
+            tiny_bank(unseen, take=9)
         spec["init_args"]["clips"] = str(unseen)
+    attack = build(Attack, spec)
     if name == "SeedSearch":
-        spec["init_args"]["goal"] = {
-            "class_path": "modalities.text_to_image.metrics.grader_scorer.GraderScorer"
-        }
-    return build(Attack, spec)
+        attack.goal = GraderScorer()
+    return attack
 
 
 def carry_out(attack: Attack, model: Adapter, base: Adapter, rows: Sequence[PlanRow]) -> None:

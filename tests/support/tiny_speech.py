@@ -123,10 +123,12 @@ def voice(pitch: float, seconds: float, seed: int, rate: int = 16_000) -> np.nda
     return (0.2 * wave * envelope + 0.002 * rng.standard_normal(len(t))).astype(np.float32)
 
 
-def tiny_bank(folder: Path) -> Path:
-    """Four voices of four clips each."""
+def tiny_bank(folder: Path, take: int = 0) -> Path:
+    """Four voices of four clips each; another ``take`` is of other clips."""
     for v, name in enumerate(("alice", "bob", "carol", "dave")):
         (folder / name).mkdir(parents=True)
         for c in range(4):
-            soundfile.write(folder / name / f"{c}.wav", voice(110 + 45 * v, 0.9, 10 * v + c), 16_000)
+            soundfile.write(
+                folder / name / f"{c}.wav", voice(110 + 45 * v, 0.9, 10 * v + c + 100 * take), 16_000
+            )
     return folder

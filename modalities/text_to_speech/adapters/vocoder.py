@@ -59,7 +59,8 @@ def load_vocoder(folder: Path | None) -> Vocoder:
     @torch.no_grad()
     def vocode(mel: Tensor) -> Tensor:
         move(model, mel.device)
-        return _bounded(model(mel.float()))
+        with torch.autocast(mel.device.type, enabled=False):  # a wave in half precision is audibly coarse
+            return _bounded(model(mel.float()))
 
     return vocode
 
