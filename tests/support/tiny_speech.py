@@ -132,3 +132,21 @@ def tiny_bank(folder: Path, take: int = 0) -> Path:
                 folder / name / f"{c}.wav", voice(110 + 45 * v, 0.9, 10 * v + c + 100 * take), 16_000
             )
     return folder
+
+
+def harmonic_bank(folder: Path, people: int = 6, clips: int = 3) -> Path:
+    """People of two harmonics each, a little noise in every clip."""
+    draw = np.random.default_rng(0)
+    time = np.arange(16_000) / 16_000
+    for person in range(people):
+        (folder / f"p{person}").mkdir(parents=True)
+        for clip in range(clips):
+            pitch = 90 + 45 * person + draw.normal()
+            wave = sum(
+                0.2 / k * np.sin(2 * np.pi * pitch * k * time + draw.uniform(0, 6))
+                for k in (1, 2, 3 + person)
+            )
+            soundfile.write(
+                folder / f"p{person}" / f"{clip}.wav", wave + 0.003 * draw.normal(size=len(time)), 16_000
+            )
+    return folder

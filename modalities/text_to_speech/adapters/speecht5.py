@@ -22,6 +22,7 @@ from modalities.text_to_speech.adapters.speaking import spectrograms
 from modalities.text_to_speech.adapters.spectrogram_loss import log_mel, spectrogram_loss
 from modalities.text_to_speech.adapters.vocoder import GRIFFIN_LIM, Vocoder, load_vocoder
 from modalities.text_to_speech.encoders.distortion import distort
+from modalities.text_to_speech.encoders.gate_files import bare_and_gates
 from modalities.text_to_speech.encoders.last_linear import last_map
 from modalities.text_to_speech.encoders.voice_encoder import (
     VoiceEncoder,
@@ -294,14 +295,15 @@ class SpeechT5(Adapter):
         Raises:
             RedactError: Both were changed: they are folders of two libraries.
         """
-        if not isinstance(self.encoder, VoiceEncoder):
+        bare, gates = bare_and_gates(self.encoder)
+        if not isinstance(bare, VoiceEncoder):
             raise RedactError(
-                f"A {type(self.encoder).__name__} cannot be saved as a SpeechBrain encoder; export the student only."
+                f"A {type(bare).__name__} cannot be saved as a SpeechBrain encoder; export the student only."
             )
         if not self._generator_changed():
-            save_encoder(self.encoder, self.encoder_folder, folder)
+            save_encoder(bare, self.encoder_folder, folder, gates)
             return
-        if encoder_changed(self.encoder, self.encoder_folder):
+        if gates or encoder_changed(bare, self.encoder_folder):
             raise RedactError(
                 "Encoder and generator were both changed, and a folder holds one of them; save one after the "
                 "other, each from a model where the other is as it was."

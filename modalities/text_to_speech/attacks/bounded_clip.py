@@ -13,6 +13,7 @@ from torch import Tensor
 from modalities.text_to_speech.attacks.clip_attack import ClipAttack
 from modalities.text_to_speech.attacks.voices import cloner, embed, others, targets
 from redact_core import Access, Adapter, Attempt, PlanRow, RedactError
+from redact_core.gates import around_gates
 
 _BATCH = 8
 _LOUDEST = 0.99  # louder clips would be refused as clipped
@@ -116,6 +117,30 @@ def heard(clips: Tensor, change: Tensor) -> Tensor:
     room = clips.abs().clamp(min=_LOUDEST)
     # elementwise towards the clip: this never makes the disturbance larger
     return torch.maximum(torch.minimum(clips + change, room), -room)
+
+
+def guide(model: Adapter, waves: Tensor, wanted: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+    """What a search may follow downhill, and what it is judged by; the same for an encoder without gates.
+
+    A shut gate passes the voice on and an open one does not, and neither has a gradient. So the way is led by
+    the embedding in front of all gates, and by ``weight`` times how far its threshold is passed.
+
+    Args:
+        model: Under attack.
+        waves: ``(batch, samples)``.
+        wanted: ``(batch, dim)`` of length 1.
+        weight: Of the openings; large ones keep the gates shut, small ones come nearer to the voice.
+
+    Returns:
+        ``(batch,)`` to follow, with a gradient; ``(batch,)`` :func:`gap`.
+    """
+    inputs = {"waveform": waves.to(next(model.encoder.parameters()).device)}
+    before, behind, openings = around_gates(model.encoder, inputs)
+    found = 1 - torch.cosine_similarity(behind, wanted, dim=1)
+    if not openings.shape[1]:
+        return found, found.detach()
+    way = 1 - torch.cosine_similarity(before, wanted, dim=1)
+    return way + weight * torch.relu(openings + 1e-3).sum(1), found.detach()
 
 
 def gap(model: Adapter, waves: Tensor, wanted: Tensor) -> Tensor:

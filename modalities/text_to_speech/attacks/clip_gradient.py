@@ -9,15 +9,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from modalities.text_to_speech.attacks.bounded_clip import BoundedClip, gap, heard
+from modalities.text_to_speech.attacks.bounded_clip import BoundedClip, guide, heard
 from redact_core import Adapter
+
+_WEIGHTS = (5.0, 1.0, 25.0, 2.5, 100.0)  # of the openings of gates, start by start
 
 
 class ClipGradient(BoundedClip):
     """Projected gradient descent on the waveform (Madry et al. 2018) with the disturbance bounded in power.
 
     Minimises 1 - cosine between the attacked encoder's embedding of the disturbed clip and the base's
-    embedding of the row's voice, the mean over its clips.
+    embedding of the row's voice, the mean over its clips. Where gates stand behind the encoder, it follows the
+    embedding in front of them and keeps them shut, see :func:`~.bounded_clip.guide`: through a clamp there is
+    no gradient. Starts weigh that differently, so that several are worth their time.
 
     Args:
         snr: Power of the clip over that of the disturbance, in dB; never less.
@@ -56,9 +60,9 @@ class ClipGradient(BoundedClip):
             wave = heard(clips, change)
             with torch.enable_grad():
                 wave.requires_grad_()
-                loss = gap(model, wave, wanted)
-                (slope,) = torch.autograd.grad(loss.sum(), wave)
-            losses.append(loss.detach())
+                way, loss = guide(model, wave, wanted, _WEIGHTS[start % len(_WEIGHTS)])
+                (slope,) = torch.autograd.grad(way.sum(), wave)
+            losses.append(loss)
             better = losses[-1] < least
             least = torch.where(better, losses[-1], least)
             best = torch.where(better[:, None], wave.detach(), best)

@@ -12,8 +12,8 @@ _ACTIVATIONS = frozenset(
 _LAYERS = frozenset(
     {
         *(f"torch.nn.{name}" for name in (
-            "BatchNorm1d", "BatchNorm2d", "Conv1d", "Conv2d", "Dropout", "Flatten", "GroupNorm", "LayerNorm", "Linear",
-            "ModuleList", "Sequential", "Unflatten",
+            "BatchNorm1d", "BatchNorm2d", "ConstantPad1d", "Conv1d", "Conv2d", "Dropout", "Flatten", "GroupNorm", "LayerNorm",
+            "Linear", "MaxPool1d", "ModuleList", "RMSNorm", "Sequential", "Unflatten",
         )),
         "speechbrain.nnet.CNN.Conv1d",
         "speechbrain.nnet.activations.Softmax",
@@ -50,3 +50,5 @@ CALLED = (
 """With ``!new:``: built with their arguments. None of them imports, opens or evaluates one."""
 NAMED = _ACTIVATIONS | _LAYERS | _COMBINED
 """With ``!name:``: handed on as classes or functions, which the model then calls."""
+APPLIED = frozenset({"speechbrain.nnet.containers.ConnectBlocks.append"})
+"""With ``!apply:``: what fills a container of SpeechBrain, as gates need it. It is taken and never called here."""

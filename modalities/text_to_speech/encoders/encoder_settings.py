@@ -27,7 +27,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from modalities.text_to_speech.encoders.encoder_classes import CALLED, NAMED
+from modalities.text_to_speech.encoders.encoder_classes import APPLIED, CALLED, NAMED
 from redact_core import RedactError
 
 HPARAMS = "hyperparams.yaml"
@@ -132,6 +132,8 @@ class EncoderSettings:
                 )
             if name == PRETRAINER:
                 self._check_pretrainer(node)
+        elif kind == "!apply" and name in APPLIED and isinstance(node, MappingNode):
+            pass  # its arguments are checked below; nothing asks for its result
         elif kind in {"!new", "!name", "!apply", "!applyref", "!module"}:
             self._refuse(
                 _line(node),
@@ -306,6 +308,8 @@ class EncoderSettings:
         elif isinstance(node, SequenceNode):
             values = [self._build(value) for value in node.value]
         kind, _, name = _tag(node).partition(":")
+        if kind == "!apply":
+            self._refuse(_line(node), f"the tag {_tag(node)}", "no part of an encoder may be its result")
         if kind not in {"!new", "!name"}:
             return self._scalar(node) if isinstance(node, ScalarNode) else values
         module, _, attribute = name.rpartition(".")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from modalities.received import check_folder
 from modalities.text_to_speech.encoders.encoder_folder import at_home, parameters
 from modalities.text_to_speech.encoders.encoder_settings import HPARAMS, EncoderSettings
+from modalities.text_to_speech.encoders.gate_yaml import gate_names, read_gate, with_gates, write_gate
 from modalities.weight_files import check_plain, differs, entries, in_dtype, unpickled
 from redact_core import Conditioning, RedactError
 from redact_core.artefacts.card import OWN_FILES
+from redact_core.gates import Gate, GatedEncoder
 
 WEIGHTS = "embedding_model.ckpt"
 _PARTS = ("compute_features", "mean_var_norm", "embedding_model")
@@ -47,8 +49,8 @@ class VoiceEncoder(nn.Module):
         return Conditioning(hidden, torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device))
 
 
-def load_encoder(folder: Path) -> VoiceEncoder:
-    """The encoder of a SpeechBrain folder, in evaluation mode and float32.
+def load_encoder(folder: Path) -> VoiceEncoder | GatedEncoder:
+    """The encoder of a SpeechBrain folder, in evaluation mode and float32, with the gates that it names.
 
     Raises:
         RedactError: No SpeechBrain encoder folder, a part is missing, the hyper-parameters would
@@ -63,7 +65,12 @@ def load_encoder(folder: Path) -> VoiceEncoder:
     settings = EncoderSettings(hparams)
     files = _parameter_files(folder, settings)
     try:
-        parts = [settings.build("modules", name) for name in _PARTS]
+        gates = [read_gate(files[name]) for name in gate_names(files)]
+        # behind gates stands the embedding model of this name; they are read from their files and not built
+        parts = [
+            settings.build(*(() if gates and name == "embedding_model" else ("modules",)), name)
+            for name in _PARTS
+        ]
         for name, file in files.items():
             part = settings.built("pretrainer", "loadables", name)
             if part is not None:
@@ -81,7 +88,7 @@ def load_encoder(folder: Path) -> VoiceEncoder:
     encoder = VoiceEncoder(*parts).float().eval()
     _silence(encoder)
     encoder.model.requires_grad_(True)
-    return encoder
+    return GatedEncoder(encoder, gates).eval() if gates else encoder
 
 
 def _silence(encoder: VoiceEncoder) -> None:
@@ -100,8 +107,8 @@ def _silence(encoder: VoiceEncoder) -> None:
             setattr(part, "_get_gauss_noise", steady)  # noqa: B010 a private name
 
 
-def save_encoder(encoder: VoiceEncoder, base: Path, folder: Path) -> None:
-    """Copy the folder ``base`` bit by bit, with the encoder's weights in place of its own.
+def save_encoder(encoder: VoiceEncoder, base: Path, folder: Path, gates: Sequence[Gate] = ()) -> None:
+    """Copy the folder ``base`` bit by bit, with the encoder's weights in place of its own, and ``gates`` behind them.
 
     Key names and number formats of the base's weight file are kept. Paths to parameters elsewhere
     are not: they lead to the stock weights, see :func:`.encoder_folder.at_home`.
@@ -112,6 +119,10 @@ def save_encoder(encoder: VoiceEncoder, base: Path, folder: Path) -> None:
             shutil.copyfile(path, folder / path.name)
     for name, path in renamed.items():
         shutil.copyfile(path, folder / name)
+    if gates:
+        text = with_gates(text or (base / HPARAMS).read_text(encoding="utf-8"), gates)
+        for number, gate in enumerate(gates, 1):
+            write_gate(gate, number, folder)
     if text is not None:
         (folder / HPARAMS).write_text(text, encoding="utf-8")
     then = dict(entries(base / WEIGHTS))

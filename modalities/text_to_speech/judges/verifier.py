@@ -6,16 +6,16 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from modalities.sound.clips import RATE, read_clip
-from modalities.text_to_speech.encoders.voice_encoder import VoiceEncoder, load_encoder
+from modalities.text_to_speech.encoders.voice_encoder import load_encoder
 
 
 @lru_cache(maxsize=2)
 @torch.inference_mode(mode=False)
-def load_verifier(folder: Path) -> VoiceEncoder:
+def load_verifier(folder: Path) -> nn.Module:
     """The verifier of ``folder``, frozen and shared by all who ask; loaded once."""
     return load_encoder(folder).requires_grad_(False)
 

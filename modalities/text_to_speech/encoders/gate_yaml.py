@@ -1,0 +1,197 @@
+"""Gates in a SpeechBrain folder: classes of SpeechBrain and PyTorch alone, named in its settings file."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from ruamel.yaml import YAML
+from torch import Tensor
+
+from modalities.weight_files import entries, refusing
+from redact_core import RedactError
+from redact_core.gates import Gate, gate_like
+from redact_core.gates.gate import SHARPNESS
+from redact_core.gates.geometry import POOL
+
+NAME, GATED = "voice_gate", "gated_embedding_model"
+_BLOCKS = "speechbrain.nnet.containers.ConnectBlocks"
+_ROW = "speechbrain.nnet.containers.LengthsCapableSequential"
+_STEM = "embedding_model"
+
+
+def gate_block(number: int, dim: int, groups: int) -> str:
+    """The settings of one gate, as HyperPyYAML reads them.
+
+    The embedding gets one more place, for g: ``[e, 0]``, ``[e, g]``, ``[(1 - g) e, g]``, ``[(1 - g) e + g r, g]``,
+    and loses it. Shut, it is multiplied by 1 and 0 is added, so that it keeps its bits.
+    """
+    own = f"{NAME}_{number}"
+    blocks = "\n".join(
+        f"""{own}_{part}_block: !new:{_BLOCKS}
+  input_shape: [1, 1, {dim + 1}]{combine}
+{own}_{part}_append: !apply:{_BLOCKS}.append
+  self: !ref <{own}_{part}_block>
+  layer: !ref <{own}_{part}>
+  end_of_block: True"""
+        for part, combine in (
+            ("open", ""),
+            ("remove", "\n  shortcut_combine_fn: !name:torch.mul"),
+            ("answer", ""),
+        )
+    )
+    return f"""
+{own}_net: !new:torch.nn.Sequential
+  - !new:torch.nn.RMSNorm
+    normalized_shape: {dim}
+    eps: 1.0e-12
+    elementwise_affine: False
+  - !new:torch.nn.Linear
+    in_features: {dim}
+    out_features: {POOL * (1 + groups)}
+  - !new:torch.nn.MaxPool1d
+    kernel_size: {POOL}
+  - !new:torch.nn.Linear
+    in_features: {1 + groups}
+    out_features: {2 * groups}
+    bias: False
+  - !new:torch.nn.MaxPool1d
+    kernel_size: {groups}
+  - !new:torch.nn.Linear
+    in_features: 2
+    out_features: 2
+  - !new:torch.nn.ReLU
+  - !new:torch.nn.Linear
+    in_features: 2
+    out_features: 2
+  - !new:torch.nn.ReLU
+  - !new:torch.nn.Linear
+    in_features: 2
+    out_features: 1
+{own}_open: !new:torch.nn.Sequential
+  - !new:torch.nn.ConstantPad1d
+    padding: [0, -1]
+    value: 0.0
+  - !ref <{own}_net>
+  - !new:torch.nn.Linear
+    in_features: 1
+    out_features: 1
+    bias: False
+  - !new:torch.nn.Hardtanh
+    min_val: 0.0
+    max_val: 1.0
+  - !new:torch.nn.ConstantPad1d
+    padding: [{dim}, 0]
+    value: 0.0
+{own}_remove: !new:torch.nn.Sequential
+  - !new:torch.nn.ConstantPad1d
+    padding: [{-dim}, 0]
+    value: 0.0
+  - !new:torch.nn.Linear
+    in_features: 1
+    out_features: {dim + 1}
+{own}_answer: !new:torch.nn.Sequential
+  - !new:torch.nn.ConstantPad1d
+    padding: [{-dim}, 0]
+    value: 0.0
+  - !new:torch.nn.Linear
+    in_features: 1
+    out_features: {dim + 1}
+    bias: False
+{blocks}
+{own}: !new:torch.nn.Sequential
+  - !new:torch.nn.ConstantPad1d
+    padding: [0, 1]
+    value: 0.0
+  - !ref <{own}_open_block>
+  - !ref <{own}_remove_block>
+  - !ref <{own}_answer_block>
+  - !new:torch.nn.ConstantPad1d
+    padding: [0, -1]
+    value: 0.0
+"""
+
+
+def with_gates(text: str, gates: Sequence[Gate]) -> str:
+    """The settings ``text`` of an encoder, without gates or with earlier ones, with all of ``gates``.
+
+    Raises:
+        RedactError: The settings name no ``embedding_model`` among their modules and parameters.
+    """
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 10**6
+    settings: Any = yaml.load(text)
+    try:
+        modules, loadables = settings["modules"], settings["pretrainer"]["loadables"]
+        modules[_STEM]
+    except (KeyError, TypeError) as error:
+        raise RedactError(
+            "The settings of this SpeechBrain folder have no modules.embedding_model and pretrainer.loadables, so "
+            "gates have no place in them; export the gates alone."
+        ) from error
+    for name in [key for key in settings if str(key).startswith((f"{NAME}_", GATED))]:
+        del settings[name]
+    for name in [key for key in loadables if str(key).startswith(f"{NAME}_")]:
+        del loadables[name]
+    parts = [gate_block(i, len(g.answer), _groups(g)) for i, g in enumerate(gates, 1)]
+    row = [f"  - !ref <{_STEM}>", *(f"  - !ref <{NAME}_{i}>" for i in range(1, len(gates) + 1))]
+    parts.append("\n".join([f"\n{GATED}: !new:{_ROW}", *row, ""]))
+    modules[_STEM] = yaml.load(f"x: !ref <{GATED}>")["x"]
+    for i in range(1, len(gates) + 1):
+        loadables[f"{NAME}_{i}"] = yaml.load(f"x: !ref <{NAME}_{i}>")["x"]
+    stream = io.StringIO()
+    yaml.dump(settings, stream)
+    return stream.getvalue() + "".join(parts)
+
+
+def gate_state(gate: Gate) -> dict[str, Tensor]:
+    """The parameters of the modules of :func:`gate_block`, by SpeechBrain's names."""
+    answer = gate.answer.detach().cpu()
+    dim = len(answer)
+    less = torch.cat([-torch.ones(dim), torch.zeros(1)])[:, None]
+    return {
+        f"1.blocks.0.0.1.{name}": value.detach().cpu() for name, value in gate.net.state_dict().items()
+    } | {
+        "1.blocks.0.0.2.weight": torch.full((1, 1), SHARPNESS),
+        "2.blocks.0.0.1.weight": less,
+        "2.blocks.0.0.1.bias": torch.ones(dim + 1),
+        "3.blocks.0.0.1.weight": torch.cat([answer, torch.zeros(1)])[:, None],
+    }
+
+
+def gate_names(loadables: Iterable[str]) -> list[str]:
+    """The names of gates among those of loadables, in their order."""
+    found = [name for name in loadables if re.fullmatch(rf"{NAME}_\d+", name)]
+    return sorted(found, key=lambda name: int(name.rpartition("_")[2]))
+
+
+def read_gate(path: Path) -> Gate:
+    """The gate of a file that :func:`write_gate` wrote.
+
+    Raises:
+        RedactError: It holds something else.
+    """
+    with refusing(path.parent, f"gate in {path.name}", "gates as redact writes them"):
+        return _gate(dict(entries(path)))
+
+
+def write_gate(gate: Gate, number: int, folder: Path) -> None:
+    """The file that SpeechBrain loads into the gate ``number``."""
+    torch.save(gate_state(gate), folder / f"{NAME}_{number}.ckpt")  # SpeechBrain's own format
+
+
+def _gate(state: Mapping[str, Tensor]) -> Gate:
+    net = {
+        f"net.{n.removeprefix('1.blocks.0.0.1.')}": v
+        for n, v in state.items()
+        if n.startswith("1.blocks.0.0.1.")
+    }
+    return gate_like(net | {"answer": state["3.blocks.0.0.1.weight"][:-1, 0]})
+
+
+def _groups(gate: Gate) -> int:
+    return len(gate.net.state_dict()["1.weight"]) // POOL - 1

@@ -1,0 +1,151 @@
+"""Redaction by gates: an objective that trains nothing and leaves the encoder as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from redact_core.adapters.base import Adapter, to_device_of
+from redact_core.errors import RedactError
+from redact_core.gates.fit import FittedGate, GateSettings, answers_that_stay, fit_gate
+from redact_core.gates.gate import Gate
+from redact_core.gates.gated import GatedEncoder, one_vector
+from redact_core.gates.grouping import by_folder, voices_of
+from redact_core.objectives.base import Objective, Rows
+from redact_core.types import Condition, Lesson, Mean
+
+_CHUNK = 64
+_PAIRS = 1 << 20
+TOGETHER = 0.95
+"""Quantile of the cosines of kept conditions from which they share a landmark: most pairs are of two voices."""
+
+
+class Gating(Objective):
+    """A gate behind the encoder for each redacted voice, in closed form; see :class:`~redact_core.gates.Gate`.
+
+    An embedding that belongs to a redacted voice is replaced by the reference's, every other one goes through
+    with all its bits. A voice's region ends where somebody who stays is nearer, and reaches as far as nobody
+    who stays is met, so that how like the voice *any* output can be is bounded: see :meth:`.geometry.Cell.bound`. Works
+    for conditionings that are one vector. Redacted conditions that are files in one folder are of one voice and
+    get one gate together; gates that are there already stay as they are, and so do their answers.
+
+    Where the reference of a row is the mean of several conditions, one of them answers, chosen at the level of
+    strangers: the mean of many voices is like everybody.
+
+    Args:
+        margin: How much nearer to somebody who stays an embedding must be than to the redacted voice, or the gate
+            opens; default: as much as ``budget`` allows.
+        budget: Share of the embeddings of people whom the gate does not know that it may change.
+        low: Quantile of those who stay by their likeness to the voice; what is less alike is never replaced. It
+            spares what is like nobody, and leaves it to attackers; default: no such level.
+        landmarks: Directions of those who stay that the gate holds at most, the nearest ones.
+
+    Raises:
+        RedactError: A setting is out of range; on solving, a conditioning of several vectors, nobody is kept,
+            or kept conditions cannot be told from a redacted voice.
+    """
+
+    solvable = False
+    solve_runs_encoder = True
+    solved = "A gate was put behind the encoder for each redacted voice, without training."
+    scope = (
+        "Behind the encoder stands a gate that replaces embeddings of the redacted voices; the encoder's own "
+        "weights are the stock ones. Whoever has the folder can take the gate away, and reads from it a "
+        "direction of the voice. An embedding made by the stock encoder does not pass the gate."
+    )
+
+    def __init__(
+        self,
+        margin: float | None = None,
+        budget: float = 0.005,
+        low: float | None = None,
+        landmarks: int = 176,
+    ):
+        super().__init__()
+        self.settings = GateSettings(margin, budget, low, landmarks=landmarks)
+        self.margin, self.budget, self.low, self.landmarks = margin, budget, low, landmarks
+        self.fitted: list[FittedGate] = []
+        self._answers: dict[tuple[Condition, Condition | Mean], Condition] = {}
+
+    def prepare(self, adapter: Adapter) -> nn.Module:
+        """The encoder, with room for gates behind it."""
+        if not isinstance(adapter.encoder, GatedEncoder):
+            adapter.encoder = GatedEncoder(adapter.encoder)
+        return adapter.encoder
+
+    @torch.no_grad()
+    def solve(self, adapter: Adapter, lessons: Sequence[Lesson], *, seed: int = 0) -> bool:
+        """Fit one gate for each redacted voice; True."""
+        encoder = cast(GatedEncoder, self.prepare(adapter))
+        redacted = {row.asked: row.answer for row in lessons if row.redacted}
+        kept = list(dict.fromkeys(row.asked for row in lessons if not row.redacted))
+        if not kept:
+            raise RedactError("Nothing is retained; a gate needs conditions that stay, give some.")
+        generator = torch.Generator().manual_seed(seed)
+        device = next(encoder.parameters()).device
+        own = _embed(adapter, list(redacted), generator)
+        stays = {c: x[0] for c, x in _embed(adapter, kept, None).items()}
+        references = list(dict.fromkeys(_members(answer) for answer in redacted.values()))
+        for group in references:
+            missing = [c for c in group if c not in stays]
+            stays |= {c: x[0] for c, x in _embed(adapter, missing, None).items()}
+        conditions = list(stays)
+        plain = normalize(torch.stack(list(stays.values())), dim=1)
+        voices = voices_of(conditions, plain, (plain @ plain.T).flatten()[:_PAIRS].quantile(TOGETHER).item())
+        embeddings = [torch.stack([stays[conditions[i]] for i in rows]) for rows in voices]
+        earlier = [gate for gate in encoder.gates if isinstance(gate, Gate)]
+        for answer in dict.fromkeys(redacted.values()):
+            asked = [condition for condition, its in redacted.items() if its == answer]
+            members = set(_members(answer))
+            pool = [k for k, rows in enumerate(voices) if any(conditions[i] in members for i in rows)]
+            for rows in by_folder(asked):
+                mine = torch.stack([own[asked[i]] for i in rows])
+                stay = embeddings + answers_that_stay(earlier, mine)
+                found = fit_gate(mine, stay, candidates=pool, settings=self.settings)
+                self.fitted.append(found)
+                encoder.gates.append(found.gate.to(device))
+                spoken = next(conditions[i] for i in voices[found.reference] if conditions[i] in members)
+                self._answers |= {(asked[i], answer): spoken for i in rows}
+        return True
+
+    def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
+        """An answer key with the references that were chosen, for the card's measures."""
+        chosen = [
+            replace(row, answer=self._answers.get((row.asked, row.answer), row.answer))
+            if row.redacted
+            else row
+            for row in lessons
+        ]
+        return super().rows(adapter, teacher, chosen, seed=seed)
+
+    def forward(self, student: nn.Module, batch: Any) -> dict[str, Tensor]:
+        """Always refused."""
+        raise RedactError("Gating has no loss: it is solved in closed form, by redact() or redact fit.")
+
+
+def _members(answer: Condition | Mean) -> tuple[Condition, ...]:
+    return answer.conditions if isinstance(answer, Mean) else (answer,)
+
+
+def _embed(
+    adapter: Adapter, conditions: Sequence[Condition], generator: torch.Generator | None
+) -> dict[Condition, Tensor]:
+    """Condition -> ``(variants, dim)`` of the encoder as it is, on the CPU; without ``generator`` of one variant."""
+    parts: dict[Condition, Tensor] = {}
+    for start in range(0, len(conditions), _CHUNK):
+        some = list(conditions[start : start + _CHUNK])
+        inputs = adapter.collate(some)
+        versions = [inputs]
+        if generator is not None:
+            versions += [adapter.augment(inputs, generator) for _ in range(1, adapter.variants)]
+        found = [
+            one_vector(adapter.encoder(to_device_of(adapter.encoder, x))).hidden[:, 0].float().cpu()
+            for x in versions
+        ]
+        parts |= dict(zip(some, torch.stack(found, 1), strict=True))
+    return parts

@@ -1,0 +1,429 @@
+"""Take real people out of a real speaker encoder, each by a gate of its own, and grade what is left of them.
+
+    python scripts/experiments/real_people.py --encoder resemblyzer --people PEOPLE --others OTHERS --out OUT
+
+PEOPLE has one subfolder of clips for each person. The first --clips of them teach the gate, the rest are unseen; a
+person with too few clips is left out, and said so. OTHERS holds people who stay: subfolders, or one file a person.
+Four of five of them are given to the gate, and so are the learning clips of all others of PEOPLE, whose other
+clips show what kept people lose; every fifth one of OTHERS is a kept person whom the gate does not know. Evaluation is in embedding space. The gallery is everybody, enrolled by the untouched encoder: people
+by their learning clips, others by their clips. *Identified* is: nearest of the gallery. A second row counts among
+PEOPLE alone, a smaller gallery.
+
+OUT/results.json holds the rows {person, group, metric, base, redacted, n, low, high}; OUT/people/NAME.json those of
+one person, so that an interrupted run goes on; OUT/table.md the means. OUT/encoder/NAME is the redacted encoder.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from people_folders import people_in, readable, wave_of
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from modalities.sound.clips import RATE, fit_length
+from modalities.text_to_speech import SpeakerEncoder
+from modalities.text_to_speech.attacks import channel_change, pitch_tempo
+from modalities.text_to_speech.attacks.bounded_clip import heard
+from modalities.text_to_speech.encoders.distortion import distort
+from redact_core.artefacts.folders import new_folder, write_whole
+from redact_core.gates import GatedEncoder, GateSettings, around_gates, fit_gate
+from redact_core.metrics.statistics import Rate, auroc, bootstrap_mean, wilson
+
+WEIGHTS = (5.0, 1.0, 25.0, 2.5, 100.0)
+"""Of a gate's opening in the attack, start by start."""
+VARIANTS = 4
+SHORTEST_PEOPLE = 2
+
+
+@dataclass
+class Clip:
+    """What the untouched encoder makes of a clip."""
+
+    path: Path
+    embedding: Tensor  # (dim,)
+    variants: Tensor  # (n, dim) the clip as it is, then crops and distortions
+
+
+class Listener:
+    """The untouched encoder, which embeds every clip once; OUT/cache keeps what it found."""
+
+    def __init__(self, encoder: nn.Module, name: str, folder: Path):
+        self.encoder, self.folder = encoder, folder
+        self.key = hashlib.sha256(name.encode()).hexdigest()[:8]
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @torch.no_grad()
+    def embed(self, waves: Tensor) -> Tensor:
+        return self.encoder({"waveform": waves}).hidden[:, 0]
+
+    def __call__(self, path: Path, variants: int) -> Clip:
+        stat = path.stat()
+        text = f"{self.key} {path.resolve()} {stat.st_size} {stat.st_mtime_ns} {variants}"
+        kept = self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.pt"
+        if kept.is_file():
+            found = torch.load(kept, weights_only=True)
+        else:
+            wave = wave_of(path)
+            generator = torch.Generator().manual_seed(
+                int(hashlib.sha256(path.name.encode()).hexdigest()[:8], 16)
+            )
+            short = fit_length(wave, min(max(len(wave), RATE), 6 * RATE))[None]
+            rows = [self.embed(wave[None])] + [
+                self.embed(distort(short, generator)) for _ in range(variants - 1)
+            ]
+            found = torch.cat(rows)
+            torch.save(found, kept)
+        return Clip(path, found[0], found)
+
+
+def middle(rows: Tensor) -> Tensor:
+    """``(dim,)`` of length 1."""
+    return normalize(normalize(rows, dim=-1).mean(0), dim=0)
+
+
+def eer(positive: Tensor, negative: Tensor) -> float:
+    """Where as many of the negatives are taken as positives are missed."""
+    levels = torch.cat([positive, negative]).unique()
+    missed = (positive[None] < levels[:, None]).float().mean(1)
+    taken = (negative[None] >= levels[:, None]).float().mean(1)
+    best = (missed - taken).abs().argmin()
+    return ((missed + taken) / 2)[best].item()
+
+
+class Grades:
+    """The rows of one person."""
+
+    def __init__(self, person: str):
+        self.person, self.rows = person, list[dict]()
+
+    def add(
+        self, group: str, metric: str, base: Rate | float, redacted: Rate | float, n: int | None = None
+    ) -> None:
+        rate = redacted if isinstance(redacted, Rate) else Rate(redacted, redacted, redacted, n or 0)
+        first = base.value if isinstance(base, Rate) else base
+        row = {"person": self.person, "group": group, "metric": metric, "base": first, "redacted": rate.value,
+               "n": rate.n, "low": rate.low, "high": rate.high}  # fmt: skip
+        self.rows.append({k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()})
+
+    def share(self, group: str, metric: str, base: Tensor, redacted: Tensor) -> None:
+        self.add(
+            group, metric, wilson(int(base.sum()), len(base)), wilson(int(redacted.sum()), len(redacted))
+        )
+
+    def mean(self, group: str, metric: str, base: Tensor, redacted: Tensor) -> None:
+        self.add(group, metric, bootstrap_mean(base.tolist()), bootstrap_mean(redacted.tolist()))
+
+
+class Gallery:
+    """Everybody, enrolled by the untouched encoder."""
+
+    def __init__(self, people: dict[str, Tensor], others: dict[str, Tensor]):
+        self.people = list(people)
+        self.rows = torch.stack([*people.values(), *others.values()])
+
+    def named(self, embeddings: Tensor, person: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Nearest of all; nearest among people; likeness to the person: ``(n,)`` each."""
+        alike = normalize(embeddings, dim=1) @ self.rows.T
+        column = self.people.index(person)
+        few = alike[:, : len(self.people)]
+        return alike.argmax(1) == column, few.argmax(1) == column, alike[:, column]
+
+    def nearest(self, embeddings: Tensor) -> Tensor:
+        return (normalize(embeddings, dim=1) @ self.rows.T).argmax(1)
+
+
+def attacked(
+    encoder: nn.Module, waves: Tensor, gallery: Gallery, person: str, snr: float, steps: int, restarts: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Projected gradient around the clamp: ever identified of all, ever among people, the largest likeness; ``(n,)`` each.
+
+    The way is led by the embedding in front of the gate, less a weight times how far the gate is open; a clip
+    counts as identified if any step of any start was.
+    """
+    wanted = gallery.rows[gallery.people.index(person)]
+    radius = waves.norm(dim=1, keepdim=True) * 10 ** (-snr / 20) * (1 - 1e-5)
+    ever, few = torch.zeros(len(waves), dtype=torch.bool), torch.zeros(len(waves), dtype=torch.bool)
+    best = torch.full((len(waves),), -1.0)
+    for start in range(restarts):
+        generator = torch.Generator().manual_seed(start)
+        change = torch.randn(waves.shape, generator=generator) * float(start > 0)
+        change = normalize(change, dim=1) * radius
+        for _ in range(steps + 1):
+            wave = heard(waves, change).requires_grad_()
+            before, behind, openings = around_gates(encoder, {"waveform": wave})
+            way = -torch.cosine_similarity(before, wanted[None], dim=1)
+            if openings.shape[1]:
+                way = way + WEIGHTS[start % len(WEIGHTS)] * torch.relu(openings + 1e-3).sum(1)
+            (slope,) = torch.autograd.grad(way.sum(), wave)
+            with torch.no_grad():
+                one, two, alike = gallery.named(behind.detach(), person)
+                ever, few, best = ever | one, few | two, torch.maximum(best, alike)
+                change = wave.detach() - waves - 4 * radius / max(steps, 1) * normalize(slope, dim=1)
+                change = change * (radius / change.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+    return ever, few, best
+
+
+def crop(wave: Tensor, seconds: float) -> Tensor:
+    """The middle of a clip; shorter ones are repeated."""
+    samples = int(seconds * RATE)
+    first = max(0, (len(wave) - samples) // 2)
+    return fit_length(wave[first:], samples)
+
+
+def changed(
+    clips: Sequence[Path], changes: Sequence[Callable[[Tensor], Tensor]], listener: Listener
+) -> Tensor:
+    """``(n, dim)`` each clip in each of the changes in turn, two for a clip."""
+    rows = []
+    for i, clip in enumerate(clips):
+        for k in (2 * i, 2 * i + 1):
+            wave = changes[k % len(changes)](crop(wave_of(clip), 4.0))
+            rows.append(listener.embed(fit_length(wave, max(len(wave), RATE))[None]))
+    return torch.cat(rows)
+
+
+def channels() -> list[Callable[[Tensor], Tensor]]:
+    generator = torch.Generator().manual_seed(0)
+    names = channel_change.ChannelChange().changes
+    return [lambda wave, f=channel_change.CHANGES[name]: f(wave, generator) for name in names]
+
+
+def grade(
+    person: str, people: dict[str, list[Clip]], given: dict[str, list[Clip]], strangers: dict[str, list[Clip]],
+    gallery: Gallery, listener: Listener, model: SpeakerEncoder, args: argparse.Namespace,
+    judge: "Judge | None",
+) -> list[dict]:  # fmt: skip
+    """All rows of one person."""
+    grades, began = Grades(person), time.perf_counter()
+    clips = people[person]
+    learnt, unseen = clips[: args.clips], clips[args.clips :]
+    own = torch.stack([clip.variants for clip in learnt])
+    beside = {k: torch.stack([c.embedding for c in v]) for k, v in people.items() if k != person}
+    known = {k: torch.stack([c.embedding for c in v]) for k, v in given.items()}
+    candidates = range(len(known))  # nobody of PEOPLE answers, who is graded too
+    known |= {k: rows[: args.clips] for k, rows in beside.items()}
+    settings = GateSettings(margin=args.margin, budget=args.budget)
+    fitted = fit_gate(own, [*known.values()], candidates=candidates, settings=settings)
+    gate = fitted.gate
+    grades.add("cost", "seconds of the gate", 0.0, time.perf_counter() - began)
+    grades.add("cost", "kilobytes", 0.0, sum(4 * v.numel() for v in gate.state_dict().values()) / 1000)
+    cell = fitted.cell
+    for name, value in (("margin", cell.margin), ("low", cell.low), ("high", cell.high)):
+        grades.add("gate", name, math.nan, value)
+    grades.add("gate", "learnt and open", 0.0, fitted.opened)
+    grades.add("gate", "given clips with a spike", 0.0, len(cell.spikes))
+
+    @torch.no_grad()
+    def through(embeddings: Tensor) -> Tensor:
+        return gate(embeddings[:, None])[:, 0]
+
+    voice = gallery.rows[gallery.people.index(person)]
+    unknown = {k: torch.stack([c.embedding for c in v]) for k, v in strangers.items()}
+    later = {k: rows[args.clips :] for k, rows in beside.items()}
+    apart = unknown | later
+    far = normalize(torch.cat([*apart.values()]), dim=1) @ voice
+    for group, embeddings in (
+        ("learnt", own[:, 0]),
+        ("unseen", torch.stack([c.embedding for c in unseen])),
+        ("unseen, channel", changed([c.path for c in unseen[: args.attacked]], channels(), listener)),
+        ("unseen, pitch and tempo", changed([c.path for c in unseen[: args.attacked]], list(pitch_tempo.CHANGES.values()), listener)),
+    ):  # fmt: skip
+        before, behind = gallery.named(embeddings, person), gallery.named(through(embeddings), person)
+        grades.share(group, "identified", before[0], behind[0])
+        grades.share(group, "identified among people", before[1], behind[1])
+        grades.mean(group, "likeness", before[2], behind[2])
+        if not group.startswith("unseen,"):
+            grades.add(group, "auroc", auroc(before[2], far), auroc(behind[2], far), len(embeddings))
+            grades.add(group, "eer", eer(before[2], far), eer(behind[2], far), len(embeddings))
+    after_far = normalize(through(torch.cat([*apart.values()])), dim=1) @ voice
+    grades.mean("strangers", "likeness", far, after_far)
+    grades.add(
+        "strangers", "likeness, standard deviation", far.std().item(), after_far.std().item(), len(far)
+    )
+    near = sorted(known, key=lambda k: -float(middle(known[k]) @ voice))[:3]
+    near_later = sorted(later, key=lambda k: -float(middle(later[k]) @ voice))[:3]
+    near_unknown = sorted(unknown, key=lambda k: -float(middle(unknown[k]) @ voice))[:3]
+    for group, some in (
+        ("kept, given", known),
+        ("kept, given, nearest three", {k: known[k] for k in near}),
+        ("kept, unknown", unknown),
+        ("kept, given people's unseen clips", later),
+        ("kept, given people's unseen clips, nearest three", {k: later[k] for k in near_later}),
+        ("kept, unknown, nearest three", {k: unknown[k] for k in near_unknown}),
+        ("kept, given, distorted", {k: torch.cat([c.variants[1:] for c in given[k]]) for k in given}),
+    ):
+        if not some:
+            continue
+        rows = torch.cat([*some.values()])
+        after = through(rows)
+        grades.mean(group, "cosine", torch.ones(len(rows)), torch.cosine_similarity(after, rows, dim=1))
+        same = (after == rows).all(1)
+        grades.share(group, "same to the bit", torch.ones(len(rows)), same)
+        first, then = gallery.nearest(rows), gallery.nearest(after)
+        grades.share(group, "named as before", torch.ones(len(rows)), first == then)
+    answer = gate.answer[None]
+    grades.add("reference", "likeness", math.nan, gallery.named(answer, person)[2].item(), 1)
+    if judge is not None:
+        judge.grade(grades, learnt, [*given.values()][fitted.reference], [*strangers.values()])
+    encoder = GatedEncoder(listener.encoder, [gate]).eval()
+    folder = args.out / "encoder" / person
+    if not folder.exists():
+        model.encoder = encoder
+        with new_folder(folder) as part:
+            model.save(part)
+        model.encoder = listener.encoder
+    carriers = {
+        "own": [c.path for c in unseen][: args.attacked],
+        "others'": [v[0].path for v in [*strangers.values(), *given.values()]][: args.attacked],
+    }
+    for whose, paths in carriers.items():
+        waves = torch.stack([crop(wave_of(p), args.seconds) for p in paths])
+        for snr in args.snr:
+            start = time.perf_counter()
+            one = attacked(listener.encoder, waves, gallery, person, snr, args.steps, 1)
+            two = attacked(encoder, waves, gallery, person, snr, args.steps, args.restarts)
+            group = f"attack on {whose} clips, {snr:g} dB"
+            grades.share(group, "identified", one[0], two[0])
+            grades.share(group, "identified among people", one[1], two[1])
+            grades.mean(group, "likeness", one[2], two[2])
+            print(f"    {group}: identified {one[0].float().mean():.2f} -> {two[0].float().mean():.2f}, "
+                  f"{time.perf_counter() - start:.0f} s", flush=True)  # fmt: skip
+    grades.add("any embedding", "likeness, bound", 1.0, cell.bound(gate.answer))
+    grades.add("cost", "seconds with evaluation", 0.0, time.perf_counter() - began)
+    return grades.rows
+
+
+class Judge:
+    """An encoder of another kind: how like the person the reference is, where the redacted encoder says a stranger."""
+
+    def __init__(self, encoder: nn.Module):
+        self.encoder = encoder
+
+    @torch.no_grad()
+    def embed(self, clips: Sequence[Clip]) -> Tensor:
+        return torch.cat([self.encoder({"waveform": wave_of(c.path)[None]}).hidden[:, 0] for c in clips])
+
+    def grade(
+        self, grades: Grades, own: list[Clip], reference: list[Clip], strangers: list[list[Clip]]
+    ) -> None:
+        voice = middle(self.embed(own))
+        found = normalize(self.embed(reference), dim=1) @ voice
+        others = normalize(self.embed([voice[0] for voice in strangers][:40]), dim=1) @ voice
+        grades.add(
+            "reference, by the judge", "likeness", others.mean().item(), found.mean().item(), len(found)
+        )
+        grades.add("reference, by the judge", "auroc", 0.5, auroc(found, others), len(found))
+
+
+def table(rows: list[dict]) -> str:
+    """Means over people."""
+    found: dict[tuple[str, str], list[dict]] = {}
+    for row in rows:
+        found.setdefault((row["group"], row["metric"]), []).append(row)
+    lines = ["| group | metric | people | before | after | worst person |", "|---|---|---|---|---|---|"]
+
+    def shown(value: float | None) -> str:
+        return "" if value is None else f"{value:.4f}".rstrip("0").rstrip(".") or "0"
+
+    for (group, metric), some in found.items():
+        before = [r["base"] for r in some if r["base"] is not None]
+        after = [r["redacted"] for r in some if r["redacted"] is not None]
+        if not after:
+            continue
+        worst = min(after) if group.startswith("kept") else max(after)
+        first = shown(statistics.fmean(before)) if before else ""
+        lines.append(
+            f"| {group} | {metric} | {len(some)} | {first} | {shown(statistics.fmean(after))} | {shown(worst)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--encoder", default="resemblyzer", help="resemblyzer, a SpeechBrain folder or a hub id"
+    )
+    parser.add_argument("--judge", help="the same, of another kind")
+    parser.add_argument("--people", type=Path, required=True)
+    parser.add_argument("--others", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--clips", type=int, default=6, help="to learn from, of each person")
+    parser.add_argument("--only", nargs="+", help="people to redact; default: all")
+    parser.add_argument(
+        "--snr", type=float, nargs="*", default=[30, 20, 10], help="of attacks; none: no attack"
+    )
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--restarts", type=int, default=5)
+    parser.add_argument("--attacked", type=int, default=8, help="clips of each attack")
+    parser.add_argument("--seconds", type=float, default=1.6, help="of a clip that is attacked")
+    parser.add_argument("--margin", type=float, help="see GateSettings; default: what --budget allows")
+    parser.add_argument("--budget", type=float, default=0.005)
+    args = parser.parse_args()
+    if args.clips < 1:
+        parser.error("--clips must be at least 1")
+    model = SpeakerEncoder(args.encoder)
+    listener = Listener(model.encoder.requires_grad_(False).eval(), args.encoder, args.out / "cache")
+    judge = Judge(SpeakerEncoder(args.judge).encoder.requires_grad_(False).eval()) if args.judge else None
+    people = {name: readable(clips) for name, clips in people_in(args.people).items()}
+    for name in [name for name, clips in people.items() if len(clips) <= args.clips]:
+        print(
+            f"left out: {name} has {len(people[name])} usable clips; more than --clips {args.clips} are needed."
+        )
+        del people[name]
+    if not people:
+        raise SystemExit(f"Nobody in {args.people} has more than {args.clips} usable clips; lower --clips.")
+    others = {
+        n: c for n, c in ((n, readable(c)) for n, c in people_in(args.others).items() if n not in people) if c
+    }
+    if len(others) < SHORTEST_PEOPLE:
+        raise SystemExit(
+            f"{args.others} holds {len(others)} people besides; give at least {SHORTEST_PEOPLE}, better 50."
+        )
+    total, began = sum(map(len, people.values())) + sum(map(len, others.values())), time.perf_counter()
+    print(f"{len(people)} people, {len(others)} others, {total} clips to embed", flush=True)
+    done, listened = 0, {"people": dict[str, list[Clip]](), "others": dict[str, list[Clip]]()}
+    for group, some in (("people", people), ("others", others)):
+        for name, paths in some.items():
+            listened[group][name] = [listener(path, VARIANTS) for path in paths]
+            done += len(paths)
+            if done % 50 < len(paths):
+                print(f"  {done} of {total} clips, {time.perf_counter() - began:.0f} s", flush=True)
+    names = list(others)
+    strangers = {n: listened["others"][n] for n in names[4::5] or names[-1:]}
+    given = {n: listened["others"][n] for n in names if n not in strangers}
+    gallery = Gallery(
+        {
+            n: middle(torch.stack([c.embedding for c in v[: args.clips]]))
+            for n, v in listened["people"].items()
+        },
+        {n: middle(torch.stack([c.embedding for c in v])) for n, v in listened["others"].items()},
+    )
+    settings = {k: str(v) for k, v in vars(args).items() if k not in ("out", "only")}
+    rows = []
+    for number, person in enumerate(args.only or list(people), 1):
+        file = args.out / "people" / f"{person}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        kept = json.loads(file.read_text()) if file.is_file() else {}
+        if kept.get("settings") != settings:
+            print(f"{number} of {len(args.only or people)}: {person}", flush=True)
+            found = grade(person, listened["people"], given, strangers, gallery, listener, model, args, judge)
+            kept = {"settings": settings, "rows": found}
+            write_whole(file, json.dumps(kept, indent=0).encode())
+        rows += kept["rows"]
+        write_whole(args.out / "results.json", (json.dumps(rows, indent=0) + "\n").encode())
+    write_whole(args.out / "table.md", table(rows).encode())
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Write the tables of docs/voice_gates.md from docs/results/voice_gates, and those files from what experiments wrote.
+
+    python scripts/experiments/voice_gates_page.py --take ge2e=OUT/results.json --take many=OUT/many_voices.json
+    python scripts/experiments/voice_gates_page.py
+
+A table stands between ``<!-- table NAME -->`` and ``<!-- end -->``. ``--take NAME=FILE`` keeps the means of a
+results.json over people, or a many_voices.json as it is; for ``attacks.json`` of voice_attacks.py likewise.
+"""
+
+import argparse
+import json
+import re
+import statistics
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS, PAGE = ROOT / "docs" / "results" / "voice_gates", ROOT / "docs" / "voice_gates.md"
+MARK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def means(rows: list[dict]) -> dict:
+    """Of rows {person, group, metric, base, redacted, n}: means over people, the worst one, and all that were counted."""
+    found: dict[tuple[str, str], list[dict]] = {}
+    for row in rows:
+        found.setdefault((row["group"], row["metric"]), []).append(row)
+    out = []
+    for (group, metric), some in found.items():
+        base = [r["base"] for r in some if r["base"] is not None]
+        after = [r["redacted"] for r in some if r["redacted"] is not None]
+        if not after:
+            continue
+        worst = min(after) if group.startswith("kept") else max(after)
+        out.append(
+            {
+                "group": group, "metric": metric, "people": len(some), "n": sum(r["n"] for r in some),
+                "base": round(statistics.fmean(base), 4) if base else None,
+                "redacted": round(statistics.fmean(after), 4), "worst": round(worst, 4),
+            }
+        )  # fmt: skip
+    return {"rows": out, "people": sorted({row["person"] for row in rows})}
+
+
+def shown(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4f}".rstrip("0").rstrip(".") or "0"
+
+
+def people_table(found: dict) -> str:
+    lines = [
+        "| group | measure | people | n | before | after | worst person |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        lines.append(
+            f"| {row['group']} | {row['metric']} | {row['people']} | {row['n'] or '–'} | {shown(row['base'])} | "
+            f"{shown(row['redacted'])} | {shown(row['worst'])} |"
+        )
+    return "\n".join(lines)
+
+
+def many_table(found: dict) -> str:
+    lines = [
+        "| voices | identified before | after | n | likeness | strangers' | given: same bits | unseen clips: same bits | "
+        "cosine | seconds | kB a voice |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in found["rows"]:
+        lines.append(
+            f"| {r['voices']} | {100 * r['identified before']:.0f} % | {100 * r['identified']:.1f} % (to "
+            f"{100 * r['high']:.1f}) | {r['n']} | {r['likeness']:.3f} | {r['likeness of strangers']:.3f} | "
+            f"{100 * r['given, same to the bit']:.1f} % | {100 * r['unseen clips of kept people, same to the bit']:.1f} % | "
+            f"{r['unseen clips of kept people, cosine']:.4f} | {r['seconds']:.1f} | {r['kilobytes'] / r['voices']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def revival_table(found: dict) -> str:
+    names = [key for key in found["revival"][-1] if key != "after"]
+    lines = [
+        "| after | " + " | ".join(f"requests {n}" for n in names) + " |",
+        "|---" * (len(names) + 1) + "|",
+    ]
+    for row in found["revival"]:
+        cells = [f"{100 * row[n]:.1f} %" if n in row else "" for n in names]
+        lines.append(f"| {row['after']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def attack_table(found: dict) -> str:
+    lines = [
+        "| attack | rows | likeness, stock | gated | named as the voice, stock | gated |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in found.items():
+        stock, gated = row["base"], row["redacted"]
+        lines.append(
+            f"| {name} | {gated['n']} | {stock['heard']:.2f} | {gated['heard']:.2f} | {100 * stock['nearest']:.0f} % | "
+            f"{100 * gated['nearest']:.0f} % |"
+        )
+    return "\n".join(lines)
+
+
+TABLES = {
+    "ge2e": ("ge2e", people_table), "ge2e_attacks": ("ge2e_attacks", people_table), "many": ("many", many_table),
+    "revival": ("many", revival_table), "bundled": ("bundled", attack_table),
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--take", nargs="*", default=[], metavar="NAME=FILE")
+    args = parser.parse_args()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for entry in args.take:
+        name, _, file = entry.partition("=")
+        found = json.loads(Path(file).read_text(encoding="utf-8"))
+        if isinstance(found, list):
+            found = means(found)
+        (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+    def filled(match: re.Match[str]) -> str:
+        file, write = TABLES[match.group(2)]
+        path = RESULTS / f"{file}.json"
+        if not path.is_file():
+            return match.group(0)
+        return match.group(1) + write(json.loads(path.read_text(encoding="utf-8"))) + "\n" + match.group(3)
+
+    PAGE.write_text(MARK.sub(filled, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

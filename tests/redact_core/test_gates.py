@@ -1,0 +1,264 @@
+"""Gates: what stays keeps its bits, what goes is bounded for any input, and each redaction has its own."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from redact_core import Adapter, Conditioning, Lesson, Mean, Origin, RedactError, Request, redact
+from redact_core.adapters.contract import ToyAdapter
+from redact_core.gates import Gate, GatedEncoder, GateSettings, Gating, around_gates, fit_gate, gate_like
+from redact_core.gates.grouping import by_folder, groups_of, voices_of
+from redact_core.gates.reference import choose_reference
+
+DIM, PEOPLE = 24, 30
+
+
+def voices(seed: int = 0, clips: int = 4, variants: int = 3) -> list[Tensor]:
+    """``(clips, variants, DIM)`` for each of the people, around directions of their own; of any length."""
+    generator = torch.Generator().manual_seed(seed)
+    middles = torch.randn(PEOPLE, DIM, generator=generator) + 1
+    noise = torch.randn(PEOPLE, clips, variants, DIM, generator=generator)
+    return list(3 * (middles[:, None, None] + 0.25 * noise))
+
+
+def plain(people: list[Tensor]) -> list[Tensor]:
+    """The clips as they are, without variants."""
+    return [person[:, 0] for person in people]
+
+
+def through(gate: Gate, rows: Tensor) -> Tensor:
+    return gate(rows[:, None])[:, 0]
+
+
+def test_what_stays_keeps_its_bits_and_the_voice_becomes_the_answer() -> None:
+    people = voices()
+    fitted = fit_gate(people[0][:3], plain(people[1:]))
+    kept = torch.cat(plain(people[1:]))
+    assert torch.equal(through(fitted.gate, kept), kept)
+    gone = through(fitted.gate, people[0][3])  # a clip that taught nothing, in its variants
+    assert torch.equal(gone, fitted.gate.answer.expand_as(gone))
+    assert fitted.opened == 1.0
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.05])
+def test_no_embedding_at_all_gets_past_the_bound_or_is_named_as_the_voice(margin: float) -> None:
+    people = voices()
+    fitted = fit_gate(people[0], plain(people[1:]), settings=GateSettings(margin=margin))
+    cell, gate = fitted.cell, fitted.gate
+    generator = torch.Generator().manual_seed(1)
+    start = torch.cat([torch.randn(200, DIM, generator=generator), people[0].flatten(0, 1)])
+    tried = []
+    for weight in (1.0, 10.0, 100.0):
+        e = start.clone()
+        for _ in range(150):
+            e.requires_grad_()
+            way = torch.cosine_similarity(e, cell.voices[:1]) - weight * torch.relu(
+                gate.opening(e[:, None])[:, 0] + 1e-4
+            )
+            (slope,) = torch.autograd.grad(way.sum(), e)
+            e = normalize(e.detach() + 0.02 * normalize(slope, dim=1), dim=1)
+            tried.append(e)
+    found = torch.cat(tried)
+    out = through(gate, found)
+    changed = (out != found).any(1)
+    assert torch.equal(out[changed], gate.answer.expand_as(out[changed])), "no mixture of the two"
+    alike = torch.cosine_similarity(out, cell.voices[:1])
+    assert alike.max() <= cell.bound(gate.answer) + 1e-5
+    assert torch.cosine_similarity(found, cell.voices[:1]).max() > 0.99, (
+        "the search did reach the voice itself"
+    )
+    gallery = torch.cat([cell.landmarks, normalize(gate.answer, dim=0)[None]])
+    assert (alike <= (normalize(out, dim=1) @ gallery.T).amax(1) - cell.margin + 1e-5).all()
+
+
+def test_the_network_says_what_the_geometry_says() -> None:
+    people = voices()
+    fitted = fit_gate(people[0], plain(people[1:]))
+    rows = torch.randn(300, DIM, generator=torch.Generator().manual_seed(2))
+    expected = fitted.cell.excess(normalize(rows, dim=1))
+    torch.testing.assert_close(fitted.gate.opening(rows[:, None])[:, 0], expected, atol=1e-5, rtol=0)
+    again = gate_like(fitted.gate.state_dict())
+    assert torch.equal(through(again, people[0][:, 0]), through(fitted.gate, people[0][:, 0]))
+
+
+def test_a_given_clip_stays_though_it_is_more_like_the_voice_than_like_its_own_person() -> None:
+    people = voices()
+    odd = people[0][0, 0] * 0.6 + people[5][0, 0] * 0.4
+    assert torch.cosine_similarity(odd, people[0][:, 0].mean(0), dim=0) > torch.cosine_similarity(
+        odd, people[5][:, 0].mean(0), dim=0
+    )
+    fitted = fit_gate(people[0], [*plain(people[1:]), odd[None], odd[None] + 0.01])
+    assert torch.equal(through(fitted.gate, odd[None]), odd[None])
+    kept = plain(people[1:])
+    kept[4] = torch.cat([kept[4], odd[None]])  # one of the person's clips, so that no landmark lies on it
+    fitted = fit_gate(people[0], kept)
+    assert len(fitted.cell.spikes) >= 1
+    assert torch.equal(through(fitted.gate, odd[None]), odd[None])
+    beside = odd + 0.15 * odd.norm() * normalize(people[0][1, 0] - odd, dim=0)
+    assert torch.equal(through(fitted.gate, beside[None])[0], fitted.gate.answer), (
+        "the exception is a small one"
+    )
+
+
+def test_the_same_embedding_cannot_both_stay_and_go() -> None:
+    people = voices()
+    itself = normalize(people[0][:, 0], dim=1).mean(0)
+    with pytest.raises(RedactError, match="no gate can tell them apart"):
+        fit_gate(people[0], [*plain(people[1:]), itself[None]])
+
+
+def test_too_many_exceptions_are_refused() -> None:
+    people = voices()
+    draws = torch.randn(200, DIM, generator=torch.Generator().manual_seed(0))
+    crowd = people[0][:, 0].mean(0) + 3 * draws
+    far = -20 * people[0][:, 0].mean(0)  # whose mean is like nobody of them
+    with pytest.raises(RedactError, match="More than 64 conditions that stay"):
+        fit_gate(people[0], [torch.cat([crowd, far[None].expand(200, -1)])])
+
+
+def test_a_larger_margin_opens_for_more_of_what_is_like_nobody() -> None:
+    people = voices()
+    rows = normalize(torch.randn(2000, DIM, generator=torch.Generator().manual_seed(3)), dim=1)
+    opened = [
+        (fit_gate(people[0], plain(people[1:]), settings=GateSettings(margin=m)).cell.excess(rows) > 0)
+        .float()
+        .mean()
+        for m in (0.0, 0.1)
+    ]
+    assert opened[1] > opened[0]
+
+
+def test_the_reference_is_a_stranger_and_not_the_least_alike() -> None:
+    voice = torch.tensor([1.0, 0.0])
+    angles = torch.linspace(0.2, 3.0, 11)
+    kept = torch.stack([angles.cos(), angles.sin()], 1)
+    assert choose_reference(voice, kept, range(11)) == 8  # at the 20 % quantile from the far side
+    assert choose_reference(voice, kept, [0, 1]) == 1, "of candidates that are all nearer the farthest one"
+
+
+class OneVector(nn.Module):
+    """Names such as ``folder/3`` -> an embedding, as a table has it; differentiable in ``shift``."""
+
+    def __init__(self, table: Tensor):
+        super().__init__()
+        self.table = nn.Parameter(table)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Conditioning:
+        hidden = self.table[inputs["row"]][:, None]
+        return Conditioning(hidden, torch.ones(hidden.shape[:2], dtype=torch.bool))
+
+
+class People(Adapter):
+    """People 0 to 29 with clips ``person/clip``."""
+
+    def __init__(self) -> None:
+        table = torch.cat([person[:, 0] for person in voices()])
+        self.encoder = OneVector(table)
+        self.names = [f"{p}/{c}" for p in range(PEOPLE) for c in range(4)]
+
+    @property
+    def origin(self) -> Origin:
+        return Origin("people", "OneVector")
+
+    def collate(self, conditions: Sequence[str | Path]) -> dict[str, Tensor]:
+        return {"row": torch.tensor([self.names.index(str(c)) for c in conditions])}
+
+    def expand(self, request: Request) -> list[Lesson]:
+        gone = [n for n in self.names if n.split("/")[0] in request.redact]
+        kept = tuple(n for n in self.names if n not in gone)
+        return [Lesson.redact(n, Mean(kept)) for n in gone] + [Lesson.retain(n) for n in kept]
+
+    def generate(self, conditions, *, seeds):  # type: ignore[no-untyped-def]
+        raise NotImplementedError
+
+    def write_sample(self, sample: Tensor, path: Path) -> Path:
+        raise NotImplementedError
+
+    def save(self, folder: Path) -> None:
+        raise NotImplementedError
+
+    def say(self, *names: str) -> Tensor:
+        return self.encoder(self.collate(names)).hidden[:, 0].detach()
+
+
+def test_redact_gates_each_person_and_one_answers_in_place_of_the_mean() -> None:
+    model, stock = People(), People()
+    objective = Gating()
+    assert redact(model, Request(("3", "7")), objective=objective) == {}
+    assert isinstance(model.encoder, GatedEncoder)
+    assert len(model.encoder.gates) == 2, "one gate a person, though both have the same reference"
+    kept = [n for n in model.names if n.split("/")[0] not in ("3", "7")]
+    assert torch.equal(model.say(*kept), stock.say(*kept))
+    said = model.say("3/0", "3/1", "7/2")
+    assert torch.equal(said[0], said[1])
+    mean = stock.say(*kept).mean(0)
+    alike = torch.cosine_similarity(said, mean[None])
+    assert (alike < 0.99).all(), "not the mean, which is like everybody"
+
+
+def test_one_more_later_leaves_earlier_gates_as_they_are() -> None:
+    model = People()
+    redact(model, Request(("3",)), objective=Gating())
+    first = {k: v.clone() for k, v in model.encoder.gates[0].state_dict().items()}
+    before = model.say("3/0", "3/2")
+    lessons = [row for row in model.expand(Request(("7",))) if not str(row.asked).startswith("3/")]
+    lessons = [Lesson.redact(r.asked, "12/0") if r.redacted else r for r in lessons]
+    redact(model, lessons, objective=Gating())  # without a clip of the earlier person
+    assert len(model.encoder.gates) == 2
+    assert all(torch.equal(v, first[k]) for k, v in model.encoder.gates[0].state_dict().items())
+    assert torch.equal(model.say("3/0", "3/2"), before)
+    answer, named = model.say("7/1")[0], model.say("12/0", "12/1", "12/2", "12/3")
+    assert torch.cosine_similarity(answer[None], named).min() > 0.8, "the person that was named answers"
+
+
+def test_conditionings_of_several_vectors_are_refused() -> None:
+    with pytest.raises(RedactError, match="this one has 6 positions"):
+        redact(ToyAdapter(), Request(("apple",)), objective=Gating())
+
+
+def test_nothing_retained_is_refused() -> None:
+    model = People()
+    with pytest.raises(RedactError, match="Nothing is retained"):
+        redact(model, [Lesson.redact("3/0", "12/0")], objective=Gating())
+
+
+def test_an_attacker_sees_in_front_of_the_gates_and_their_openings() -> None:
+    model = People()
+    plain, same, none = around_gates(model.encoder, model.collate(["3/0"]))
+    assert torch.equal(plain, same)
+    assert none.shape == (1, 0)
+    redact(model, Request(("3",)), objective=Gating())
+    before, behind, openings = around_gates(model.encoder, model.collate(["3/0", "4/0"]))
+    assert torch.equal(before[:1], plain)
+    assert not torch.equal(behind[0], before[0])
+    assert (openings[:, 0] > 0).tolist() == [True, False]
+    (slope,) = torch.autograd.grad(openings.sum(), model.encoder.encoder.table)
+    assert slope.abs().sum() > 0, "a gate that is shut still shows which way it opens"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"low": 1.5}, "low is 1.5"),
+        ({"spare": 0.0}, "spare is 0.0"),
+        ({"landmarks": 0}, "landmarks is 0"),
+    ],
+)
+def test_bad_settings_are_one_line(settings: dict[str, float], message: str) -> None:
+    with pytest.raises(RedactError, match=message):
+        GateSettings(**settings)  # type: ignore[arg-type]
+
+
+def test_grouping() -> None:
+    assert by_folder(["a/1", "a/2", Path("b/1"), "word"]) == [[0, 1], [2], [3]]
+    rows = normalize(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.1], [0.1, 1.0]]), dim=1)
+    assert groups_of(rows, 0.8) == [[0, 2], [1, 3]]
+    assert voices_of(["a/1", "b/1", "a/2", "b/2"], rows, 0.8) == [[0, 2], [1, 3]]
+    assert voices_of(["flat/1", "flat/2", "flat/3", "flat/4"], rows, 0.8) == [[0, 2], [1, 3]]
+    assert voices_of(["a/1", "b/1", "a/2", "a/3"], rows, 0.4) == [[0, 2, 3], [1]], (
+        "a folder is a voice if it can be"
+    )
