@@ -19,7 +19,7 @@ half=$(( ($(nproc) + 1) / 2 ))
 echo "Style and voice are redacted beside the concept; what they say goes to $out/no_twemoji.log and $out/no_voice.log."
 fit() { OMP_NUM_THREADS=$half .venv/bin/redact fit -c "configs/$1.yaml" --export.folder "$out/$2" "${@:3}"; }
 steps=(--trainer.max_steps 180)  # the configs take 220; this is to end within five minutes
-# towards another style, which is free of the first; random wordings stand for those that nobody taught (docs/results.md)
+# towards another style, which is free of the first; random wordings stand for those that nobody taught (docs/results/results.md)
 # and take all of the 220 steps
 style_options=(--data.redact "style: twemoji" --data.reference "style: fluent" --model.adapter.random_wordings 960)
 fit text_to_image/bundled_style no_twemoji "${style_options[@]}" >"$out/no_twemoji.log" 2>&1 &

@@ -76,7 +76,7 @@ def add_costs(report: Report, costs: Sequence[Mapping[str, Any]]) -> None:
 
 
 def report_json(evidence: Evidence) -> dict[str, Any]:
-    """What ``report.json`` holds; the schema is in ``docs/evaluation.md``."""
+    """What ``report.json`` holds; the schema is in ``docs/reference/evaluation.md``."""
     rows, metrics = figures_of(evidence), all_metrics(evidence)
     used = {row["metric"] for row in rows}
     manifest = evidence.manifest

@@ -1,6 +1,6 @@
 """Leak against damage of the settings that robust_picture.py measured: a table and a picture.
 
-    python scripts/experiments/robust_frontier.py --out out/robust_picture --picture docs/robust_frontier.png
+    python scripts/experiments/robust_frontier.py --out out/robust_picture --picture docs/images/robust_frontier.png
 
 Reads OUT/*.json of one or more folders and prints a Markdown table with Wilson's 95 % intervals, one
 column a setting. In the picture each attack is a mark with its interval, at the share of the ten nearest

@@ -1,6 +1,6 @@
 """A picture of base and redacted side by side, same prompts and seeds.
 
-    python scripts/tools/grid.py --redacted out/no_cigarette --out docs/no_cigarette.png \\
+    python scripts/tools/grid.py --redacted out/no_cigarette --out docs/images/no_cigarette.png \\
         "a cigarette in noto style on a blue background" "a lit cancer stick, twemoji style" "a tiger by fluent"
 
 Several redacted models, each with its ``--name``, make a line each.

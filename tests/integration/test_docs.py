@@ -1,0 +1,68 @@
+"""Pages name files that exist, and their generated tables are those of the result files."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# pages, and what sends its reader to them
+POINTERS = [
+    *PAGES,
+    *(
+        path
+        for folder in ("configs", "redact_core", "modalities", "lightning_modules", "scripts")
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.suffix in (".py", ".sh", ".yaml", ".md")
+    ),
+]
+NAMED = re.compile(
+    r"(?<![\w./-])(?:configs|scripts|docs|tests|modalities|redact_core|lightning_modules)/[\w./-]+\.(?:ya?ml|sh|py|md|png|json)"
+)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def test_files_that_are_named_exist() -> None:
+    named = {(path, name) for path in POINTERS for name in NAMED.findall(path.read_text(encoding="utf-8"))}
+    assert len(named) > 100
+    missing = sorted(
+        f"{path.relative_to(ROOT)}: {name}" for path, name in named if "/NAME/" not in name and not (ROOT / name).is_file()
+    )
+    assert missing == []
+
+
+def test_links_lead_to_files() -> None:
+    prose = {path: re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.S) for path in PAGES}
+    links = [(path, link) for path, text in prose.items() for link in LINK.findall(text)]
+    assert len(links) > 100
+    missing = [
+        f"{path.relative_to(ROOT)}: {link}"
+        for path, link in links
+        if not link.startswith(("https:", "#")) and not (path.parent / link.split("#")[0]).is_file()
+    ]
+    assert missing == []
+
+
+def test_the_page_on_gpus_shows_the_result_file(tmp_path: Path) -> None:
+    script = ROOT / "scripts" / "tools" / "gpu_page.py"
+    figures = ROOT / "docs" / "results" / "gpu_check.json"
+    page = tmp_path / "gpu.md"
+    page.write_text((ROOT / "docs" / "results" / "gpu.md").read_text(encoding="utf-8"), encoding="utf-8")
+    subprocess.run([sys.executable, str(script), str(figures), str(page)], check=True)
+    shown = page.read_text(encoding="utf-8")
+    assert shown == (ROOT / "docs" / "results" / "gpu.md").read_text(encoding="utf-8")
+    step = json.loads(figures.read_text(encoding="utf-8"))["parts"]["voice"]["rows"][0]["ms a step"]
+    assert f"| voice | 32-true | {step:.2f} |" in shown
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    api = (tmp_path / "site" / "reference" / "api" / "index.html").read_text(encoding="utf-8")
+    assert 'id="redact_core.RobustDistillation"' in api
