@@ -52,7 +52,7 @@ def unlearn(
         concept: A concept, ``style: NAME``, a prompt, or several of these.
         method: A key of :data:`METHODS`.
         target: What is drawn instead: one for all or one for each; default: a concept near by, or no style.
-        keep: Where prompts that must stay come from: ``vocabulary``, ``templates``, ``tokens``, ``wordings``, or
+        keep: Where prompts that must stay come from: ``templates``, ``vocabulary``, ``wordings``, or
             files of prompts; default: the adapter's choice.
         steps: Of training; default: what suits the model.
         seed: Of wordings and order.

@@ -13,7 +13,7 @@ from tiny import tiny_stable_diffusion_xl
 from torch import nn
 
 from modalities.text_to_image import StableDiffusion, StableDiffusionXL, unlearn
-from redact_core import Lesson, RedactError, RedactionCard, redact
+from redact_core import Lesson, RedactError, RedactionCard, Request, redact
 
 LESSONS = [Lesson.redact("a cat", "a dog"), Lesson.retain("a dog"), Lesson.retain("red car")]
 
@@ -67,7 +67,6 @@ def test_a_folder_and_its_pipeline_in_memory_are_redacted_alike(pipe, tiny_sd: P
     for model in (inside, folder):
         redact(model, LESSONS, steps=2, lr=1e-2)
     assert same(inside.encoder.state_dict(), folder.encoder.state_dict())
-    assert isinstance(inside.redaction, object)
 
 
 def test_a_lora_stays_in_memory_and_is_not_saved_beside_the_weights(pipe, tmp_path: Path) -> None:
@@ -103,10 +102,19 @@ def test_a_pipeline_without_its_encoder_is_refused(tiny_sd: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["distillation", "closed_form"])
-def test_unlearn_gives_the_same_pipeline_back(pipe, method: str) -> None:
+def test_unlearn_gives_the_same_pipeline_back(pipe, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[Request] = []
+
+    def expand(self: StableDiffusion, request: Request) -> list[Lesson]:
+        requests.append(request)
+        return LESSONS
+
+    monkeypatch.setattr(StableDiffusion, "expand", expand)  # hundreds of rows take a minute
     before = weights(pipe.text_encoder)
     pipe.to(torch.bfloat16)
-    assert unlearn(pipe, "a cat", method=method, target="a dog", steps=2, progress=False) is pipe
+    given = {"method": method, "target": "a dog", "keep": "templates"}
+    assert unlearn(pipe, "a cat", **given, steps=2, progress=False) is pipe
+    assert requests == [Request("a cat", "a dog", "templates")]
     assert pipe.text_encoder.dtype == pipe.unet.dtype == torch.bfloat16
     assert not same(
         {name: value.bfloat16() for name, value in before.items()}, pipe.text_encoder.state_dict()
@@ -154,7 +162,7 @@ def test_push_to_hub_uploads_the_folder_with_its_card(tiny_sd: Path) -> None:
     def refuse(**_: object) -> None:
         raise ValueError("401 Client Error\nmore")
 
-    with pytest.raises(RedactError, match="owner/name could not be uploaded: 401 Client Error$"):
+    with pytest.raises(RedactError, match=r"owner/name could not be uploaded: 401 Client Error$"):
         model.push_to_hub("owner/name", api=SimpleNamespace(create_repo=refuse))
 
 
@@ -164,4 +172,5 @@ def test_the_card_of_a_saved_model_is_that_of_the_result(tiny_sd: Path, tmp_path
     model.save_pretrained(tmp_path / "out")
     assert json.loads((tmp_path / "out" / "redaction.json").read_text())["files"] == result.card.files
     pipe = StableDiffusionPipeline.from_pretrained(tmp_path / "out", safety_checker=None)
-    assert same(weights(pipe.text_encoder), model.encoder.model.state_dict())
+    kept, trained = weights(pipe.text_encoder), model.encoder.model.state_dict()
+    assert all(torch.allclose(value, trained[name], atol=1e-2) for name, value in kept.items())
