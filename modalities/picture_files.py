@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,29 @@ from torch import Tensor
 from redact_core import RedactError
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of one call, in the order of the prompts, as diffusers' pipelines give them."""
+
+    images: list[Image.Image]
+
+    @classmethod
+    def of(cls, samples: Sequence[Tensor]) -> Pictures:
+        """From samples ``(1 or 3, height, width)`` in [0, 1]."""
+        return cls([image_of(sample) for sample in samples])
+
+
+def image_of(sample: Tensor) -> Image.Image:
+    """``sample (1 or 3, height, width)`` in [0, 1] as a picture."""
+    pixels = to_bytes(sample)
+    grey = len(pixels) == 1
+    return Image.fromarray(np.ascontiguousarray(pixels[0] if grey else pixels.permute(1, 2, 0)))
+
+
 def write_picture(sample: Tensor, path: Path) -> Path:
     """Write ``sample (1 or 3, height, width)`` in [0, 1] as ``path`` with the suffix ``.png``, which is returned."""
     path = path.with_suffix(".png")
-    pixels = to_bytes(sample)
-    grey = len(pixels) == 1
-    Image.fromarray(np.ascontiguousarray(pixels[0] if grey else pixels.permute(1, 2, 0))).save(path)
+    image_of(sample).save(path)
     return path
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from redact_core.objectives.targets import AnswerKey, LessonLoader
     from redact_core.plan import PlanRow, read_plan
     from redact_core.training.loop import redact
+    from redact_core.training.result import Redaction
     from redact_core.types import Batch, Condition, Conditioning, Lesson, Mean, Request
 else:
     __getattr__, __dir__ = lazy(__name__)
@@ -58,6 +59,7 @@ __all__ = [
     "PlanSource",
     "Readout",
     "RedactError",
+    "Redaction",
     "RedactionCard",
     "Request",
     "RobustDistillation",

@@ -18,7 +18,7 @@ from lightning_modules.evaluation.judges import Panel
 from lightning_modules.evaluation.replay import replays
 from lightning_modules.support.arguments import at_home_everywhere, gathered, names_in
 from lightning_modules.support.devices import DEVICE_HELP, chosen_device
-from lightning_modules.support.environment import quiet, versions
+from lightning_modules.support.environment import quiet
 from lightning_modules.support.output import say
 from lightning_modules.support.specs import build, folders_by_name, spec_of, specs_of
 from redact_core import Adapter, Attack, PlanRow, RedactError, Request, Scorer, read_plan
@@ -29,6 +29,7 @@ from redact_core.evaluation.evidence import BASE, Conduct, Evidence, begin
 from redact_core.metrics.scorer import leak_metric
 from redact_core.plan import contradictions
 from redact_core.reporting.attack_table import PLAIN
+from redact_core.support.versions import versions
 
 
 def attack_parser() -> LightningArgumentParser:

@@ -20,7 +20,7 @@ from lightning_modules.evaluation.judges import Panel, add_judges, panel, panel_
 from lightning_modules.evaluation.sampling import draw
 from lightning_modules.support.arguments import at_home_everywhere, gathered, names_in
 from lightning_modules.support.devices import DEVICE_HELP, checked_precision, chosen_device
-from lightning_modules.support.environment import quiet, versions
+from lightning_modules.support.environment import quiet
 from lightning_modules.support.output import say
 from lightning_modules.support.specs import folders_by_name
 from redact_core import Adapter, Guard, RedactError, RedactionCard, Request
@@ -32,6 +32,7 @@ from redact_core.evaluation.cost import ModelCost, model_cost, note_models
 from redact_core.evaluation.evidence import BASE, Conduct, Evidence, begin
 from redact_core.evaluation.plan_source import PlanSource
 from redact_core.plan import PlanRow, contradictions, read_plan
+from redact_core.support.versions import versions
 
 # those whose arithmetic the samples depend on
 LIBRARIES = ("torch", "torchaudio", "transformers", "diffusers", "speechbrain")

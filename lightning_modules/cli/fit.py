@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info
 
+from lightning_modules.cli.short_forms import usage, with_hint
 from lightning_modules.support import mishaps
 from lightning_modules.support.arguments import at_home_everywhere
 from lightning_modules.support.devices import checked_precision
@@ -24,6 +25,8 @@ from lightning_modules.training.progress import StepProgress
 from redact_core.artefacts.folders import check_target, check_writable
 from redact_core.support.processes import refuse_several
 
+_built: list[LightningArgumentParser] = []
+"""The parser of the options, once it is built; it raises its errors before anybody else holds it."""
 SWITCHES = {"progress": "enable_progress_bar", "checkpoint": "enable_checkpointing"}
 """Our callback -> the trainer's argument that turns it off."""
 
@@ -36,9 +39,16 @@ class RedactCLI(LightningCLI):
         parser.add_lightning_class_args(ExportRedacted, "export")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(StepProgress, "progress")
+        # ours first: of the trainer's hundred options most people need none
+        first = ("model", "data", "export", "progress")
+        groups = parser._action_groups
+        ours = [getattr(parser, "groups", {}).get(name) for name in first]
+        groups.sort(key=lambda group: ours.index(group) if group in ours else len(ours))
+        parser.usage = usage("redact")
+        _built.append(parser)
         parser.set_defaults(
             {
-                "trainer.max_steps": 300,
+                "trainer.max_steps": -1,  # as many as suit the model
                 "trainer.max_epochs": -1,
                 "trainer.log_every_n_steps": 10,
                 "trainer.enable_model_summary": False,
@@ -77,6 +87,9 @@ class RedactCLI(LightningCLI):
         off = {key for key, switch in SWITCHES.items() if trainer.get(switch) is False}
         off |= {"checkpoint"} if trainer.get("fast_dev_run") else set()  # a try is nothing to go on from
         parser.callback_keys = [key for key in parser.callback_keys if key not in off]
+        if trainer.max_steps == -1 and trainer.max_epochs in (None, -1):
+            steps = self.model.adapter.default_steps()
+            trainer.max_steps = self.config["fit"]["trainer"]["max_steps"] = steps
         with mishaps.building("The trainer cannot be made: "):
             made = super().instantiate_trainer(**options)
         check_processes(made)
@@ -150,7 +163,7 @@ def _multiplies(trainer: Trainer) -> bool:
 def run() -> None:
     """Parse ``sys.argv`` (with the verb first) and fit."""
     quiet()
-    with mishaps.parsing():
+    with mishaps.parsing(lambda message: with_hint(message, _built[-1]._option_string_actions)):
         RedactCLI(
             RedactionModule,
             RedactionData,

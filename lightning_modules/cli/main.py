@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
 from typing import Any
 
 from lightning_modules.cli.closed_pipe import closed_pipes_allowed
@@ -16,8 +17,7 @@ from redact_core.support.paths import at_home
 
 USAGE = """usage: {program} VERB ...
 
-  fit    redact a model:       {program} fit --model.adapter StableDiffusion --model.adapter.source bundled \\
-                                   --data.redact cigarette --data.reference lollipop --export.folder out/no_cigarette
+  fit    redact a model:       {program} fit bundled --redact cigarette --reference lollipop --out out/no_cigarette
                                or with a file: {program} fit -c configs/text_to_image/bundled.yaml
   evaluate  sample, score and summarise base and redacted models, into a folder of evidence:
                                {program} evaluate --base StableDiffusion --base.source bundled \\
@@ -28,7 +28,8 @@ USAGE = """usage: {program} VERB ...
   score  score evidence again, without a model:          {program} score EVIDENCE [--scorers+=NAME]
   report build the HTML report from evidence alone:      {program} report EVIDENCE
   card   show and verify the card of a redacted folder:  {program} card FOLDER
-  ls     list adapters, methods, scorers and attacks
+  ls     list what can be named, by kind:                {program} ls [adapters|objectives|attacks|...]
+  completion  complete verbs and options in a shell:     eval "$({program} completion bash)"
 
 {program} fit --help explains every option; --print_config prints a file to start from.
 """
@@ -78,6 +79,9 @@ def lightning_main() -> int:
 def fit(arguments: Sequence[str]) -> int:
     """Train and export; see :class:`lightning_modules.cli.fit.RedactCLI`."""
     _quiet()  # before the libraries are imported: they read the variables then
+    from lightning_modules.cli.short_forms import expanded
+
+    arguments = expanded(arguments)
     import_named(list(arguments))
     from lightning_modules.cli.fit import run
     from lightning_modules.support.arguments import gathered
@@ -141,20 +145,47 @@ def card(arguments: Sequence[str]) -> int:
 
 
 def ls(arguments: Sequence[str]) -> int:
-    """List what can be named in a config: every adapter, objective, scorer, attack and test bed, with its first sentence."""
-    del arguments
-    from lightning_modules.support.catalogue import entries
+    """List what can be named in a config, by kind: all kinds, or the one that is named, such as ``attacks``."""
+    from lightning_modules.support.catalogue import HEADINGS, entries
 
-    for entry in entries():
-        if entry.missing:
-            print(f"{entry.name:24} {entry.module}: not available (No module named {entry.missing!r})")  # noqa: T201
-        else:
-            print(f"{entry.kind:10} {entry.module}.{entry.name}: {entry.summary}")  # noqa: T201
+    wanted = [name.lower().rstrip("s") for name in arguments[1:]]
+    headings = {kind: heading for kind, heading in HEADINGS.items() if not wanted or kind in wanted}
+    unknown = [name for name, kind in zip(arguments[1:], wanted, strict=True) if kind not in HEADINGS]
+    if unknown:
+        kinds = ", ".join(f"{kind}s" for kind in HEADINGS)
+        raise RedactError(f"There is no kind {unknown[0]!r} to list; the kinds are {kinds}.")
+    found = list(entries())
+    for kind, heading in headings.items():
+        print(f"{heading}\n")  # noqa: T201
+        for entry in found:
+            if entry.kind == kind:
+                said = (
+                    f"not available (No module named {entry.missing!r})" if entry.missing else entry.summary
+                )
+                print(f"  {entry.name:26} {said}\n{'':29} {entry.module}")  # noqa: T201
+        print()  # noqa: T201
+    return 0
+
+
+def completion(arguments: Sequence[str]) -> int:
+    """Print a script that completes verbs and options in a shell."""
+    if len(arguments) != 2 or arguments[1] not in {"bash", "zsh", "tcsh"}:
+        raise RedactError(
+            'usage: redact completion bash|zsh|tcsh, for example: eval "$(redact completion bash)"'
+        )
+    if find_spec("shtab") is None:
+        raise RedactError("Completion needs the package shtab; install it: pip install shtab.")
+    _quiet()
+    from lightning_modules.cli.fit import run
+
+    sys.argv[1:] = [f"--print_shtab={arguments[1]}"]
+    run()
     return 0
 
 
 _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "fit": fit, "evaluate": evaluate, "attack": attack, "score": score, "report": report, "card": card, "ls": ls,
+    "completion": completion,
 }  # fmt: skip
 
 

@@ -13,6 +13,16 @@ from lightning_modules.support.names import sources
 
 KINDS = ("Guard", "Adapter", "Objective", "Scorer", "SetScorer", "PlanSource", "Attack")
 """Base classes of the core; a class belongs to the first that it descends from."""
+HEADINGS = {
+    "adapter": "Adapters: models that can be redacted",
+    "objective": "Objectives: methods of training",
+    "attack": "Attacks: ways to bring back what was redacted",
+    "guard": "Guards: what acts while a model draws or speaks, and changes no file",
+    "scorer": "Scorers: judges of single samples",
+    "setscorer": "SetScorers: judges of whole groups of samples",
+    "plansource": "PlanSources: published lists of prompts",
+}
+"""Kind -> what it is, in the order in which they are listed."""
 _INTERNAL = "redact_core.adapters.contract"
 
 

@@ -6,7 +6,7 @@ import errno
 import re
 import signal
 from argparse import ArgumentError
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import torch
@@ -28,8 +28,11 @@ def reason(error: BaseException) -> str:
 
 
 @contextmanager
-def parsing() -> Generator[None]:
+def parsing(hint: Callable[[str], str] = str) -> Generator[None]:
     """Around the parser: a mistake in an option or a config becomes one line, with nothing about usage.
+
+    Args:
+        hint: What the parser says -> the same with what was probably meant.
 
     Raises:
         RedactError: The parser refuses what it was given.
@@ -39,7 +42,7 @@ def parsing() -> Generator[None]:
     except UnicodeDecodeError as error:
         raise RedactError("A config file is no UTF-8 text; give a YAML file.") from error
     except ArgumentError as error:
-        raise _own(error) or RedactError(f"{_parser_says(error)}; see --help.") from error
+        raise _own(error) or RedactError(f"{hint(_parser_says(error))}; see --help.") from error
 
 
 @contextmanager

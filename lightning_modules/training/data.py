@@ -11,6 +11,7 @@ from lightning_modules.support.arguments import Names, names_in
 from lightning_modules.training.lesson_files import load_lessons
 from lightning_modules.training.module import RedactionModule
 from redact_core import Adapter, Lesson, LessonLoader, RedactError, Request, check_lessons
+from redact_core.artefacts.work import asked_for
 from redact_core.objectives.base import Rows
 
 
@@ -89,7 +90,5 @@ class RedactionData(L.LightningDataModule):
 
     def asked_for(self) -> list[str]:
         """What the person asked for, in words, for the card."""
-        named = [self.request.reference_of(i) or "default reference" for i in range(len(self.request.redact))]
-        references = self._answered_as or named
-        pairs = [f"{what} -> {to}" for what, to in zip(self.request.redact, references, strict=True)]
+        pairs = asked_for(self.request, self._answered_as)
         return pairs + ([f"lessons of {self.file.name}"] if self.file else [])

@@ -1,10 +1,9 @@
-"""What a training really did: what may be claimed of it on the card, and what may not."""
+"""What a training really did, asked of the trainer; and options that allow none."""
 
 from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field
 from typing import Any
 
 import lightning as L
@@ -12,40 +11,10 @@ import lightning as L
 from lightning_modules.training.data import RedactionData
 from lightning_modules.training.module import RedactionModule
 from redact_core import RedactError
+from redact_core.artefacts.work import Done
 
 _DEFAULTS = {"accumulate_grad_batches": 1, "gradient_clip_val": None, "gradient_clip_algorithm": None}
 """Settings of the trainer that change what a step is, and their usual values."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """Steps taken and rows seen, beside those that there should be."""
-
-    steps: int = 0
-    planned: int = 0
-    seen: int = 0
-    rows: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
-    """For the card's method."""
-    resumed: tuple[int, int] | None = None
-    """After how many steps of how many planned ones the training was taken up again."""
-
-    def notes(self) -> list[str]:
-        """Sentences for the card about all that falls short of what was asked for."""
-        found: list[str] = []
-        if self.steps < self.planned:
-            found.append(
-                f"The training was ended after {self.steps} of {self.planned} steps, so the learning rate had not "
-                "fallen to its end."
-            )
-        if self.seen < self.rows:
-            found.append(f"The training saw {self.seen} of the {self.rows} rows.")
-        if self.resumed is not None and self.resumed[1] != self.planned:
-            found.append(
-                f"The training was taken up again after {self.resumed[0]} steps that were planned as a part of "
-                f"{self.resumed[1]}, not of {self.planned}."
-            )
-        return found
 
 
 def done(trainer: L.Trainer, module: RedactionModule, data: RedactionData) -> Done:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from modalities.class_to_image import model_folder
 from modalities.class_to_image.networks import ClassRows
-from modalities.picture_files import write_picture
+from modalities.picture_files import Pictures, write_picture
+from modalities.pretrained import Pretrained
 from redact_core import (
-    Adapter,
     Condition,
     Conditioning,
     Lesson,
@@ -27,7 +27,7 @@ from redact_core.objectives._parts.label_table import label_lessons, row_copies
 from redact_core.support.devices import move
 
 
-class ClassConditional(Adapter):
+class ClassConditional(Pretrained):
     """A class-conditional autoencoder or diffusion model, seen through the rows by which it knows its classes.
 
     Conditions are names of classes or their numbers, ``trouser`` or ``1``. A row is the embedding of
@@ -153,6 +153,10 @@ class ClassConditional(Adapter):
         noise, drawn = self._noise(seeds, rows)
         when = drawn if times is None else torch.tensor(list(times), device=rows.device)
         return self._on(rows).loss(pictures, rows, noise, when)
+
+    def shown(self, samples: Sequence[Tensor]) -> Pictures:
+        """The samples as pictures of Pillow: ``.images[0].save("now.png")``."""
+        return Pictures.of(samples)
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         return write_picture(sample, path)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import soundfile
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,10 +18,11 @@ from modalities.mel_to_speech.gated import GatedConditioner
 from modalities.mel_to_speech.mel import HOP, RATE
 from modalities.mel_to_speech.networks import MARGIN, DiffWave, MelConditioner
 from modalities.mel_to_speech.utterance import Utterance, mel_of
+from modalities.pretrained import Pretrained
+from modalities.sound.audio import Audio, Audios
 from modalities.sound.bank import VoiceBank
 from modalities.sound.clips import identity_of
 from redact_core import (
-    Adapter,
     Condition,
     Conditioning,
     Lesson,
@@ -39,7 +39,7 @@ _SPEECH = Path(__file__).parents[1] / "text_to_speech" / "bundled"
 _SILENCE = -2.0  # of a mel
 
 
-class MelVocoder(Adapter):
+class MelVocoder(Pretrained):
     """A DiffWave vocoder, seen through the network that reads the mel for its residual layers.
 
     A condition is a clip: its log-mel spectrogram is what the vocoder turns into speech. What is
@@ -94,6 +94,9 @@ class MelVocoder(Adapter):
     def origin(self) -> Origin:
         files = {name: self.folder / name for name in (model_folder.CONFIG, model_folder.WEIGHTS)}
         return Origin(self.source, "DiffWave vocoder", None, files)
+
+    def default_steps(self) -> int:
+        return 150
 
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         """``mel (batch, bands, frames)``, padded with silence to ``seconds``, ``length`` and ``start``.
@@ -211,10 +214,12 @@ class MelVocoder(Adapter):
             losses.append(self._on(hidden).loss(wave, hidden[None], step, noise))
         return torch.cat(losses)
 
+    def shown(self, samples: Sequence[Tensor]) -> Audios:
+        """The samples as waveforms with their rate: ``.audios[0].save("now.wav")``."""
+        return Audios.of(samples, RATE)
+
     def write_sample(self, sample: Tensor, path: Path) -> Path:
-        path = path.with_suffix(".wav")
-        soundfile.write(path, sample.numpy(), RATE, subtype="PCM_16")
-        return path
+        return Audio(sample, RATE).save(path)
 
     def save(self, folder: Path) -> None:
         if not isinstance(self.encoder, MelConditioner | GatedConditioner):

@@ -10,15 +10,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from modalities.picture_files import write_picture
+from modalities.picture_files import Pictures, write_picture
+from modalities.pretrained import Pretrained
 from modalities.staged_to_image import model_folder
 from modalities.staged_to_image.captions import compose, every, read_words
 from modalities.staged_to_image.conditioner import LENGTH, STAGES, StagedConditioner
 from modalities.staged_to_image.generator import StagedGenerator
-from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request, Stage
+from redact_core import Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request, Stage
 
 
-class StagedText(Adapter):
+class StagedText(Pretrained):
     """Text-to-image of DM-GAN's shape, seen through the network that feeds all of its stages.
 
     Conditions are captions in the words that the model knows, ``a photo of a dark sneaker``. What is
@@ -150,6 +151,10 @@ class StagedText(Adapter):
         hidden = conditioning.hidden
         pictures = torch.stack(list(samples)).to(hidden)
         return self._on(hidden).loss(pictures, hidden, *self._drawn(seeds, hidden))
+
+    def shown(self, samples: Sequence[Tensor]) -> Pictures:
+        """The samples as pictures of Pillow: ``.images[0].save("now.png")``."""
+        return Pictures.of(samples)
 
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         return write_picture(sample, path)

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from modalities.text_to_image.guards.dual_latent import DualLatent
     from modalities.text_to_image.guards.espresso import Espresso
     from modalities.text_to_image.guards.sld import SafeLatentDiffusion
+    from modalities.text_to_image.unlearn import unlearn
 else:
     __getattr__, __dir__ = lazy(__name__)
 
-__all__ = ["DualLatent", "Espresso", "SafeLatentDiffusion", "StableDiffusion", "StableDiffusionXL"]
+__all__ = ["DualLatent", "Espresso", "SafeLatentDiffusion", "StableDiffusion", "StableDiffusionXL", "unlearn"]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.disturbance import Disturbable
 from redact_core.adapters.last_linear import Readout
+from redact_core.adapters.samples import Sample, Samples
 from redact_core.adapters.stage import Stage
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
@@ -25,6 +27,22 @@ if TYPE_CHECKING:
 
 ROW_SETTINGS = ("guidance", "height", "width")
 """Labels of a plan's row that ask for another way of sampling than the adapter's."""
+StepWatcher = Callable[[int, Mapping[str, float]], None]
+"""Called after each step of a training, with its number from 0 and its loss terms."""
+
+
+class Saves(Protocol):
+    """A redaction that knows how to save the model that it was made on."""
+
+    def save(
+        self,
+        folder: Path | str,
+        *,
+        disclosure: Literal["text", "digest", "count"] = "text",
+        key: Path | None = None,
+    ) -> Path:
+        """Write the model with its card into the new ``folder``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,12 @@ class Origin:
     revision: str | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
     """Relative name -> local file, everything that :meth:`Adapter.save` copies or replaces."""
+    kept: tuple[str, ...] = ()
+    """Parts of the folder that a redaction leaves alone, where the model came from memory and has no files yet."""
+
+    def keeps(self, name: str) -> bool:
+        """Whether the file ``name`` of the folder belongs to one of :attr:`kept`."""
+        return name.partition("/")[0] in self.kept
 
 
 class Adapter(ABC):
@@ -54,6 +78,8 @@ class Adapter(ABC):
     """Peak learning rate that suits the encoder."""
     batch_size: int = 16
     """Samples generated at a time."""
+    redaction: Saves | None = None
+    """The last redaction of the model in memory, which :func:`redact_core.redact` leaves here."""
     remarks: tuple[str, ...] = ()
     """What the last :meth:`expand` did beyond what was asked for, in sentences that a person should read."""
     answered_as: tuple[str, ...] = ()
@@ -99,6 +125,57 @@ class Adapter(ABC):
         """
         move(self.encoder, device, dtype)
         return self
+
+    def __call__(self, conditions: Condition | Sequence[Condition], *, seed: int | Sequence[int] = 0) -> Any:
+        """Samples that can be looked at and saved; see :meth:`shown`.
+
+        Args:
+            conditions: One, or several.
+            seed: One for all conditions, or one for each.
+
+        Raises:
+            RedactError: A condition cannot be read, or there is not one seed for each.
+        """
+        asked = [conditions] if isinstance(conditions, str | Path) else list(conditions)
+        seeds = [seed] * len(asked) if isinstance(seed, int) else list(seed)
+        check_seeds(len(asked), seeds)
+        return self.shown(self.generate(asked, seeds=seeds))
+
+    def shown(self, samples: Sequence[Tensor]) -> Any:
+        """Samples of :meth:`generate` as people use them; by default an object whose ``samples`` have ``save``."""
+        return Samples([Sample(values, self.write_sample) for values in samples])
+
+    def save_pretrained(
+        self,
+        folder: Path | str,
+        *,
+        disclosure: Literal["text", "digest", "count"] = "text",
+        key: Path | None = None,
+    ) -> Path:
+        """Save the redacted model as an ordinary folder of its own library, with the card.
+
+        Args:
+            folder: To be made.
+            disclosure: What the card says about the redacted conditions: their ``text``, keyed ``digest`` values,
+                or only their ``count``.
+            key: File with the secret key of the digests, at least 16 bytes.
+
+        Returns:
+            The folder.
+
+        Raises:
+            RedactError: Nothing was redacted, the folder exists or cannot be written, or no weight was changed.
+        """
+        if self.redaction is None:
+            raise RedactError(
+                "Nothing has been redacted in this model, so there is nothing to save; call redact(model, ...) first."
+            )
+        return self.redaction.save(folder, disclosure=disclosure, key=key)
+
+    def progress(self, steps: int) -> AbstractContextManager[StepWatcher]:
+        """Shows how far a training of ``steps`` has come; by default nothing is shown."""
+        del steps
+        return nullcontext(_unwatched)
 
     @abstractmethod
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
@@ -195,6 +272,10 @@ class Adapter(ABC):
         raise RedactError(
             f"{type(self).__name__} has no words to put in place of a condition; set in_place to 0."
         )
+
+    def default_steps(self) -> int:
+        """Steps of a training where none are named."""
+        return 300
 
     def default_objective(self) -> Objective | None:
         """The method that suits the model where none is named; ``None``: plain distillation."""
@@ -325,6 +406,10 @@ class Adapter(ABC):
 
         Files that the redaction does not touch are copied, never written anew.
         """
+
+
+def _unwatched(step: int, terms: Mapping[str, float]) -> None:
+    """Nobody looks on."""
 
 
 def _bytes(value: Tensor) -> bytes:

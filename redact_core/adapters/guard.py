@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
-from redact_core.adapters.base import Adapter, Origin
+from redact_core.adapters.base import Adapter, Origin, StepWatcher
 from redact_core.adapters.disturbance import Disturbable
 from redact_core.adapters.last_linear import Readout
 from redact_core.adapters.stage import Stage
@@ -47,6 +48,7 @@ class Guard(Adapter):
     variants = _inner("variants")
     learning_rate = _inner("learning_rate")
     batch_size = _inner("batch_size")
+    redaction = _inner("redaction")
     scorers = _inner("scorers")
     set_scorers = _inner("set_scorers")
     saves_generator = _inner("saves_generator")
@@ -75,6 +77,12 @@ class Guard(Adapter):
     def origin(self) -> Origin:
         return self.inner.origin
 
+    def shown(self, samples: Sequence[Tensor]) -> Any:
+        return self.inner.shown(samples)
+
+    def progress(self, steps: int) -> AbstractContextManager[StepWatcher]:
+        return self.inner.progress(steps)
+
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         return self.inner.collate(conditions)
 
@@ -100,6 +108,9 @@ class Guard(Adapter):
         self, conditions: Sequence[Condition], answers: Sequence[Condition], places: int
     ) -> Disturbable:
         return self.inner.replace(conditions, answers, places)
+
+    def default_steps(self) -> int:
+        return self.inner.default_steps()
 
     def default_objective(self) -> Objective | None:
         return self.inner.default_objective()

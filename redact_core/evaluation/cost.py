@@ -11,65 +11,16 @@ Two runs of the same evaluation agree in all but these files.
 from __future__ import annotations
 
 import json
-import math
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from types import TracebackType
 from typing import Any
-
-import torch
 
 from redact_core.adapters.base import Adapter
 from redact_core.artefacts.folders import sha256
 from redact_core.artefacts.jsonl import LineWriter, read_lines, replace_file
 from redact_core.evaluation.evidence import BASE, Evidence, parts_of
+from redact_core.support.meter import Meter
 from redact_core.support.strict_json import strict_json
-
-_CLEAR = Path("/proc/self/clear_refs")
-_STATUS = Path("/proc/self/status")
-
-
-class Meter:
-    """Seconds and peak memory of a block.
-
-    Peak memory is what the accelerator's allocator gave out at most where ``device`` is one, else
-    the largest resident size of the process (on Linux since the block began, else ``nan``).
-
-    Args:
-        device: ``cpu`` or ``cuda``.
-    """
-
-    seconds: float = math.nan
-    peak_bytes: float = math.nan
-
-    def __init__(self, device: str = "cpu"):
-        self._cuda = device == "cuda" and torch.cuda.is_available()
-
-    def __enter__(self) -> Meter:
-        self._fresh = True
-        if self._cuda:
-            torch.cuda.reset_peak_memory_stats()
-        else:
-            self._fresh = _forget_peak()
-        self._began = time.perf_counter()
-        return self
-
-    @property
-    def spent(self) -> float:
-        """Seconds so far; 0 before the block."""
-        return time.perf_counter() - self._began if hasattr(self, "_began") else 0.0
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._cuda:
-            torch.cuda.synchronize()
-            self.peak_bytes = float(torch.cuda.max_memory_allocated())
-        elif self._fresh:
-            self.peak_bytes = _peak()
-        self.seconds = time.perf_counter() - self._began
 
 
 @dataclass(frozen=True)
@@ -153,20 +104,3 @@ def costs_of(evidence: Evidence) -> list[dict[str, Any]]:
         if base and "seconds_per_sample" in cost:
             cost["slower"] = cost["seconds_per_sample"] / base
     return found
-
-
-def _forget_peak() -> bool:
-    """Let the kernel count the peak of the resident size anew; whether it does."""
-    try:
-        _CLEAR.write_text("5", encoding="ascii")
-    except OSError:
-        return False
-    return True
-
-
-def _peak() -> float:
-    try:
-        lines = _STATUS.read_text(encoding="ascii").splitlines()
-        return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-    except (OSError, StopIteration, ValueError):
-        return math.nan

@@ -115,9 +115,29 @@ def test_ls_lists_what_can_be_named(
 ) -> None:
     assert run(monkeypatch, "ls") == 0
     out = capsys.readouterr().out
-    assert "modalities.text_to_image.adapters.stable_diffusion.StableDiffusion: " in out
-    assert "redact_core.objectives.distillation.Distillation: " in out
+    assert "modalities.text_to_image.adapters.stable_diffusion\n" in out
+    assert out.index("Adapters: models") < out.index("  StableDiffusion ") < out.index("Objectives: methods")
+    assert out.index("  Distillation ") < out.index("Attacks: ways")
     assert "ToyAdapter" not in out
+
+
+@pytest.mark.parametrize("kind", ["attacks", "attack", "Attacks"])
+def test_ls_lists_one_kind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    assert run(monkeypatch, "ls", kind) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Attacks: ways to bring back")
+    assert "  GreedyCoordinate " in out
+    assert "StableDiffusion " not in out
+
+
+def test_ls_names_the_kinds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "ls", "atacks") == 2
+    assert (
+        "There is no kind 'atacks' to list; the kinds are adapters, objectives, attacks"
+        in capsys.readouterr().err
+    )
 
 
 def test_only_the_shipped_weights_are_large() -> None:

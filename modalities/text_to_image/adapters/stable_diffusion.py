@@ -13,14 +13,16 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from modalities.picture_files import write_picture
+from modalities.picture_files import Pictures, write_picture
+from modalities.pretrained import Pretrained
 from modalities.stated_dtype import half_parts, load_in_float32
 from modalities.stock import Stock, find
-from modalities.text_to_image.adapters import denoising
+from modalities.text_to_image.adapters import denoising, in_memory
 from modalities.text_to_image.adapters.folders import BUNDLED, check, copy_except, locate
 from modalities.text_to_image.adapters.prompt_encoder import (
     PromptEncoder,
     PromptReader,
+    TextModel,
     last_map,
     load_text_model,
     read_as,
@@ -37,7 +39,6 @@ from modalities.text_to_image.prompts.names import tidied, without_article
 from modalities.text_to_image.prompts.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
 from modalities.text_to_image.suites import SUITES
 from redact_core import (
-    Adapter,
     ClosedForm,
     Condition,
     Conditioning,
@@ -54,13 +55,14 @@ from redact_core import (
 from redact_core.adapters.base import ROW_SETTINGS
 
 
-class StableDiffusion(Adapter):
+class StableDiffusion(Pretrained):
     """A ``StableDiffusionPipeline`` seen through its CLIP text encoder.
 
     Only tokenizer and text encoder are loaded for training; the rest when a picture is asked for.
 
     Args:
-        source: ``bundled``, a diffusers folder, or a hub id.
+        source: ``bundled``, a diffusers folder, a hub id, or a pipeline in memory: its text encoder is then redacted
+            in place, and the scheduler, tokens and LoRA that were set on it stay.
         revision: Of the hub repository.
         variant: Of the weight files, e.g. ``fp16``.
         steps: Denoising steps; default 10 for the bundled base, else 50.
@@ -91,12 +93,14 @@ class StableDiffusion(Adapter):
     text_models: ClassVar[dict[str, str]] = {"text_encoder": "CLIPTextModel"}
     """Parts of the pipeline that are redacted, and their classes."""
     tokenizers: ClassVar[tuple[str, ...]] = ("tokenizer",)
+    _given: Any = None
+    """The pipeline in memory, where one was given."""
     soft_tokens = 4
     """How many :meth:`disturb` puts in front of a prompt by default."""
 
     def __init__(
         self,
-        source: str = "bundled",
+        source: str | Any = "bundled",
         revision: str | None = None,
         variant: str | None = None,
         steps: int | None = None,
@@ -115,24 +119,25 @@ class StableDiffusion(Adapter):
         for name, value in {"steps": steps, "batch_size": batch_size}.items():
             if value is not None and value < 1:
                 raise RedactError(f"{name} is {value}; give at least 1.")
-        bundled = source == "bundled"
-        self.source, self.revision, self.variant = source, revision, variant
-        self.folder = locate(source, revision, variant)
-        self.index = check(self.folder, self.pipelines, self.text_models, variant)
-        for part in self.tokenizers:
-            if self.index.get(part, [None, None])[1] not in {"CLIPTokenizer", "CLIPTokenizerFast"}:
-                raise RedactError(f"{self.folder}: the {part} is no CLIPTokenizer; this adapter needs one.")
-            if not (self.folder / part).is_dir():
-                raise RedactError(
-                    f"{self.folder / part} is missing; the folder is not complete, fetch it again."
-                )
+        if not isinstance(source, str | Path):
+            self._given = source
+        self.revision, self.variant = revision, variant
+        if self._given is None:
+            self.source = str(source)
+            self._find(self.source)
+        else:
+            in_memory.check_pipeline(self._given, self.pipelines, self.text_models, self.tokenizers)
+            self.source = in_memory.source_of(self._given)
+            self.index = {"_class_name": type(self._given).__name__, **self._given.config}
+            self.__dict__["pipeline"] = self._given
+        bundled = self.source == "bundled"
         self.steps = steps if steps is not None else (10 if bundled else 50)
         self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)
         self.batch_size, self.truncate = batch_size, truncate
         self.heard_as, self.per_name, self.random_wordings = heard_as, per_name, random_wordings
         self.bundled = bundled
         self.learning_rate = 1e-3 if bundled else 1e-5
-        self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
+        self.tokenizer: CLIPTokenizer = self._tokenizer("tokenizer")
         self._read: dict[str, str] = {}
         encoder = self._open()
         self.encoder: nn.Module = encoder
@@ -141,25 +146,52 @@ class StableDiffusion(Adapter):
             encoder.train_last(train_blocks)
         self.vocabulary: Vocabulary = bundled_vocabulary() if bundled else general_vocabulary()
 
+    def _find(self, source: str) -> None:
+        """Look for the folder and check it; see :mod:`.folders`."""
+        self.folder = locate(source, self.revision, self.variant)
+        self.index = check(self.folder, self.pipelines, self.text_models, self.variant)
+        for part in self.tokenizers:
+            if self.index.get(part, [None, None])[1] not in {"CLIPTokenizer", "CLIPTokenizerFast"}:
+                raise RedactError(f"{self.folder}: the {part} is no CLIPTokenizer; this adapter needs one.")
+            if not (self.folder / part).is_dir():
+                raise RedactError(
+                    f"{self.folder / part} is missing; the folder is not complete, fetch it again."
+                )
+
+    def _tokenizer(self, part: str) -> Any:
+        if self._given is not None:
+            return getattr(self._given, part)
+        return CLIPTokenizer.from_pretrained(self.folder / part)
+
+    def _text_model(self, kind: type[TextModel], part: str) -> TextModel:
+        """The text model ``part`` in float32, or, of a pipeline in memory, its own as it is."""
+        if self._given is None:
+            return load_text_model(kind, self.folder / part, self.variant)
+        model = getattr(self._given, part)
+        in_memory.trainable(model)
+        return model
+
     def _open(self) -> PromptReader:
         """The conditioning network, in float32."""
-        return PromptEncoder(load_text_model(CLIPTextModel, self.folder / "text_encoder", self.variant))
+        return PromptEncoder(self._text_model(CLIPTextModel, "text_encoder"))
 
     def _check_context(self) -> None:
         """The pipeline pads prompts to what the tokenizer says; without that it cannot draw either."""
         for part, model in self._text_models().items():
             folder = part.replace("text_encoder", "tokenizer")
-            said = CLIPTokenizer.from_pretrained(self.folder / folder).model_max_length
+            said = self._tokenizer(folder).model_max_length
             known: Any = getattr(model.config, "max_position_embeddings")  # noqa: B009 of both classes
             if said > known:
                 what = f"says model_max_length {said}" if said < 10**9 else "says no model_max_length"
                 raise RedactError(
-                    f"{self.folder / folder} {what}, its text encoder reads {known} tokens; write "
+                    f"{folder if self._given is not None else self.folder / folder} {what}, its text encoder reads {known} tokens; write "
                     f'"model_max_length": {known} into its tokenizer_config.json, or no pipeline can draw with it.'
                 )
 
     @property
     def origin(self) -> Origin:
+        if self._given is not None:
+            return in_memory.origin_of(self._given, self.source, self.text_models)
         files = {p.relative_to(self.folder).as_posix(): p for p in self.folder.rglob("*") if p.is_file()}
         return Origin(self.source, self.index["_class_name"], self.revision, files)
 
@@ -217,6 +249,8 @@ class StableDiffusion(Adapter):
 
     def _of_half_precision(self) -> tuple[str, ...]:
         """What an owner should know of a base that runs in diffusers only where a dtype is named."""
+        if self._given is not None:
+            return ()
         half = half_parts([path for path in sorted(self.folder.iterdir()) if path.is_dir()])
         if not half:
             return ()
@@ -319,6 +353,10 @@ class StableDiffusion(Adapter):
         """Soft tokens in place of what the answer's prompt does not say: see :mod:`.soft_tokens`."""
         asked, answered = self.collated(conditions), self.collated(answers)
         return in_place(asked, answered, self.encoder, self.tokenizer, places)
+
+    def default_steps(self) -> int:
+        """220 for the bundled base; 2000 for others, a starting point that was not tuned on any of them."""
+        return 220 if self.bundled else 2000
 
     def default_objective(self) -> Objective:
         """Distillation from the closed form, after which other names bring back far less than after distillation alone."""
@@ -446,11 +484,18 @@ class StableDiffusion(Adapter):
         """
         return denoising.noised(denoising.moved(self.pipeline, self.device), samples, seeds, times)[2:]
 
+    def shown(self, samples: Sequence[Tensor]) -> Pictures:
+        """The samples as pictures of Pillow: ``.images[0].save("now.png")``."""
+        return Pictures.of(samples)
+
     def write_sample(self, sample: Tensor, path: Path) -> Path:
         return write_picture(sample, path)
 
     def save(self, folder: Path) -> None:
         changed = self._text_models()
+        if self._given is not None:
+            in_memory.save_pipeline(self._given, folder)
+            return
         denoiser = self._changed_denoiser()
         copy_except(self.folder, folder, {*changed} | ({"unet"} if denoiser else set()))
         for part, model in changed.items():

@@ -11,7 +11,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from modalities.text_to_image.adapters import denoising
 from modalities.text_to_image.adapters.paired_prompt_encoder import PairedPromptEncoder
-from modalities.text_to_image.adapters.prompt_encoder import PromptReader, load_text_model
+from modalities.text_to_image.adapters.prompt_encoder import PromptReader
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from redact_core import Conditioning, Distillation, Objective, Readout, RedactError
 
@@ -24,7 +24,7 @@ class StableDiffusionXL(StableDiffusion):
     changed one of them alone would leave the concept to the other.
 
     Args:
-        source: A diffusers folder or a hub id.
+        source: A diffusers folder, a hub id, or a pipeline in memory, which is redacted in place.
         revision: Of the hub repository.
         variant: Of the weight files, e.g. ``fp16``.
         steps: Denoising steps; default 50.
@@ -50,7 +50,7 @@ class StableDiffusionXL(StableDiffusion):
 
     def __init__(
         self,
-        source: str,
+        source: str | Any,
         revision: str | None = None,
         variant: str | None = None,
         steps: int | None = None,
@@ -77,14 +77,14 @@ class StableDiffusionXL(StableDiffusion):
         )
 
     def _open(self) -> PromptReader:
-        other = CLIPTokenizer.from_pretrained(self.folder / "tokenizer_2")
+        other: CLIPTokenizer = self._tokenizer("tokenizer_2")
         if other.get_vocab() != self.tokenizer.get_vocab():
             raise RedactError(
-                f"{self.folder}: tokenizer and tokenizer_2 have different vocabularies; this adapter needs "
+                f"{self.source}: tokenizer and tokenizer_2 have different vocabularies; this adapter needs "
                 "one for both, as the hub's SDXL has."
             )
-        first = load_text_model(CLIPTextModel, self.folder / "text_encoder", self.variant)
-        second = load_text_model(CLIPTextModelWithProjection, self.folder / "text_encoder_2", self.variant)
+        first = self._text_model(CLIPTextModel, "text_encoder")
+        second = self._text_model(CLIPTextModelWithProjection, "text_encoder_2")
         padding = int(str(self.tokenizer.pad_token_id)), int(str(other.pad_token_id))
         return PairedPromptEncoder(first, second, padding)
 

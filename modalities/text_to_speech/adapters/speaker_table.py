@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-import soundfile
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import VitsModel, VitsTokenizer
 
+from modalities.pretrained import Pretrained
+from modalities.sound.audio import Audio, Audios
 from modalities.text_to_speech.adapters import table_files
 from modalities.text_to_speech.voices import speaker_planning
 from modalities.text_to_speech.voices.speaker_names import FILE, forget, load_names, write_json
 from redact_core import (
-    Adapter,
     Condition,
     Conditioning,
     Lesson,
@@ -41,7 +41,7 @@ class SpeakerRows(nn.Module):
         return Conditioning(hidden, torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device))
 
 
-class SpeakerTable(Adapter):
+class SpeakerTable(Pretrained):
     """A ``VitsModel`` with several speakers, seen through its table of voices; nothing is trained.
 
     Conditions are names or ids of speakers. Where the names of rows are known, rows without a name
@@ -157,10 +157,12 @@ class SpeakerTable(Adapter):
         # one by one: a batch would be padded to its longest, and its noise drawn together
         return [self._speak(row, seed) for row, seed in zip(said.hidden, seeds, strict=True)]
 
+    def shown(self, samples: Sequence[Tensor]) -> Audios:
+        """The samples as waveforms with their rate: ``.audios[0].save("now.wav")``."""
+        return Audios.of(samples, self.config.get("sampling_rate", 16_000))
+
     def write_sample(self, sample: Tensor, path: Path) -> Path:
-        path = path.with_suffix(".wav")
-        soundfile.write(path, sample.numpy(), self.config.get("sampling_rate", 16_000), subtype="PCM_16")
-        return path
+        return Audio(sample, self.config.get("sampling_rate", 16_000)).save(path)
 
     def save(self, folder: Path) -> None:
         if not isinstance(self.encoder, SpeakerRows):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from redact_core.artefacts.card import Disclosure
+from redact_core.errors import RedactError
 
 HIDDEN = "not disclosed"
 _REQUEST = ("redact", "reference", "retain", "lessons")
@@ -38,6 +39,25 @@ def disclosed_source(source: str, disclosure: Disclosure) -> str:
         return source
     known = Path(source).expanduser()
     return "a local folder" if known.exists() or known.is_absolute() else source
+
+
+def read_key(file: Path | None) -> bytes:
+    """The secret key of digests, at least 16 bytes.
+
+    Raises:
+        RedactError: No file is given, or it cannot be read, or it is too short.
+    """
+    if file is None:
+        raise RedactError("Digests need a key; give --export.key FILE with at least 16 random bytes.")
+    try:
+        key = file.read_bytes()
+    except OSError as error:
+        raise RedactError(
+            f"{file}: the key cannot be read ({error.strerror}); give a readable file."
+        ) from error
+    if len(key) < 16:
+        raise RedactError(f"{file}: the key has {len(key)} bytes; give at least 16 random ones.")
+    return key
 
 
 def _without_texts(values: Mapping[str, Any]) -> dict[str, Any]:

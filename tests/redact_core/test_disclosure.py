@@ -7,8 +7,8 @@ import torch
 import yaml
 from command import redact as command
 
-from lightning_modules.training.disclosure import HIDDEN, disclosed_config, disclosed_source
 from redact_core import RedactionCard
+from redact_core.artefacts.disclosure import HIDDEN, disclosed_config, disclosed_source
 
 SECRETS = ("zebra", "finch", "ostric", "emu")
 

@@ -1,0 +1,202 @@
+"""``redact fit MODEL --redact WHAT --out FOLDER``: short forms of the options, and the class of a model by its folder."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning_modules.support.names import places
+from lightning_modules.support.output import say
+from redact_core import RedactError
+from redact_core.support.paths import at_home
+
+SHORT: Mapping[str, tuple[str, str]] = {
+    "redact": (
+        "data.redact",
+        "what shall no longer work: a concept, style: NAME, a voice, or a list of these",
+    ),
+    "reference": ("data.reference", "what is answered instead; default: what the model's class chooses"),
+    "retain": (
+        "data.retain",
+        "where conditions that must stay come from: files, or words that the class knows",
+    ),
+    "lessons": ("data.lessons", "CSV or YAML file with ready rows"),
+    "out": ("export.folder", "the folder to be made"),
+    "method": (
+        "model.objective",
+        "the training method, see redact ls objectives; default: what suits the model",
+    ),
+    "steps": ("trainer.max_steps", "of training; default: what suits the model"),
+    "lr": ("model.lr", "peak learning rate; default: what suits the method or the model"),
+    "seed": ("data.seed", "of wordings, variants and order"),
+    "device": ("trainer.accelerator", "cpu, gpu or auto"),
+}
+"""Short option -> the whole one, and what it says."""
+_CLASSES: Mapping[str, str] = {
+    "StableDiffusionPipeline": "StableDiffusion",
+    "StableDiffusionXLPipeline": "StableDiffusionXL",
+    "SpeechT5ForTextToSpeech": "SpeechT5",
+    "VitsModel": "SpeakerTable",
+    "diffwave": "MelVocoder",
+    "staged-vae": "StagedText",
+    "vae": "ClassConditional",
+    "unet": "ClassConditional",
+}
+"""What a folder's index or configuration says -> the adapter."""
+_HUB_FILES = ("model_index.json", "config.json", "hyperparams.yaml")
+_OPTION = re.compile(r"--(?P<name>\w+)(?P<rest>\+?(?:=.*)?)", re.DOTALL)
+
+
+def usage(program: str) -> str:
+    """The short forms, for help."""
+    width = max(map(len, SHORT)) + 2
+    lines = [f"  --{name:{width}}{text} (--{whole})" for name, (whole, text) in SHORT.items()]
+    return "\n".join(
+        [
+            f"{program} fit MODEL --redact WHAT [--reference WHAT] --out FOLDER [any option below]",
+            "",
+            "  MODEL  bundled (the small picture model), a model's folder, a hub id, or a class with its source:",
+            "         StableDiffusion bundled, SpeechT5 bundled, SpeakerTable FOLDER",
+            *lines,
+        ]
+    )
+
+
+def expanded(arguments: Sequence[str]) -> list[str]:
+    """The arguments of ``fit`` with whole options in place of MODEL and of short ones.
+
+    Args:
+        arguments: The verb and what follows it.
+
+    Raises:
+        RedactError: The class of a model cannot be told from its folder, or there is no such folder.
+    """
+    verb, rest = list(arguments[:1]), list(arguments[1:])
+    model: list[str] = []
+    while rest and len(model) < 2 and not rest[0].startswith("-"):
+        model.append(rest.pop(0))
+    return [*verb, *_model(model), *(_whole(token) for token in rest)]
+
+
+def _whole(token: str) -> str:
+    option = _OPTION.fullmatch(token)
+    if option is None or option["name"] not in SHORT:
+        return token
+    return f"--{SHORT[option['name']][0]}{option['rest']}"
+
+
+def _model(given: Sequence[str]) -> list[str]:
+    """Options for the adapter."""
+    if not given:
+        return []
+    name, *source = given
+    if name.isidentifier() and name[:1].isupper() and not at_home(name).exists():
+        if name not in places():
+            near = difflib.get_close_matches(name, set(_CLASSES.values()), 1)
+            raise RedactError(
+                f"There is no class {name}{f', did you mean {near[0]}' if near else ''}; redact ls adapters lists them."
+            )
+        return ["--model.adapter", name, *(["--model.adapter.source", source[0]] if source else [])]
+    if source:
+        raise RedactError(
+            f"{name} {source[0]}: give one model, as in redact fit bundled, or a class and its source, as in redact fit "
+            "SpeechT5 bundled."
+        )
+    found = "StableDiffusion" if name == "bundled" else _detected(name)
+    return ["--model.adapter", found, "--model.adapter.source", name]
+
+
+def _detected(source: str) -> str:
+    """The adapter's class for a folder or a hub id; says in a line what was found."""
+    folder = at_home(source)
+    if folder.is_dir():
+        files = {name: folder / name for name in _HUB_FILES if (folder / name).is_file()}
+    elif source.count("/") == 1 and not folder.exists() and not source.startswith((".", "/", "~")):
+        files = _of_the_hub(source)
+    else:
+        raise RedactError(
+            f"There is no folder {source}; give a model's folder, a hub id (owner/name), bundled, or a class and its source."
+        )
+    kind = _kind(files)
+    if kind in _CLASSES:
+        say(f"{source} holds a {kind}; it is redacted as {_CLASSES[kind]}.")
+        return _CLASSES[kind]
+    if kind is None and "hyperparams.yaml" in files:
+        raise RedactError(
+            f"{source} holds a SpeechBrain encoder, which is redacted with the model that hears it: redact fit SpeechT5 "
+            f"MODEL --model.adapter.encoder {source}."
+        )
+    what = f"holds a {kind}, which no adapter takes" if kind else f"holds none of {', '.join(_HUB_FILES)}"
+    raise RedactError(f"{source} {what}; name the class before the folder: redact fit CLASS {source}.")
+
+
+def _kind(files: Mapping[str, Path]) -> str | None:
+    """What the index of a pipeline or the configuration of a model says that it is."""
+    if "model_index.json" in files:
+        return str(_values(files["model_index.json"]).get("_class_name"))
+    if "config.json" not in files:
+        return None
+    values = _values(files["config.json"])
+    named = values.get("architectures") or [values.get("architecture") or values.get("model_type")]
+    return str(named[0]) if isinstance(named, list) and named and named[0] else None
+
+
+def _values(path: Path) -> dict[str, Any]:
+    try:
+        values: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RedactError(f"{path} cannot be read as JSON; fetch the folder again.") from error
+    return values if isinstance(values, dict) else {}
+
+
+def _of_the_hub(source: str) -> dict[str, Path]:
+    """The small files by which a model of the hub is known."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    found: dict[str, Path] = {}
+    for name in _HUB_FILES:
+        try:
+            found[name] = Path(hf_hub_download(source, name))
+            break
+        except EntryNotFoundError:
+            continue
+        except Exception as error:  # the hub's own errors come from several libraries
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(" (")[0]
+            raise RedactError(
+                f"{source} is neither a folder here nor could it be looked up on the hub ({reason}); check the name and "
+                f"the connection, or name the class: redact fit CLASS {source}."
+            ) from error
+    return found
+
+
+def nearest(token: str, options: Iterable[str]) -> str | None:
+    """The option that is spelled most like ``token``; ``None`` where none is near."""
+    name = token.partition("=")[0]
+    known = {*options, *(f"--{short}" for short in SHORT)}
+    found = difflib.get_close_matches(name, known, 1, 0.75)
+    if not found:  # the last part alone: --max_steps for --trainer.max_steps
+        last = {option.rpartition(".")[2]: option for option in sorted(known)}
+        found = [
+            last[one] for one in difflib.get_close_matches(name.lstrip("-").rpartition(".")[2], last, 1, 0.75)
+        ]
+    return found[0] if found else None
+
+
+def with_hint(message: str, options: Iterable[str]) -> str:
+    """``message`` of a parser, with the option that was probably meant.
+
+    Args:
+        message: Names the wrong option.
+        options: All that there are.
+    """
+    wrong = re.search(r"(?:[Uu]nrecognized arguments?:|does not accept option) '?(?P<name>[\w.+-]+)", message)
+    if wrong is None:
+        return message
+    token = wrong["name"] if wrong["name"].startswith("--") else f"--{wrong['name']}"
+    near = nearest(token, options)
+    return f"{message.rstrip('. ')}; did you mean {near}?" if near and near != token else message

@@ -1,0 +1,83 @@
+"""``unlearn()``: one call around a diffusers pipeline, for those who want nothing else of redact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
+from modalities.text_to_image.adapters.stable_diffusion_xl import StableDiffusionXL
+from redact_core import (
+    Adapter,
+    ClosedForm,
+    Objective,
+    RedactError,
+    RobustDistillation,
+    SelectiveAmnesia,
+    redact,
+)
+from redact_core.objectives.distillation import method_of
+
+METHODS: Mapping[str, Callable[[Adapter], Objective]] = {
+    "distillation": method_of,
+    "robust": lambda _: RobustDistillation(start=ClosedForm()),
+    "closed_form": lambda _: ClosedForm(),
+    "selective_amnesia": lambda _: SelectiveAmnesia(parameters="attn2"),
+}
+"""Name -> method: the one that suits the model, trained against attacks, solved without training, in the denoiser."""
+
+
+def unlearn(
+    pipe: Any,
+    concept: str | Sequence[str],
+    method: str = "distillation",
+    target: str | Sequence[str] | None = None,
+    keep: str | Sequence[str] | None = None,
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> Any:
+    """Make a pipeline draw something else where a concept or a style is asked for.
+
+    The pipeline's own modules are changed in place; its scheduler, added tokens and a LoRA on it stay. This calls
+    :func:`redact_core.redact` on :class:`~modalities.text_to_image.StableDiffusion` or
+    :class:`~modalities.text_to_image.StableDiffusionXL` around the pipeline; use these for a card and a saved folder
+    that is checked.
+
+    Args:
+        pipe: A ``StableDiffusionPipeline`` or ``StableDiffusionXLPipeline``.
+        concept: A concept, ``style: NAME``, a prompt, or several of these.
+        method: A key of :data:`METHODS`.
+        target: What is drawn instead: one for all or one for each; default: a concept near by, or no style.
+        keep: Where prompts that must stay come from: ``templates``, ``vocabulary``, ``wordings``, or
+            files of prompts; default: the adapter's choice.
+        steps: Of training; default: what suits the model.
+        seed: Of wordings and order.
+        progress: Show a progress bar.
+
+    Returns:
+        ``pipe`` itself, on its device and in its number formats.
+
+    Raises:
+        RedactError: The pipeline is of another class, there is no such method, or the request contradicts itself.
+    """
+    if method not in METHODS:
+        raise RedactError(f"There is no method {method!r}; give one of {', '.join(METHODS)}.")
+    kind = StableDiffusionXL if type(pipe).__name__ in StableDiffusionXL.pipelines else StableDiffusion
+    model = kind(pipe)
+    formats = {
+        name: part.dtype for name, part in pipe.components.items() if isinstance(part, torch.nn.Module)
+    }
+    model.to(dtype=torch.float32)
+    try:
+        redact(
+            model, concept, reference=target, retain=keep, objective=METHODS[method](model), steps=steps, seed=seed,
+            progress=progress,
+        )  # fmt: skip
+    finally:
+        for name, dtype in formats.items():
+            getattr(pipe, name).to(dtype=dtype)
+    return pipe

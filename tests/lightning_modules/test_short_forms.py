@@ -1,0 +1,143 @@
+"""``redact fit MODEL --redact ... --out ...``, the class of a model by its folder, help, and mistyped options."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from command import redact
+
+from lightning_modules.cli.short_forms import expanded, nearest, with_hint
+from redact_core import RedactError, RedactionCard
+from redact_core.adapters.contract import ToyAdapter
+
+
+def test_short_forms_stand_for_whole_options() -> None:
+    assert expanded(["fit", "bundled", "--redact", "cigarette", "--reference=lollipop", "--out", "o"]) == [
+        "fit", "--model.adapter", "StableDiffusion", "--model.adapter.source", "bundled", "--data.redact",
+        "cigarette", "--data.reference=lollipop", "--export.folder", "o",
+    ]  # fmt: skip
+    assert expanded(["fit", "SpeechT5", "bundled", "--steps", "5"]) == [
+        "fit", "--model.adapter", "SpeechT5", "--model.adapter.source", "bundled", "--trainer.max_steps", "5",
+    ]  # fmt: skip
+    whole = ["fit", "-c", "x.yaml", "--data.redact", "a", "--trainer.max_steps=3"]
+    assert expanded(whole) == whole
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "adapter"),
+    [
+        ("model_index.json", {"_class_name": "StableDiffusionPipeline"}, "StableDiffusion"),
+        ("model_index.json", {"_class_name": "StableDiffusionXLPipeline"}, "StableDiffusionXL"),
+        ("config.json", {"architectures": ["SpeechT5ForTextToSpeech"]}, "SpeechT5"),
+        ("config.json", {"architectures": ["VitsModel"]}, "SpeakerTable"),
+        ("config.json", {"architecture": "diffwave"}, "MelVocoder"),
+    ],
+)
+def test_the_class_is_told_from_the_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, values: dict, adapter: str
+) -> None:
+    (tmp_path / file).write_text(json.dumps(values))
+    assert expanded(["fit", str(tmp_path)])[:3] == ["fit", "--model.adapter", adapter]
+    assert f"; it is redacted as {adapter}." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gone"], "There is no folder gone; give a model's folder, a hub id"),
+        (["empty"], "empty holds none of model_index.json, config.json, hyperparams.yaml; name the class"),
+        (["flux"], "flux holds a FluxPipeline, which no adapter takes; name the class before the folder"),
+        (["damaged"], "cannot be read as JSON"),
+        (["encoder"], "redact fit SpeechT5 MODEL --model.adapter.encoder encoder"),
+        (
+            ["StableDifusion", "bundled"],
+            "There is no class StableDifusion, did you mean StableDiffusion; redact ls",
+        ),
+        (["bundled", "more"], "bundled more: give one model"),
+        (["owner/name"], "owner/name is neither a folder here nor could it be looked up on the hub"),
+    ],
+)
+def test_what_cannot_be_told_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, file, text in (
+        ("flux", "model_index.json", '{"_class_name": "FluxPipeline"}'),
+        ("damaged", "config.json", "{"),
+        ("encoder", "hyperparams.yaml", "x: 1"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text(text)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RedactError) as refused:
+        expanded(["fit", *arguments])
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("--trainer.max_stepz", "--trainer.max_steps"),
+        ("--max_steps=3", "--trainer.max_steps"),
+        ("--refrence", "--reference"),
+        ("--data.redct", "--data.redact"),
+        ("--xyz", None),
+    ],
+)
+def test_the_nearest_option(wrong: str, meant: str | None) -> None:
+    options = ["--trainer.max_steps", "--trainer.max_epochs", "--data.redact", "--export.folder"]
+    assert nearest(wrong, options) == meant
+
+
+def test_only_a_wrong_option_gets_a_hint() -> None:
+    assert with_hint("File does not exist", ["--file"]) == "File does not exist"
+    assert with_hint("unrecognized arguments: --fil 3", ["--file"]) == (
+        "unrecognized arguments: --fil 3; did you mean --file?"
+    )
+
+
+def test_the_command_in_short_forms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    toy = ["--model.adapter", "redact_core.adapters.contract.ToyAdapter", "--device", "cpu"]
+    words = ["--redact", "plum", "--redact", "fig", "--reference", "pear"]
+    assert redact("fit", *toy, *words, "--out", out, "--steps", "3", "--refrence", "pear") == 2
+    assert "did you mean --reference?" in capsys.readouterr().err
+    assert redact("fit", *toy, *words, "--out", out, "--trainer.max_stepz", "3") == 2
+    assert "did you mean --trainer.max_steps?" in capsys.readouterr().err
+    assert redact("fit", *toy, *words, "--out", out, "--method", "Distillation") == 0
+    card = RedactionCard.read(out)
+    assert card.request["asked"] == ["plum -> pear", "fig -> pear"]
+    assert card.method["steps"] == ToyAdapter().default_steps() == 300
+    assert f"max_steps: {300}" in (out / "config.yaml").read_text()
+
+
+def test_a_training_without_an_end_is_refused() -> None:
+    import lightning as L
+
+    from lightning_modules import RedactionModule
+
+    module = RedactionModule(ToyAdapter())
+    trainer = L.Trainer(
+        max_steps=-1, max_epochs=-1, accelerator="cpu", logger=False, enable_checkpointing=False
+    )
+    rows = torch.utils.data.DataLoader([1])
+    with pytest.raises(RedactError, match="The training has no end"):
+        trainer.fit(module, rows)
+
+
+def test_help_begins_with_our_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        redact("fit", "--help")
+    out = capsys.readouterr().out
+    assert out.startswith("usage: redact fit MODEL --redact WHAT")
+    assert out.index("--redact ") < out.index("--model.adapter ADAPTER") < out.index("--data.redact REDACT")
+    assert out.index("--export.folder FOLDER") < out.index("--trainer.accelerator ACCELERATOR")
+
+
+@pytest.mark.parametrize("shell", ["", "fish"])
+def test_completion_names_the_shells(capsys: pytest.CaptureFixture[str], shell: str) -> None:
+    assert redact("completion", *([shell] if shell else [])) == 2
+    assert "usage: redact completion bash|zsh|tcsh" in capsys.readouterr().err
