@@ -11,12 +11,12 @@ alone and not from the picture too, so that it is part of the conditioning netwo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from modalities.recurrent import GRU
 from redact_core import Conditioning, Stage
 
 LENGTH = 16
@@ -57,18 +57,10 @@ class TextEncoder(nn.Module):
     def __init__(self, words: int, dim: int, extra: int = 0):
         super().__init__()
         self.embedding = nn.Embedding(words + 1, dim)
-        self.recurrent = nn.GRU(dim, dim // 2, bidirectional=True, batch_first=True)
+        self.recurrent = GRU(dim, dim // 2, bidirectional=True, batch_first=True)
         if extra:
-            self.more = nn.GRU(dim, extra, bidirectional=True, batch_first=True)
+            self.more = GRU(dim, extra, bidirectional=True, batch_first=True)
             self.add = zeroed(nn.Linear(2 * extra, dim))
-
-    def train(self, mode: bool = True) -> Self:
-        """Recurrent layers stay in training mode: they have no dropout, and cuDNN gives no gradient in the other."""
-        super().train(mode)
-        for layer in self.modules():
-            if isinstance(layer, nn.RNNBase):
-                layer.training = True
-        return self
 
     def forward(self, words: Tensor) -> tuple[Tensor, Tensor]:
         features, last = self.recurrent(self.embedding(words))

@@ -23,7 +23,16 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def trainings(parts: dict) -> list[str]:
-    head = ("training", "precision", "ms a step", "of fp32", "peak MiB", "seconds", "redact distance", "retain distance")
+    head = (
+        "training",
+        "precision",
+        "ms a step",
+        "of fp32",
+        "peak MiB",
+        "seconds",
+        "redact distance",
+        "retain distance",
+    )
     rows = [
         (
             name,
@@ -69,7 +78,12 @@ def tests(parts: dict) -> list[str]:
     return [
         line
         for row in parts.get("tests", {}).get("rows", [])
-        for line in ("### Tests marked `gpu`", "", ", ".join(f"{key}: {value}" for key, value in row.items()) + ".", "")
+        for line in (
+            "### Tests marked `gpu`",
+            "",
+            ", ".join(f"{key}: {value}" for key, value in row.items()) + ".",
+            "",
+        )
     ]
 
 
@@ -107,7 +121,9 @@ def filled(page: str, found: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("figures", type=Path, help="gpu_check.json")
     parser.add_argument("page", type=Path)
     args = parser.parse_args()

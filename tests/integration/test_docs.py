@@ -30,7 +30,9 @@ def test_files_that_are_named_exist() -> None:
     named = {(path, name) for path in POINTERS for name in NAMED.findall(path.read_text(encoding="utf-8"))}
     assert len(named) > 100
     missing = sorted(
-        f"{path.relative_to(ROOT)}: {name}" for path, name in named if "/NAME/" not in name and not (ROOT / name).is_file()
+        f"{path.relative_to(ROOT)}: {name}"
+        for path, name in named
+        if "/NAME/" not in name and not (ROOT / name).is_file()
     )
     assert missing == []
 
@@ -61,7 +63,16 @@ def test_the_page_on_gpus_shows_the_result_file(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--quiet",
+        "--site-dir",
+        str(tmp_path / "site"),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     api = (tmp_path / "site" / "reference" / "api" / "index.html").read_text(encoding="utf-8")

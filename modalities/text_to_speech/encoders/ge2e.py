@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, pad
 
+from modalities.recurrent import LSTM
 from modalities.sound.clips import RATE
 from modalities.weight_files import refusing
 from redact_core import Conditioning, RedactError
@@ -37,7 +38,7 @@ class GE2E(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.lstm = nn.LSTM(MELS, WIDTH, LAYERS, batch_first=True)
+        self.lstm = LSTM(MELS, WIDTH, LAYERS, batch_first=True)
         self.linear = nn.Linear(WIDTH, DIM)
         bank = librosa.filters.mel(sr=RATE, n_fft=FFT, n_mels=MELS)
         self.register_buffer("mel", torch.from_numpy(bank).float(), persistent=False)
