@@ -9,8 +9,9 @@ import pytest
 import torch
 from tiny_speech import harmonic_bank, tiny_encoder
 
-from modalities.text_to_speech import SpeakerEncoder, ge2e
+from modalities.text_to_speech import SpeakerEncoder
 from modalities.text_to_speech.attacks.bounded_clip import gap, guide
+from modalities.text_to_speech.encoders import ge2e
 from modalities.text_to_speech.encoders.gate_files import bare_and_gates, read_gates, write_gates
 from modalities.text_to_speech.encoders.voice_encoder import load_encoder
 from redact_core import RedactError, Request, redact
