@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_evidence import make
 from toy_evaluation import PictureToy
+from toy_evidence import make
 
 from modalities.text_to_image import StableDiffusion
 from redact_core import Metric, Request
