@@ -42,7 +42,7 @@ class Redaction:
     @property
     def folder(self) -> str:
         """Name of the artefact's folder."""
-        return f"no_{self.name}"
+        return "no_voice" if self.kind == "voice" else f"no_{self.name}"
 
     def gradings(self, folder: Path, n: int, n_voice: int) -> list[tuple[str | int, ...]]:
         """Arguments of the modality's ``demo.grade``, but for the device; one entry for each task."""
