@@ -144,23 +144,9 @@ def tests(args: argparse.Namespace) -> list[dict]:
 def demo(args: argparse.Namespace) -> list[dict]:
     """The demo's three redactions and their figures."""
     out = args.work / "demo"
-    short = ["--n", "4", "--n_voice", "2", "--steps", "15"] if args.short else []
-    command = [
-<<<<<<< HEAD
-        sys.executable, "scripts/experiments/demo.py", "--out", str(out), "--device", args.device, "--n", n, "--n-voice", n_voice
-    ]  # fmt: skip
-=======
-        sys.executable,
-        "-m",
-        "lightning_modules",
-        "demo",
-        "--out",
-        str(out),
-        "--device",
-        args.device,
-        *short,
-    ]
->>>>>>> 5d9479c (redact demo: the demo works from an installed package; trainings and gradings in one queue of processes, scripts/demo.sh calls it)
+    command = [sys.executable, "-m", "lightning_modules", "demo", "--out", str(out), "--device", args.device]
+    if args.short:
+        command += ["--n", "4", "--n_voice", "2", "--steps", "15"]
     subprocess.run(command, cwd=ROOT, check=True)
     shutil.copyfile(out / "report.html", args.out / "demo_report.html")
     return json.loads((out / "summary.json").read_text(encoding="utf-8"))["rows"]
