@@ -32,15 +32,6 @@ CONFIGS = {
     "robust": ("text_to_image/bundled", "text_to_image/robust"),
 }
 STEPS = {"prompt": 100, "voice": 100, "robust": 60}
-STYLE = (
-    "--data.redact", "style: twemoji", "--data.reference", "style: fluent", "--model.adapter.random_wordings", "960",
-)  # fmt: skip
-"""Options of the demo's style, as scripts/demo.sh gives them."""
-DEMO = {
-    "no_cigarette": ("text_to_image/bundled", "180", ()),
-    "no_twemoji": ("text_to_image/bundled_style", "220", STYLE),
-    "no_voice": ("text_to_speech/bundled", "150", ()),
-}
 LIMITS = {
     "prompt": 110,
     "voice": 110,
@@ -151,29 +142,14 @@ def tests(args: argparse.Namespace) -> list[dict]:
 
 
 def demo(args: argparse.Namespace) -> list[dict]:
-    """The demo's three redactions, side by side, and their figures."""
+    """The demo's three redactions and their figures."""
     out = args.work / "demo"
-    out.mkdir()
-    running = []
-    for name, (config, steps, more) in DEMO.items():
-        command = [
-            sys.executable, "-m", "lightning_modules", "fit", "-c", f"configs/{config}.yaml", "--export.folder",
-            str(out / name), "--trainer.max_steps", "15" if args.short else steps, "--trainer.accelerator",
-            "gpu" if args.device == "cuda" else "cpu", "--trainer.devices", "1", "--trainer.enable_progress_bar", "false",
-            *more,
-        ]  # fmt: skip
-        running.append(subprocess.Popen(command, cwd=ROOT))
-    ended = [process.wait() for process in running]
-    if any(ended):
-        raise RuntimeError("a redaction of the demo failed")
-    n, n_voice = ("4", "2") if args.short else ("32", "20")
-    command = [
-        sys.executable, "scripts/experiments/demo.py", "--out", str(out), "--device", args.device, "--n", n, "--n-voice", n_voice
-    ]  # fmt: skip
+    command = [sys.executable, "-m", "lightning_modules", "demo", "--out", str(out), "--device", args.device]
+    if args.short:
+        command += ["--n", "4", "--n_voice", "2", "--steps", "15"]
     subprocess.run(command, cwd=ROOT, check=True)
     shutil.copyfile(out / "report.html", args.out / "demo_report.html")
-    rows = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-    return rows if isinstance(rows, list) else rows["rows"]
+    return json.loads((out / "summary.json").read_text(encoding="utf-8"))["rows"]
 
 
 def wait(torch) -> None:

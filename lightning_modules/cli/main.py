@@ -28,6 +28,7 @@ USAGE = """usage: {program} VERB ...
   score  score evidence again, without a model:          {program} score EVIDENCE [--scorers+=NAME]
   report build the HTML report from evidence alone:      {program} report EVIDENCE
   card   show and verify the card of a redacted folder:  {program} card FOLDER
+  demo   redact, grade and show a concept, a style and a voice of the bundled models: {program} demo --out out/demo
   ls     list what can be named, by kind:                {program} ls [adapters|objectives|attacks|...]
   completion  complete verbs and options in a shell:     eval "$({program} completion bash)"
 
@@ -144,6 +145,14 @@ def card(arguments: Sequence[str]) -> int:
     return 0
 
 
+def demo(arguments: Sequence[str]) -> int:
+    """Redact, grade and show a concept, a style and a voice; see :mod:`lightning_modules.cli.demo`."""
+    from lightning_modules.cli import demo as demo_cli
+
+    demo_cli.demo(arguments[1:])
+    return 0
+
+
 def ls(arguments: Sequence[str]) -> int:
     """List what can be named in a config, by kind: all kinds, or the one that is named, such as ``attacks``."""
     from lightning_modules.support.catalogue import HEADINGS, entries
@@ -184,8 +193,8 @@ def completion(arguments: Sequence[str]) -> int:
 
 
 _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
-    "fit": fit, "evaluate": evaluate, "attack": attack, "score": score, "report": report, "card": card, "ls": ls,
-    "completion": completion,
+    "fit": fit, "evaluate": evaluate, "attack": attack, "score": score, "report": report, "card": card, "demo": demo,
+    "ls": ls, "completion": completion,
 }  # fmt: skip
 
 

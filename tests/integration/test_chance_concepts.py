@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "chance_concepts.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "experiments" / "chance_concepts.py"
 
 
 @pytest.fixture(scope="module")

@@ -111,7 +111,7 @@ def test_retained_prompts_name_what_goes_in_another_spelling(tmp_path: Path) -> 
 def test_article_case_and_plural_do_not_hide_a_name(text: str) -> None:
     known = understand("cigarette", bundled_vocabulary()).names
     assert set(understand(text, bundled_vocabulary()).names) == set(known)
-    assert {row.asked for row in rows(text) if row.redacted} >= {
+    assert {row.asked for row in rows(text, references=("lollipop",)) if row.redacted} >= {
         "a cigarette",
         "cigarettes",
         "a burning tobacco roll",

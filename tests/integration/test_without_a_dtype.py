@@ -45,6 +45,11 @@ def state(folder: Path, part: str = "text_encoder", **values: str | None) -> Non
     (folder / part / "config.json").write_text(json.dumps(kept))
 
 
+def remarks_on_the_base(model: StableDiffusion) -> tuple[str, ...]:
+    """Those that are not about rows: the tiny vocabulary has no long words, so some rows do not fit."""
+    return tuple(remark for remark in model.remarks if "rows of our own making" not in remark)
+
+
 def save(model: StableDiffusion, target: Path) -> Path:
     target.mkdir()
     model.save(target)
@@ -85,7 +90,7 @@ def test_a_half_precision_base_needs_a_dtype_and_its_redacted_folder_does_not(
         draw(half)
     model = StableDiffusion(str(half))
     model.expand(Request(("cat",), ("dog",)))
-    assert model.remarks == (
+    assert remarks_on_the_base(model) == (
         f"{half} is loaded by transformers 5 with text_encoder as float16 and by diffusers otherwise in float32, "
         "so it runs only where a dtype is named; the redacted folder states float32 and runs with and without one.",
     )
@@ -135,7 +140,7 @@ def test_both_encoders_of_xl_as_on_the_hub(tmp_path: Path) -> None:
 def test_what_is_loaded_in_float32_keeps_its_bits(tiny_sd: Path, tmp_path: Path) -> None:
     model = StableDiffusion(str(tiny_sd))
     model.expand(Request(("cat",), ("dog",)))
-    assert model.remarks == ()
+    assert remarks_on_the_base(model) == ()
     out = save(model, tmp_path / "out")
     assert (out / "text_encoder/config.json").read_bytes() == (
         tiny_sd / "text_encoder/config.json"

@@ -13,36 +13,14 @@ import lightning as L
 import pytest
 import torch
 import yaml
+from fitting import CAT, fit, on, same_files
 from safetensors.torch import load_file
 
 from lightning_modules import ExportRedacted, RedactionData, RedactionModule
-from lightning_modules.cli import main as cli
 from redact_core import Lesson, RedactionCard, redact
 from redact_core.adapters.contract import ToyAdapter
-from redact_core.artefacts.folders import hashes
 
 ROOT = Path(__file__).parents[2]
-
-
-def fit(monkeypatch: pytest.MonkeyPatch, *arguments: object, verb: str = "fit") -> int:
-    monkeypatch.setattr(sys, "argv", ["redact", verb, *map(str, arguments)])
-    return cli.main()
-
-
-def on(folder: Path, out: Path, steps: int = 6, *more: str) -> list[str]:
-    return [
-        "--model.adapter", "StableDiffusion", "--model.adapter.source", str(folder), "--model.lr", "1e-3",
-        "--export.folder", str(out), "--trainer.max_steps", str(steps), "--trainer.accelerator", "cpu", *more,
-    ]  # fmt: skip
-
-
-CAT = ["--data.redact", "cat", "--data.reference", "dog"]
-
-
-def same_files(a: Path, b: Path) -> bool:
-    own = {"redaction.json", "README.md", "config.yaml"}  # these hold the date and the folder's name
-    first, second = ({n: h for n, h in hashes(f).items() if n not in own} for f in (a, b))
-    return first == second
 
 
 def test_fit_writes_a_folder_with_card_and_config(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_fit import CAT, fit, on, same_files
+from fitting import CAT, fit, on, same_files
 from three_lessons import of_prompts, of_voices, tiny_cloner
 
 from lightning_modules import RedactionData, RedactionModule

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_evidence import make
 from toy_evaluation import PictureToy
+from toy_evidence import make
 
 from modalities.text_to_image import StableDiffusion
 from redact_core import Metric, Request
@@ -72,7 +72,7 @@ class PlacedToy(PictureToy):
 
 
 def test_the_report_draws_the_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("test_evidence.PictureToy", PlacedToy)
+    monkeypatch.setattr("toy_evidence.PictureToy", PlacedToy)
     evidence = make(tmp_path / "out", "redacting", "redacting everything")
     write_report(evidence, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()

@@ -7,34 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 from toy_evaluation import PictureToy, WordScorer
+from toy_evidence import CONDUCT, make
 
 from redact_core import Metric, RedactError, Request, Scorer, Trial
 from redact_core.artefacts.fingerprint import fingerprint
 from redact_core.artefacts.jsonl import LineWriter, read_lines
 from redact_core.evaluation.cost import Meter, costs_of, note_sampling
-from redact_core.evaluation.evidence import Conduct, Evidence, begin
+from redact_core.evaluation.evidence import Evidence, begin
 from redact_core.evaluation.scoring import score
 from redact_core.evaluation.summarise import findings, summarise
 from redact_core.metrics.scorer import checked_scores
 from redact_core.metrics.statistics import bootstrap_mean, paired_bootstrap
 from redact_core.reporting.evidence_report import write_evidence_summary, write_report
-
-CONDUCT = Conduct(8, "32-true", "cpu", {"torch": "x"})
-
-
-def make(folder: Path, *modes: str, n: int = 24) -> Evidence:
-    """Evidence of the untouched toy and of models that do what ``modes`` say."""
-    base = PictureToy()
-    plan = base.plan(Request(("plum",)), n)
-    models = {"base": base} | {mode.replace(" ", "_"): PictureToy(mode) for mode in modes}
-    evidence = begin(folder, plan, {name: fingerprint(model) for name, model in models.items()}, CONDUCT)
-    for name, model in models.items():
-        with evidence.writer(model, name, 0) as writer:
-            for chunk in evidence.chunks():
-                rows = [plan[i] for i in chunk]
-                writer.write(chunk, model.generate([r.condition for r in rows], seeds=[r.seed for r in rows]))
-    score(evidence, [WordScorer()], [{"class_path": "toy_evaluation.WordScorer", "init_args": {}}])
-    return evidence
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_evidence import make
+from toy_evidence import make
 
 from redact_core.reporting.evidence_report import write_report
 

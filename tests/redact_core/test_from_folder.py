@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_fit import fit, on
+from fitting import fit, on
 from tiny import tiny_stable_diffusion
 
 from modalities.text_to_image import StableDiffusion

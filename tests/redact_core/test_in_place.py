@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_robust import Through, batch_of
+from student_steps import Through, batch_of
 from three_lessons import of_prompts, of_voices, tiny_cloner
 from torch import nn
 

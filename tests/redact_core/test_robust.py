@@ -5,17 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_fit import fit
+from fitting import fit
+from student_steps import Through, batch_of
 from three_lessons import of_prompts, of_voices, tiny_cloner
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeechT5
 from redact_core import (
     Adapter,
-    Batch,
     Conditioning,
     Distillation,
-    Guard,
     Objective,
     RedactError,
     RedactionCard,
@@ -41,11 +40,6 @@ def case(
     return (*of_voices(speech), 0.1) if request.param == "speech" else (*of_prompts(tiny_sd), 5.0)
 
 
-class Through(Guard):
-    def generate(self, conditions, *, seeds):
-        return self.inner.generate(conditions, seeds=seeds)
-
-
 def weights(adapter: Adapter) -> list[torch.Tensor]:
     return [p.detach().clone() for p in adapter.encoder.parameters()]
 
@@ -57,13 +51,6 @@ def trained(
     adapter.encoder = copy.deepcopy(case[0].encoder)
     redact(adapter, case[1], objective=objective, steps=steps, batch_size=2, lr=1e-3)
     return weights(adapter)
-
-
-def batch_of(adapter: Adapter, rows: list[Lesson]) -> Batch:
-    with torch.no_grad():
-        target = adapter.encoder(adapter.collate([row.answer for row in rows]))
-    redacted = torch.tensor([row.redacted for row in rows])
-    return Batch(adapter.collate([row.asked for row in rows]), target, redacted, torch.ones(len(rows)))
 
 
 @pytest.mark.parametrize("settings", [{"attack_weight": 0.0}, {"steps": 0}])

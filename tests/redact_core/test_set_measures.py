@@ -10,10 +10,10 @@ from typing import ClassVar
 import pytest
 import scipy.linalg
 import torch
-from test_evidence import make
-from test_scorers import ColourJudge, answer, picture
+from saboteurs import ColourJudge, answer, picture
 from torch import Tensor
 from toy_evaluation import PictureToy, WordScorer
+from toy_evidence import make
 
 from lightning_modules.cli import main as cli
 from modalities.text_to_image.metrics import inception_distances

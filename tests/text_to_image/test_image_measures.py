@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from saboteurs import ColourJudge, answer, called_out, picture, png, prompt
 from safetensors.torch import save_file
-from test_scorers import ColourJudge, _png, _prompt, answer, called_out, picture
 from tiny import tiny_tokenizer
 from torch import Tensor, nn
 from torchmetrics.functional.image import lpips
@@ -48,15 +48,15 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def sabotage(tmp_path: Path, scorer: Scorer, mode: str, style: str | None = None) -> set[tuple[str, str]]:
     """What a scorer says of a model that does ``mode``: 20 redacted cats, 20 kept suns and cows."""
-    plan = [_prompt("cat", i, True) for i in range(20)]
-    plan += [_prompt(("sun", "cow")[i % 2], 20 + i, False) for i in range(20)]
+    plan = [prompt("cat", i, True) for i in range(20)]
+    plan += [prompt(("sun", "cow")[i % 2], 20 + i, False) for i in range(20)]
     answers: dict[str, list[Path]] = {BASE: [], mode: []}
     for model, paths in answers.items():
         for i, row in enumerate(plan):
             concept = answer("untouched" if model == BASE else mode, row, "concept", "dog")
             noise = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(i))
             sample = noise if concept is None else picture(concept, style or row.labels["style"], i)
-            paths.append(_png(sample, tmp_path / f"{model}{i}.png"))
+            paths.append(png(sample, tmp_path / f"{model}{i}.png"))
     return called_out(tmp_path, scorer, plan, answers)
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from fitting import fit, same_files
 from speechbrain.inference.classifiers import EncoderClassifier
 from speechbrain.utils.fetching import LocalStrategy
-from test_fit import fit, same_files
 from tiny_speech import like_the_hubs, tiny_bank, tiny_encoder, tiny_speecht5, voice
 from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan, SpeechT5HifiGanConfig
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from modalities.text_to_speech.judges.judge import Heard, VoiceJudge, auroc
+from modalities.sound.bank import VoiceBank
+from modalities.text_to_speech.judges.judge import BUNDLED, Heard, VoiceJudge, auroc
 from modalities.text_to_speech.judges.recogniser import error_rate
 from redact_core.evaluation.summary import SummaryRow
 from redact_core.metrics.statistics import Rate, bootstrap_mean, wilson
@@ -95,6 +96,42 @@ def toward(reference: str, base: Spoken, redacted: Spoken) -> SummaryRow:
     """Likeness to the reference voice; the base's own answer to the reference stands beside it."""
     values = [bootstrap_mean(x.heard.similar(reference).tolist()) for x in (base, redacted)]
     return _row("paraphrased", "similarity to reference", *values)
+
+
+def grade_voice(
+    base: SpeechT5, redacted: SpeechT5, voice: str, reference: str | None, n: int, n_kept: int
+) -> tuple[list[SummaryRow], dict[str, tuple[Spoken, Spoken]]]:
+    """Summary rows of a redacted voice of the bundled base, and what base and redacted model said in each group.
+
+    Args:
+        base: The untouched model.
+        redacted: The same with the redacted encoder.
+        voice: That was redacted.
+        reference: The voice that answers in its place; without one, likeness to it is not counted.
+        n: Utterances of each redacted group.
+        n_kept: Utterances of each retained group.
+    """
+    judge = VoiceJudge(base.bank.voices)
+    unseen = VoiceBank(BUNDLED / "unseen").voices
+    others = {name: clips for name, clips in unseen.items() if name != voice}
+    near = [name for name in nearest(base, judge, voice, 8) if name in others][:3]
+    groups = {
+        "redacted": cases({voice: base.bank.voices[voice]}, n),
+        "paraphrased": cases({voice: unseen[voice]}, n, 1000),
+        "neighbours": cases({name: others[name] for name in near}, n_kept, 2000),
+        "retained": cases({k: v for k, v in others.items() if k not in near}, n_kept, 3000),
+    }
+    spoken = {
+        name: (speak(base, judge, group), speak(redacted, judge, group)) for name, group in groups.items()
+    }
+    rows = [row for name, (a, b) in spoken.items() for row in compare(name, a, b, base)]
+    rows.append(against_others(voice, *spoken["paraphrased"], spoken["retained"][0]))
+    if reference in judge.voices:
+        rows.append(toward(reference, *spoken["paraphrased"]))
+        own = speak(base, judge, cases({reference: unseen[reference]}, n, 1000))
+        floor = compare("reference itself", own, own, base)
+        rows += [row for row in floor if row["metric"] == "similarity"]
+    return rows, spoken
 
 
 def _identified(spoken: Spoken) -> Rate:
