@@ -7,11 +7,17 @@ from pathlib import Path
 
 import torch
 
-from modalities.sound.clips import RATE, is_clip, read_clip
+from modalities.sound.clips import RATE, read_clip
 from redact_core import RedactError
 
 _LIBRISPEECH = re.compile(r"(\d+)-\d+-\d+")
 LONGEST_S = 15
+SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64"}
+
+
+def is_clip(path: Path) -> bool:
+    """Does the name look like that of a sound file?"""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def people_in(folder: Path) -> dict[str, list[Path]]:
