@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import modalities.text_to_image
+import modalities.text_to_speech
+import redact_core
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # pages, and what sends its reader to them
@@ -47,6 +51,14 @@ def test_links_lead_to_files() -> None:
         if not link.startswith(("https:", "#")) and not (path.parent / link.split("#")[0]).is_file()
     ]
     assert missing == []
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    page = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^::: ([\w.]+)$", page, flags=re.M)
+    packages = (redact_core, modalities.text_to_image, modalities.text_to_speech)
+    public = [f"{p.__name__}.{name}" for p in packages for name in p.__all__ if name != "__version__"]
+    assert sorted(shown) == sorted(public)
 
 
 def test_the_page_on_gpus_shows_the_result_file(tmp_path: Path) -> None:
