@@ -1,8 +1,8 @@
 """Write the tables of docs/results/gpu.md from the figures that scripts/gpu_check.sh measured.
 
-    python scripts/tools/gpu_page.py docs/results/gpu_check.json docs/results/gpu.md
+    python scripts/tools/gpu_page.py docs/results/gpu/first_run.json docs/results/gpu/second_run.json docs/results/gpu.md
 
-Everything between the page's two marks is replaced; the rest of the page stays.
+Each file is a ``gpu_check.json``, kept under the name of its run. Everything between the page's two marks is replaced; the rest of the page stays.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-BEGIN, END = "<!-- from gpu_check.json -->", "<!-- end -->"
+BEGIN, END = "<!-- from the runs -->", "<!-- end -->"
 
 
 def figure(row: dict, key: str, form: str, unit: float = 1.0) -> str:
@@ -49,7 +49,7 @@ def trainings(parts: dict) -> list[str]:
         for name in ("prompt", "voice", "robust")
         for row in parts.get(name, {}).get("rows", [])
     ]
-    return ["### Training the bundled models", "", *markdown(head, rows), ""] if rows else []
+    return ["#### Training the bundled models", "", *markdown(head, rows), ""] if rows else []
 
 
 def sizes(parts: dict) -> list[str]:
@@ -71,7 +71,9 @@ def sizes(parts: dict) -> list[str]:
         for name in ("size prompt", "size voice")
         for row in parts.get(name, {}).get("rows", [])
     ]
-    return ["### A training step at real size, random weights", "", *markdown(head, rows), ""] if rows else []
+    return (
+        ["#### A training step at real size, random weights", "", *markdown(head, rows), ""] if rows else []
+    )
 
 
 def tests(parts: dict) -> list[str]:
@@ -79,7 +81,7 @@ def tests(parts: dict) -> list[str]:
         line
         for row in parts.get("tests", {}).get("rows", [])
         for line in (
-            "### Tests marked `gpu`",
+            "#### Tests marked `gpu`",
             "",
             ", ".join(f"{key}: {value}" for key, value in row.items()) + ".",
             "",
@@ -101,34 +103,52 @@ def demo(found: dict) -> list[str]:
         )
         for row in found["parts"].get("demo", {}).get("rows", [])
     ]
-    return [f"### The demo, {found['demo n']}", "", *markdown(head, rows), ""] if rows else []
+    return [f"#### The demo, {found['demo n']}", "", *markdown(head, rows), ""] if rows else []
 
 
-def tables(found: dict) -> str:
-    """All figures of ``found``, which is ``gpu_check.json``, as Markdown."""
+def profiles(found: dict) -> list[str]:
+    """The first line of each profile: how long kernels and the CPU took, and how many kernels a step starts."""
+    said = [
+        line
+        for lines in (found.get("profiles") or {}).values()
+        for line in lines
+        if "profile of a step" in line
+    ]
+    return ["#### Profiles", "", *(f"- {line}" for line in said), ""] if said else []
+
+
+def tables(name: str, found: dict) -> str:
+    """All figures of the run ``name``, whose ``gpu_check.json`` is ``found``, as Markdown."""
     fp32 = f" Products of float32 numbers: {found['fp32']}." if "fp32" in found else ""
     parts = found["parts"]
-    failed = [f"- **{name} failed**: {part['failed']}." for name, part in parts.items() if "failed" in part]
-    lines = [f"Measured on {found['device']} with torch {found['torch']} on {found['date']}.{fp32}", ""]
-    lines += [*trainings(parts), *sizes(parts), *tests(parts), *demo(found), *failed]
+    failed = [
+        f"- not finished: {part}, which {row['failed']}." for part, row in parts.items() if "failed" in row
+    ]
+    lines = [
+        f"### {name.replace('_', ' ').capitalize()}",
+        "",
+        f"Measured on {found['device']} with torch {found['torch']} on {found['date']}.{fp32}",
+        "",
+    ]
+    lines += [*trainings(parts), *sizes(parts), *profiles(found), *tests(parts), *demo(found), *failed]
     return "\n".join(lines).strip()
 
 
-def filled(page: str, found: dict) -> str:
-    """``page`` with the figures of ``found`` between its marks."""
+def filled(page: str, runs: Sequence[Path]) -> str:
+    """``page`` with the figures of ``runs`` between its marks."""
     before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{tables(found)}\n\n{END}{rest.split(END)[1]}"
+    shown = [tables(path.stem, json.loads(path.read_text(encoding="utf-8"))) for path in runs]
+    return "\n\n".join([before + BEGIN, *shown, END + rest.split(END)[1]])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("figures", type=Path, help="gpu_check.json")
+    parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("page", type=Path)
     args = parser.parse_args()
-    found = json.loads(args.figures.read_text(encoding="utf-8"))
-    args.page.write_text(filled(args.page.read_text(encoding="utf-8"), found), encoding="utf-8")
+    args.page.write_text(filled(args.page.read_text(encoding="utf-8"), args.runs), encoding="utf-8")
 
 
 if __name__ == "__main__":

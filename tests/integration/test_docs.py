@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import modalities.text_to_image
+import modalities.text_to_speech
+import redact_core
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # pages, and what sends its reader to them
@@ -49,16 +53,36 @@ def test_links_lead_to_files() -> None:
     assert missing == []
 
 
-def test_the_page_on_gpus_shows_the_result_file(tmp_path: Path) -> None:
+def test_every_public_name_is_in_the_reference() -> None:
+    page = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^::: ([\w.]+)$", page, flags=re.M)
+    packages = (redact_core, modalities.text_to_image, modalities.text_to_speech)
+    public = [f"{p.__name__}.{name}" for p in packages for name in p.__all__ if name != "__version__"]
+    assert sorted(shown) == sorted(public)
+
+
+def test_the_page_on_gpus_shows_the_result_files(tmp_path: Path) -> None:
     script = ROOT / "scripts" / "tools" / "gpu_page.py"
-    figures = ROOT / "docs" / "results" / "gpu_check.json"
+    runs = sorted((ROOT / "docs" / "results" / "gpu").glob("*.json"))
+    written = (ROOT / "docs" / "results" / "gpu.md").read_text(encoding="utf-8")
     page = tmp_path / "gpu.md"
-    page.write_text((ROOT / "docs" / "results" / "gpu.md").read_text(encoding="utf-8"), encoding="utf-8")
+    page.write_text(re.sub(r"(?m)^\|.*\n", "", written), encoding="utf-8")
+    subprocess.run([sys.executable, str(script), *map(str, runs), str(page)], check=True)
+    assert page.read_text(encoding="utf-8") == written
+    step = json.loads(runs[0].read_text(encoding="utf-8"))["parts"]["voice"]["rows"][0]["ms a step"]
+    assert f"| voice | 32-true | {step:.2f} |" in written
+
+
+def test_the_page_on_concepts_drawn_by_chance_shows_the_result_file(tmp_path: Path) -> None:
+    script = ROOT / "scripts" / "tools" / "chance_page.py"
+    figures = ROOT / "docs" / "results" / "chance_concepts.json"
+    written = (ROOT / "docs" / "results" / "chance_concepts.md").read_text(encoding="utf-8")
+    page = tmp_path / "page.md"
+    page.write_text(re.sub(r"(?m)^\|.*\n", "", written), encoding="utf-8")
     subprocess.run([sys.executable, str(script), str(figures), str(page)], check=True)
-    shown = page.read_text(encoding="utf-8")
-    assert shown == (ROOT / "docs" / "results" / "gpu.md").read_text(encoding="utf-8")
-    step = json.loads(figures.read_text(encoding="utf-8"))["parts"]["voice"]["rows"][0]["ms a step"]
-    assert f"| voice | 32-true | {step:.2f} |" in shown
+    assert page.read_text(encoding="utf-8") == written
+    monkey = json.loads(figures.read_text(encoding="utf-8"))["concepts"]["monkey"]
+    assert f"| monkey | {monkey['reference']} |" in written
 
 
 @pytest.mark.slow

@@ -1,0 +1,66 @@
+"""Write the table of docs/results/chance_concepts.md from the figures of scripts/experiments/chance_concepts.py.
+
+    python scripts/tools/chance_page.py docs/results/chance_concepts.json docs/results/chance_concepts.md
+
+Everything between the page's two marks is replaced; the rest of the page stays.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+BEGIN, END = "<!-- from chance_concepts.json -->", "<!-- end -->"
+GONE = ("redacted", "reworded", "synonyms")
+
+
+def percent(rates: dict, key: str, *, span: bool = False) -> str:
+    if key not in rates:
+        return "–"
+    found = rates[key]
+    interval = f" [{100 * found['low']:.1f}, {100 * found['high']:.1f}]" if span else ""
+    return f"{100 * found['value']:.1f} %{interval}"
+
+
+def line(name: str, reference: str, rates: dict, *, span: bool = False) -> str:
+    gone = [
+        f"{percent(rates, f'{group} after', span=span)} ({percent(rates, f'{group} floor')})"
+        for group in GONE
+    ]
+    kept = [percent(rates, "kept before"), percent(rates, "kept after", span=span)]
+    return f"| {' | '.join([name, reference, *gone, *kept])} |"
+
+
+def table(found: dict) -> str:
+    """All concepts, and a line over all of them, as Markdown."""
+    head = [
+        "concept",
+        "reference",
+        *(f"{group} (floor)" for group in GONE),
+        "nearest, before",
+        "nearest, after",
+    ]
+    lines = [f"| {' | '.join(head)} |", f"| {' | '.join(['---'] * len(head))} |"]
+    lines += [line(name, c["reference"], c["rates"]) for name, c in found["concepts"].items()]
+    lines.append(line("**all**", "", found["all"], span=True))
+    return "\n".join(lines)
+
+
+def filled(page: str, found: dict) -> str:
+    """``page`` with the table of ``found`` between its marks."""
+    before, rest = page.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{table(found)}\n\n{END}{rest.split(END)[1]}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("figures", type=Path)
+    parser.add_argument("page", type=Path)
+    args = parser.parse_args()
+    found = json.loads(args.figures.read_text(encoding="utf-8"))
+    args.page.write_text(filled(args.page.read_text(encoding="utf-8"), found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
