@@ -122,7 +122,7 @@ def _detected(source: str) -> str:
             f"There is no folder {source}; give a model's folder, a hub id (owner/name), bundled, or a class and its source."
         )
     kind = _kind(files)
-    if kind in _CLASSES:
+    if kind is not None and kind in _CLASSES:
         say(f"{source} holds a {kind}; it is redacted as {_CLASSES[kind]}.")
         return _CLASSES[kind]
     if kind is None and "hyperparams.yaml" in files:
