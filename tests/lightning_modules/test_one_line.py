@@ -57,7 +57,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["-c", "list.yaml"], "Unexpected config"),
         (["-c", "unknown.yaml"], "does not accept option 'model.adaptr'"),
         (["-c", "bytes.yaml"], "A config file is no UTF-8 text"),
-        (["--trainer.max_stepz", "2"], "unrecognized arguments: --trainer.max_stepz 2"),
+        (["--trainer.max_stepz", "2"], "--trainer.max_stepz 2; did you mean --trainer.max_steps?"),
         (["--trainer.max_steps", "many"], 'Parser key "trainer.max_steps"'),
         (["--export.folder", "list.yaml"], "list.yaml exists; nothing is overwritten"),
         (["--export.folder", "list.yaml/out"], "list.yaml is not a folder"),

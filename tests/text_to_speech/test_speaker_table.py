@@ -14,7 +14,7 @@ from transformers import VitsConfig, VitsModel, VitsTokenizer
 
 from lightning_modules.cli import main as cli
 from modalities.text_to_speech.adapters.speaker_table import SpeakerTable
-from redact_core import Lesson, Mean, RedactError, RedactionCard, Request
+from redact_core import Lesson, Mean, RedactError, RedactionCard, Request, redact
 from redact_core.adapters.contract import ToyAdapter, check_adapter
 from redact_core.artefacts.folders import hashes
 from redact_core.evaluation.summary import read_summary
@@ -486,3 +486,17 @@ def test_evaluate_works_on_a_table(tiny_vits: Path, tmp_path: Path, monkeypatch:
     costs = json.loads((tmp_path / "e" / "costs" / "models.json").read_text())
     assert costs["no_alice"]["changed"] == 6  # one row of six numbers
     assert costs["base"]["changed"] == 0
+
+
+def test_a_speaker_of_a_table_is_redacted_and_saved(tiny_vits: Path, tmp_path: Path) -> None:
+    model = SpeakerTable.from_pretrained(tiny_vits, text="the cat")
+    with pytest.raises(RedactError, match="Nothing has been redacted"):
+        model.save_pretrained(tmp_path / "out")
+    result = redact(model, "alice", reference="bob")
+    assert result.losses == {}
+    assert "nothing to train" in repr(result)
+    one, other = model(["alice", "bob"], seed=1).audios
+    assert torch.equal(one.samples, other.samples)
+    assert one.rate == 8000
+    model.save_pretrained(tmp_path / "out")
+    assert RedactionCard.read(tmp_path / "out").method["steps"] == 0

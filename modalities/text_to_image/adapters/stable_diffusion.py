@@ -124,11 +124,11 @@ class StableDiffusion(Pretrained):
         self.revision, self.variant = revision, variant
         if self._given is None:
             self.source = str(source)
-            self._find(self.source)
+            self.index = self._find(self.source)
         else:
             in_memory.check_pipeline(self._given, self.pipelines, self.text_models, self.tokenizers)
             self.source = in_memory.source_of(self._given)
-            self.index = {"_class_name": type(self._given).__name__, **self._given.config}
+            self.index: dict[str, Any] = {"_class_name": type(self._given).__name__, **self._given.config}
             self.__dict__["pipeline"] = self._given
         bundled = self.source == "bundled"
         self.steps = steps if steps is not None else (10 if bundled else 50)
@@ -146,17 +146,18 @@ class StableDiffusion(Pretrained):
             encoder.train_last(train_blocks)
         self.vocabulary: Vocabulary = bundled_vocabulary() if bundled else general_vocabulary()
 
-    def _find(self, source: str) -> None:
-        """Look for the folder and check it; see :mod:`.folders`."""
+    def _find(self, source: str) -> dict[str, Any]:
+        """Look for the folder and check it; see :mod:`.folders`. Its model index is the answer."""
         self.folder = locate(source, self.revision, self.variant)
-        self.index = check(self.folder, self.pipelines, self.text_models, self.variant)
+        index = check(self.folder, self.pipelines, self.text_models, self.variant)
         for part in self.tokenizers:
-            if self.index.get(part, [None, None])[1] not in {"CLIPTokenizer", "CLIPTokenizerFast"}:
+            if index.get(part, [None, None])[1] not in {"CLIPTokenizer", "CLIPTokenizerFast"}:
                 raise RedactError(f"{self.folder}: the {part} is no CLIPTokenizer; this adapter needs one.")
             if not (self.folder / part).is_dir():
                 raise RedactError(
                     f"{self.folder / part} is missing; the folder is not complete, fetch it again."
                 )
+        return index
 
     def _tokenizer(self, part: str) -> Any:
         if self._given is not None:
