@@ -32,8 +32,8 @@ def test_our_python_runs(number: int, monkeypatch: pytest.MonkeyPatch, tmp_path:
     # a call that leaves the number of steps to its default
     code = re.sub(r"(redact\(model, [^()]*)\)$", r"\1, steps=2)", code, flags=re.M)
     # fewer rows as well: most of the time goes into the teacher's answers to them
-    code = code.replace('StableDiffusion("bundled")', 'StableDiffusion("bundled", per_name=1)')
-    code = code.replace('SpeechT5("bundled")', 'SpeechT5("bundled", variants=1)')
+    code = re.sub(r'(StableDiffusion(?:\.from_pretrained)?\("bundled")\)', r"\1, per_name=1)", code)
+    code = re.sub(r'(SpeechT5(?:\.from_pretrained)?\("bundled")\)', r"\1, variants=1)", code)
     monkeypatch.chdir(tmp_path)
     exec(compile(code, f"README and tutorials, example {number + 1}", "exec"), {})
 
