@@ -75,7 +75,7 @@ def run(
 def _command(arguments: list[str], log: Path, before: Callable[[], None] | None) -> None:
     import torch
 
-    from lightning_modules import cli
+    from lightning_modules.cli.main import main
 
     torch.set_num_threads(1)
     with log.open("wb", buffering=0) as file:
@@ -86,7 +86,7 @@ def _command(arguments: list[str], log: Path, before: Callable[[], None] | None)
     with mock.patch("sys.argv", ["redact", *arguments]):
         status = 0
         try:
-            status = cli.main()
+            status = main()
         except SystemExit as stop:
             status = stop.code if isinstance(stop.code, int) else 1
         except BaseException:
