@@ -27,7 +27,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from forked import result, run, tree, warm_up
-from kills import Tally, Verb, verbs
+from kills import SLOW, Tally, Verb, verbs
 from tqdm import tqdm
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -87,6 +87,7 @@ def sweep(verb: Verb, most: int, home: Path) -> Tally:
     if done.status:
         raise SystemExit(f"{verb.name} fails without a fault:\n{done.errors}")
     wanted, beside, writes = result(reference), tree(reference.parent), seen.value
+    most = most if verb.name != SLOW else (most + 4) // 5
     places = sorted({1 + round(k * (writes - 1) / max(1, most - 1)) for k in range(min(most, writes))})
     faults = [
         (f"{errno.errorcode[code]} at write {place} of {writes}", place, code)
