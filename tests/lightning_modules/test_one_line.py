@@ -196,7 +196,9 @@ def test_a_checkpoint_is_whole_or_absent(tmp_path: Path, monkeypatch) -> None:
 def test_the_trainer_writes_whole_checkpoints(tmp_path: Path, monkeypatch) -> None:
     written: list[str] = []
     monkeypatch.setattr(
-        WholeFiles, "save_checkpoint", lambda self, state, path, options=None: written.append(Path(path).name)
+        WholeFiles,
+        "save_checkpoint",
+        lambda self, state, path, storage_options=None: written.append(Path(path).name),
     )
     assert fit(tmp_path / "out", "--checkpoint.every_n_train_steps", 1) == 0
     assert "last.ckpt" in written
