@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -57,30 +58,44 @@ def run(
         before: Called in the fork before the command, e.g. to plant a fault.
         limit: Seconds after which a run that hangs is killed; its status is then ``-SIGALRM``.
     """
+    # a pipe, not a file: a limit on the size of files must not cut off what the run says
+    source, sink = os.pipe()
     fork = multiprocessing.get_context("fork").Process(
-        target=_command, args=(list(map(str, arguments)), log, before)
+        target=_command, args=(list(map(str, arguments)), sink, before)
     )
     began = time.monotonic()
     fork.start()
+    os.close(sink)
+    said: list[bytes] = []
+    reader = threading.Thread(target=_drain, args=(source, said))
+    reader.start()
     fork.join(limit if kill_after is None else kill_after)
     hung = fork.is_alive() and kill_after is None
     if fork.is_alive() and fork.pid is not None:
         os.kill(fork.pid, signal.SIGKILL)
     fork.join()
+    reader.join()
+    log.write_bytes(b"".join(said))
     status = -signal.SIGALRM if hung else fork.exitcode
-    errors = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    errors = log.read_text(encoding="utf-8", errors="replace")
     return Outcome(int(status or 0), time.monotonic() - began, errors)
 
 
-def _command(arguments: list[str], log: Path, before: Callable[[], None] | None) -> None:
+def _drain(source: int, said: list[bytes]) -> None:
+    with open(source, "rb") as file:
+        said.extend(iter(lambda: file.read1(65536), b""))
+
+
+def _command(arguments: list[str], sink: int, before: Callable[[], None] | None) -> None:
     import torch
 
     from lightning_modules.cli.main import main
 
     torch.set_num_threads(1)
-    with log.open("wb", buffering=0) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    # whoever called may have put something else in their place, as a test runner does
+    sys.stdout, sys.stderr = (open(end, "w", encoding="utf-8", buffering=1) for end in (1, 2))  # noqa: PTH123, SIM115
     if before is not None:
         before()
     with mock.patch("sys.argv", ["redact", *arguments]):

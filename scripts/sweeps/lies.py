@@ -19,6 +19,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from forked import result, run, tree, warm_up
@@ -46,24 +47,51 @@ class Answer:
 
 
 class World:
-    """Tiny models, voices, evidence and a card that are in order; each lie spoils a copy."""
+    """Tiny models, voices, evidence and a card that are in order, made when they are wanted; a lie spoils a copy."""
 
     def __init__(self, root: Path):
-        from tiny import tiny_stable_diffusion
-        from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
         from toy_evaluation import PictureToy, without_plums
 
         self.root = root
-        self.pictures = tiny_stable_diffusion(root / "pictures")
-        self.speech, self.encoder, self.bank = root / "tts", root / "encoder", root / "bank"
-        tiny_speecht5(self.speech)
-        tiny_encoder(self.encoder)
-        tiny_bank(self.bank)
         self.toy = without_plums(PictureToy(), root)
-        self.evidence = root / "evidence"
-        self.done(self.evaluate(self.evidence))
-        self.redacted = root / "no_cat"
-        self.done(self.fit(self.pictures, root / "no_cat"))
+
+    @cached_property
+    def pictures(self) -> Path:
+        from tiny import tiny_stable_diffusion
+
+        return tiny_stable_diffusion(self.root / "pictures")
+
+    @cached_property
+    def speech(self) -> Path:
+        from tiny_speech import tiny_speecht5
+
+        tiny_speecht5(self.root / "tts")
+        return self.root / "tts"
+
+    @cached_property
+    def encoder(self) -> Path:
+        from tiny_speech import tiny_encoder
+
+        tiny_encoder(self.root / "encoder")
+        return self.root / "encoder"
+
+    @cached_property
+    def bank(self) -> Path:
+        from tiny_speech import tiny_bank
+
+        tiny_bank(self.root / "bank")
+        return self.root / "bank"
+
+    @cached_property
+    def evidence(self) -> Path:
+        self.done(self.evaluate(self.root / "evidence"))
+        return self.root / "evidence"
+
+    @cached_property
+    def redacted(self) -> Path:
+        """A folder with a card."""
+        self.done(self.fit_toy(self.root / "with_card"))
+        return self.root / "with_card"
 
     def done(self, arguments: list[str]) -> None:
         ended = run(arguments, self.root / "log")
@@ -77,6 +105,13 @@ class World:
             "fit", "--model.adapter", "StableDiffusion", f"--model.adapter.source={source}", f"--data.redact={redact}",
             f"--data.reference={reference}", f"--export.folder={out}", "--trainer.max_steps=2",
             "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", *more,
+        ]  # fmt: skip
+
+    def fit_toy(self, out: Path, *more: str) -> list[str]:
+        return [
+            "fit", "--model.adapter", "toy_evaluation.PictureToy", "--data.redact=plum", "--data.reference=fig",
+            f"--export.folder={out}", "--trainer.max_steps=4", "--trainer.accelerator=cpu",
+            "--trainer.enable_progress_bar=false", *more,
         ]  # fmt: skip
 
     def fit_voice(self, out: Path, encoder: Path, voice: Path, *more: str) -> list[str]:
@@ -228,7 +263,7 @@ def configs(world: World, here: Path, rng: random.Random) -> Lie:
         path.write_bytes(rng.randbytes(64))
     elif how == "text":
         path.write_text(text)
-    base = world.fit(world.pictures, here / "out")
+    base = world.fit_toy(here / "out")
     return Lie(
         "configs", f"{how} {text[:40]!r}" if how == "text" else how, (base[0], "-c", str(path), *base[1:])
     )
@@ -277,7 +312,9 @@ def plans(world: World, here: Path, rng: random.Random) -> Lie:
 
 def options(world: World, here: Path, rng: random.Random) -> Lie:
     more = rng.choice(["--model.lr=nan", "--model.lr=-1", "--model.lr=inf", "--model.lr=0", "--data.batch_size=-1", "--data.batch_size=0", "--data.seed=-1", "--data.seed=1.5", "--trainer.max_steps=0", "--trainer.max_steps=-5", "--trainer.max_epochs=0", "--trainer.devices=99", "--trainer.accelerator=gpu", "--trainer.accelerator=abacus", "--trainer.precision=3-bit", "--trainer.precision=16-true", "--trainer.strategy=nobody", "--ckpt_path=nowhere.ckpt", "--ckpt_path=best", "--ckpt_path=last", "--export.disclosure=secret", "--export.disclosure=digest", "--export.key=/nowhere", "--model.objective=Nobody", "--model.objective=ToyAdapter", "--model.objective.radius=3", "--trainer.logger=WandbLogger", "--trainer.logger=TensorBoardLogger", "--trainer.limit_train_batches=0", "--trainer.fast_dev_run=true", "--optimizer=Nobody", "--trainer.gradient_clip_val=x", "--export.folder=/proc/x/out", "--export.folder=", "--model.adapter.source=", "--model.adapter.source=nobody/nothing", "--model.adapter.dtype=float8", "--datta.redact=x", "--data.retain=/nowhere.txt", "--data.retain=[templates, nowhere.txt]", "--checkpoint.every_n_train_steps=-1", "--trainer.max_time=soon", "--trainer.overfit_batches=-1", "--trainer.val_check_interval=x", "stray"])  # fmt: skip
-    return Lie("options", more, tuple(world.fit(world.pictures, here / "out", more)))
+    if more.startswith("--model.adapter."):
+        return Lie("options", more, tuple(world.fit(world.pictures, here / "out", more)))
+    return Lie("options", more, tuple(world.fit_toy(here / "out", more)))
 
 
 KINDS = (prompts, clips, folders, weights, configs, cards, evidence, plans, options)

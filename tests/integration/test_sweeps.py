@@ -74,7 +74,8 @@ CHEAP = (lies.configs, lies.cards, lies.evidence, lies.plans)
     [(CHEAP, 18), pytest.param(lies.KINDS, 45, marks=pytest.mark.slow)],
 )
 def test_lies_end_in_one_clear_line(tmp_path: Path, kinds: tuple, count: int) -> None:
-    world, rng = lies.World(tmp_path), random.Random(2)
+    (tmp_path / "world").mkdir()
+    world, rng = lies.World(tmp_path / "world"), random.Random(2)
     answers = []
     for number in range(count):
         here = tmp_path / "lies" / str(number)
