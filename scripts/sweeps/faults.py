@@ -135,14 +135,17 @@ def main() -> None:
     parser.add_argument("--verbs", nargs="*", help="Default: all.")
     options = parser.parse_args()
     warm_up()
-    with tempfile.TemporaryDirectory() as folder:
-        tallies = [
-            sweep(verb, options.most, Path(folder) / f"sweep{number}")
-            for number, verb in enumerate(verbs(Path(folder)))
-            if not options.verbs or verb.name in options.verbs
-        ]
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "faults.json").write_text(json.dumps([asdict(t) for t in tallies], indent=1))
+    tallies: list[Tally] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, verb in enumerate(verbs(Path(folder))):
+            if options.verbs and verb.name not in options.verbs:
+                continue
+            tallies.append(sweep(verb, options.most, Path(folder) / f"sweep{number}"))
+            # after each verb: what was found so far outlives a sweep that is stopped
+            (options.out / "faults.json").write_text(
+                json.dumps([asdict(t) for t in tallies], indent=1) + "\n"
+            )
     print(
         "| verb | faults | ended well | no clear line | half written | another result | failed to go on | files left behind |"
     )

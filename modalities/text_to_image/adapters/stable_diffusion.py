@@ -545,5 +545,5 @@ class StableDiffusion(Pretrained):
         with turn(self):
             if "pipeline" not in self.__dict__:
                 found = denoising.load_pipeline(kind, self.folder, self.variant, self.dtype, **settings)
-                self.__dict__["pipeline"] = found
+                setattr(self, "pipeline", found)  # noqa: B010 where the property keeps it
             return self.__dict__["pipeline"]
