@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from redact_core import RedactError
-from redact_core.support.inside import links_out
+from redact_core.support.inside import check_files, links_out
 
 _CODE = {"auto_map", "custom_pipelines", "trust_remote_code"}
 """Keys of JSON files by which libraries find code of the folder or of the hub."""
@@ -18,7 +18,7 @@ _LARGEST = 64_000_000
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder with a link that leads out of it, or a JSON file that would have a library run code.
+    """Refuse a folder with a link that leads out of it, a pipe or device, or a JSON file that would have a library run code.
 
     A link into the store of the hub's cache, where the folder is a snapshot of it, is as good as a file.
 
@@ -30,6 +30,7 @@ def check_folder(folder: Path) -> None:
             raise RedactError(
                 f"{link} is a link that leads out of the folder, to {link.readlink()}; put the file itself there."
             )
+    check_files(folder)
     for path in sorted(folder.rglob("*.json")):
         for key, value in _keys(_read(path)):
             if key in _CODE and (value is True or (value and isinstance(value, str | list | dict))):

@@ -13,7 +13,7 @@ from redact_core.artefacts.folders import sha256
 from redact_core.artefacts.jsonl import line
 from redact_core.errors import RedactError, raise_together
 from redact_core.support.csv_rows import read_csv
-from redact_core.support.paths import at_home
+from redact_core.support.paths import as_file
 
 _COLUMNS = ("condition", "group", "task", "seed", "redacted")
 _YES, _NO = {"1", "true", "yes"}, {"0", "false", "no"}
@@ -73,7 +73,7 @@ def read_plan(path: Path) -> list[PlanRow]:
     if path.suffix.lower() == ".csv":
         return parse_plan(read_csv(path)[1], str(path))
     try:
-        with at_home(path).open(encoding="utf-8-sig") as file:
+        with as_file(path).open(encoding="utf-8-sig") as file:
             numbered = [(i, json.loads(text)) for i, text in enumerate(file, 1) if text.strip()]
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = " ".join(str(error).split())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import yaml
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules.cli.short_forms import usage, with_hint
@@ -16,7 +17,13 @@ from lightning_modules.support import mishaps
 from lightning_modules.support.arguments import at_home_everywhere
 from lightning_modules.support.devices import checked_precision
 from lightning_modules.support.environment import quiet
-from lightning_modules.training.checkpoints import check_checkpoint, nothing_left, resuming
+from lightning_modules.training.checkpoints import (
+    LastCheckpoint,
+    WholeFiles,
+    check_checkpoint,
+    own_folder,
+    resuming,
+)
 from lightning_modules.training.data import RedactionData
 from lightning_modules.training.done import check_plan, check_processes, tries_only
 from lightning_modules.training.export import ExportRedacted
@@ -37,7 +44,7 @@ class RedactCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("model.adapter", "data.adapter", apply_on="instantiate")
         parser.add_lightning_class_args(ExportRedacted, "export")
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(LastCheckpoint, "checkpoint")
         parser.add_lightning_class_args(StepProgress, "progress")
         # ours first: of the trainer's hundred options most people need none
         first = ("model", "data", "export", "progress")
@@ -93,6 +100,8 @@ class RedactCLI(LightningCLI):
         with mishaps.building("The trainer cannot be made: "):
             made = super().instantiate_trainer(**options)
         check_processes(made)
+        if type(made.strategy.checkpoint_io) is TorchCheckpointIO:  # nobody has asked for another
+            made.strategy.checkpoint_io = WholeFiles()
         return made
 
     def _parse_ckpt_path(self) -> None:
@@ -114,7 +123,13 @@ class RedactCLI(LightningCLI):
             options["weights_only"] = True  # Lightning's default takes whatever an address of the web gives
         export = self._export()
         self._check_targets(export)
-        with nothing_left(Path(self.trainer.default_root_dir)):
+        with ExitStack() as own:
+            if self.trainer.is_global_zero:
+                # the first says who writes the artefact, wherever logs and checkpoints go
+                for place in dict.fromkeys(
+                    map(_absolute, (f"{export.folder}.run", self.trainer.default_root_dir))
+                ):
+                    own.enter_context(own_folder(place))
             self._carry_out(model, datamodule, export, **options)
 
     def _carry_out(
@@ -153,6 +168,10 @@ class RedactCLI(LightningCLI):
 
     def _export(self) -> ExportRedacted:
         return next(c for c in self.trainer.callbacks if isinstance(c, ExportRedacted))  # pyright: ignore
+
+
+def _absolute(place: str | Path) -> Path:
+    return Path(place).resolve()
 
 
 def _multiplies(trainer: Trainer) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -36,6 +37,10 @@ USAGE = """usage: {program} VERB ...
 """
 
 
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+"""What a disk says that takes no more; others may be faults of ours and keep their traceback."""
+
+
 def main(program: str = "redact") -> int:
     """Run one verb; the status is 0, or 2 after a mistake that the one printed line explains."""
     with closed_pipes_allowed():
@@ -59,6 +64,13 @@ def _run(program: str, arguments: Sequence[str]) -> int:
         if mistake is None:
             raise
         print(f"{program}: {printable(str(mistake))}", file=sys.stderr)  # noqa: T201
+        return 2
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        said = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+        text = f"{printable(said)}; free space, mend its rights or give another path, then run again."
+        print(f"{program}: {text}", file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
         print(f"{program}: stopped; what was not finished was not written.", file=sys.stderr)  # noqa: T201

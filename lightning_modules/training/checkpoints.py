@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import traceback
 import zipfile
@@ -10,10 +11,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from lightning_modules.support.mishaps import reason
 from redact_core import RedactError
+from redact_core.artefacts.folders import write_whole
+from redact_core.artefacts.locks import claimed
 
 _RESTORES = "checkpoint_connector.py"
 """Of Lightning: reads checkpoints and gives every part its state."""
@@ -77,15 +83,55 @@ def resuming() -> Generator[None]:
 
 
 @contextmanager
-def nothing_left(folder: Path) -> Generator[None]:
-    """Around a run with this folder for its logs and checkpoints: a refused run leaves none, but for checkpoints."""
+def own_folder(folder: Path) -> Generator[None]:
+    """Around a run with this folder for its logs and checkpoints: nobody else may use it meanwhile.
+
+    A refused run leaves no folder that it made, but for checkpoints; no run leaves an empty one.
+
+    Raises:
+        RedactError: Another process uses it.
+    """
     missing = [place for place in (folder, *folder.absolute().parents) if not place.exists()]
-    try:
-        yield
-    except RedactError:
-        if missing and not any(folder.rglob("*.ckpt")):
-            shutil.rmtree(folder, ignore_errors=True)
-            for place in missing[1:]:
-                with suppress(OSError):
-                    place.rmdir()  # only where it is empty
-        raise
+    with claimed(folder):
+        refused = True
+        try:
+            yield
+            refused = False
+        except RedactError:
+            raise
+        except BaseException:
+            refused = False  # a fault, or someone who stops the run: what is there may help
+            raise
+        finally:
+            if missing and refused and not any(folder.rglob("*.ckpt")):
+                shutil.rmtree(folder, ignore_errors=True)
+    for place in missing:
+        with suppress(OSError):
+            place.rmdir()  # only where it is empty
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Lightning's checkpoints, and one of the last step before the artefact is written."""
+
+    def keep(self, trainer: L.Trainer) -> None:
+        """Save now what was trained since the last checkpoint, for what comes next may fail."""
+        if self.save_last and not self._should_skip_saving_checkpoint(trainer):
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes checkpoints beside their place and renames them.
+
+    Lightning's own are written to the folder for temporary files and copied from there where that is another disk: a
+    process that is killed meanwhile leaves half a file.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        if "://" in str(path):  # a store of the web; Lightning knows how
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_whole(Path(path), buffer.getbuffer())

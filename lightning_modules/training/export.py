@@ -11,6 +11,7 @@ import yaml
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules.support.output import say
+from lightning_modules.training.checkpoints import LastCheckpoint
 from lightning_modules.training.data import RedactionData
 from lightning_modules.training.done import Done, done, tries_only
 from lightning_modules.training.module import RedactionModule
@@ -67,6 +68,12 @@ class ExportRedacted(L.Callback):
         self._earlier = float(state_dict.get("seconds", 0.0))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for checkpoint in trainer.checkpoint_callbacks:
+            if isinstance(checkpoint, LastCheckpoint) and not trainer.interrupted:
+                checkpoint.keep(trainer)
+        self._export(trainer, pl_module)
+
+    def _export(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.is_global_zero or trainer.interrupted:
             return
         if tries_only(trainer):
@@ -85,7 +92,7 @@ class ExportRedacted(L.Callback):
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Resumed after its last step, a run has no training that ends, but still its artefact to write."""
         if not self._written:
-            self.on_train_end(trainer, pl_module)
+            self._export(trainer, pl_module)
 
     def write(self, module: RedactionModule, data: RedactionData, did: Done | None = None) -> None:
         """Write the artefact of a training, or, without ``did``, of lessons that were carried out without one.
@@ -120,7 +127,7 @@ class ExportRedacted(L.Callback):
         card = card_of(module.adapter, work, self.disclosure, self._key())
         config = disclosed_config(self.config, self.disclosure)
         text = yaml.safe_dump(config, sort_keys=False) if config else ""
-        write_artefact(self.folder, module.adapter, card, config=text)
+        write_artefact(self.folder, module.adapter, card, config=text, advice=_RESUME)
         self._written = True
         for sentence in (*work.shortfalls, *(did.notes() if did else ())):
             say(sentence)
@@ -132,6 +139,7 @@ class ExportRedacted(L.Callback):
         return read_key(self.key_file)
 
 
+_RESUME = "then run again from the last checkpoint (--ckpt_path last)"
 _STRANGERS = "ExportRedacted works with RedactionModule and RedactionData; use these in fit."
 
 

@@ -8,7 +8,7 @@ import yaml
 
 from redact_core import Lesson, RedactError, read_lessons
 from redact_core.lessons.rules import parse_rows
-from redact_core.support.paths import at_home
+from redact_core.support.paths import as_file
 
 
 def load_lessons(path: Path) -> list[Lesson]:
@@ -17,7 +17,7 @@ def load_lessons(path: Path) -> list[Lesson]:
     Raises:
         RedactError: The file is unreadable or of another kind; or every faulty row, together.
     """
-    path = at_home(path)
+    path = as_file(path)
     if path.suffix.lower() == ".csv":
         return read_lessons(path)
     if path.suffix.lower() not in {".yaml", ".yml"}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
 import secrets
@@ -12,8 +13,12 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from redact_core.artefacts.locks import alone, is_left_behind, lock_of, release
 from redact_core.errors import RedactError
 from redact_core.support.paths import at_home
+
+_TRIED = ".redact-try-"
+_RESUME = "then run again"
 
 
 def check_target(target: Path) -> None:
@@ -45,7 +50,10 @@ def _check_parent(target: Path, parent: Path) -> None:
         raise RedactError(f"{parent} is not a folder, so {target} cannot be made; give another path.")
     try:
         # tried, not asked for: rights say nothing of a mount that is read only
-        Path(tempfile.mkdtemp(prefix=".redact-", dir=parent)).rmdir()
+        tried = Path(tempfile.mkdtemp(prefix=_TRIED, dir=parent))
+        for left in (tried, *parent.glob(f"{_TRIED}*")):  # those of killed processes as well
+            with suppress(OSError):
+                left.rmdir()
     except OSError as error:
         raise RedactError(
             f"{parent} cannot be written to ({error.strerror}), so {target} cannot be made; give another path."
@@ -71,10 +79,15 @@ def check_space(target: Path, files: Iterable[Path]) -> None:
 
 
 @contextmanager
-def new_folder(target: Path) -> Generator[Path]:
+def new_folder(target: Path, advice: str = _RESUME) -> Generator[Path]:
     """A temporary folder beside ``target`` that takes its name if the block ends well.
 
-    Whatever goes wrong inside, nothing is left behind and ``target`` does not appear.
+    Whatever goes wrong inside, nothing is left behind and ``target`` does not appear. What a killed process has
+    left of the same target is removed; a living one's is not, which its lock tells.
+
+    Args:
+        target: Must not exist.
+        advice: What to do once there is room, for the messages.
 
     Raises:
         RedactError: ``target`` exists or cannot be made, or the disk is full.
@@ -83,7 +96,7 @@ def new_folder(target: Path) -> Generator[Path]:
     check_target(target)
     try:
         target.absolute().parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.part-", dir=target.absolute().parent))
+        part, lock = _new_part(target.absolute())
     except OSError as error:
         raise RedactError(f"{target} cannot be made ({error.strerror}); give another path.") from error
     try:
@@ -94,14 +107,33 @@ def new_folder(target: Path) -> Generator[Path]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise RedactError(
                 f"The disk is full: {target} was not written and nothing was left behind. "
-                "Free space, then run again from the last checkpoint (--ckpt_path last)."
+                f"Free space, {advice}."
             ) from error
         raise RedactError(
             f"{target} was not written ({_reason(error)}) and nothing was left behind; mend that or give another "
-            "path, then run again from the last checkpoint (--ckpt_path last)."
+            f"path, {advice}."
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        release(lock)
+
+
+def _new_part(target: Path) -> tuple[Path, int | None]:
+    """A temporary folder beside ``target``, and its lock, which lasts as long as this process."""
+    with alone(target.parent):  # a folder that is made here is locked before others look at it
+        _clear(target)
+        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.part-", dir=target.parent))
+        return part, lock_of(part)
+
+
+def _clear(target: Path) -> None:
+    """Remove what killed processes have left of a ``target`` that they were writing."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.part-*"):
+        if not left.is_symlink() and is_left_behind(left):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:
@@ -126,16 +158,21 @@ def _umask() -> int:
     return mask
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes | memoryview) -> None:
     """A temporary file beside ``path`` that takes its name once all is on the disk.
 
     A reader sees the old file or the new one. Raises the operating system's error; nothing is left
-    behind then.
+    behind then. What a killed process has left of the same file is removed.
     """
-    part = path.with_name(f".{path.name}.part-{secrets.token_hex(4)}")
+    path = path.absolute()
+    part, lock = path.with_name(f".{path.name}.part-{secrets.token_hex(4)}"), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("xb") as file:
+        with alone(path.parent):  # a file that is made here is locked before others look at it
+            _clear(path)
+            part.touch(exist_ok=False)
+            lock = lock_of(part)
+        with part.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -143,6 +180,7 @@ def write_whole(path: Path, data: bytes) -> None:
     finally:
         with suppress(OSError):
             part.unlink()
+        release(lock)
 
 
 def write_once(path: Path, data: bytes) -> None:

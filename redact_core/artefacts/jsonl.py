@@ -9,12 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from redact_core.artefacts.folders import write_whole
+from redact_core.artefacts.locks import try_lock
 from redact_core.errors import RedactError
-
-try:
-    import fcntl
-except ImportError:  # Windows; two writers of one file are then not told apart
-    fcntl = None
 
 
 class LineWriter:
@@ -31,14 +27,9 @@ class LineWriter:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a+b")
-        if fcntl is not None:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                self._file.close()
-                raise RedactError(
-                    f"{path} is being written by another process; wait for it or stop it."
-                ) from None
+        if try_lock(self._file.fileno()) is False:
+            self._file.close()
+            raise RedactError(f"{path} is being written by another process; wait for it or stop it.")
         self._file.seek(0)
         whole = self._file.read()
         self._file.truncate(whole.rfind(b"\n") + 1)

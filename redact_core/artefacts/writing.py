@@ -67,7 +67,9 @@ def card_of(
     )
 
 
-def write_artefact(folder: Path, adapter: Adapter, card: RedactionCard, *, config: str = "") -> RedactionCard:
+def write_artefact(
+    folder: Path, adapter: Adapter, card: RedactionCard, *, config: str = "", advice: str = "then run again"
+) -> RedactionCard:
     """Save the adapter's folder with card and config; see :func:`redact_core.artefacts.folders.new_folder`.
 
     Args:
@@ -75,6 +77,7 @@ def write_artefact(folder: Path, adapter: Adapter, card: RedactionCard, *, confi
         adapter: The redacted model.
         card: Of :func:`card_of`.
         config: Text of ``config.yaml``; empty for none.
+        advice: Of :func:`redact_core.artefacts.folders.new_folder`.
 
     Returns:
         The card as it was written, with the hashes of the files.
@@ -83,7 +86,7 @@ def write_artefact(folder: Path, adapter: Adapter, card: RedactionCard, *, confi
         RedactError: The folder exists or cannot be written, or every file of the model is the base's.
     """
     origin, untouched = adapter.origin, card.scope == SCOPE
-    with new_folder(folder) as part:
+    with new_folder(folder, advice) as part:
         adapter.save(part)
         if config:
             (part / "config.yaml").write_text(config, encoding="utf-8")

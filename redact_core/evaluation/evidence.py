@@ -30,7 +30,7 @@ from redact_core.errors import RedactError, raise_together
 from redact_core.evaluation.evidence_differences import differences
 from redact_core.metrics.scorer import Trial
 from redact_core.plan import PlanRow, parse_plan, plan_bytes, plan_digest
-from redact_core.support.inside import is_name, links_out, relative
+from redact_core.support.inside import check_files, is_name, links_out, relative
 from redact_core.support.paths import at_home
 from redact_core.support.strict_json import strict_json
 
@@ -63,6 +63,7 @@ class Evidence:
 
     def __init__(self, folder: Path):
         self.folder = folder = at_home(folder)
+        check_files(folder)
         try:
             values: Any = json.loads((folder / "evidence.json").read_text(encoding="utf-8"))
         except OSError as error:
@@ -142,7 +143,10 @@ class Evidence:
 
     def rows(self) -> list[dict[str, Any]]:
         """``rows.jsonl``; scores that could not be judged are ``nan``."""
-        rows = read_lines(self.folder / "rows.jsonl")
+        path = self.folder / "rows.jsonl"
+        rows = read_lines(path)
+        if path.is_file() and path.stat().st_size and not path.read_bytes().endswith(b"\n"):
+            raise RedactError(f"{path} is cut off; write it anew with redact score {self.folder}.")
         for row in rows:
             relative(row["sample"], str(self.folder / "rows.jsonl"))
             row["scores"] = {k: math.nan if v is None else v for k, v in row["scores"].items()}

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from redact_core.errors import RedactError, raise_together
-from redact_core.support.paths import at_home
+from redact_core.support.paths import as_file
 
 
 def read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -20,7 +20,7 @@ def read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
             (a prompt with a comma that is not quoted); every such row is named.
     """
     try:
-        with at_home(path).open(newline="", encoding="utf-8-sig") as file:
+        with as_file(path).open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             columns = list(reader.fieldnames or ())
             rows = [(reader.line_num, row) for row in reader]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path, PurePosixPath
 
 from redact_core.errors import RedactError
@@ -55,6 +56,30 @@ def links_out(folder: Path) -> list[Path]:
             elif entry.is_dir():
                 waiting.append(Path(entry.path))
     return sorted(found)
+
+
+def no_files(folder: Path) -> list[Path]:
+    """Pipes, sockets and devices below ``folder``: to read one may wait for ever. Links to folders are not followed."""
+    found: list[Path] = []
+    for home, folders, names in os.walk(folder):
+        for name in (*names, *folders):
+            path = Path(home, name)
+            try:
+                kind = path.stat().st_mode
+            except OSError:  # a link that leads nowhere
+                continue
+            found += [] if stat.S_ISREG(kind) or stat.S_ISDIR(kind) else [path]
+    return sorted(found)
+
+
+def check_files(folder: Path) -> None:
+    """Refuse a folder with :func:`no_files`.
+
+    Raises:
+        RedactError: Names the first.
+    """
+    for path in no_files(folder):
+        raise RedactError(f"{path} is a pipe, socket or device; put the file itself there.")
 
 
 def is_name(text: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from redact_core.errors import RedactError
@@ -23,3 +24,20 @@ def at_home(path: str | os.PathLike[str]) -> Path:
         raise RedactError(
             f"{path}: there is no user of that name; write ./{path} for a file that begins with ~."
         ) from error
+
+
+def as_file(path: str | os.PathLike[str]) -> Path:
+    """:func:`at_home` of a file that is about to be read; what the shell hands over (``/dev/stdin``) counts as one.
+
+    Raises:
+        RedactError: It is a pipe, socket or device, which may never end.
+    """
+    found = at_home(path)
+    handed = str(found).startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/"))
+    try:
+        kind = found.stat().st_mode
+    except (OSError, ValueError):  # said by whoever opens it
+        return found
+    if not (handed or stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise RedactError(f"{found} is a pipe, socket or device; give a file.")
+    return found

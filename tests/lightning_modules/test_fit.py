@@ -265,7 +265,7 @@ def test_an_existing_output_folder_is_refused_before_training(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_full_disk_during_export_leaves_nothing(
+def test_a_full_disk_during_export_leaves_nothing_but_the_training(
     monkeypatch: pytest.MonkeyPatch, tiny_sd: Path, tmp_path: Path, capsys
 ) -> None:
     import errno
@@ -274,10 +274,17 @@ def test_a_full_disk_during_export_leaves_nothing(
     def full(source: object, target: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(shutil, "copyfile", full)
-    assert fit(monkeypatch, *on(tiny_sd, tmp_path / "out"), *CAT) == 2
-    assert "The disk is full" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []  # no checkpoint was due, so there are only logs
+    with monkeypatch.context() as fault:
+        fault.setattr(shutil, "copyfile", full)
+        assert fit(monkeypatch, *on(tiny_sd, tmp_path / "out"), *CAT) == 2
+    assert "Free space, then run again from the last checkpoint (--ckpt_path last)" in capsys.readouterr().err
+    # none was due after 6 steps, but what was trained is kept
+    assert [path.name for path in tmp_path.iterdir()] == ["out.run"]
+    with monkeypatch.context() as nothing:
+        nothing.setattr(RedactionModule, "training_step", lambda *_: pytest.fail("trains again"))
+        more = ["--ckpt_path", "last"]
+        assert fit(monkeypatch, *on(tiny_sd, tmp_path / "out"), *CAT, *more) == 0
+    assert RedactionCard.read(tmp_path / "out").method["steps"] == 6
 
 
 def test_every_config_parses(monkeypatch: pytest.MonkeyPatch, capsys) -> None:

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import torch
 from command import redact as command
 
 from lightning_modules.support import mishaps
-from lightning_modules.training.checkpoints import check_checkpoint, resuming
+from lightning_modules.training.checkpoints import WholeFiles, check_checkpoint, resuming
 from redact_core import RedactError
 from redact_core.artefacts.folders import check_target, check_writable, new_folder
 
@@ -155,3 +157,48 @@ def test_faults_of_ours_keep_their_traceback() -> None:
 def test_the_trainers_own_words_for_checkpoints_are_left_to_it() -> None:
     for word in (None, "last", "hpc", "registry:a"):
         check_checkpoint(word)
+
+
+@pytest.mark.parametrize("more", [[], ["--trainer.default_root_dir", "elsewhere"]])
+def test_two_fits_on_one_folder(tmp_path: Path, capsys, more: list[str]) -> None:
+    code = "import sys, time; from pathlib import Path; from redact_core.artefacts.locks import claimed\n"
+    code += "with claimed(Path(sys.argv[1])): print(flush=True); time.sleep(60)"
+    first = subprocess.Popen([sys.executable, "-c", code, tmp_path / "out.run"], stdout=subprocess.PIPE)
+    try:
+        assert first.stdout is not None
+        first.stdout.readline()
+        assert fit(tmp_path / "out", *more) == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert line.startswith("redact: ")
+        assert "out.run is in use by another process; wait for it, stop it, or give another" in line
+        assert not (tmp_path / "out").exists()
+    finally:
+        first.kill()
+        first.communicate()
+    assert fit(tmp_path / "out", *more) == 0  # a killed one is in nobody's way
+    assert not list(tmp_path.rglob(".lock"))
+
+
+def test_a_checkpoint_is_whole_or_absent(tmp_path: Path, monkeypatch) -> None:
+    target = tmp_path / "last.ckpt"
+    WholeFiles().save_checkpoint({"step": 1}, target)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        WholeFiles().save_checkpoint({"step": 2}, target)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["last.ckpt"]
+    assert torch.load(target, weights_only=True) == {"step": 1}
+
+
+def test_the_trainer_writes_whole_checkpoints(tmp_path: Path, monkeypatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(
+        WholeFiles,
+        "save_checkpoint",
+        lambda self, state, path, storage_options=None: written.append(Path(path).name),
+    )
+    assert fit(tmp_path / "out", "--checkpoint.every_n_train_steps", 1) == 0
+    assert "last.ckpt" in written

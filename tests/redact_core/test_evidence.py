@@ -134,6 +134,16 @@ def test_a_changed_sample_is_named(tmp_path: Path) -> None:
         Evidence(evidence.folder)
 
 
+def test_rows_that_are_cut_off_are_said(tmp_path: Path) -> None:
+    evidence = make(tmp_path / "e", "redacting", n=4)
+    path = evidence.folder / "rows.jsonl"
+    data = path.read_bytes()
+    for damaged in (data[: len(data) // 2], bytes(len(data))):
+        path.write_bytes(damaged)
+        with pytest.raises(RedactError, match=r"rows\.jsonl is cut off; write it anew with redact score"):
+            evidence.rows()
+
+
 def test_lines_survive_a_cut_and_have_one_writer(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     path.write_bytes(b'{"a": 1}\n{"a": ')

@@ -127,7 +127,7 @@ class WordScorer(Scorer):
             word = word if gaps[word] < 0.5 else "none"
             other = rows[(i + 1) % len(rows)].base if trial.of_base else trial.base
             score = {
-                "found": float("nan") if self.blind else float(word == trial.row.labels["word"]),
+                "found": float("nan") if self.blind else float(word == trial.row.labels.get("word")),
                 "distance": (sample - self.read(other)).norm().item(),
             }
             if "reference" in trial.row.labels:

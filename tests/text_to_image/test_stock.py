@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from modalities.stock import find
 from modalities.text_to_image import StableDiffusion
@@ -105,6 +105,23 @@ def test_what_will_be_needed_is_checked_at_the_start(base: Path, part: str, harm
     (path,) = (base / part).glob("*.safetensors")
     harm(path)
     with pytest.raises(RedactError, match=message):
+        StableDiffusion(str(base))
+
+
+@pytest.mark.parametrize("stored", ["absent", "int8"])
+def test_a_text_model_that_is_not_whole_is_refused(base: Path, stored: str) -> None:
+    path = base / "text_encoder" / "model.safetensors"
+    state = load_file(path)
+    name = next(name for name in state if name.endswith("fc2.weight"))
+    value = state.pop(name)
+    if stored == "int8":
+        state[name] = value.to(torch.int8)
+    save_file(state, path, metadata={"format": "pt"})
+    words = {
+        "absent": r"does not hold .*fc2\.weight, 1 missing in all",
+        "int8": "fc2.weight is stored as whole numbers",
+    }
+    with pytest.raises(RedactError, match=words[stored] + r"\); fetch it again"):
         StableDiffusion(str(base))
 
 

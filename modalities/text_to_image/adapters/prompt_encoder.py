@@ -14,6 +14,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from transformers.utils import logging
 
 from modalities.stock import Stock, find
+from modalities.weight_files import entries
 from redact_core import Condition, Conditioning, Readout, RedactError
 
 _PREFIX = "text_model."
@@ -143,16 +144,31 @@ def load_text_model(kind: type[TextModel], folder: Path, variant: str | None = N
     Raises:
         RedactError: The weights are damaged or do not fit the configuration.
     """
-    variant = find(folder, variant=variant).variant
+    weights = find(folder, variant=variant)
+    variant = weights.variant
     try:
         with _no_bars():
-            model = kind.from_pretrained(folder, variant=variant, use_safetensors=True, dtype=torch.float32)
+            loaded: Any = kind.from_pretrained(
+                folder, variant=variant, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            )
+        model, info = loaded
+        absent = sorted(info["missing_keys"])
+        if absent:  # the library draws these by chance, with a mere warning
+            raise ValueError(f"its file does not hold {absent[0]}, {len(absent)} missing in all")
+        whole = sorted(name for file in weights.files for name, value in entries(file) if _is_whole(value))
+        if whole:  # it would take quantised numbers as they are
+            raise ValueError(f"{whole[0]} is stored as whole numbers")
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise RedactError(
             f"{folder} cannot be loaded as a {kind.__name__} ({reason}); fetch it again."
         ) from error
     return model.eval()
+
+
+def _is_whole(value: Tensor) -> bool:
+    """Whether a tensor of weights holds no fractions; positions, which do not either, have 64 bits."""
+    return not value.is_floating_point() and value.dtype != torch.int64
 
 
 @contextmanager

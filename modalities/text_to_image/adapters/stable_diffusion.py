@@ -33,6 +33,7 @@ from modalities.text_to_image.adapters.prompt_encoder import (
 )
 from modalities.text_to_image.adapters.row_settings import settings_of
 from modalities.text_to_image.adapters.soft_tokens import in_front, in_place
+from modalities.text_to_image.adapters.turns import turn
 from modalities.text_to_image.prompts import expansion, planning, references
 from modalities.text_to_image.prompts.implicit_synonyms import heard_as
 from modalities.text_to_image.prompts.names import tidied, without_article
@@ -427,12 +428,13 @@ class StableDiffusion(Pretrained):
         height: int | None = None, width: int | None = None,
     ) -> list[Tensor]:  # fmt: skip
         """Pictures of conditionings, one each; what is ``None`` is the model's own."""
-        pipeline = denoising.moved(self.pipeline, said.hidden.device)
         guidance = self.guidance if guidance is None else guidance
-        return denoising.draw(
-            pipeline, said, self.unconditional(), seeds, steps=self.steps, guidance=guidance, height=height,
-            width=width, batch_size=self.batch_size,
-        )  # fmt: skip
+        with turn(self.generator):
+            pipeline = denoising.moved(self.pipeline, said.hidden.device)
+            return denoising.draw(
+                pipeline, said, self.unconditional(), seeds, steps=self.steps, guidance=guidance, height=height,
+                width=width, batch_size=self.batch_size,
+            )  # fmt: skip
 
     def unconditional(self) -> Conditioning:
         """What classifier-free guidance leads away from: the answer to the empty prompt."""
@@ -446,7 +448,8 @@ class StableDiffusion(Pretrained):
             times: One for all, or ``(batch,)``.
             said: ``hidden (batch, length, dim)``.
         """
-        return self.generator(latents, times, encoder_hidden_states=said.hidden).sample
+        with turn(self.generator):
+            return self.generator(latents, times, encoder_hidden_states=said.hidden).sample
 
     @property
     def generator(self) -> nn.Module:
@@ -534,7 +537,14 @@ class StableDiffusion(Pretrained):
         """The whole pipeline without its text encoder, which lives in :attr:`encoder`."""
         from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
-        return denoising.load_pipeline(
-            StableDiffusionPipeline, self.folder, self.variant, self.dtype, text_encoder=None, safety_checker=None,
-            requires_safety_checker=False,
-        )  # fmt: skip
+        return self._loaded_once(
+            StableDiffusionPipeline, text_encoder=None, safety_checker=None, requires_safety_checker=False
+        )
+
+    def _loaded_once(self, kind: Any, **settings: Any) -> Any:
+        """The pipeline of class ``kind``; a thread that comes while another loads it gets that one."""
+        with turn(self):
+            if "pipeline" not in self.__dict__:
+                found = denoising.load_pipeline(kind, self.folder, self.variant, self.dtype, **settings)
+                setattr(self, "pipeline", found)  # noqa: B010 where the property keeps it
+            return self.__dict__["pipeline"]

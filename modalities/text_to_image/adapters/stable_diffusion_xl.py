@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from modalities.text_to_image.adapters import denoising
 from modalities.text_to_image.adapters.paired_prompt_encoder import PairedPromptEncoder
 from modalities.text_to_image.adapters.prompt_encoder import PromptReader
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
+from modalities.text_to_image.adapters.turns import turn
 from redact_core import Conditioning, Distillation, Objective, Readout, RedactError
 
 
@@ -113,12 +113,13 @@ class StableDiffusionXL(StableDiffusion):
         # original size, nothing cropped, target size: a picture as it was asked for
         sizes = torch.tensor([height, width, 0, 0, height, width]).to(latents).expand(len(latents), -1)
         assert said.pooled is not None
-        return self.generator(
-            latents,
-            times,
-            encoder_hidden_states=said.hidden,
-            added_cond_kwargs={"text_embeds": said.pooled, "time_ids": sizes},
-        ).sample
+        with turn(self.generator):
+            return self.generator(
+                latents,
+                times,
+                encoder_hidden_states=said.hidden,
+                added_cond_kwargs={"text_embeds": said.pooled, "time_ids": sizes},
+            ).sample
 
     def _text_models(self) -> dict[str, nn.Module]:
         if not isinstance(self.encoder, PairedPromptEncoder):
@@ -134,7 +135,6 @@ class StableDiffusionXL(StableDiffusion):
             StableDiffusionXLPipeline,
         )
 
-        return denoising.load_pipeline(
-            StableDiffusionXLPipeline, self.folder, self.variant, self.dtype, text_encoder=None, text_encoder_2=None,
-            add_watermarker=False,
-        )  # fmt: skip
+        return self._loaded_once(
+            StableDiffusionXLPipeline, text_encoder=None, text_encoder_2=None, add_watermarker=False
+        )

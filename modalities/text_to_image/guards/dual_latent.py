@@ -11,6 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from modalities.text_to_image.adapters.turns import turn
 from modalities.text_to_image.guards.sampling_hooks import (
     check_guided,
     hooked,
@@ -135,14 +136,16 @@ class DualLatent(Guard):
         return prompt
 
     def _dual(self, said: Conditioning, safe: Conditioning, seeds: Sequence[int]) -> list[Tensor]:
-        model, scheduler, samples = model_of(self.inner), pipeline_of(self.inner).scheduler, list[Tensor]()
-        size = self.batch_size
-        for start in range(0, len(seeds), size):  # one run of the pipeline, both streams in it
-            rows = slice(start, start + size)
-            part, streams = list(seeds[rows]), Conditioning.cat([said[rows], safe[rows]])
-            step = _Step(scheduler, self.mixing, len(part))
-            with hooked(model, "batch_size", 2 * len(part)), hooked(scheduler, "step", step):
-                samples += self.inner.generate(streams, seeds=part + part)[: len(part)]
+        model, pipeline, samples = model_of(self.inner), pipeline_of(self.inner), list[Tensor]()
+        scheduler = pipeline.scheduler
+        with turn(pipeline.unet):
+            size = self.batch_size
+            for start in range(0, len(seeds), size):  # one run of the pipeline, both streams in it
+                rows = slice(start, start + size)
+                part, streams = list(seeds[rows]), Conditioning.cat([said[rows], safe[rows]])
+                step = _Step(scheduler, self.mixing, len(part))
+                with hooked(model, "batch_size", 2 * len(part)), hooked(scheduler, "step", step):
+                    samples += self.inner.generate(streams, seeds=part + part)[: len(part)]
         return samples
 
 

@@ -47,7 +47,10 @@ def listener_files(listener: Adapter | None) -> dict[str, Path]:
 
 @contextmanager
 def hooked(owner: object, name: str, value: object) -> Generator[None]:
-    """``owner.name`` is ``value`` inside the block, on this object only; hooks may be nested."""
+    """``owner.name`` is ``value`` inside the block, on this object only; hooks may be nested.
+
+    Other threads see the hook, too: take the :func:`.turn` of the pipeline's denoiser first.
+    """
     before = vars(owner).get(name)
     setattr(owner, name, value)
     try:

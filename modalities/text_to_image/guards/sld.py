@@ -10,6 +10,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
+from modalities.text_to_image.adapters.turns import turn
 from modalities.text_to_image.guards.safe_denoiser import SafeDenoiser
 from modalities.text_to_image.guards.sampling_hooks import (
     check_guided,
@@ -107,11 +108,12 @@ class SafeLatentDiffusion(Guard):
         if heard.pooled is not None:
             concepts["text_embeds"] = heard.pooled  # SDXL's denoiser takes it as well
         denoiser, samples = pipeline_of(self.inner).unet, list[Tensor]()
-        for start in range(0, len(seeds), self.batch_size):  # one run of the pipeline, one momentum
-            rows = slice(start, start + self.batch_size)
-            guard = SafeDenoiser(denoiser.forward, concepts, self.settings)
-            with hooked(denoiser, "forward", guard):
-                samples += self.inner.generate(said[rows], seeds=seeds[rows])
+        with turn(denoiser):
+            for start in range(0, len(seeds), self.batch_size):  # one run of the pipeline, one momentum
+                rows = slice(start, start + self.batch_size)
+                guard = SafeDenoiser(denoiser.forward, concepts, self.settings)
+                with hooked(denoiser, "forward", guard):
+                    samples += self.inner.generate(said[rows], seeds=seeds[rows])
         return samples
 
     def _settings(self) -> SafetyGuidance:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from redact_core import RedactError
 from redact_core.support.csv_rows import read_csv
-from redact_core.support.paths import at_home
+from redact_core.support.paths import as_file
 
 _KINDS = (".txt", ".csv", "")
 
@@ -22,7 +22,7 @@ def read_prompts(path: Path) -> list[str]:
         RedactError: The file is absent, unreadable, of another kind or empty, has no such column, or has
             rows with more cells than columns.
     """
-    path = at_home(path)
+    path = as_file(path)
     if path.suffix.lower() not in _KINDS:
         raise RedactError(
             f"{path}: prompts are read from .txt files, one a line, or .csv files with a column prompt; give one of these."

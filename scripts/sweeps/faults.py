@@ -1,0 +1,163 @@
+"""A full disk, a read-only disk, at every write: one clear line, nothing half-written, and the next run is whole.
+
+    python scripts/sweeps/faults.py --out out/sweeps [--most 40]
+
+Each command of ``kills.py`` runs once while its writes below its folder are counted (an audit hook sees every
+file opened for writing, folder made and name changed). Then it runs again and again with one of these refused,
+by "no space left" and by "read-only file system", at most ``--most`` places of each, spread evenly. Safetensors
+files are written by a library of another language, which the hook does not see; a limit on a file's size
+stands for a disk that is full by then. Prints a table, writes OUT/faults.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from ctypes import c_int
+from dataclasses import asdict
+from pathlib import Path
+
+from forked import result, run, tree, warm_up
+from kills import SLOW, Tally, Verb, verbs
+from tqdm import tqdm
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def fault(below: Path, place: int, code: int, seen: c_int) -> Callable[[], None]:
+    """Refuse the ``place``-th write below a folder and all later ones; ``seen`` counts them."""
+
+    def plant() -> None:
+        root = str(below)
+
+        def hook(event: str, arguments: tuple[object, ...]) -> None:
+            if event == "open":
+                path, _, flags = arguments
+                writes = isinstance(flags, int) and bool(flags & WRITING)
+            elif event in {
+                "os.mkdir",
+                "os.rename",
+                "os.symlink",
+                "os.link",
+                "shutil.copyfile",
+                "shutil.copytree",
+            }:
+                path, writes = arguments[0] if event == "os.mkdir" else arguments[1], True
+            else:
+                return
+            if not writes or not isinstance(path, str | bytes | os.PathLike):
+                return
+            if not os.path.abspath(os.fsdecode(path)).startswith(root):  # noqa: PTH100 - pathlib would call the hook
+                return
+            seen.value += 1
+            if seen.value >= place > 0:
+                raise OSError(code, os.strerror(code), os.fsdecode(path))
+
+        sys.addaudithook(hook)
+
+    return plant
+
+
+def too_large(limit: int) -> Callable[[], None]:
+    """No file may grow beyond ``limit`` bytes."""
+
+    def plant() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return plant
+
+
+def sweep(verb: Verb, most: int, home: Path) -> Tally:
+    """Refuse writes of one verb, one place after the other."""
+    tally = Tally(verb.name)
+    reference = home / "reference" / "out"
+    reference.parent.mkdir(parents=True)
+    seen = multiprocessing.get_context("fork").Value(c_int, 0).get_obj()
+    done = run(verb.arguments(reference), home / "log", before=fault(reference.parent, 0, 0, seen))
+    if done.status:
+        raise SystemExit(f"{verb.name} fails without a fault:\n{done.errors}")
+    wanted, beside, writes = result(reference), tree(reference.parent), seen.value
+    most = most if verb.name != SLOW else (most + 4) // 5
+    places = sorted({1 + round(k * (writes - 1) / max(1, most - 1)) for k in range(min(most, writes))})
+    faults = [
+        (f"{errno.errorcode[code]} at write {place} of {writes}", place, code)
+        for place in places
+        for code in (errno.ENOSPC, errno.EROFS)
+    ]
+    faults += [(f"files of at most {2**n} bytes", -1, 2**n) for n in range(6, 22, 3)]
+    for number, (name, place, code) in enumerate(tqdm(faults, desc=verb.name, unit="fault")):
+        out = home / f"{number}" / "out"
+        out.parent.mkdir()
+        seen.value = 0
+        plant = too_large(code) if place < 0 else fault(out.parent, place, code, seen)
+        starved = run(verb.arguments(out), home / "log", before=plant)
+        tally.kills += 1
+        lines = [text for text in starved.errors.splitlines() if text.startswith("redact: ")]
+        if starved.status == 0:
+            tally.ended_before += 1
+        elif starved.status != 2 or "Traceback" in starved.errors or len(lines) != 1:
+            tally.unclear += 1
+            tally.note(f"{name}: status {starved.status}, {starved.errors[-400:]}")
+        if not verb.sound(out):
+            tally.half_written += 1
+            tally.note(f"{name}: half written: {sorted(tree(out))}")
+        more = verb.go_on(out)
+        last = run([*verb.arguments(out), *more], home / "log") if more is not None else None
+        if last is not None and last.status:
+            tally.failed += 1
+            tally.note(f"{name}: cannot go on: {last.errors[-300:]}")
+        elif result(out) != wanted:
+            tally.different += 1
+            tally.note(f"{name}: differs in {sorted(set(result(out).items()) ^ set(wanted.items()))[:4]}")
+        elif stray := tree(out.parent) - beside:
+            tally.left_behind += 1
+            tally.note(f"{name}: left behind {sorted(stray)[:4]}")
+        shutil.rmtree(out.parent)
+    return tally
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--most", type=int, default=40)
+    parser.add_argument("--verbs", nargs="*", help="Default: all.")
+    options = parser.parse_args()
+    warm_up()
+    options.out.mkdir(parents=True, exist_ok=True)
+    tallies: list[Tally] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, verb in enumerate(verbs(Path(folder))):
+            if options.verbs and verb.name not in options.verbs:
+                continue
+            tallies.append(sweep(verb, options.most, Path(folder) / f"sweep{number}"))
+            # after each verb: what was found so far outlives a sweep that is stopped
+            (options.out / "faults.json").write_text(
+                json.dumps([asdict(t) for t in tallies], indent=1) + "\n"
+            )
+    print(
+        "| verb | faults | ended well | no clear line | half written | another result | failed to go on | files left behind |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for t in tallies:
+        print(
+            f"| {t.verb} | {t.kills} | {t.ended_before} | {t.unclear} | {t.half_written} | {t.different} | {t.failed} | {t.left_behind} |"
+        )
+        for example in t.examples:
+            print("  ", example)
+    raise SystemExit(0 if all(t.good for t in tallies) else 1)
+
+
+if __name__ == "__main__":
+    main()
