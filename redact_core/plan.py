@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from redact_core.artefacts.folders import sha256
-from redact_core.artefacts.jsonl import line
 from redact_core.errors import RedactError, raise_together
 from redact_core.support.csv_rows import read_csv
+from redact_core.support.folders import sha256
+from redact_core.support.jsonl import line
 from redact_core.support.paths import as_file
 
 _COLUMNS = ("condition", "group", "task", "seed", "redacted")

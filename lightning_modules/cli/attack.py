@@ -22,13 +22,13 @@ from lightning_modules.support.environment import quiet
 from lightning_modules.support.output import say
 from lightning_modules.support.specs import build, folders_by_name, spec_of, specs_of
 from redact_core import Adapter, Attack, PlanRow, RedactError, Request, Scorer, read_plan
-from redact_core.artefacts.fingerprint import fingerprint
-from redact_core.artefacts.jsonl import LineWriter
+from redact_core.adapters.fingerprint import fingerprint
 from redact_core.errors import raise_together
 from redact_core.evaluation.evidence import BASE, Conduct, Evidence, begin
 from redact_core.metrics.scorer import leak_metric
 from redact_core.plan import contradictions
 from redact_core.reporting.attack_table import PLAIN
+from redact_core.support.jsonl import LineWriter
 from redact_core.support.versions import versions
 
 

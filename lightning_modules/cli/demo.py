@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from lightning_modules.support.output import say, say_columns
-from redact_core.artefacts.folders import check_target
 from redact_core.errors import RedactError
+from redact_core.support.folders import check_target
 from redact_core.support.paths import at_home
 
 MOST_PROCESSES = 4

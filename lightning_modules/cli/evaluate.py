@@ -24,14 +24,14 @@ from lightning_modules.support.environment import quiet
 from lightning_modules.support.output import say
 from lightning_modules.support.specs import folders_by_name
 from redact_core import Adapter, Guard, RedactError, RedactionCard, Request
+from redact_core.adapters.fingerprint import fingerprint
 from redact_core.artefacts.card import FILE as CARD
-from redact_core.artefacts.fingerprint import fingerprint
-from redact_core.artefacts.jsonl import LineWriter
 from redact_core.errors import raise_together
 from redact_core.evaluation.cost import ModelCost, model_cost, note_models
 from redact_core.evaluation.evidence import BASE, Conduct, Evidence, begin
 from redact_core.evaluation.plan_source import PlanSource
 from redact_core.plan import PlanRow, contradictions, read_plan
+from redact_core.support.jsonl import LineWriter
 from redact_core.support.versions import versions
 
 # those whose arithmetic the samples depend on

@@ -29,7 +29,7 @@ from lightning_modules.training.done import check_plan, check_processes, tries_o
 from lightning_modules.training.export import ExportRedacted
 from lightning_modules.training.module import RedactionModule
 from lightning_modules.training.progress import StepProgress
-from redact_core.artefacts.folders import check_target, check_writable
+from redact_core.support.folders import check_target, check_writable
 from redact_core.support.processes import refuse_several
 
 _built: list[LightningArgumentParser] = []

@@ -17,9 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from redact_core import Attempt, Conditioning, RedactError
-from redact_core.artefacts.folders import write_whole
-from redact_core.artefacts.jsonl import LineWriter
+from redact_core.support.folders import write_whole
 from redact_core.support.inside import inside
+from redact_core.support.jsonl import LineWriter
 
 
 class AttemptWriter:

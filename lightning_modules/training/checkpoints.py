@@ -18,8 +18,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from lightning_modules.support.mishaps import reason
 from redact_core import RedactError
-from redact_core.artefacts.folders import write_whole
-from redact_core.artefacts.locks import claimed
+from redact_core.support.folders import write_whole
+from redact_core.support.locks import claimed
 
 _RESTORES = "checkpoint_connector.py"
 """Of Lightning: reads checkpoints and gives every part its state."""

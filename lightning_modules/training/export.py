@@ -16,12 +16,12 @@ from lightning_modules.training.data import RedactionData
 from lightning_modules.training.done import Done, done, tries_only
 from lightning_modules.training.module import RedactionModule
 from redact_core import RedactError
+from redact_core.adapters.fingerprint import weights_digest
 from redact_core.artefacts.card import Disclosure
 from redact_core.artefacts.disclosure import disclosed_config, read_key
-from redact_core.artefacts.fingerprint import weights_digest
-from redact_core.artefacts.folders import check_space, check_target
 from redact_core.artefacts.work import Work
 from redact_core.artefacts.writing import UNCHANGED, card_of, write_artefact
+from redact_core.support.folders import check_space, check_target
 from redact_core.support.meter import Meter
 from redact_core.support.paths import at_home
 from redact_core.training.soundness import check_measures, check_weights, shortfalls

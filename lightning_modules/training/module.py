@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lightning_modules.training.checkpoints import KEPT
 from redact_core import Adapter, Objective, RedactError
-from redact_core.artefacts.fingerprint import weights_digest
+from redact_core.adapters.fingerprint import weights_digest
 from redact_core.objectives.base import frozen_copy
 from redact_core.objectives.distillation import method_of
 from redact_core.training.identity import check_same, run_identity

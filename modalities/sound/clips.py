@@ -16,8 +16,8 @@ from torchaudio.functional import resample
 
 from modalities.sound.sound_folder import SoundFolder
 from redact_core import RedactError
-from redact_core.artefacts.folders import sha256
 from redact_core.errors import raise_together
+from redact_core.support.folders import sha256
 from redact_core.support.paths import at_home
 
 RATE = 16_000

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from redact_core.artefacts.folders import hashes
 from redact_core.errors import RedactError
+from redact_core.support.folders import hashes
 from redact_core.support.inside import links_out
 from redact_core.support.paths import at_home
 from redact_core.support.strict_json import strict_json

@@ -11,10 +11,10 @@ from typing import Any
 from redact_core.adapters.base import Adapter
 from redact_core.artefacts.card import FILE, OWN_FILES, SCOPE, Disclosure, RedactionCard, describe_lessons
 from redact_core.artefacts.disclosure import disclosed_config, disclosed_source
-from redact_core.artefacts.folders import hashes, new_folder, sha256
 from redact_core.artefacts.work import Work
 from redact_core.errors import RedactError
 from redact_core.objectives.base import Objective
+from redact_core.support.folders import hashes, new_folder, sha256
 from redact_core.support.versions import versions
 
 UNCHANGED = (
@@ -70,14 +70,14 @@ def card_of(
 def write_artefact(
     folder: Path, adapter: Adapter, card: RedactionCard, *, config: str = "", advice: str = "then run again"
 ) -> RedactionCard:
-    """Save the adapter's folder with card and config; see :func:`redact_core.artefacts.folders.new_folder`.
+    """Save the adapter's folder with card and config; see :func:`redact_core.support.folders.new_folder`.
 
     Args:
         folder: To be made.
         adapter: The redacted model.
         card: Of :func:`card_of`.
         config: Text of ``config.yaml``; empty for none.
-        advice: Of :func:`redact_core.artefacts.folders.new_folder`.
+        advice: Of :func:`redact_core.support.folders.new_folder`.
 
     Returns:
         The card as it was written, with the hashes of the files.

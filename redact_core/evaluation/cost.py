@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from redact_core.adapters.base import Adapter
-from redact_core.artefacts.folders import sha256
-from redact_core.artefacts.jsonl import LineWriter, read_lines, replace_file
 from redact_core.evaluation.evidence import BASE, Evidence, parts_of
+from redact_core.support.folders import sha256
+from redact_core.support.jsonl import LineWriter, read_lines, replace_file
 from redact_core.support.meter import Meter
 from redact_core.support.strict_json import strict_json
 

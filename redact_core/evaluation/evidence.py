@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from redact_core.adapters.base import Adapter
-from redact_core.artefacts.folders import new_folder, sha256
-from redact_core.artefacts.jsonl import LineWriter, line, read_lines, replace_file
 from redact_core.errors import RedactError, raise_together
 from redact_core.evaluation.evidence_differences import differences
 from redact_core.metrics.scorer import Trial
 from redact_core.plan import PlanRow, parse_plan, plan_bytes, plan_digest
+from redact_core.support.folders import new_folder, sha256
 from redact_core.support.inside import check_files, is_name, links_out, relative
+from redact_core.support.jsonl import LineWriter, line, read_lines, replace_file
 from redact_core.support.paths import at_home
 from redact_core.support.strict_json import strict_json
 
@@ -236,7 +236,7 @@ def begin(
     Args:
         folder: New, or one that was begun with the same arguments.
         plan: What every model is asked.
-        models: Name -> :func:`redact_core.artefacts.fingerprint.fingerprint`, the base first.
+        models: Name -> :func:`redact_core.adapters.fingerprint.fingerprint`, the base first.
         conduct: How samples are made.
         attacks: Name -> class, arguments, access, budget of the attacks that the plan names.
         seed: Of everything that these attacks draw.

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from redact_core.artefacts.folders import sha256
-from redact_core.artefacts.jsonl import LineWriter, line, read_lines
 from redact_core.errors import RedactError, raise_together
 from redact_core.evaluation.evidence import Evidence
 from redact_core.metrics.scorer import Metric, Scorer, checked_scores
+from redact_core.support.folders import sha256
+from redact_core.support.jsonl import LineWriter, line, read_lines
 
 
 def score(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mapping[str, Any]]) -> float:

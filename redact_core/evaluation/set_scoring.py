@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from redact_core.artefacts.folders import sha256
-from redact_core.artefacts.jsonl import line, replace_file
 from redact_core.errors import RedactError, raise_together
 from redact_core.evaluation.evidence import BASE, Evidence
 from redact_core.evaluation.summary import SummaryRow
 from redact_core.metrics.scorer import Metric
 from redact_core.metrics.set_scorer import Group, Pair, SetScorer
 from redact_core.metrics.statistics import jackknife_blocks, jackknife_error
+from redact_core.support.folders import sha256
+from redact_core.support.jsonl import line, replace_file
 
 _FOLDER, _Z = "sets", 1.959964
 

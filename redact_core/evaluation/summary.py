@@ -8,8 +8,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, TypedDict, cast
 
-from redact_core.artefacts.folders import write_once
 from redact_core.errors import RedactError, raise_together
+from redact_core.support.folders import write_once
 from redact_core.support.paths import at_home
 
 SCHEMA = 1

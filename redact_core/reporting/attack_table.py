@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypedDict, get_args
 
-from redact_core.artefacts.jsonl import read_lines
 from redact_core.attacks.base import Access
 from redact_core.evaluation.evidence import BASE, Evidence
 from redact_core.evaluation.scoring import metrics_of
 from redact_core.evaluation.summary import SummaryRow
 from redact_core.metrics.scorer import leak_metric
+from redact_core.support.jsonl import read_lines
 
 PLAIN = "plain"
 """The group that is asked as it stands, without an attack."""

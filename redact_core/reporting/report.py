@@ -8,12 +8,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from redact_core.artefacts.folders import write_once
 from redact_core.evaluation.summary import SummaryRow, checked
 from redact_core.reporting.media import Source
 from redact_core.reporting.pairs import picture_pairs, sound_pairs
 from redact_core.reporting.plots import Dots, dots_and_whiskers
 from redact_core.reporting.table import table_parts
+from redact_core.support.folders import write_once
 from redact_core.support.paths import at_home
 
 RATES = frozenset({"found", "identified", "cer"})

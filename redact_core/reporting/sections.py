@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from redact_core.artefacts.jsonl import replace_file
 from redact_core.evaluation.cost import costs_of
 from redact_core.evaluation.damage import Curve, damage_curves
 from redact_core.evaluation.evidence import Evidence
@@ -19,6 +18,7 @@ from redact_core.evaluation.summarise import findings
 from redact_core.reporting.curves import curve_plot
 from redact_core.reporting.plots import show, span
 from redact_core.reporting.report import Report
+from redact_core.support.jsonl import replace_file
 
 SCHEMA = 1
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from redact_core.adapters.base import Adapter
-from redact_core.artefacts.fingerprint import class_name, settings_of
-from redact_core.artefacts.folders import sha256
+from redact_core.adapters.fingerprint import class_name, settings_of
 from redact_core.errors import RedactError
 from redact_core.objectives.base import Objective
+from redact_core.support.folders import sha256
 from redact_core.types import Condition, Lesson, Mean
 
 _DIGEST = "sha256:"

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from redact_core.adapters.base import Adapter
-from redact_core.artefacts.fingerprint import weights_digest
+from redact_core.adapters.fingerprint import weights_digest
 from redact_core.artefacts.work import Done, Work, asked_for
 from redact_core.errors import RedactError
 from redact_core.lessons.rules import check_lessons

@@ -8,13 +8,13 @@ from pathlib import Path
 from torch import nn
 
 from redact_core.adapters.base import Adapter
+from redact_core.adapters.fingerprint import weights_digest
 from redact_core.artefacts.card import Disclosure, RedactionCard
 from redact_core.artefacts.disclosure import read_key
-from redact_core.artefacts.fingerprint import weights_digest
-from redact_core.artefacts.folders import check_space, check_target
 from redact_core.artefacts.work import Work
 from redact_core.artefacts.writing import UNCHANGED, card_of, write_artefact
 from redact_core.errors import RedactError
+from redact_core.support.folders import check_space, check_target
 from redact_core.support.paths import at_home
 from redact_core.training.soundness import check_measures, check_weights
 

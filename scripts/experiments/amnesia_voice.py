@@ -27,8 +27,8 @@ from modalities.text_to_speech.judges.grading import Case, cases, nearest
 from modalities.text_to_speech.judges.judge import VoiceJudge
 from modalities.text_to_speech.judges.recogniser import error_rate
 from redact_core import Distillation, Objective, Request, SelectiveAmnesia, redact
-from redact_core.artefacts.folders import hashes, new_folder
 from redact_core.metrics.statistics import bootstrap_mean, wilson
+from redact_core.support.folders import hashes, new_folder
 
 PAIRS = [("stock", "stock"), ("stock", "distilled"), ("amnesia", "stock"), ("amnesia", "distilled")]
 """(generator, encoder)"""

@@ -38,8 +38,8 @@ from modalities.text_to_image.metrics.grader import Judge
 from modalities.text_to_image.prompts.groups import Case, groups
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary
 from redact_core import Request, redact
-from redact_core.artefacts.folders import write_whole
 from redact_core.metrics.statistics import wilson
+from redact_core.support.folders import write_whole
 
 GONE = ("redacted", "reworded", "synonyms")
 NEAREST = 10

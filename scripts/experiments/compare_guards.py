@@ -29,11 +29,11 @@ from lightning_modules.cli.evaluate import evaluate_parser, models_and_plan
 from modalities.picture_files import read_picture
 from modalities.text_to_image.metrics.grader import Judge
 from redact_core import Adapter, Guard, PlanRow, Request
-from redact_core.artefacts.folders import new_folder, write_whole
 from redact_core.evaluation.evidence import BASE, Evidence
 from redact_core.guards.dual_latents import removal_balance
 from redact_core.metrics.statistics import Rate, wilson
 from redact_core.reporting.attack_table import PREFIX
+from redact_core.support.folders import new_folder, write_whole
 
 GONE = {"redacted": "leak", "reworded": "leak, reworded", "synonyms": "leak, synonyms"}
 KEPT = {"neighbours": "neighbours", "retained": "retained"}

@@ -24,9 +24,9 @@ from modalities.picture_files import to_bytes
 from modalities.text_to_image import DualLatent, StableDiffusion
 from modalities.text_to_image.metrics.grader import Judge
 from redact_core import PlanRow, Request
-from redact_core.artefacts.folders import write_whole
 from redact_core.guards.dual_latents import removal_balance
 from redact_core.metrics.statistics import wilson
+from redact_core.support.folders import write_whole
 
 PLAIN: dict = {
     "lead": "both",

@@ -32,8 +32,8 @@ from modalities.text_to_image.guards.picture_text import PictureText
 from modalities.text_to_image.metrics.grader import Judge
 from modalities.text_to_image.metrics.grader_scorer import GraderScorer
 from redact_core import PlanRow, Request
-from redact_core.artefacts.folders import write_whole
 from redact_core.metrics.statistics import wilson
+from redact_core.support.folders import write_whole
 
 CLIPS = {"clip": BUNDLED / "clip", "judge": BUNDLED / "clip_judge"}
 GONE, KEPT = ("redacted", "reworded", "synonyms"), ("neighbours", "retained")

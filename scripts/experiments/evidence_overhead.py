@@ -16,7 +16,7 @@ from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.metrics.grader_scorer import GraderScorer
 from redact_core import Adapter, PlanRow
 from redact_core.adapters.contract import ToyAdapter
-from redact_core.artefacts.fingerprint import fingerprint
+from redact_core.adapters.fingerprint import fingerprint
 from redact_core.evaluation.evidence import BASE, Conduct, Evidence, begin
 from redact_core.evaluation.scoring import score
 

@@ -21,9 +21,9 @@ from lightning_modules.support.specs import build, spec_of
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.metrics.grader_scorer import GraderScorer
 from redact_core import Attack, PlanRow, Request
-from redact_core.artefacts.folders import write_whole
 from redact_core.attacks.success import leaks
 from redact_core.metrics.statistics import wilson
+from redact_core.support.folders import write_whole
 
 TEN = {
     "cigarette": "lollipop", "guitar": "violin", "bomb": "balloon", "dagger": "key", "tiger": "horse",

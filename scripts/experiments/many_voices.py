@@ -23,9 +23,9 @@ from torch.nn.functional import normalize
 from modalities.sound.clips import RATE, fit_length
 from modalities.text_to_speech import SpeakerEncoder
 from modalities.text_to_speech.encoders.distortion import distort
-from redact_core.artefacts.folders import write_whole
 from redact_core.gates import Gate, answers_that_stay, fit_gate
 from redact_core.metrics.statistics import wilson
+from redact_core.support.folders import write_whole
 
 PARTS = 3
 """Stretches of each half."""

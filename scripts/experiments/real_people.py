@@ -33,9 +33,9 @@ from modalities.text_to_speech import SpeakerEncoder
 from modalities.text_to_speech.attacks import channel_change, pitch_tempo
 from modalities.text_to_speech.attacks.bounded_clip import heard
 from modalities.text_to_speech.encoders.distortion import distort
-from redact_core.artefacts.folders import new_folder, write_whole
 from redact_core.gates import GatedEncoder, GateSettings, around_gates, fit_gate
 from redact_core.metrics.statistics import Rate, auroc, bootstrap_mean, wilson
+from redact_core.support.folders import new_folder, write_whole
 
 WEIGHTS = (5.0, 1.0, 25.0, 2.5, 100.0)
 """Of a gate's opening in the attack, start by start."""

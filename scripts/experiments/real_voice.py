@@ -40,9 +40,9 @@ from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.judges.grading import Spoken, against_others, cases, compare
 from modalities.text_to_speech.judges.judge import VoiceJudge
 from redact_core import Conditioning, Mean, Request, redact
-from redact_core.artefacts.folders import new_folder, write_whole
 from redact_core.evaluation.summary import SummaryRow
 from redact_core.metrics.statistics import wilson
+from redact_core.support.folders import new_folder, write_whole
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 GRADING_TAKES = range(5)

@@ -30,8 +30,8 @@ from modalities.mel_to_speech.utterance import AS_IT_IS, Utterance, Warp
 from modalities.sound.clips import read_clip
 from modalities.text_to_speech.judges.judge import VoiceJudge
 from redact_core import Request, conditioning_distance, redact
-from redact_core.artefacts.folders import new_folder
 from redact_core.metrics.statistics import auroc, bootstrap_mean, wilson
+from redact_core.support.folders import new_folder
 
 MODELS = ("base", "plain", "gated")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lightning_modules.support.specs import build, spec_of
 from redact_core import Adapter, Lesson, Objective, Request, redact
-from redact_core.artefacts.folders import new_folder, write_whole
+from redact_core.support.folders import new_folder, write_whole
 
 
 def folder_name(setting: str, training: str) -> str:

@@ -26,8 +26,8 @@ from modalities.text_to_speech import SpeechT5, VoiceFilter
 from modalities.text_to_speech.attacks.filter_wave import FilterWave
 from modalities.text_to_speech.attacks.voices import embed, prototypes
 from redact_core import PlanRow, Request
-from redact_core.artefacts.folders import write_whole
 from redact_core.metrics.statistics import wilson
+from redact_core.support.folders import write_whole
 
 GONE, KEPT = ("redacted", "paraphrased"), ("neighbours", "retained")
 KINDS = ("pair", "lists", "lists calibrated")

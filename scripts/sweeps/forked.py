@@ -116,7 +116,7 @@ def _command(arguments: list[str], sink: int, before: Callable[[], None] | None)
 
 def result(folder: Path) -> dict[str, str]:
     """Name -> SHA-256 of every file that the same command must write bit by bit; empty if there is none."""
-    from redact_core.artefacts.folders import hashes
+    from redact_core.support.folders import hashes
 
     if not folder.is_dir():
         return {}

@@ -24,8 +24,8 @@ import torch
 from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeakerEncoder
 from redact_core import Lesson, Mean, RedactError, redact
-from redact_core.artefacts.folders import hashes, new_folder
 from redact_core.gates import Gating, around_gates
+from redact_core.support.folders import hashes, new_folder
 
 RECEIPT = "receipt.json"
 

@@ -16,8 +16,8 @@ from modalities.class_to_image.class_scorer import ClassScorer
 from modalities.class_to_image.classifier import entropy
 from redact_core import Lesson, PlanRow, RedactError, RedactionCard, Request, Trial, redact
 from redact_core.adapters.contract import check_adapter
-from redact_core.artefacts.folders import hashes
 from redact_core.metrics.scorer import checked_scores
+from redact_core.support.folders import hashes
 
 
 @pytest.fixture

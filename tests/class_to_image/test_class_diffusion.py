@@ -17,7 +17,7 @@ from modalities.class_to_image import ClassConditional
 from modalities.class_to_image.classifier import Judge
 from redact_core import RedactError, Request, SelectiveAmnesia, redact
 from redact_core.adapters.contract import check_adapter
-from redact_core.artefacts.folders import hashes
+from redact_core.support.folders import hashes
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 

@@ -19,8 +19,8 @@ from modalities.text_to_image.prompts.prompt_files import read_prompts
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary, general_vocabulary
 from redact_core import Lesson, PlanRow, RedactError, Request, check_lessons, read_lessons, read_plan, redact
 from redact_core.adapters.contract import ToyAdapter
-from redact_core.artefacts.folders import check_target
 from redact_core.plan import contradictions
+from redact_core.support.folders import check_target
 
 WORDS = ["river", "stone", "cloud", "paper"]
 SPELLINGS = [

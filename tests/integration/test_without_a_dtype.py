@@ -18,7 +18,7 @@ from modalities.text_to_image.adapters.folders import BUNDLED
 from modalities.text_to_speech.adapters import model_folder
 from modalities.text_to_speech.adapters.speecht5 import BUNDLED as SPEECH
 from redact_core import Lesson, Request, redact
-from redact_core.artefacts.folders import hashes
+from redact_core.support.folders import hashes
 
 MIXED = r"must have the same dtype|expected .* dtype"
 

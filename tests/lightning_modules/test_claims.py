@@ -20,7 +20,7 @@ from lightning_modules.training.progress import StepProgress
 from modalities.text_to_image import StableDiffusion
 from redact_core import Distillation, Lesson, Objective, RedactError, RedactionCard, redact
 from redact_core.adapters.contract import ToyAdapter
-from redact_core.artefacts.folders import check_space, hashes
+from redact_core.support.folders import check_space, hashes
 from redact_core.support.strict_json import strict_json
 
 ROOT = Path(__file__).parents[2]

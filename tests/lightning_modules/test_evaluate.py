@@ -18,10 +18,10 @@ from PIL import Image
 from toy_evaluation import PictureToy, without_plums
 
 from redact_core import RedactError
-from redact_core.artefacts.folders import hashes
-from redact_core.artefacts.jsonl import LineWriter, read_lines
 from redact_core.evaluation.evidence import Evidence
 from redact_core.evaluation.summary import read_summary
+from redact_core.support.folders import hashes
+from redact_core.support.jsonl import LineWriter, read_lines
 
 ROOT = Path(__file__).parents[2]
 RESULT = ("rows.jsonl", "plan.jsonl", "summary.json")

@@ -13,7 +13,7 @@ from command import redact as command
 from lightning_modules.support import mishaps
 from lightning_modules.training.checkpoints import WholeFiles, check_checkpoint, resuming
 from redact_core import RedactError
-from redact_core.artefacts.folders import check_target, check_writable, new_folder
+from redact_core.support.folders import check_target, check_writable, new_folder
 
 
 def fit(out: Path, *more: object) -> int:
@@ -161,7 +161,7 @@ def test_the_trainers_own_words_for_checkpoints_are_left_to_it() -> None:
 
 @pytest.mark.parametrize("more", [[], ["--trainer.default_root_dir", "elsewhere"]])
 def test_two_fits_on_one_folder(tmp_path: Path, capsys, more: list[str]) -> None:
-    code = "import sys, time; from pathlib import Path; from redact_core.artefacts.locks import claimed\n"
+    code = "import sys, time; from pathlib import Path; from redact_core.support.locks import claimed\n"
     code += "with claimed(Path(sys.argv[1])): print(flush=True); time.sleep(60)"
     first = subprocess.Popen([sys.executable, "-c", code, tmp_path / "out.run"], stdout=subprocess.PIPE)
     try:

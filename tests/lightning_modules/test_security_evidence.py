@@ -20,10 +20,10 @@ from lightning_modules.support.output import printable
 from lightning_modules.support.recorded import recorded
 from modalities.text_to_image.metrics.detectors import DetectorScorer
 from redact_core import RedactError, RedactionCard, Scorer
-from redact_core.artefacts.folders import sha256
 from redact_core.evaluation.damage import Curve, Point
 from redact_core.reporting.curves import curve_plot
 from redact_core.reporting.lines import curves
+from redact_core.support.folders import sha256
 from redact_core.support.inside import inside
 
 EVIL = "evil_judge.Judge"

@@ -18,7 +18,7 @@ from modalities.mel_to_speech.utterance import AS_IT_IS, Utterance, Warp, mel_of
 from modalities.sound.clips import read_clip
 from redact_core import Lesson, RedactError, RedactionCard, Request, conditioning_distance, redact
 from redact_core.adapters.contract import check_adapter
-from redact_core.artefacts.folders import hashes
+from redact_core.support.folders import hashes
 
 REQUEST = Request(("amy",), ("ben",))
 

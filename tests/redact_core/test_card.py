@@ -10,8 +10,8 @@ import pytest
 
 from redact_core import Lesson, Mean, RedactError, RedactionCard
 from redact_core.artefacts.card import SCOPE, describe_lessons, digest
-from redact_core.artefacts.folders import check_target, hashes, new_folder, sha256
 from redact_core.metrics.statistics import wilson
+from redact_core.support.folders import check_target, hashes, new_folder, sha256
 
 KEY = bytes(range(16))
 

@@ -10,8 +10,7 @@ from toy_evaluation import PictureToy, WordScorer
 from toy_evidence import CONDUCT, make
 
 from redact_core import Metric, RedactError, Request, Scorer, Trial
-from redact_core.artefacts.fingerprint import fingerprint
-from redact_core.artefacts.jsonl import LineWriter, read_lines
+from redact_core.adapters.fingerprint import fingerprint
 from redact_core.evaluation.cost import Meter, costs_of, note_sampling
 from redact_core.evaluation.evidence import Evidence, begin
 from redact_core.evaluation.scoring import score
@@ -19,6 +18,7 @@ from redact_core.evaluation.summarise import findings, summarise
 from redact_core.metrics.scorer import checked_scores
 from redact_core.metrics.statistics import bootstrap_mean, paired_bootstrap
 from redact_core.reporting.evidence_report import write_evidence_summary, write_report
+from redact_core.support.jsonl import LineWriter, read_lines
 
 
 @pytest.mark.parametrize(

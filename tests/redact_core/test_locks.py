@@ -12,9 +12,9 @@ import pytest
 
 from lightning_modules.cli import main
 from redact_core import RedactError, read_plan
-from redact_core.artefacts.folders import check_target, new_folder, write_whole
-from redact_core.artefacts.locks import claimed
 from redact_core.evaluation.evidence import Evidence
+from redact_core.support.folders import check_target, new_folder, write_whole
+from redact_core.support.locks import claimed
 
 FOLDER = "with new_folder(Path({target!r})) as part:"
 FILE = """with mock.patch("os.fsync", lambda descriptor: stop()):
@@ -29,8 +29,8 @@ class Writer:
     def __init__(self, way: str, target: Path):
         code = (
             "import time\nfrom pathlib import Path\nfrom unittest import mock\n"
-            "from redact_core.artefacts.folders import new_folder, write_whole\n"
-            "from redact_core.artefacts.locks import claimed\n"
+            "from redact_core.support.folders import new_folder, write_whole\n"
+            "from redact_core.support.locks import claimed\n"
             "def stop():\n    print('there', flush=True)\n    time.sleep(60)\n"
             + way.format(target=str(target))
         )

@@ -17,11 +17,11 @@ from lightning_modules.cli import main as cli
 from modalities.class_to_image import ClassConditional
 from modalities.text_to_image import StableDiffusion
 from redact_core import Adapter, Lesson, RedactError, RedactionCard, Request, SelectiveAmnesia, redact
-from redact_core.artefacts.folders import hashes
-from redact_core.artefacts.tensor_file import read_tensors, write_tensors
 from redact_core.objectives._parts.fisher import FisherSettings, diagonal_fisher, load_fisher, save_fisher
 from redact_core.objectives._parts.replay import listen, wearing
 from redact_core.objectives.base import frozen_copy
+from redact_core.support.folders import hashes
+from redact_core.support.tensor_file import read_tensors, write_tensors
 
 LESSONS = [Lesson.redact("plum", "pear"), *(Lesson.retain(w) for w in ("fig", "kiwi", "lime", "melon"))]
 

@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from redact_core import RedactError
 from redact_core.adapters.contract import ToyAdapter, check_adapter
-from redact_core.artefacts.fingerprint import fingerprint
+from redact_core.adapters.fingerprint import fingerprint
 from redact_core.guards.two_anchor import TwoAnchorGuard, TwoAnchors, anchor_loss
 
 

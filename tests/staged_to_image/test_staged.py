@@ -26,7 +26,7 @@ from redact_core import (
     redact,
 )
 from redact_core.adapters.contract import ToyAdapter, check_adapter
-from redact_core.artefacts.folders import hashes
+from redact_core.support.folders import hashes
 
 REQUEST = Request(("cup",), ("hat",))
 CAPTIONS = ["a photo of a dark cup", "one plain hat alone", "vase"]

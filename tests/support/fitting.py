@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lightning_modules.cli import main as cli
-from redact_core.artefacts.folders import hashes
+from redact_core.support.folders import hashes
 
 CAT = ["--data.redact", "cat", "--data.reference", "dog"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from toy_evaluation import PictureToy, WordScorer
 
 from redact_core import Request
-from redact_core.artefacts.fingerprint import fingerprint
+from redact_core.adapters.fingerprint import fingerprint
 from redact_core.evaluation.evidence import Conduct, Evidence, begin
 from redact_core.evaluation.scoring import score
 

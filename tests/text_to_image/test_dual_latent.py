@@ -10,7 +10,7 @@ from modalities.text_to_image import DualLatent, SafeLatentDiffusion, StableDiff
 from modalities.text_to_image.guards.concept_gate import ConceptGate
 from redact_core import Adapter, Conditioning, RedactError
 from redact_core.adapters.contract import check_adapter
-from redact_core.artefacts.fingerprint import fingerprint
+from redact_core.adapters.fingerprint import fingerprint
 from redact_core.guards.dual_latents import Mixing, weighted_sum
 
 PROMPTS, SEEDS = ["cat", "a red dog", "dog"], [1, 2, 3]

@@ -10,7 +10,7 @@ from modalities.text_to_image import SafeLatentDiffusion, StableDiffusion
 from modalities.text_to_image.guards.safe_denoiser import SafeDenoiser
 from redact_core import Guard, RedactError
 from redact_core.adapters.contract import ToyAdapter, check_adapter
-from redact_core.artefacts.fingerprint import fingerprint
+from redact_core.adapters.fingerprint import fingerprint
 from redact_core.guards.safe_guidance import PRESETS, SafetyGuidance, guided, safety_term
 
 

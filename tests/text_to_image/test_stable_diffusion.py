@@ -16,7 +16,7 @@ from transformers import CLIPTextModel
 from modalities.text_to_image import StableDiffusion
 from redact_core import Lesson, RedactError, Request, redact
 from redact_core.adapters.contract import check_adapter
-from redact_core.artefacts.folders import hashes
+from redact_core.support.folders import hashes
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from modalities.text_to_image.attacks.soft_prompt import SoftPrompt
 from modalities.text_to_image.attacks.unlearn_diff import UnlearnDiffAtk
 from redact_core import ClosedForm, Lesson, PlanRow, RedactError, RobustDistillation, redact
 from redact_core.adapters.contract import check_adapter
-from redact_core.artefacts.folders import hashes
+from redact_core.support.folders import hashes
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from lightning_modules import RedactionData
 from lightning_modules.cli import main as cli
 from modalities.text_to_speech import SpeechT5
 from redact_core import Adapter, RedactError, RedactionCard, Request, SelectiveAmnesia, redact
-from redact_core.artefacts.folders import hashes
 from redact_core.objectives.base import frozen_copy
+from redact_core.support.folders import hashes
 
 
 @pytest.fixture(scope="module")

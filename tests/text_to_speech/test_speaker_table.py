@@ -16,8 +16,8 @@ from lightning_modules.cli import main as cli
 from modalities.text_to_speech.adapters.speaker_table import SpeakerTable
 from redact_core import Lesson, Mean, RedactError, RedactionCard, Request, redact
 from redact_core.adapters.contract import ToyAdapter, check_adapter
-from redact_core.artefacts.folders import hashes
 from redact_core.evaluation.summary import read_summary
+from redact_core.support.folders import hashes
 
 TABLE, WEIGHTS = "embed_speaker.weight", "model.safetensors"
 NAMES = {"alice": 0, "bob": 1, "carol": 2, "dave": 3, "erin": 4}

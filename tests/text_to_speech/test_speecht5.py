@@ -26,7 +26,7 @@ from modalities.text_to_speech.voices import neighbours as nearness
 from modalities.text_to_speech.voices.neighbours import crowd, standing, stranger, unlike
 from redact_core import Lesson, Mean, RedactError, RedactionCard, Request, redact
 from redact_core.adapters.contract import check_adapter
-from redact_core.artefacts.folders import hashes
+from redact_core.support.folders import hashes
 
 
 @pytest.fixture(scope="module")

@@ -130,7 +130,7 @@ class StableDiffusion(Pretrained):
             in_memory.check_pipeline(self._given, self.pipelines, self.text_models, self.tokenizers)
             self.source = in_memory.source_of(self._given)
             self.index: dict[str, Any] = {"_class_name": type(self._given).__name__, **self._given.config}
-            self.__dict__["pipeline"] = self._given
+            self.pipeline = self._given
         bundled = self.source == "bundled"
         self.steps = steps if steps is not None else (10 if bundled else 50)
         self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)

@@ -10,8 +10,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from modalities.text_to_image.guards.picture_text import PictureText
-from redact_core.artefacts.folders import write_whole
 from redact_core.guards.two_anchor import AnchorLoss, anchor_loss
+from redact_core.support.folders import write_whole
 
 
 def tune(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from modalities.sound.clips import RATE
 from redact_core import Attack
-from redact_core.artefacts.folders import write_whole
+from redact_core.support.folders import write_whole
 from redact_core.support.paths import at_home
 
 

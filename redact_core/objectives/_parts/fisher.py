@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
-from redact_core.artefacts.fingerprint import weights_digest
-from redact_core.artefacts.tensor_file import read_tensors, write_tensors
+from redact_core.adapters.fingerprint import weights_digest
 from redact_core.errors import RedactError
+from redact_core.support.tensor_file import read_tensors, write_tensors
 from redact_core.types import Conditioning
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from redact_core.adapters.base import Adapter
 from redact_core.adapters.guard import Guard
-from redact_core.artefacts.folders import sha256
+from redact_core.support.folders import sha256
 
 
 def fingerprint(adapter: Adapter) -> dict[str, Any]:

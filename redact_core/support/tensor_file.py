@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from redact_core.artefacts.folders import write_whole
 from redact_core.errors import RedactError
+from redact_core.support.folders import write_whole
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -13,8 +13,8 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from redact_core.artefacts.locks import alone, is_left_behind, lock_of, release
 from redact_core.errors import RedactError
+from redact_core.support.locks import alone, is_left_behind, lock_of, release
 from redact_core.support.paths import at_home
 
 _TRIED = ".redact-try-"

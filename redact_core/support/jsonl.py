@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from redact_core.artefacts.folders import write_whole
-from redact_core.artefacts.locks import try_lock
 from redact_core.errors import RedactError
+from redact_core.support.folders import write_whole
+from redact_core.support.locks import try_lock
 
 
 class LineWriter:
