@@ -122,6 +122,8 @@ def redact(
             settings = {"precision": "32-true", "optimizer": "AdamW"}
             done = Done(count, count, min(len(key), count * batch_size), len(key), settings)
         after = key.measure(student)
+        if not solved:
+            check_terms(after, count, rate)  # the last step may have been the one that went too far
     measures = {f"{name} before": value for name, value in before.items()}
     measures |= {f"{name} after": value for name, value in after.items()}
     cost = {"seconds": meter.seconds}
@@ -227,8 +229,5 @@ def _train(
             step += 1
             if step == steps:
                 check_weights(student)
-                # the last step may have been the one that went too far
-                last = objective(student, batch)
-                check_terms({name: value.item() for name, value in last.items()}, step + 1, rate)
                 break
     return terms

@@ -183,14 +183,16 @@ def test_fit_solves_and_exports_an_ordinary_folder(
     assert (after[0] - before[1]).norm() < (before[0] - before[1]).norm()
 
 
-@pytest.mark.parametrize(("objective", "device"), [(ClosedForm(), "meta"), (Distillation(), "cpu")])
-def test_fit_moves_the_encoder_only_where_it_is_solved_for(
-    monkeypatch: pytest.MonkeyPatch, objective: Distillation, device: str
+@pytest.mark.parametrize(
+    ("launcher", "device"), [(None, "meta"), (SimpleNamespace(_start_method="fork"), "cpu")]
+)
+def test_fit_moves_the_encoder_unless_training_copies_the_process(
+    monkeypatch: pytest.MonkeyPatch, launcher: object, device: str
 ) -> None:
     class Reached(Exception):  # noqa: N818
         pass
 
-    module = RedactionModule(ToyAdapter(), objective)
+    module = RedactionModule(ToyAdapter(), ClosedForm())
 
     def reached(*_: object, **__: object) -> None:
         assert {p.device.type for p in module.student.parameters()} == {device}
@@ -198,10 +200,13 @@ def test_fit_moves_the_encoder_only_where_it_is_solved_for(
 
     monkeypatch.setattr(ClosedForm, "solve", reached)
     command = object.__new__(RedactCLI)
-    strategy = SimpleNamespace(root_device=torch.device("meta"))
-    command.trainer = SimpleNamespace(strategy=strategy, fit=reached)  # pyright: ignore[reportAttributeAccessIssue]
+    strategy = SimpleNamespace(root_device=torch.device("meta"), launcher=launcher)
+    command.trainer = SimpleNamespace(strategy=strategy, is_global_zero=True, world_size=1)  # pyright: ignore[reportAttributeAccessIssue]
+    data = RedactionData(module.adapter, redact="plum")
+    monkeypatch.setattr(RedactionData, "setup", lambda self, stage: None)
+    monkeypatch.setattr(RedactionModule, "base", "untouched")
     with pytest.raises(Reached):
-        command.fit(module, RedactionData(module.adapter, redact="plum"))
+        command._carry_out(module, data, SimpleNamespace())  # pyright: ignore
 
 
 def test_training_goes_on_from_what_was_solved_once_and_keeps_the_first_teacher(case) -> None:

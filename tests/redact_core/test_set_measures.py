@@ -3,23 +3,22 @@
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import scipy.linalg
 import torch
 from saboteurs import ColourJudge, answer, picture
 from torch import Tensor
-from toy_evaluation import PictureToy, WordScorer
+from toy_distance import ToyDistance
+from toy_evaluation import PictureToy
 from toy_evidence import make
 
 from lightning_modules.cli import main as cli
 from modalities.text_to_image.metrics import inception_distances
 from modalities.text_to_image.metrics.feature_distances import GraderFeatureDistances
 from modalities.text_to_image.metrics.inception_distances import InceptionDistances
-from redact_core import Group, Metric, Pair, PlanRow, RedactError, SetScorer
+from redact_core import Group, PlanRow, RedactError, SetScorer
 from redact_core.evaluation.figures import all_metrics
 from redact_core.evaluation.set_scoring import figure, halves, score_sets, set_rows
 from redact_core.evaluation.summarise import findings
@@ -28,22 +27,6 @@ from redact_core.metrics.distances import frechet_distance, kernel_distance
 from redact_core.metrics.statistics import auroc, equal_error_rate, jackknife_blocks, jackknife_error
 from redact_core.reporting.evidence_report import write_evidence_summary, write_report
 from redact_core.reporting.sections import report_json
-
-
-class ToyDistance(SetScorer):
-    """Fréchet distance of raw pixels, to the base's other half."""
-
-    metrics: ClassVar[Mapping[str, Metric]] = {"pixel distance": Metric("set", None, "at most base")}
-
-    def embed(self, paths: Sequence[Path]) -> Tensor:
-        reader = WordScorer()
-        return torch.stack([reader.read(path).flatten() for path in paths])
-
-    def compare(self, group: Group) -> dict[str, Pair]:
-        first, second = ~group.half, group.half
-        own = frechet_distance(group.own[first], group.base[second])
-        base = frechet_distance(group.base[first], group.base[second])
-        return {"pixel distance": Pair(own, base, int(first.sum()), int(second.sum()))}
 
 
 def test_the_frechet_distance_is_that_of_the_matrix_root() -> None:
@@ -87,7 +70,7 @@ def test_jackknife_auroc_and_equal_error_rate() -> None:
 )  # fmt: skip
 def test_saboteurs_move_what_shall_stay(tmp_path: Path, mode: str, called_out: bool) -> None:
     evidence = make(tmp_path / "out", mode, n=40)
-    score_sets(evidence, [ToyDistance()], [{"class_path": "test_set_measures.ToyDistance", "init_args": {}}])
+    score_sets(evidence, [ToyDistance()], [{"class_path": "toy_distance.ToyDistance", "init_args": {}}])
     said = findings(write_evidence_summary(evidence), all_metrics(evidence))
     assert any("retained: pixel distance is higher than in the base" in text for text in said) == called_out
     (row,) = (r for r in set_rows(evidence) if r["group"] == "retained")
@@ -115,7 +98,7 @@ def test_figures_are_kept_and_made_again_by_the_command(
     out = tmp_path / "out"
     assert redact(
         "evaluate", "--base", "toy_evaluation.PictureToy", "--redacted", model, "--out", out, "--redact", "plum",
-        "--n", 8, "--batch_size", 4, "--set_scorers+=test_set_measures.ToyDistance", "--trainer.accelerator", "cpu",
+        "--n", 8, "--batch_size", 4, "--set_scorers+=toy_distance.ToyDistance", "--trainer.accelerator", "cpu",
         "--trainer.enable_progress_bar", "false",
     ) == 0  # fmt: skip
     first = (out / "summary.json").read_bytes()
