@@ -93,7 +93,7 @@ def trainings(what: str, args: argparse.Namespace) -> list[dict]:
         except BaseException as error:
             failed(row, error)
         rows.append(row)
-        print(json.dumps(row), flush=True)
+        print(json.dumps(row, allow_nan=False), flush=True)
     return with_ratio(rows, "ms a step")
 
 
@@ -118,7 +118,7 @@ def sizes(what: str, args: argparse.Namespace) -> list[dict]:
             if args.device == "cuda":
                 torch.cuda.empty_cache()
             rows.append(row)
-            print(json.dumps(row), flush=True)
+            print(json.dumps(row, allow_nan=False), flush=True)
     return [
         row
         for case in cases
@@ -178,7 +178,7 @@ def run_part(name: str, args: argparse.Namespace) -> None:
     kind, _, what = name.partition(" ")
     part = {"size": lambda: sizes(what, args), "tests": lambda: tests(args), "demo": lambda: demo(args)}
     rows = part.get(kind, lambda: trainings(name, args))()
-    (args.work / f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
+    (args.work / f"{name}.json").write_text(json.dumps(rows, allow_nan=False), encoding="utf-8")
 
 
 def started(name: str, args: argparse.Namespace, began: float) -> dict:
@@ -333,7 +333,9 @@ def main() -> None:
         marks = ("profile of a step", "    GPU ", "    CPU ")
         found["profiles"][name] = [f"{name}, plain, 64, bf16: {x}" for x in said if x.startswith(marks)]
         lines = "\n".join(table(found))
-        (args.out / "gpu_check.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+        (args.out / "gpu_check.json").write_text(
+            json.dumps(found, indent=1, allow_nan=False), encoding="utf-8"
+        )
         (args.out / "gpu_check.txt").write_text(lines + "\n", encoding="utf-8")
         with (args.out / "gpu_check.log").open("a", encoding="utf-8") as file:
             file.write(f"== {name}\n" + (args.work / f"{name}.log").read_text(errors="replace") + "\n")

@@ -92,22 +92,24 @@ def own_folder(folder: Path) -> Generator[None]:
         RedactError: Another process uses it.
     """
     missing = [place for place in (folder, *folder.absolute().parents) if not place.exists()]
-    with claimed(folder):
-        refused = True
-        try:
-            yield
-            refused = False
-        except RedactError:
-            raise
-        except BaseException:
-            refused = False  # a fault, or someone who stops the run: what is there may help
-            raise
-        finally:
-            if missing and refused and not any(folder.rglob("*.ckpt")):
-                shutil.rmtree(folder, ignore_errors=True)
-    for place in missing:
-        with suppress(OSError):
-            place.rmdir()  # only where it is empty
+    try:
+        with claimed(folder):
+            refused = True
+            try:
+                yield
+                refused = False
+            except RedactError:
+                raise
+            except BaseException:
+                refused = False  # a fault, or someone who stops the run: what is there may help
+                raise
+            finally:
+                if missing and refused and not any(folder.rglob("*.ckpt")):
+                    shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        for place in missing:
+            with suppress(OSError):
+                place.rmdir()  # only where it is empty
 
 
 class LastCheckpoint(ModelCheckpoint):

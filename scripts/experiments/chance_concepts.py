@@ -145,7 +145,7 @@ def work(concept: str, settings: Settings, path: Path) -> str:
     """Measure and write one concept; an empty string, or what went wrong."""
     assert _bench is not None
     try:
-        write_whole(path, json.dumps(_bench.measure(concept, settings), indent=1).encode())
+        write_whole(path, json.dumps(_bench.measure(concept, settings), indent=1, allow_nan=False).encode())
     except Exception:
         return traceback.format_exc()
     return ""
@@ -325,7 +325,10 @@ def main() -> None:
         """The results so far, written as well: a run that is cut off leaves them behind."""
         there = [found for path in paths.values() if (found := read(path, settings)) is not None]
         found = summary(there, failed)
-        write_whole(args.out / "results.json", json.dumps({"settings": settings, **found}, indent=1).encode())
+        write_whole(
+            args.out / "results.json",
+            json.dumps({"settings": settings, **found}, indent=1, allow_nan=False).encode(),
+        )
         return found
 
     how = (settings, args.source, device, args.workers, args.threads, args.seconds)

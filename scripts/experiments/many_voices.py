@@ -121,10 +121,10 @@ def main() -> None:
         revival.append(
             {"after": count} | {f"{b.start + 1} to {b.stop}": named(b)[1] / (PARTS * len(b)) for b in blocks}
         )
-        print(json.dumps(row), flush=True)
+        print(json.dumps(row, allow_nan=False), flush=True)
         write_whole(
             args.out / "many_voices.json",
-            (json.dumps({"rows": rows, "revival": revival}, indent=1) + "\n").encode(),
+            (json.dumps({"rows": rows, "revival": revival}, indent=1, allow_nan=False) + "\n").encode(),
         )
 
 

@@ -418,9 +418,9 @@ def main() -> None:
             print(f"{number} of {len(args.only or people)}: {person}", flush=True)
             found = grade(person, listened["people"], given, strangers, gallery, listener, model, args, judge)
             kept = {"settings": settings, "rows": found}
-            write_whole(file, json.dumps(kept, indent=0).encode())
+            write_whole(file, json.dumps(kept, indent=0, allow_nan=False).encode())
         rows += kept["rows"]
-        write_whole(args.out / "results.json", (json.dumps(rows, indent=0) + "\n").encode())
+        write_whole(args.out / "results.json", (json.dumps(rows, indent=0, allow_nan=False) + "\n").encode())
     write_whole(args.out / "table.md", table(rows).encode())
     print(table(rows))
 

@@ -119,7 +119,9 @@ def main() -> None:
         found = json.loads(Path(file).read_text(encoding="utf-8"))
         if isinstance(found, list):
             found = means(found)
-        (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        (RESULTS / f"{name}.json").write_text(
+            json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
     def filled(match: re.Match[str]) -> str:
         file, write = TABLES[match.group(2)]

@@ -144,7 +144,7 @@ def main() -> None:
             tallies.append(sweep(verb, options.most, Path(folder) / f"sweep{number}"))
             # after each verb: what was found so far outlives a sweep that is stopped
             (options.out / "faults.json").write_text(
-                json.dumps([asdict(t) for t in tallies], indent=1) + "\n"
+                json.dumps([asdict(t) for t in tallies], indent=1, allow_nan=False) + "\n"
             )
     print(
         "| verb | faults | ended well | no clear line | half written | another result | failed to go on | files left behind |"

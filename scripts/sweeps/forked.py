@@ -124,7 +124,9 @@ def result(folder: Path) -> dict[str, str]:
     for name in own:
         if name.startswith("attempts/") and name.endswith(".jsonl"):
             rows = [json.loads(text) for text in (folder / name).read_text(encoding="utf-8").splitlines()]
-            own[name] = json.dumps([{k: v for k, v in row.items() if k != "seconds"} for row in rows])
+            own[name] = json.dumps(
+                [{k: v for k, v in row.items() if k != "seconds"} for row in rows], allow_nan=False
+            )
     return own
 
 

@@ -193,7 +193,9 @@ def main() -> None:
                 continue
             tallies.append(sweep(verb, options.kills, rng, Path(folder) / f"sweep{number}"))
             # after each verb: what was found so far outlives a sweep that is stopped
-            (options.out / "kills.json").write_text(json.dumps([asdict(t) for t in tallies], indent=1) + "\n")
+            (options.out / "kills.json").write_text(
+                json.dumps([asdict(t) for t in tallies], indent=1, allow_nan=False) + "\n"
+            )
     print(
         "| verb | kills | ended before | half written | another result | failed to go on | files left behind |"
     )

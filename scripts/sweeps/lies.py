@@ -218,7 +218,7 @@ def folders(world: World, here: Path, rng: random.Random) -> Lie:
         if isinstance(values, dict) and values:
             key = rng.choice(sorted(values))
             values[key] = rng.choice([None, -1, "x", [], {}, 1e9, "../../etc"])
-            path.write_text(json.dumps(values))
+            path.write_text(json.dumps(values, allow_nan=False))
             how = f"{key} = {values[key]!r}"
         else:
             how = spoil(path, rng)
@@ -279,7 +279,7 @@ def cards(world: World, here: Path, rng: random.Random) -> Lie:
         values = json.loads(path.read_text())
         key = rng.choice(sorted(values))
         values[key] = rng.choice([None, 3, "x", [], {"../../x": "y"}, {"a": 1}])
-        path.write_text(json.dumps(values))
+        path.write_text(json.dumps(values, allow_nan=False))
         how = f"{key} = {values[key]!r}"
     elif how == "changed file":
         victim = rng.choice([p for p in files_of(here / "folder") if p != path and p.name != "README.md"])
@@ -365,7 +365,7 @@ def main() -> None:
             shutil.rmtree(here)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "lies.json").write_text(
-        json.dumps([asdict(a) for a in answers], indent=1, ensure_ascii=False)
+        json.dumps([asdict(a) for a in answers], indent=1, ensure_ascii=False, allow_nan=False)
     )
     verdicts = sorted({a.verdict for a in answers})
     print(f"| kind | n | {' | '.join(verdicts)} |")

@@ -94,8 +94,10 @@ def verify(args: argparse.Namespace) -> None:
     if found["kept clips changed"] or any(
         n < len(gone[name]) for name, n in found["clips answered by somebody else"].items()
     ):
-        raise RedactError(f"{args.verify} does not do what its receipt says: {json.dumps(found)}")
-    print(json.dumps(found))
+        raise RedactError(
+            f"{args.verify} does not do what its receipt says: {json.dumps(found, allow_nan=False)}"
+        )
+    print(json.dumps(found, allow_nan=False))
 
 
 def withdraw(args: argparse.Namespace) -> None:
@@ -130,8 +132,8 @@ def withdraw(args: argparse.Namespace) -> None:
         earlier = Path(args.encoder) / RECEIPT
         if earlier.is_file():
             receipt["earlier"] = json.loads(earlier.read_text(encoding="utf-8"))
-        (part / RECEIPT).write_text(json.dumps(receipt, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(receipt["measured"]))
+        (part / RECEIPT).write_text(json.dumps(receipt, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    print(json.dumps(receipt["measured"], allow_nan=False))
 
 
 def main() -> None:

@@ -74,7 +74,9 @@ def test_contradictions_are_refused(folder: Path, request_: Request, message: st
 
 def test_lessons_that_name_a_class_twice_are_refused(folder: Path) -> None:
     lessons = [Lesson.redact("hat", "cup"), Lesson.retain("1")]
-    with pytest.raises(RedactError, match='"hat" is both redacted and retained'):
+    with pytest.raises(
+        RedactError, match='"hat", which is the same to the model as "1", is both redacted and retained'
+    ):
         redact(ClassConditional(str(folder)), lessons)
 
 

@@ -231,7 +231,8 @@ class SpeakerTable(Pretrained):
     def model(self) -> VitsModel:
         """The generator, which stays as it is; its own table is not read."""
         try:
-            model = VitsModel.from_pretrained(self.folder, use_safetensors=True, dtype=torch.float32)
+            with torch.random.fork_rng([]):  # it draws weights before it reads them
+                model = VitsModel.from_pretrained(self.folder, use_safetensors=True, dtype=torch.float32)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             reason = str(error).strip().splitlines()[0]
             raise RedactError(

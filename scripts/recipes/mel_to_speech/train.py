@@ -21,7 +21,7 @@ from modalities.mel_to_speech.model_folder import build
 from modalities.mel_to_speech.networks import MARGIN
 from scripts.experiments.stages import Run, set_rate
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "base_text_to_speech"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "text_to_speech"))
 from corpus import RATE as CORPUS_RATE
 from corpus import read
 
