@@ -68,6 +68,8 @@ class ExportRedacted(L.Callback):
         self._earlier = float(state_dict.get("seconds", 0.0))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if isinstance(pl_module, RedactionModule) and trainer.is_global_zero and trainer.global_step:
+            _check_changed(pl_module)  # before a checkpoint is kept of nothing
         for checkpoint in trainer.checkpoint_callbacks:
             if isinstance(checkpoint, LastCheckpoint) and not trainer.interrupted:
                 checkpoint.keep(trainer)
@@ -110,8 +112,7 @@ class ExportRedacted(L.Callback):
         measures = {f"{name} before": value for name, value in data.before.items()}
         measures |= {f"{name} after": value for name, value in end.items()}
         check_measures(measures)
-        if weights_digest(module.student) == module.base:
-            raise RedactError(UNCHANGED)
+        _check_changed(module)
         work = Work(
             module.objective,
             data.lessons,
@@ -141,6 +142,12 @@ class ExportRedacted(L.Callback):
 
 _RESUME = "then run again from the last checkpoint (--ckpt_path last)"
 _STRANGERS = "ExportRedacted works with RedactionModule and RedactionData; use these in fit."
+
+
+def _check_changed(module: RedactionModule) -> None:
+    """Refuse a student that is the base still."""
+    if weights_digest(module.student) == module.base:
+        raise RedactError(UNCHANGED)
 
 
 def _our_module(module: L.LightningModule) -> RedactionModule:

@@ -60,7 +60,7 @@ def element_id(text: str) -> str:
     """``text`` as the id of an element: names of models and attacks may hold anything.
 
     >>> element_id('a model"><b>-leak')
-    'a-model-b-leak'
+    'a-model-b--leak'
     """
     return re.sub(r"[^\w-]+", "-", text)
 

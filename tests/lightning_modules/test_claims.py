@@ -269,7 +269,7 @@ def test_json_is_strict_and_says_where_a_number_is_not_finite() -> None:
         ({"lr": -1e-3}, "The learning rate is -0.001"),
         ({"lr": math.inf}, "The learning rate is inf"),
         ({"lr": 1e30, "steps": 5}, "The training diverged: in step 2"),
-        ({"lr": 1e30, "steps": 1}, "The training diverged: in step 2"),
+        ({"lr": 1e30, "steps": 1}, "The training diverged: in step 1"),
     ],
 )
 def test_redact_in_python_refuses_the_same(options: dict, message: str) -> None:

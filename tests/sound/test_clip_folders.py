@@ -118,7 +118,7 @@ def test_a_redacted_voice_is_not_retained_under_another_path(
     paths = {"relative": "voices/alice", "link": "me", "copy": "again/me", "dots": f"{bank}/bob/../alice"}
     (tmp_path / "me").symlink_to(bank / "alice")
     shutil.copytree(bank / "alice", tmp_path / "again" / "me")
-    rows = expand(Request((paths[way],), ("dave",)), VoiceBank(bank), embed)
+    rows = expand(Request((paths[way],), ("dave",)), VoiceBank(bank), embed).lessons
     gone = {identity_of(Path(str(row.asked))) for row in rows if row.redacted}
     kept = {identity_of(Path(str(row.asked))) for row in rows if not row.redacted}
     assert len(gone) == 4
@@ -144,7 +144,7 @@ def test_retained_clips_that_are_left_out_are_counted(bank: Path, tmp_path: Path
         (str(bank / "alice"),), (str(bank / "dave"),), (str(tmp_path / "again"), str(bank / "bob"))
     )
     with pytest.warns(UserWarning, match="retained clips") as told:
-        rows = expand(request, VoiceBank(None), embed)
+        rows = expand(request, VoiceBank(None), embed).lessons
     messages = " ".join(str(one.message) for one in told)
     assert "4 retained clips are copies of other ones" in messages
     assert "4 of 16 retained clips are clips of what is redacted and are left out" in messages
