@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from redact_core.adapters.base import Adapter, Origin, check_seeds
     from redact_core.adapters.disturbance import Disturbable
     from redact_core.adapters.guard import Guard
-    from redact_core.adapters.last_linear import Readout
+    from redact_core.adapters.last_linear import LastLinear
     from redact_core.adapters.stage import Stage
     from redact_core.artefacts.card import RedactionCard
     from redact_core.attacks.base import Access, Attack, Attempt
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from redact_core.objectives.robust import RobustDistillation
     from redact_core.objectives.selective_amnesia import SelectiveAmnesia
     from redact_core.objectives.sequential import SequentialDistillation
-    from redact_core.objectives.targets import AnswerKey, LessonLoader
+    from redact_core.objectives.targets import LessonLoader, Targets
     from redact_core.plan import PlanRow, read_plan
     from redact_core.training.loop import redact
     from redact_core.training.result import Redaction
@@ -36,7 +36,6 @@ else:
 __all__ = [
     "Access",
     "Adapter",
-    "AnswerKey",
     "Attack",
     "Attempt",
     "Batch",
@@ -48,6 +47,7 @@ __all__ = [
     "FromFolder",
     "Group",
     "Guard",
+    "LastLinear",
     "Lesson",
     "LessonLoader",
     "Mean",
@@ -57,7 +57,6 @@ __all__ = [
     "Pair",
     "PlanRow",
     "PlanSource",
-    "Readout",
     "RedactError",
     "Redaction",
     "RedactionCard",
@@ -68,6 +67,7 @@ __all__ = [
     "SequentialDistillation",
     "SetScorer",
     "Stage",
+    "Targets",
     "Trial",
     "__version__",
     "check_lessons",

@@ -14,7 +14,7 @@ from lightning_modules.cli.evaluate import LIBRARIES, guarded
 from lightning_modules.cli.options import add_models, add_request
 from lightning_modules.evaluation.attacking import attacked_plan, carry_out
 from lightning_modules.evaluation.finish import finish
-from lightning_modules.evaluation.judges import Panel
+from lightning_modules.evaluation.judges import Judges
 from lightning_modules.evaluation.replay import replays
 from lightning_modules.support.arguments import at_home_everywhere, gathered, names_in
 from lightning_modules.support.devices import DEVICE_HELP, chosen_device
@@ -85,7 +85,7 @@ def attack(arguments: Sequence[str]) -> None:
         evidence.note_command(shlex.join(["redact", "attack", *arguments]))
         for name, model in models.items():
             carry_out(evidence, model, base, name, attacks, seed=config["seed"])
-        finish(evidence, Panel(scorers, specs))
+        finish(evidence, Judges(scorers, specs))
     say(
         f"The attempts are in {evidence.folder / 'attempts'}; 'redact report {evidence.folder}' shows the page."
     )
@@ -123,12 +123,12 @@ def _attacks(
     else:
         specs = [spec_of(entry) for entry in config["attacks"] or _suite(config["suite"] or "quick", base)]
         found = [build(Attack, spec) for spec in specs]
-    goal = next((scorer for scorer in scorers if leak_metric(scorer.metrics)), None)
+    success = next((scorer for scorer in scorers if leak_metric(scorer.metrics)), None)
     attacks: dict[str, Attack] = {}
     for one in found:
         if one.name in attacks:
             raise RedactError(f"Two attacks are called {one.name}; keep one.")
-        one.goal = one.goal or goal
+        one.success = one.success or success
         attacks[one.name] = one
     records = {
         one.name: {
@@ -136,7 +136,7 @@ def _attacks(
             "access": one.access,
             "adaptive": one.adaptive,
             "budget": one.budget,
-            "goal": one.goal.name if one.goal else None,
+            "success": one.success.name if one.success else None,
         }
         for one, spec in zip(found, specs, strict=True)
     }

@@ -16,7 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_modules.cli.options import add_models, add_request
 from lightning_modules.evaluation.finish import finish
-from lightning_modules.evaluation.judges import Panel, add_judges, panel, panel_again
+from lightning_modules.evaluation.judges import Judges, add_judges, load_judges, recorded_judges
 from lightning_modules.evaluation.sampling import draw
 from lightning_modules.support.arguments import at_home_everywhere, gathered, names_in
 from lightning_modules.support.devices import DEVICE_HELP, checked_precision, chosen_device
@@ -81,11 +81,11 @@ def evaluate(arguments: Sequence[str]) -> None:
     names = models[BASE].scorers, models[BASE].set_scorers
     lock = LineWriter(config["out"] / ".lock") if first else None
     try:
-        judges = Panel()
+        judges = Judges()
         if first:
             evidence.note_command(shlex.join(["redact", "evaluate", *arguments]))
             if not config["samples_only"]:  # what is missing for scoring is said now, not after hours
-                judges = panel(config, ready, *names).to(trainer.strategy.root_device)
+                judges = load_judges(config, ready, *names).to(trainer.strategy.root_device)
             note_models(evidence, _costs(models, config))
         began = time.perf_counter()
         while models:  # one at a time: a model that is done is let go
@@ -112,7 +112,7 @@ def score_again(arguments: Sequence[str]) -> None:
     config = at_home_everywhere(parser.parse_args(list(arguments)))
     device = chosen_device(config["device"])
     evidence = Evidence(config["evidence"])
-    judges = panel_again(config, parser.instantiate_classes(config), evidence).to(device)
+    judges = recorded_judges(config, parser.instantiate_classes(config), evidence).to(device)
     with LineWriter(evidence.folder / ".lock"):
         evidence.note_command(shlex.join(["redact", "score", *arguments]))
         finish(evidence, judges)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lightning_modules.evaluation.judges import Panel
+from lightning_modules.evaluation.judges import Judges
 from lightning_modules.support.output import say, say_columns
 from redact_core.evaluation.evidence import Evidence
 from redact_core.evaluation.figures import all_metrics
@@ -15,7 +15,7 @@ from redact_core.reporting.evidence_report import write_evidence_summary
 from redact_core.reporting.plots import show, span
 
 
-def finish(evidence: Evidence, judges: Panel) -> None:
+def finish(evidence: Evidence, judges: Judges) -> None:
     """Score what is there, write the summary and print it: by attack where there were attacks."""
     spent = judges.judge(evidence)
     summary = write_evidence_summary(evidence)

@@ -20,7 +20,7 @@ Spec = Mapping[str, Any]
 
 
 @dataclass
-class Panel:
+class Judges:
     """Judges, and class and arguments of each as JSON keeps them."""
 
     scorers: Sequence[Scorer] = ()
@@ -28,8 +28,8 @@ class Panel:
     set_scorers: Sequence[SetScorer] = ()
     set_specs: Sequence[Spec] = field(default_factory=list)
 
-    def to(self, device: torch.device) -> Panel:
-        """Judge on ``device`` from now on; the panel itself is returned."""
+    def to(self, device: torch.device) -> Judges:
+        """Judge on ``device`` from now on; the same judges are returned."""
         for scorer in (*self.scorers, *self.set_scorers):
             scorer.to(device)
         return self
@@ -48,9 +48,9 @@ def add_judges(parser: ArgumentParser, default: str) -> None:
     )
 
 
-def panel(
+def load_judges(
     config: Namespace, ready: Mapping[str, Any] | Namespace, names: Sequence[str], set_names: Sequence[str]
-) -> Panel:
+) -> Judges:
     """Those that were chosen, else those that are named.
 
     Args:
@@ -60,17 +60,17 @@ def panel(
         set_names: Of set scorers, where none were chosen.
     """
     specs, sets = specs_of(config["scorers"], names), specs_of(config["set_scorers"], set_names)
-    return Panel(
+    return Judges(
         ready["scorers"] or [build(Scorer, spec) for spec in specs], specs,
         ready["set_scorers"] or [build(SetScorer, spec) for spec in sets], sets,
     )  # fmt: skip
 
 
-def panel_again(config: Namespace, ready: Mapping[str, Any] | Namespace, evidence: Evidence) -> Panel:
+def recorded_judges(config: Namespace, ready: Mapping[str, Any] | Namespace, evidence: Evidence) -> Judges:
     """Those that were chosen, else those that judged before, as far as :mod:`.recorded` lets a record name them."""
     specs = specs_of(config["scorers"], ()) or recorded(Scorer, scorer_records(evidence))
     sets = specs_of(config["set_scorers"], ()) or recorded(SetScorer, set_records(evidence))
-    return Panel(
+    return Judges(
         ready["scorers"] or [build(Scorer, spec) for spec in specs], specs,
         ready["set_scorers"] or [build(SetScorer, spec) for spec in sets], sets,
     )  # fmt: skip

@@ -42,7 +42,7 @@ class Sampler(L.LightningModule):
         del batch_idx
         if not batch:
             return []
-        samples = self.adapter.answer([self.plan[i] for i in batch])
+        samples = self.adapter.generate_rows([self.plan[i] for i in batch])
         return [sample.float().cpu() for sample in samples]
 
 

@@ -44,7 +44,7 @@ class RedactionData(L.LightningDataModule):
         self.file, self.batch_size, self.seed = lessons, batch_size, seed
         self.lessons: list[Lesson] = []
         self.key: Rows | None = None
-        self._answered_as: tuple[str, ...] = ()
+        self._chosen_references: tuple[str, ...] = ()
         self.before: dict[str, float] = {}
         """What the rows measure of the model as it was."""
 
@@ -63,7 +63,7 @@ class RedactionData(L.LightningDataModule):
         rows = [] if self.file is None else load_lessons(self.file)
         if self.request.redact:
             rows += self.adapter.expand(self.request)
-            self._answered_as = self.adapter.answered_as
+            self._chosen_references = self.adapter.chosen_references
             for remark in self.adapter.remarks:
                 rank_zero_info(remark)
         check_lessons(rows, self.adapter.identity)
@@ -75,10 +75,10 @@ class RedactionData(L.LightningDataModule):
         module = self.trainer.lightning_module
         assert isinstance(module, RedactionModule)
         rank, world = self.trainer.global_rank, self.trainer.world_size
-        key = self.answer_key(module)
+        key = self.targets(module)
         return LessonLoader(key, self.batch_size, seed=self.seed, rank=rank, world=world)
 
-    def answer_key(self, module: RedactionModule) -> Rows:
+    def targets(self, module: RedactionModule) -> Rows:
         """What the method makes of the lessons and its teacher, which is asked once and then let go."""
         if self.key is None:
             rank_zero_info(f"Preparing {len(self.lessons)} rows for {type(module.objective).__name__}.")
@@ -90,5 +90,5 @@ class RedactionData(L.LightningDataModule):
 
     def asked_for(self) -> list[str]:
         """What the person asked for, in words, for the card."""
-        pairs = asked_for(self.request, self._answered_as)
+        pairs = asked_for(self.request, self._chosen_references)
         return pairs + ([f"lessons of {self.file.name}"] if self.file else [])

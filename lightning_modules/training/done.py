@@ -21,7 +21,7 @@ def done(trainer: L.Trainer, module: RedactionModule, data: RedactionData) -> Do
     """Ask the trainer at its end."""
     # a pass that is cut short begins again with the same rows
     batches = min(trainer.fit_loop.epoch_loop.batch_progress.total.completed, trainer.num_training_batches)
-    rows = len(data.answer_key(module))
+    rows = len(data.targets(module))
     seen = min(rows, int(batches) * data.batch_size * trainer.world_size)
     settings: dict[str, Any] = {"precision": trainer.precision}
     settings |= {k: v for k, usual in _DEFAULTS.items() if (v := getattr(trainer, k)) != usual}

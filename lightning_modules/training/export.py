@@ -108,7 +108,7 @@ class ExportRedacted(L.Callback):
             cost["peak_bytes"] = self._meter.peak_bytes
         module.student.float()
         check_weights(module.student)
-        end = data.answer_key(module).measure(module.student)
+        end = data.targets(module).measure(module.student)
         measures = {f"{name} before": value for name, value in data.before.items()}
         measures |= {f"{name} after": value for name, value in end.items()}
         check_measures(measures)

@@ -117,8 +117,8 @@ class ClassConditional(Pretrained):
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
         """Grey pictures ``(1, 28, 28)`` in [0, 1], one for each condition and seed."""
-        said = self.heard(conditions, seeds)
-        rows = said.hidden[:, 0]
+        conditioning = self.conditioning_of(conditions, seeds)
+        rows = conditioning.hidden[:, 0]
         generator = self._on(rows)
         samples: list[Tensor] = []
         for start in range(0, len(seeds), self.batch_size):

@@ -175,7 +175,7 @@ class MelVocoder(Pretrained):
         for i, seed in enumerate(seeds):
             # clip by clip: what all layers hear of one is large
             part = conditions[i : i + 1]
-            one = part if isinstance(part, Conditioning) else self.listen(part)
+            one = part if isinstance(part, Conditioning) else self.encode(part)
             hidden, wave = self._trimmed(one, 0)
             draw = torch.Generator().manual_seed(seed)
             noise = torch.randn(len(self.config["noise_schedule"]), 1, wave, generator=draw).to(hidden)
@@ -235,9 +235,9 @@ class MelVocoder(Pretrained):
             raise RedactError(f"{condition} has {len(clips)} clips; give one of them, such as {clips[0]}.")
         return clips[0] if clips else condition
 
-    def _trimmed(self, said: Conditioning, row: int) -> tuple[Tensor, int]:
+    def _trimmed(self, conditioning: Conditioning, row: int) -> tuple[Tensor, int]:
         """What is heard of one clip, ``(positions, dim)``, and the samples that it stands for."""
-        hidden = said.hidden[row, said.mask[row]].float()
+        hidden = conditioning.hidden[row, conditioning.mask[row]].float()
         return hidden, len(hidden) * HOP // math.prod(self.config["factors"])
 
     def _on(self, like: Tensor) -> DiffWave:

@@ -125,12 +125,12 @@ class StagedText(Pretrained):
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
         """Grey pictures ``(1, 28, 28)`` in [0, 1], one for each condition and seed."""
-        said = self.heard(conditions, seeds)
+        conditioning = self.conditioning_of(conditions, seeds)
         samples: list[Tensor] = []
         for start in range(0, len(seeds), self.batch_size):
             part = slice(start, start + self.batch_size)
-            noise = self._drawn(seeds[part], said.hidden)
-            samples += list(self._on(said.hidden).draw(said.hidden[part], *noise).cpu())
+            noise = self._drawn(seeds[part], conditioning.hidden)
+            samples += list(self._on(conditioning.hidden).draw(conditioning.hidden[part], *noise).cpu())
         return samples
 
     @property
@@ -210,11 +210,11 @@ def numbers(captions: Sequence[str], words: Sequence[str]) -> Tensor:
     place = {word: i for i, word in enumerate(words, 1)}
     rows = []
     for caption in captions:
-        said = read_words(caption)
-        if not 0 < len(said) <= LENGTH:
-            raise RedactError(f'"{caption}" has {len(said)} words; give 1 to {LENGTH}.')
-        unknown = [word for word in said if word not in place]
+        spoken = read_words(caption)
+        if not 0 < len(spoken) <= LENGTH:
+            raise RedactError(f'"{caption}" has {len(spoken)} words; give 1 to {LENGTH}.')
+        unknown = [word for word in spoken if word not in place]
         if unknown:
             raise RedactError(f'"{caption}": the model does not know the word "{unknown[0]}"; leave it out.')
-        rows.append([place[word] for word in said] + [0] * (LENGTH - len(said)))
+        rows.append([place[word] for word in spoken] + [0] * (LENGTH - len(spoken)))
     return torch.tensor(rows)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.disturbance import Disturbable
-from redact_core.adapters.last_linear import Readout
+from redact_core.adapters.last_linear import LastLinear
 from redact_core.adapters.samples import Sample, Samples
 from redact_core.adapters.stage import Stage
 from redact_core.errors import RedactError
@@ -82,7 +82,7 @@ class Adapter(ABC):
     """The last redaction of the model in memory, which :func:`redact_core.redact` leaves here."""
     remarks: tuple[str, ...] = ()
     """What the last :meth:`expand` did beyond what was asked for, in sentences that a person should read."""
-    answered_as: tuple[str, ...] = ()
+    chosen_references: tuple[str, ...] = ()
     """What the last :meth:`expand` took as the reference of each entry of the request, and what its check found, for the
     card; empty: as they were named."""
     scorers: ClassVar[tuple[str, ...]] = ()
@@ -204,19 +204,21 @@ class Adapter(ABC):
         """:meth:`collate`, on the encoder's device."""
         return to_device_of(self.encoder, self.collate(conditions))
 
-    def listen(self, conditions: Sequence[Condition]) -> Conditioning:
+    def encode(self, conditions: Sequence[Condition]) -> Conditioning:
         """What the encoder says to ``conditions``, on the encoder's device; with gradients, unless they are off."""
         return self.encoder(self.collated(conditions))
 
-    def heard(self, conditions: Sequence[Condition] | Conditioning, seeds: Sequence[int]) -> Conditioning:
+    def conditioning_of(
+        self, conditions: Sequence[Condition] | Conditioning, seeds: Sequence[int]
+    ) -> Conditioning:
         """The conditions of :meth:`generate` as a conditioning, one row for each seed.
 
         Raises:
             RedactError: Their numbers differ.
         """
-        said = conditions if isinstance(conditions, Conditioning) else self.listen(conditions)
-        check_seeds(len(said), seeds)
-        return said
+        conditioning = conditions if isinstance(conditions, Conditioning) else self.encode(conditions)
+        check_seeds(len(conditioning), seeds)
+        return conditioning
 
     @abstractmethod
     def expand(self, request: Request) -> list[Lesson]:
@@ -270,7 +272,7 @@ class Adapter(ABC):
         """
         del conditions, answers, places
         raise RedactError(
-            f"{type(self).__name__} has no words to put in place of a condition; set in_place to 0."
+            f"{type(self).__name__} has no words to put in place of a condition; set name_replacement to 0."
         )
 
     def default_steps(self) -> int:
@@ -281,7 +283,7 @@ class Adapter(ABC):
         """The method that suits the model where none is named; ``None``: plain distillation."""
         return None
 
-    def readout(self) -> Readout:
+    def last_linear(self) -> LastLinear:
         """The encoder's last linear map, for methods in closed form.
 
         Raises:
@@ -332,7 +334,7 @@ class Adapter(ABC):
         ``seeds`` holds one seed for each condition; a sample depends on its own seed only.
         """
 
-    def answer(self, rows: Sequence[PlanRow]) -> list[Tensor]:
+    def generate_rows(self, rows: Sequence[PlanRow]) -> list[Tensor]:
         """The samples that rows of a plan ask for, like :meth:`generate`.
 
         Raises:

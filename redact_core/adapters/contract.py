@@ -68,8 +68,8 @@ class ToyAdapter(Adapter):
     def generate(
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
-        said = conditions if isinstance(conditions, Conditioning) else self.listen(conditions)
-        hidden = said.hidden.detach().cpu()
+        conditioning = conditions if isinstance(conditions, Conditioning) else self.encode(conditions)
+        hidden = conditioning.hidden.detach().cpu()
         samples = []
         for row, seed in zip(hidden, seeds, strict=True):
             noise = torch.randn(3, _LENGTH, _DIM, generator=torch.Generator().manual_seed(seed))
@@ -99,18 +99,20 @@ def check_adapter(adapter: Adapter, conditions: Sequence[Condition]) -> None:
     assert all(alone[k].shape[1:] == v.shape[1:] for k, v in inputs.items()), (
         "widths do not depend on the batch"
     )
-    said = adapter.encoder(adapter.collated(conditions))
-    batch, length, _ = said.hidden.shape
+    conditioning = adapter.encoder(adapter.collated(conditions))
+    batch, length, _ = conditioning.hidden.shape
     assert batch == len(conditions)
-    assert said.hidden.is_floating_point()
-    assert said.mask.shape == (batch, length)
-    assert said.mask.dtype == torch.bool
-    assert bool(said.mask.any(1).all())
-    assert said.pooled is None or said.pooled.shape[0] == batch
-    assert not torch.equal(said.hidden[0], said.hidden[1]), "two conditions give two conditionings"
+    assert conditioning.hidden.is_floating_point()
+    assert conditioning.mask.shape == (batch, length)
+    assert conditioning.mask.dtype == torch.bool
+    assert bool(conditioning.mask.any(1).all())
+    assert conditioning.pooled is None or conditioning.pooled.shape[0] == batch
+    assert not torch.equal(conditioning.hidden[0], conditioning.hidden[1]), (
+        "two conditions give two conditionings"
+    )
     again = adapter.encoder(adapter.collated(conditions))
-    assert torch.equal(said.hidden, again.hidden), "the encoder is deterministic"
-    said.hidden.square().sum().backward()
+    assert torch.equal(conditioning.hidden, again.hidden), "the encoder is deterministic"
+    conditioning.hidden.square().sum().backward()
     moved = [p for p in adapter.encoder.parameters() if p.grad is not None and bool(p.grad.any())]
     assert moved, "gradients reach the encoder"
     adapter.encoder.zero_grad(set_to_none=True)

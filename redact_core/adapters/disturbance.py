@@ -15,8 +15,8 @@ _DISTANCES = 1 << 24
 """Distances held at a time: 64 MiB in single precision."""
 
 
-def _as_it_is(said: Conditioning) -> Conditioning:
-    return said
+def _as_it_is(conditioning: Conditioning) -> Conditioning:
+    return conditioning
 
 
 @dataclass(frozen=True)

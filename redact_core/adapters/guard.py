@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter, Origin, StepWatcher
 from redact_core.adapters.disturbance import Disturbable
-from redact_core.adapters.last_linear import Readout
+from redact_core.adapters.last_linear import LastLinear
 from redact_core.adapters.stage import Stage
 from redact_core.plan import PlanRow
 from redact_core.types import Condition, Conditioning, Lesson, Request
@@ -89,8 +89,8 @@ class Guard(Adapter):
     def identity(self, condition: Condition) -> Hashable:
         return self.inner.identity(condition)
 
-    def listen(self, conditions: Sequence[Condition]) -> Conditioning:
-        return self.inner.listen(conditions)
+    def encode(self, conditions: Sequence[Condition]) -> Conditioning:
+        return self.inner.encode(conditions)
 
     def expand(self, request: Request) -> list[Lesson]:
         return self.inner.expand(request)
@@ -115,8 +115,8 @@ class Guard(Adapter):
     def default_objective(self) -> Objective | None:
         return self.inner.default_objective()
 
-    def readout(self) -> Readout:
-        return self.inner.readout()
+    def last_linear(self) -> LastLinear:
+        return self.inner.last_linear()
 
     def stages(self) -> Sequence[Stage]:
         return self.inner.stages()

@@ -15,7 +15,7 @@ def _as_it_is(x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Readout:
+class LastLinear:
     """A linear map whose result is added into :attr:`output`, from which alone an answer follows, place by place."""
 
     linear: nn.Module
@@ -45,36 +45,36 @@ class Readout:
         weight.copy_(to.reshape(weight.shape))
 
     @contextmanager
-    def heard(self) -> Generator[Heard]:
+    def last_pass(self) -> Generator[LastPass]:
         """While open, every pass of the encoder leaves its features and output behind."""
-        heard = Heard(self)
+        last_pass = LastPass(self)
         hooks = [
-            self.linear.register_forward_pre_hook(heard.keep_features),
-            self.output.register_forward_hook(heard.keep_output),
+            self.linear.register_forward_pre_hook(last_pass.keep_features),
+            self.output.register_forward_hook(last_pass.keep_output),
         ]
         try:
-            yield heard
+            yield last_pass
         finally:
             for hook in hooks:
                 hook.remove()
 
 
-class Heard:
-    """What the last pass of an encoder left at its readout."""
+class LastPass:
+    """What the last pass of an encoder left at its last linear map."""
 
     features: Tensor
     """``(batch, length, features)``; with a last column of ones where the map has a bias."""
     output: Tensor
     """``(batch, length, dim)``."""
 
-    def __init__(self, readout: Readout):
-        self._readout = readout
+    def __init__(self, last_linear: LastLinear):
+        self._last_linear = last_linear
 
     def keep_features(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         """A hook before the map."""
         del module
-        found = self._readout.layout(inputs[0].detach())
-        if self._readout.bias is not None:
+        found = self._last_linear.layout(inputs[0].detach())
+        if self._last_linear.bias is not None:
             found = torch.cat([found, torch.ones_like(found[..., :1])], -1)
         self.features = found
 
@@ -82,7 +82,7 @@ class Heard:
         """A hook behind the output."""
         del module, inputs
         first = output[0] if isinstance(output, tuple) else output
-        self.output = self._readout.layout(first.detach())
+        self.output = self._last_linear.layout(first.detach())
 
 
 class Ridge:

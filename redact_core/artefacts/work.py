@@ -67,13 +67,13 @@ class Work:
         return [*self.shortfalls, *(self.done.notes() if self.done else [self.objective.solved])]
 
 
-def asked_for(request: Request, answered_as: Sequence[str] = ()) -> list[str]:
+def asked_for(request: Request, chosen_references: Sequence[str] = ()) -> list[str]:
     """What the person asked for, in words.
 
     Args:
-        request: With at least as many redactions as there are entries in ``answered_as``.
-        answered_as: The references that the adapter took; see
-            :attr:`redact_core.adapters.base.Adapter.answered_as`.
+        request: With at least as many redactions as there are entries in ``chosen_references``.
+        chosen_references: The references that the adapter took; see
+            :attr:`redact_core.adapters.base.Adapter.chosen_references`.
     """
     named = [request.reference_of(i) or "default reference" for i in range(len(request.redact))]
-    return [f"{what} -> {to}" for what, to in zip(request.redact, answered_as or named, strict=True)]
+    return [f"{what} -> {to}" for what, to in zip(request.redact, chosen_references or named, strict=True)]

@@ -56,8 +56,8 @@ class Attack(ABC):
     access: ClassVar[Access]
     adaptive: ClassVar[bool]
     """Whether the search looks at the attacked model; a static attack would find the same on any."""
-    goal: Scorer | None = None
-    """What counts as success, for attacks that look at samples while they search (see :mod:`.goal`);
+    success: Scorer | None = None
+    """What counts as success, for attacks that look at samples while they search (see :mod:`.success`);
     ``redact attack`` sets the first of its scorers that tells a leak, where an attack was given none."""
 
     @property

@@ -44,7 +44,7 @@ class HiddenState(Attack):
         conditions = [row.condition for row in rows]
         with torch.no_grad():
             wanted = base.generate(conditions, seeds=[row.seed for row in rows])
-            start = model.listen(conditions).detach()
+            start = model.encode(conditions).detach()
         parameters = [p for p in model.generator.parameters() if p.requires_grad]
         for parameter in parameters:  # their gradients cost half the time and serve nothing
             parameter.requires_grad_(False)
@@ -76,8 +76,8 @@ class HiddenState(Attack):
             # another draw of times and noise; what a row's seed chose for its sample stays
             draw = int(torch.randint(1, 2**20, (), generator=generator))
             draws = [model.redraw(own, draw) for own in seeds]
-            said = Conditioning(start.hidden + moved, start.mask, start.pooled)
-            loss = model.training_loss(said, wanted, seeds=draws)
+            conditioning = Conditioning(start.hidden + moved, start.mask, start.pooled)
+            loss = model.training_loss(conditioning, wanted, seeds=draws)
             gradient = torch.autograd.grad(loss.sum(), moved)[0]
             # two and a half times the way to the border in all, as Madry et al. do
             length = 2.5 * limit / self.steps / gradient.flatten(1).norm(dim=1).clamp(min=1e-12)

@@ -157,17 +157,17 @@ class Relearning(Attack):
             if self.loss == "samples":
                 samples = base.generate(conditions, seeds=seeds)
                 return [_Lesson(c, s, x) for c, s, x in zip(conditions, seeds, samples, strict=True)]
-            answers = base.listen(conditions)
+            answers = base.encode(conditions)
         return [_Lesson(c, s, answers[torch.tensor([i])]) for i, (c, s) in enumerate(chosen)]
 
     def _loss(self, adapter: Adapter, lessons: Sequence[_Lesson], step: int) -> Tensor:
-        said = adapter.listen([lesson.condition for lesson in lessons])
+        conditioning = adapter.encode([lesson.condition for lesson in lessons])
         samples = [lesson.wanted for lesson in lessons if isinstance(lesson.wanted, Tensor)]
         if samples:
             seeds = [adapter.redraw(lesson.seed, step) for lesson in lessons]
-            return adapter.training_loss(said, samples, seeds=seeds)
+            return adapter.training_loss(conditioning, samples, seeds=seeds)
         answers = [lesson.wanted for lesson in lessons if isinstance(lesson.wanted, Conditioning)]
-        return conditioning_distance(said, Conditioning.cat(answers))
+        return conditioning_distance(conditioning, Conditioning.cat(answers))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from redact_core.plan import PlanRow
 
 
 class SeedSearch(Attack):
-    """Asks the same condition with other seeds until the goal is met; the leak is "in any of so many".
+    """Asks the same condition with other seeds until ``success`` finds the concept; the leak is "in any of so many".
 
     Args:
         seeds: Tried for each row at most.
@@ -42,7 +42,7 @@ class SeedSearch(Attack):
             seeds = [row.seed if turn == 0 else (seed + turn) * 1_000_003 + row.seed for row in asked]
             made = model.generate([row.condition for row in asked], seeds=seeds)
             found |= {i: (sample, turn + 1) for i, sample in zip(left, made, strict=True)}
-            seen = leaks(self.goal, model, made, asked)
+            seen = leaks(self.success, model, made, asked)
             left = [i for i, hit in zip(left, seen, strict=True) if not hit]
             if not left:
                 break

@@ -15,25 +15,27 @@ from redact_core.plan import PlanRow
 
 
 def leaks(
-    goal: Scorer | None, adapter: Adapter, samples: Sequence[Tensor], rows: Sequence[PlanRow]
+    success: Scorer | None, adapter: Adapter, samples: Sequence[Tensor], rows: Sequence[PlanRow]
 ) -> list[bool]:
     """Whether each sample shows what its row asks for; what could not be judged does not.
 
     Args:
-        goal: Any scorer with a rate that shall be low where something was redacted.
+        success: Any scorer with a rate that shall be low where something was redacted.
         adapter: Writes the samples as files, which is what scorers read.
         samples: As :meth:`Adapter.generate` returns them.
         rows: What was asked, one for each sample.
 
     Raises:
-        RedactError: There is no goal, or it has no such rate.
+        RedactError: No scorer was given, or it has no such rate.
     """
-    if goal is None:
-        raise RedactError("This attack looks at what comes out; give it a goal, e.g. goal: GraderScorer.")
-    metric = leak_metric(goal.metrics)
+    if success is None:
+        raise RedactError(
+            "This attack looks at what comes out; give it a scorer, e.g. success: GraderScorer."
+        )
+    metric = leak_metric(success.metrics)
     if metric is None:
-        raise RedactError(f"{goal.name} has no rate that shall be low; give a goal that has one.")
+        raise RedactError(f"{success.name} has no rate that shall be low; give a scorer that has one.")
     with tempfile.TemporaryDirectory() as folder:
         paths = [adapter.write_sample(s, Path(folder) / f"{i:06d}") for i, s in enumerate(samples)]
         trials = [Trial(row, "attacked", path, path) for row, path in zip(rows, paths, strict=True)]
-        return [found.get(metric) == 1 for found in checked_scores(goal, trials)]
+        return [found.get(metric) == 1 for found in checked_scores(success, trials)]

@@ -71,9 +71,9 @@ class Objective(nn.Module, ABC):
 
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
         """What to train on, asked of ``teacher`` once; default: an answer key."""
-        from redact_core.objectives.targets import AnswerKey  # which asks an objective for its targets
+        from redact_core.objectives.targets import Targets  # which asks an objective for its targets
 
-        return AnswerKey(adapter, self, teacher, lessons, seed=seed)
+        return Targets(adapter, self, teacher, lessons, seed=seed)
 
     def peak_rate(self, adapter: Adapter) -> float:
         """The peak learning rate where none is named: the method's own, else what suits the adapter."""

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
 from redact_core.adapters.disturbance import Disturbable
-from redact_core.adapters.last_linear import Heard, Readout, Ridge
+from redact_core.adapters.last_linear import LastLinear, LastPass, Ridge
 from redact_core.errors import RedactError
-from redact_core.objectives._parts.input_pgd import descend
+from redact_core.objectives._parts.input_pgd import input_pgd
 from redact_core.objectives.base import frozen_copy
 from redact_core.objectives.distillation import Distillation
 from redact_core.types import Condition, Conditioning, Lesson, Mean
@@ -34,7 +34,7 @@ class ClosedForm(Distillation):
     the known wordings. If wanted, ``rounds`` times some redacted rows are attacked as
     :class:`~redact_core.objectives.robust.RobustDistillation` attacks them; what was found goes into the same sums,
     which forget no attack, and the map is solved for again. The features do not depend on the map, so
-    nothing has to be asked twice. Distances are those of the readout's output: before the final norm,
+    nothing has to be asked twice. Distances are those of the last linear map's output: before the final norm,
     where an encoder has one.
 
     Args:
@@ -90,7 +90,7 @@ class ClosedForm(Distillation):
         """
         if super().solve(adapter, lessons, seed=seed):
             return True  # exactly
-        adapter.readout()  # says what is missing, before anything is computed
+        adapter.last_linear()  # says what is missing, before anything is computed
         _Solution(self, adapter, lessons, seed).carry_out()
         self.solved = "The encoder's last linear map was solved for in closed form; nothing was trained."
         return True
@@ -102,47 +102,47 @@ class _Solution:
     def __init__(self, settings: ClosedForm, adapter: Adapter, lessons: Sequence[Lesson], seed: int):
         self.settings, self.adapter, self.lessons = settings, adapter, lessons
         self.student: nn.Module = adapter.encoder.eval()
-        self.readout: Readout = adapter.readout()
+        self.last_linear: LastLinear = adapter.last_linear()
         self.teacher = frozen_copy(self.student)
-        self.before = self.readout.get()
+        self.before = self.last_linear.get()
         self.device = self.before.device
         dim, features = self.before.shape
         self.ridge = Ridge(features, dim, self.device)
         self.variants, self.generator = (torch.Generator().manual_seed(s) for s in (seed, settings.seed))
 
     def carry_out(self) -> None:
-        with self.readout.heard() as heard:
-            answers = self._answers(heard)
+        with self.last_linear.last_pass() as last_pass:
+            answers = self._answers(last_pass)
             parts = [self.lessons[i : i + _CHUNK] for i in range(0, len(self.lessons), _CHUNK)]
             for variant in range(self.adapter.variants):
                 for part in parts:
-                    self._add(heard, part, answers, variant)
+                    self._add(last_pass, part, answers, variant)
             for _ in range(self.settings.disturbed):
                 for part in parts:
-                    self._add_disturbed(heard, part, answers)
+                    self._add_disturbed(last_pass, part, answers)
             self._update()
             gone = [x for x in self.lessons if x.redacted]
             for _ in range(self.settings.rounds if gone else 0):
                 chosen = torch.randperm(len(gone), generator=self.generator)[: self.settings.attacked]
-                self._add_attacked(heard, [gone[i] for i in chosen.tolist()], answers)
+                self._add_attacked(last_pass, [gone[i] for i in chosen.tolist()], answers)
                 self._update()
 
     def _update(self) -> None:
         share = {_KEPT: self.settings.retain_weight, _GONE: self.settings.redact_weight}
-        self.readout.set(self.before + self.ridge.solve(share, self.settings.ridge).to(self.before))
+        self.last_linear.set(self.before + self.ridge.solve(share, self.settings.ridge).to(self.before))
 
-    def _answers(self, heard: Heard) -> dict[Condition | Mean, Tensor]:
+    def _answers(self, last_pass: LastPass) -> dict[Condition | Mean, Tensor]:
         """``(1, length, dim)`` the output of every answer that another condition shall get."""
         found: dict[Condition | Mean, Tensor] = {}
         for answer in dict.fromkeys(x.answer for x in self.lessons if x.asked != x.answer):
             conditions = answer.conditions if isinstance(answer, Mean) else [answer]
-            self._listen(heard, self.adapter.collated(conditions))
-            found[answer] = heard.output.mean(0, keepdim=True)
+            self._forward(last_pass, self.adapter.collated(conditions))
+            found[answer] = last_pass.output.mean(0, keepdim=True)
         return found
 
     def _add(
         self,
-        heard: Heard,
+        last_pass: LastPass,
         lessons: Sequence[Lesson],
         answers: Mapping[Condition | Mean, Tensor],
         variant: int,
@@ -150,11 +150,11 @@ class _Solution:
         inputs = self.adapter.collated([x.asked for x in lessons])
         if variant:
             inputs = self.adapter.augment(inputs, self.variants)
-        said = self._listen(heard, inputs)
-        self._note(heard, lessons, _wanted(heard.output, lessons, answers), said.mask)
+        conditioning = self._forward(last_pass, inputs)
+        self._note(last_pass, lessons, _wanted(last_pass.output, lessons, answers), conditioning.mask)
 
     def _add_disturbed(
-        self, heard: Heard, lessons: Sequence[Lesson], answers: Mapping[Condition | Mean, Tensor]
+        self, last_pass: LastPass, lessons: Sequence[Lesson], answers: Mapping[Condition | Mean, Tensor]
     ) -> None:
         """Rows with a random disturbance; behind random words, an answer is that behind the same words."""
         places = self._places()
@@ -164,7 +164,7 @@ class _Solution:
             with torch.no_grad():
                 mask = self.teacher(inputs).mask
             change = soft.random(self.settings.radius, self.generator)
-            self._add_moved(heard, lessons, soft, change, answers, mask)
+            self._add_moved(last_pass, lessons, soft, change, answers, mask)
             return
         spoken = [x.answer for x in lessons if not isinstance(x.answer, Mean)]
         if not spoken:
@@ -174,53 +174,59 @@ class _Solution:
             soft = self.adapter.disturb(self.adapter.collated([x.asked for x in lessons]), places)
         wanted = self.adapter.disturb(self.adapter.collated(spoken), places)
         change = soft.at_points(self.generator)
-        self._listen(heard, wanted.moved(change * (wanted.unit > 0).unsqueeze(-1)))
-        outputs = heard.output
-        said = self._listen(heard, soft.moved(change))
-        self._note(heard, lessons, outputs, said.mask)
+        self._forward(last_pass, wanted.moved(change * (wanted.unit > 0).unsqueeze(-1)))
+        outputs = last_pass.output
+        conditioning = self._forward(last_pass, soft.moved(change))
+        self._note(last_pass, lessons, outputs, conditioning.mask)
 
     def _add_attacked(
-        self, heard: Heard, lessons: Sequence[Lesson], answers: Mapping[Condition | Mean, Tensor]
+        self, last_pass: LastPass, lessons: Sequence[Lesson], answers: Mapping[Condition | Mean, Tensor]
     ) -> None:
         """Rows moved so that the student answers them as the teacher answered them unmoved."""
         inputs = self.adapter.collated([x.asked for x in lessons])
         soft, settings = self.adapter.disturb(inputs, self._places()), self.settings
         with torch.no_grad():
-            said = self.teacher(inputs)
+            conditioning = self.teacher(inputs)
         words = 0.0 if soft.points is None else 1.0
-        change = descend(
-            self.student, soft, soft.arranged(said), settings.steps, settings.radius, self.generator, words
+        change = input_pgd(
+            self.student,
+            soft,
+            soft.arranged(conditioning),
+            settings.steps,
+            settings.radius,
+            self.generator,
+            words,
         )
-        self._add_moved(heard, lessons, soft, change, answers, said.mask)
+        self._add_moved(last_pass, lessons, soft, change, answers, conditioning.mask)
 
     def _add_moved(
-        self, heard: Heard, lessons: Sequence[Lesson], soft: Disturbable, change: Tensor,
+        self, last_pass: LastPass, lessons: Sequence[Lesson], soft: Disturbable, change: Tensor,
         answers: Mapping[Condition | Mean, Tensor], mask: Tensor,
     ) -> None:  # fmt: skip
         """Moved rows that want what they would want unmoved, where ``mask (batch, length)`` is theirs."""
-        self._listen(heard, soft.moved(change))
-        wanted = soft.arranged(Conditioning(_wanted(heard.output, lessons, answers), mask))
+        self._forward(last_pass, soft.moved(change))
+        wanted = soft.arranged(Conditioning(_wanted(last_pass.output, lessons, answers), mask))
         # what is retained stays as it is where it was moved to
         kept = torch.tensor([x.asked == x.answer for x in lessons], device=self.device).view(-1, 1, 1)
-        self._note(heard, lessons, torch.where(kept, heard.output, wanted.hidden), wanted.mask)
+        self._note(last_pass, lessons, torch.where(kept, last_pass.output, wanted.hidden), wanted.mask)
 
     def _places(self) -> int:
         return int(torch.randint(1, self.settings.places + 1, (), generator=self.generator))
 
     @torch.no_grad()
-    def _listen(self, heard: Heard, inputs: dict[str, Tensor]) -> Conditioning:
+    def _forward(self, last_pass: LastPass, inputs: dict[str, Tensor]) -> Conditioning:
         """Leaves features, and the output as the untouched map would have it."""
-        said = self.student(inputs)
-        heard.output = heard.output + heard.features @ (self.before - self.readout.get()).T
-        return said
+        conditioning = self.student(inputs)
+        last_pass.output = last_pass.output + last_pass.features @ (self.before - self.last_linear.get()).T
+        return conditioning
 
-    def _note(self, heard: Heard, lessons: Sequence[Lesson], wanted: Tensor, mask: Tensor) -> None:
+    def _note(self, last_pass: LastPass, lessons: Sequence[Lesson], wanted: Tensor, mask: Tensor) -> None:
         own = torch.tensor([float(x.weight) for x in lessons], device=self.device).unsqueeze(1)
         weight = mask / mask.sum(1, keepdim=True).clamp(min=1) * own
         gone = torch.tensor([x.redacted for x in lessons], device=self.device)
-        change = wanted - heard.output
+        change = wanted - last_pass.output
         for name, group in ((_KEPT, ~gone), (_GONE, gone)):
-            self.ridge.add(name, heard.features[group], change[group], weight[group])
+            self.ridge.add(name, last_pass.features[group], change[group], weight[group])
 
 
 def _wanted(output: Tensor, lessons: Sequence[Lesson], answers: Mapping[Condition | Mean, Tensor]) -> Tensor:

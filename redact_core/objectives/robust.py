@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from redact_core.adapters.base import Adapter
 from redact_core.adapters.disturbance import Disturbable
 from redact_core.errors import RedactError
-from redact_core.objectives._parts.input_pgd import descend
-from redact_core.objectives._parts.name_replacement import InPlace
+from redact_core.objectives._parts.input_pgd import input_pgd
+from redact_core.objectives._parts.name_replacement import NameReplacement
 from redact_core.objectives.base import Objective, Rows, frozen_copy
 from redact_core.objectives.distillation import Distillation, conditioning_distance, group_mean
 from redact_core.types import Batch, Conditioning, Lesson
 
-_IN_PLACE = 4
+_MOST_PLACES = 4
 """Most places of what stands in place of a condition, where nothing else is said."""
 
 
@@ -37,7 +37,7 @@ class RobustDistillation(Distillation):
     without steps this is :class:`~redact_core.objectives.distillation.Distillation` bit for bit.
 
     Who leaves the condition's name away and looks for other words that the student takes for it is met by
-    ``in_place``: see :class:`~redact_core.objectives._parts.name_replacement.InPlace`.
+    ``name_replacement``: see :class:`~redact_core.objectives._parts.name_replacement.NameReplacement`.
 
     Args:
         redact_weight: Of redacted rows.
@@ -56,7 +56,7 @@ class RobustDistillation(Distillation):
             steps take from one to so many in turn. Searches differ in how many they put there, and what
             was trained with one number holds against another badly. Default: the adapter's own number,
             always.
-        in_place: Rows a step with something else in place of what is redacted: half of them as the attack
+        name_replacement: Rows a step with something else in place of what is redacted: half of them as the attack
             finds it, half with random words. They take one, two, four and so on up to ``places`` places (four
             where that is none). Each costs a pass of the teacher besides.
         seed: Of the rows chosen and of where attacks start.
@@ -69,7 +69,7 @@ class RobustDistillation(Distillation):
     draws: Tensor
     adapter: Adapter
     teacher: nn.Module
-    replaced: InPlace
+    replaced: NameReplacement
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class RobustDistillation(Distillation):
         retained_share: float | None = None,
         words: float = 0.0,
         places: int | None = None,
-        in_place: int = 0,
+        name_replacement: int = 0,
         seed: int = 0,
         start: Objective | None = None,
     ):
@@ -100,9 +100,11 @@ class RobustDistillation(Distillation):
             raise RedactError(f"words is {words}; give a part of the attacked rows, 0 to 1.")
         if places is not None and places < 1:
             raise RedactError(f"places is {places}; give at least 1, or none for the adapter's own number.")
-        if in_place < 0:
-            raise RedactError(f"in_place is {in_place}; give a number of rows, or 0 for none.")
-        self.share, self.retained_share, self.in_place = share, retained_share, in_place
+        if name_replacement < 0:
+            raise RedactError(
+                f"name_replacement is {name_replacement}; give a number of rows, or 0 for none."
+            )
+        self.share, self.retained_share, self.name_replacement = share, retained_share, name_replacement
         self.words, self.places, self.seed = words, places, seed
         # in the checkpoint, so that an interrupted run draws what it would have drawn
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
@@ -118,7 +120,7 @@ class RobustDistillation(Distillation):
         if self.attacks:
             if type(adapter).disturb is Adapter.disturb:
                 adapter.disturb({})  # says what is missing, before anything is computed
-            if self.in_place and type(adapter).replace is Adapter.replace:
+            if self.name_replacement and type(adapter).replace is Adapter.replace:
                 adapter.replace([], [], 1)
             # not registered as modules: the checkpoint holds the student and nothing else
             vars(self)["adapter"] = adapter
@@ -131,20 +133,20 @@ class RobustDistillation(Distillation):
 
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
         """Those of distillation; what is put in place of redacted conditions is made ready."""
-        if self.attacks and self.in_place:
-            vars(self)["replaced"] = InPlace(adapter, self.teacher, lessons, seed=seed)
+        if self.attacks and self.name_replacement:
+            vars(self)["replaced"] = NameReplacement(adapter, self.teacher, lessons, seed=seed)
         return super().rows(adapter, teacher, lessons, seed=seed)
 
     def forward(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """The terms of distillation, ``attacked_redact`` and ``attacked_retain``, and, if wanted, ``in_place``."""
+        """The terms of distillation, ``attacked_redact`` and ``attacked_retain``, and, if wanted, ``name_replacement``."""
         terms = super().forward(student, batch)
         if not self.attacks:
             return terms
         if "teacher" not in vars(self):
             raise RedactError("RobustDistillation was not prepared; call prepare(adapter) before any step.")
-        if self.in_place and "replaced" not in vars(self):
+        if self.name_replacement and "replaced" not in vars(self):
             raise RedactError(
-                "RobustDistillation with in_place knows no rows; call rows(...) before any step."
+                "RobustDistillation with name_replacement knows no rows; call rows(...) before any step."
             )
         turn = int(self.draws)
         seed = self.seed * 1_000_003 + turn
@@ -152,13 +154,19 @@ class RobustDistillation(Distillation):
         # in turn, so that every number comes equally often
         places = None if self.places is None else 1 + turn % self.places
         self.draws += 1
-        if self.in_place:
+        if self.name_replacement:
             # one, two, four, ...: a single learnt embedding in place of a name is as common as many words
-            doublings = (_IN_PLACE if self.places is None else self.places).bit_length()
+            doublings = (_MOST_PLACES if self.places is None else self.places).bit_length()
             distance = self.replaced(
-                student, self.in_place, 2 ** (turn % doublings), self.steps, self.radius, self.words, seed
+                student,
+                self.name_replacement,
+                2 ** (turn % doublings),
+                self.steps,
+                self.radius,
+                self.words,
+                seed,
             )
-            terms["in_place"] = self.attack_weight * distance
+            terms["name_replacement"] = self.attack_weight * distance
         rows, victims_of = self._chosen(batch.redacted.cpu(), generator)
         if not len(rows):
             return terms
@@ -166,7 +174,7 @@ class RobustDistillation(Distillation):
         soft = self.adapter.disturb(_take(batch.asked, rows), places)
         target = soft.arranged(batch.target[rows])
         victims = self._victims(soft, target, victims_of)
-        change = descend(student, soft, victims, self.steps, self.radius, generator, self.words)
+        change = input_pgd(student, soft, victims, self.steps, self.radius, generator, self.words)
         distance = self.attack_weight * conditioning_distance(student(soft.moved(change)), target)
         redacted, weight = batch.redacted[rows], batch.weight[rows]
         return terms | {
@@ -193,8 +201,8 @@ class RobustDistillation(Distillation):
         teacher = self.teacher.to(soft.unit.device)
         count = int(victims_of.max()) + 1
         inputs = {key: value[:count] for key, value in soft.moved(soft.zeros()).items()}
-        said = teacher(inputs)[victims_of.to(soft.unit.device)]
-        return replace(said, mask=target.mask)
+        conditioning = teacher(inputs)[victims_of.to(soft.unit.device)]
+        return replace(conditioning, mask=target.mask)
 
 
 def _take(inputs: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:

@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from redact_core.adapters.base import Adapter
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.fisher import FisherSettings, diagonal_fisher, load_fisher, save_fisher
-from redact_core.objectives._parts.replay import ReplayBatch, ReplayRows, draw, listen, noise_like, wearing
+from redact_core.objectives._parts.replay import (
+    ReplayBatch,
+    ReplayRows,
+    draw,
+    encode,
+    noise_like,
+    swapped_weights,
+)
 from redact_core.objectives.base import Objective
 from redact_core.objectives.distillation import group_mean
 from redact_core.support.paths import at_home
@@ -140,25 +147,25 @@ class SelectiveAmnesia(Objective):
         gone = draw(redacted, self.surrogates, seed)
         stay = draw(kept, self.replays, seed + 1) if self.replay_weight else []
         first = seed * 1_000_003
-        with wearing(adapter.generator, teacher):
+        with swapped_weights(adapter.generator, teacher):
             samples = self._surrogates(adapter, gone, first)
             if stay:
-                said = listen(adapter, [lesson.answer for lesson in stay])
+                conditioning = encode(adapter, [lesson.answer for lesson in stay])
                 seeds = range(first + len(gone), first + len(gone) + len(stay))
-                samples += adapter.generate(said, seeds=seeds)
+                samples += adapter.generate(conditioning, seeds=seeds)
             if self.ewc_weight:
                 fisher = self._fisher(adapter, lessons, seed)
                 old = {name: p.detach().clone() for name, p in adapter.generator.named_parameters()}
                 self._anchors = {name: (old[name], value) for name, value in fisher.items()}
-        said = listen(adapter, [lesson.asked for lesson in (*gone, *stay)]).to("cpu")
+        conditioning = encode(adapter, [lesson.asked for lesson in (*gone, *stay)]).to("cpu")
         group = torch.arange(len(samples)) < len(gone)
         made = range(first, first + len(samples))
-        return ReplayRows(adapter, said, [sample.cpu() for sample in samples], group, made)
+        return ReplayRows(adapter, conditioning, [sample.cpu() for sample in samples], group, made)
 
     def forward(self, student: nn.Module, batch: ReplayBatch) -> dict[str, Tensor]:
         """``forget`` and ``replay``: weighted group means of the training loss; ``ewc``: the penalty."""
         assert self._adapter is not None, "prepare() comes first"
-        loss = self._adapter.training_loss(batch.said, batch.samples, seeds=batch.seeds)
+        loss = self._adapter.training_loss(batch.conditioning, batch.samples, seeds=batch.seeds)
         terms = {"forget": self.forget_weight * group_mean(loss, batch.redacted, batch.weight)}
         if self.replay_weight:
             terms["replay"] = self.replay_weight * group_mean(loss, ~batch.redacted, batch.weight)
@@ -180,9 +187,9 @@ class SelectiveAmnesia(Objective):
     def _surrogates(self, adapter: Adapter, lessons: Sequence[Lesson], first: int) -> list[Tensor]:
         seeds = range(first, first + len(lessons))
         if self.surrogate == "noise":
-            like = adapter.generate(listen(adapter, [lessons[0].asked]), seeds=[first])[0]
+            like = adapter.generate(encode(adapter, [lessons[0].asked]), seeds=[first])[0]
             return [noise_like(like, seed) for seed in seeds]
-        return adapter.generate(listen(adapter, [lesson.answer for lesson in lessons]), seeds=seeds)
+        return adapter.generate(encode(adapter, [lesson.answer for lesson in lessons]), seeds=seeds)
 
     def _fisher(self, adapter: Adapter, lessons: Sequence[Lesson], seed: int) -> dict[str, Tensor]:
         """Over all conditions asked, each as likely: what was redacted was learned too."""
@@ -193,11 +200,13 @@ class SelectiveAmnesia(Objective):
             return load_fisher(self.fisher, settings, generator, chosen)
         conditions = sorted({lesson.asked for lesson in lessons}, key=str)
         drawn = draw([Lesson.retain(c) for c in conditions], settings.samples, seed + 2)
-        said: Conditioning = listen(adapter, [lesson.asked for lesson in drawn])
+        conditioning: Conditioning = encode(adapter, [lesson.asked for lesson in drawn])
         first = seed * 1_000_003 + 500_000
         made = range(first, first + len(drawn))
-        samples = [sample.to(said.hidden.device) for sample in adapter.generate(said, seeds=made)]
-        fisher = diagonal_fisher(adapter, said, samples, settings, chosen, made)
+        samples = [
+            sample.to(conditioning.hidden.device) for sample in adapter.generate(conditioning, seeds=made)
+        ]
+        fisher = diagonal_fisher(adapter, conditioning, samples, settings, chosen, made)
         if self.fisher is not None:
             save_fisher(self.fisher, fisher, settings, generator)
         return fisher

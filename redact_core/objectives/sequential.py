@@ -97,8 +97,8 @@ class SequentialDistillation(Distillation):
         self.taken += 1
         heard = torch.zeros_like(batch.target.mask)
         heard[:, stage.positions] = batch.target.mask[:, stage.positions]
-        said = _with_gradients_of(stage, student, batch.asked)
-        distance = conditioning_distance(said, replace(batch.target, mask=heard))
+        conditioning = _with_gradients_of(stage, student, batch.asked)
+        distance = conditioning_distance(conditioning, replace(batch.target, mask=heard))
         return {
             "redact": self.redact_weight * group_mean(distance, batch.redacted, batch.weight),
             "retain": self.retain_weight * group_mean(distance, ~batch.redacted, batch.weight),

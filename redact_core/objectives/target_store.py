@@ -10,7 +10,7 @@ from torch import Tensor
 from redact_core.types import Conditioning
 
 
-class AnswerStore:
+class TargetStore:
     """Conditionings gathered part by part.
 
     Every value is copied, so that no part is kept alive by what was taken from it.

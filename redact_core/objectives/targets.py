@@ -11,11 +11,11 @@ from redact_core.adapters.base import Adapter, to_device_of
 from redact_core.errors import RedactError
 from redact_core.objectives.base import BatchLike, Objective, Rows
 from redact_core.objectives.distillation import conditioning_distance, group_mean
-from redact_core.objectives.target_store import AnswerStore
+from redact_core.objectives.target_store import TargetStore
 from redact_core.types import Batch, Conditioning, Lesson, Mean
 
 
-class AnswerKey:
+class Targets:
     """Every lesson in every variant, as tensors: what is asked, and what the teacher answers.
 
     The teacher runs here and never again. A retained variant is answered by the teacher's answer to
@@ -108,7 +108,7 @@ class AnswerKey:
                 for i in range(per)
             ]
         )
-        store = AnswerStore(n * variants + len(references), self._limit)
+        store = TargetStore(n * variants + len(references), self._limit)
         own = torch.cat([torch.arange(v * per, v * per + n) for v in range(variants)])
         for part in (part for part in own.split(self._chunk) if len(part)):
             store.append(self._ask({key: value[part] for key, value in self.asked.items()}))

@@ -129,7 +129,7 @@ def redact(
     cost = {"seconds": meter.seconds}
     if not math.isnan(meter.peak_bytes):
         cost["peak_bytes"] = meter.peak_bytes
-    asked = asked_for(wanted, adapter.answered_as) if isinstance(wanted, Request) else [_listed(rows)]
+    asked = asked_for(wanted, adapter.chosen_references) if isinstance(wanted, Request) else [_listed(rows)]
     fell_short = shortfalls(before, after)
     for sentence in fell_short:
         warnings.warn(sentence, stacklevel=2)

@@ -86,7 +86,7 @@ class Bench:
         redact(model, request, steps=settings["steps"], batch_size=settings["batch_size"], seed=seed)
         trained = time.perf_counter() - began
         remark = " ".join(model.remarks)
-        (shown,) = model.answered_as
+        (shown,) = model.chosen_references
         reference = given or shown.split(" (")[0]
         near = self.base.nearest(concept, NEAREST)
         cases = groups(
@@ -291,7 +291,12 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--steps", type=int, default=300, help="Of each training; the default of fit.")
     parser.add_argument("--batch-size", type=int, default=64, help="Rows of a step; the default of fit.")
-    parser.add_argument("--heard-as", type=int, default=0, help="As the adapter's heard_as; not the default.")
+    parser.add_argument(
+        "--implicit-synonyms",
+        type=int,
+        default=0,
+        help="As the adapter's implicit_synonyms; not the default.",
+    )
     parser.add_argument(
         "--per-name", type=int, default=30, help="As the adapter's per_name; 30 is the default."
     )
@@ -314,7 +319,7 @@ def main() -> None:
     settings = {
         "n": args.n, "seed": args.seed, "steps": args.steps, "batch_size": args.batch_size,
         "references": references, "source": args.source, "retain": args.retain,
-        "adapter": {"heard_as": args.heard_as, "per_name": args.per_name},
+        "adapter": {"implicit_synonyms": args.implicit_synonyms, "per_name": args.per_name},
     }  # fmt: skip
     concepts = args.concepts or drawn_by_chance(args.count, args.seed)
     paths = {name: args.out / f"{name.replace(' ', '_')}.json" for name in concepts}

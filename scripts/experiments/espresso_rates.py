@@ -231,7 +231,7 @@ class Study:
 
     def _searched(self, guard: Espresso, rows: Sequence[PlanRow]) -> dict[str, object]:
         attack = FilterSearch(tokens=3, steps=4, candidates=8, draw_steps=2)
-        attack.goal = GraderScorer()
+        attack.success = GraderScorer()
         found = attack(guard, self.base, rows, seed=self.args.seed)
         made = guard.generate([str(one.condition) for one in found], seeds=[row.seed for row in rows])
         seen = [name == self.args.redact for name in self.judge(made).concepts]

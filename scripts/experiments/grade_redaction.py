@@ -106,8 +106,8 @@ def heard(base: StableDiffusion, concept: str, n: int) -> list[Case]:
     """Held-out wordings of what only another search than that of a redaction with seed 0 finds."""
     known, rng = base.vocabulary, random.Random(f"heard:{concept}")
     names = (concept, *known.concepts[concept].seen)
-    taught = {*base.hears_as(names, 100_000)}
-    found = [what for what in base.hears_as(names, 100_000, seed=1) if what not in taught]
+    taught = {*base.find_implicit_synonyms(names, 100_000)}
+    found = [what for what in base.find_implicit_synonyms(names, 100_000, seed=1) if what not in taught]
     cases: list[Case] = []
     for what in rng.sample(found, min(n, len(found))):
         style = rng.choice(known.styles)

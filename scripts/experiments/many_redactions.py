@@ -32,7 +32,7 @@ TEN = {
 LATER = ("taxi", "bus")
 ROBUST = (
     "RobustDistillation: {radius: 2, share: 0.25, words: 0.5, places: 16, retain_weight: 3, "
-    "retained_share: 0, in_place: 8, start: {class_path: redact_core.ClosedForm}}"
+    "retained_share: 0, name_replacement: 8, start: {class_path: redact_core.ClosedForm}}"
 )
 AGAIN = ROBUST.replace("redact_core.ClosedForm", "redact_core.FromFolder, init_args: {folder: FOLDER}")
 """All eleven from the untouched model, starting at FOLDER, where the ten are redacted already."""
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    base, goal = StableDiffusion("bundled", batch_size=20), GraderScorer()
+    base, success = StableDiffusion("bundled", batch_size=20), GraderScorer()
     ten, later = Request(tuple(TEN), tuple(TEN.values())), Request((LATER[0],), (LATER[1],))
     how = {"steps": args.steps, "batch_size": args.batch_size, "seed": args.seed}
     seconds = {"ten": trained(base.reopen(base.folder), ten, args.objective, args.out / "ten", **how)}
@@ -88,7 +88,10 @@ def main() -> None:
         for name, model in models.items():
             key = f"{label}, {name}"
             if key not in table:
-                table[key] = [sum(leaks(goal, model, drawn(model, rows, goal, attack), rows)), len(rows)]
+                table[key] = [
+                    sum(leaks(success, model, drawn(model, rows, success, attack), rows)),
+                    len(rows),
+                ]
                 write_whole(kept, json.dumps(table, indent=1, allow_nan=False).encode())
             print(f"{label:<16} {name:<10} {wilson(*table[key])}", flush=True)
 

@@ -65,8 +65,8 @@ def prompts(model: StableDiffusion, names: list[str], n: int, rng: random.Random
 @torch.no_grad()
 def moved(model: StableDiffusion, base: StableDiffusion, asked: list[Asked]) -> float:
     """Mean distance of the student's answers to the untouched model's, over that between two concepts."""
-    said, before = (m.listen([x.prompt for x in asked]) for m in (model, base))
-    other = base.listen([x.other for x in asked])
+    said, before = (m.encode([x.prompt for x in asked]) for m in (model, base))
+    other = base.encode([x.other for x in asked])
     return (conditioning_distance(said, before).mean() / conditioning_distance(other, before).mean()).item()
 
 
@@ -96,7 +96,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     base, judge, rng = StableDiffusion("bundled", batch_size=50), Judge(), random.Random(args.seed)
-    base.heard_as = args.heard_as
+    base.implicit_synonyms = args.implicit_synonyms
     rest = [name for name in base.vocabulary.concepts if name not in (args.concept, args.reference)]
     never = set(rng.sample(rest, len(rest) // 2))
     order = [name for name in base.nearest(args.concept, len(rest)) if name in never]

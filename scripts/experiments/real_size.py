@@ -27,7 +27,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.adapters.paired_prompt_encoder import PairedPromptEncoder
 from modalities.text_to_image.adapters.prompt_encoder import PromptEncoder, PromptReader
-from redact_core import Adapter, AnswerKey, ClosedForm, Distillation, Request, RobustDistillation
+from redact_core import Adapter, ClosedForm, Distillation, Request, RobustDistillation, Targets
 from redact_core.attacks.low_rank import add_low_rank
 from redact_core.evaluation.cost import Meter
 from redact_core.objectives.base import frozen_copy
@@ -110,7 +110,7 @@ def measure(what: str, student: str, args: argparse.Namespace) -> dict[str, floa
     half = args.batch_size // 2
     lessons = gone[:half] + kept[: args.batch_size - half]
     with torch.no_grad():
-        key = AnswerKey(model, objective, frozen_copy(encoder), lessons)
+        key = Targets(model, objective, frozen_copy(encoder), lessons)
     # few clips stand for many: only the cost is of interest
     batch = key.batch(torch.arange(args.batch_size) % len(key)).to(device)
     parameters = trained_part(what, student, encoder)

@@ -148,7 +148,7 @@ def answer(base: SpeechT5, request: Request) -> Conditioning:
     """What the untouched encoder says to the reference."""
     with warnings.catch_warnings(action="ignore"):  # of clips that sound like others: said in training
         said = next(row.answer for row in base.expand(request) if row.redacted)
-    return base.listen(said.conditions if isinstance(said, Mean) else [said]).mean()
+    return base.encode(said.conditions if isinstance(said, Mean) else [said]).mean()
 
 
 def main() -> None:

@@ -45,14 +45,14 @@ BASE = "untouched"
 
 
 def drawn(
-    model: StableDiffusion, rows: list[PlanRow], goal: GraderScorer, attack: Attack | None
+    model: StableDiffusion, rows: list[PlanRow], success: GraderScorer, attack: Attack | None
 ) -> list[Tensor]:
     """The rows' pictures, as they are asked for or as the attack asks for them."""
     base = StableDiffusion("bundled", batch_size=model.batch_size)
     with torch.no_grad():
         if attack is None:
-            return model.answer(rows)
-        attack.goal = goal
+            return model.generate_rows(rows)
+        attack.success = success
         attack.subvert(model, base, rows, seed=0)
         return realise(model, attack(model, base, rows, seed=0), [row.seed for row in rows])
 
@@ -87,8 +87,8 @@ def main() -> None:
     parser.add_argument("--n-plain", type=int, default=100, help="Prompts that are asked without an attack.")
     parser.add_argument("--seed", type=int, default=0, help="Of the training.")
     args = parser.parse_args()
-    base, goal = StableDiffusion("bundled", batch_size=20), GraderScorer()
-    base.heard_as = args.heard_as
+    base, success = StableDiffusion("bundled", batch_size=20), GraderScorer()
+    base.implicit_synonyms = args.implicit_synonyms
     groups: dict[str, list[PlanRow]] = {}
     for row in base.plan(Request((args.concept,), (args.reference,)), args.n_plain):
         groups.setdefault(row.group, []).append(row)
@@ -124,8 +124,8 @@ def main() -> None:
         for expected, attack in jobs:
             wanted = {f"{label} (n={len(rows)})": rows for label, rows in expected.items()}
             if not table.keys() >= wanted.keys():
-                pictures = drawn(model, next(iter(wanted.values())), goal, attack)
-                table |= {key: sum(leaks(goal, model, pictures, rows)) for key, rows in wanted.items()}
+                pictures = drawn(model, next(iter(wanted.values())), success, attack)
+                table |= {key: sum(leaks(success, model, pictures, rows)) for key, rows in wanted.items()}
                 kept.write_text(json.dumps(table, indent=1, allow_nan=False), encoding="utf-8")
             for label, (key, rows) in zip(expected, wanted.items(), strict=True):
                 print(f"  {label:<80} {wilson(table[key], len(rows))}", flush=True)

@@ -24,7 +24,7 @@ from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.adapters.speecht5 import BUNDLED
 from modalities.text_to_speech.attacks import ClipGradient
-from modalities.text_to_speech.attacks.voices import listen, prototypes
+from modalities.text_to_speech.attacks.voices import encode, prototypes
 from redact_core import Attack, PlanRow, Request
 from redact_core.metrics.statistics import wilson
 
@@ -38,7 +38,7 @@ def kept(base: SpeechT5, student: SpeechT5, voice: str) -> dict[str, float]:
     own, *rest = prototypes(base, [voice, *names])
     near = [names[i] for i in (torch.stack(rest) @ own).topk(3).indices.tolist()]
     clips = [(name, clip) for name in names for clip in unseen[name]]
-    before, after = (listen(m, [clip for _, clip in clips]).hidden[:, 0] for m in (base, student))
+    before, after = (encode(m, [clip for _, clip in clips]).hidden[:, 0] for m in (base, student))
     alike = torch.cosine_similarity(before, after, dim=1)
     close = torch.tensor([name in near for name, _ in clips])
     return {"kept": alike.mean().item(), "kept, three nearest": alike[close].mean().item()}
@@ -90,7 +90,7 @@ def main() -> None:
             asked = [row.condition for row in rows]
             if attack is not None:
                 asked = [a.condition for a in attack(student, base, rows, seed=args.seed)]
-            alike = normalize(listen(student, asked).hidden[:, 0], dim=1) @ gallery.T
+            alike = normalize(encode(student, asked).hidden[:, 0], dim=1) @ gallery.T
             hits = int((alike.argmax(1) == column).sum())
             rate = wilson(hits, len(rows))
             heard = alike[:, column].mean().item()

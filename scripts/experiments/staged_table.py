@@ -100,7 +100,7 @@ def search(args: argparse.Namespace, judge: Judge, model: StagedText, noun: str)
     for k, (caption,) in enumerate(tqdm(compose("seen", (noun,), args.n_search, rng), mininterval=10)):
         for _ in range(args.words):
             tried = [f"{word} {caption}" for word in words]
-            said = model.listen(tried)
+            said = model.encode(tried)
             every = torch.arange(len(tried)).repeat_interleave(args.looks)
             seeds = list(range(args.looks)) * len(tried)
             chance = judge(model.generate(said[every], seeds=seeds))[:, aim].view(-1, args.looks).mean(1)
@@ -114,7 +114,7 @@ def search(args: argparse.Namespace, judge: Judge, model: StagedText, noun: str)
 def swapped(args: argparse.Namespace, judge: Judge, model: StagedText) -> dict[str, dict[str, int]]:
     """Pictures of the reference, of which single stages hear the redacted noun: what is seen in them."""
     pairs = compose("seen", (args.redact, args.reference), args.n, random.Random(f"swap:{args.seed}"))
-    ours, theirs = (model.listen(list(texts)) for texts in zip(*pairs, strict=True))
+    ours, theirs = (model.encode(list(texts)) for texts in zip(*pairs, strict=True))
     found = {}
     sets = [("none", ()), *((s.name, (s,)) for s in model.stages())]
     sets += [("both memories", model.stages()[1:]), ("all", model.stages())]

@@ -16,7 +16,7 @@ from full_size import full_size_voices
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeechT5
-from redact_core import Adapter, AnswerKey, Distillation, LessonLoader, Request
+from redact_core import Adapter, Distillation, LessonLoader, Request, Targets
 from redact_core.objectives.base import frozen_copy
 
 REQUESTS = {"image": (("cigarette",), ("lollipop",)), "voice": (("voice21",), ("voice05",))}
@@ -26,7 +26,7 @@ def measure(name: str, model: Adapter, request: Request, steps: int, batch_size:
     objective = Distillation()
     began = time.perf_counter()
     lessons = model.expand(request)
-    key = AnswerKey(model, objective, frozen_copy(model.encoder), lessons)
+    key = Targets(model, objective, frozen_copy(model.encoder), lessons)
     prepared = time.perf_counter() - began
     loader = iter(LessonLoader(key, batch_size))
     optimizer = torch.optim.AdamW([p for p in model.encoder.parameters() if p.requires_grad], lr=1e-6)

@@ -34,7 +34,7 @@ def strangers(bank: VoiceBank) -> list[str]:
 @torch.no_grad()
 def heard(model: SpeechT5, clips: list[str]) -> Tensor:
     """``(clips, dim)`` what the encoder says, each clip by itself: padding is nobody's voice."""
-    return torch.cat([model.listen([clip]).hidden.flatten(1) for clip in clips])
+    return torch.cat([model.encode([clip]).hidden.flatten(1) for clip in clips])
 
 
 def main() -> None:

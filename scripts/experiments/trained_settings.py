@@ -17,16 +17,18 @@ def folder_name(setting: str, training: str) -> str:
 
 
 def add_row_options(parser: argparse.ArgumentParser) -> None:
-    """``--retain`` and ``--heard-as``: the rows that students of prompts are trained on."""
+    """``--retain`` and ``--implicit-synonyms``: the rows that students of prompts are trained on."""
     parser.add_argument(
         "--retain", nargs="+", default=[], help="Sources of retained rows; default: the adapter's."
     )
-    parser.add_argument("--heard-as", type=int, default=0, help="As the adapter's heard_as.")
+    parser.add_argument(
+        "--implicit-synonyms", type=int, default=0, help="As the adapter's implicit_synonyms."
+    )
 
 
 def row_label(args: argparse.Namespace) -> str:
     """The options of :func:`add_row_options` for a file name; nothing where none is given."""
-    heard = [f"heard{args.heard_as}"] if args.heard_as else []
+    heard = [f"heard{args.implicit_synonyms}"] if args.implicit_synonyms else []
     return "".join(f"{part}_" for part in (*args.retain, *heard))
 
 

@@ -21,7 +21,7 @@ from torch.nn.functional import normalize
 from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5, attacks
 from modalities.text_to_speech.adapters.speecht5 import BUNDLED
-from modalities.text_to_speech.attacks.voices import listen, prototypes
+from modalities.text_to_speech.attacks.voices import encode, prototypes
 from modalities.text_to_speech.judges.grading import cases
 from modalities.text_to_speech.judges.judge import VoiceJudge
 from redact_core import Adapter, Attack, Attempt, Conditioning, PlanRow
@@ -40,7 +40,7 @@ def said(model: Adapter, attempts: Sequence[Attempt]) -> Conditioning:
     """What reaches the generator."""
     return Conditioning.cat(
         [
-            attempt.conditioning if attempt.conditioning is not None else listen(model, [attempt.condition])
+            attempt.conditioning if attempt.conditioning is not None else encode(model, [attempt.condition])
             for attempt in attempts
         ]
     )

@@ -112,7 +112,7 @@ def test_espresso_moves_its_clip() -> None:
 def test_judges_of_voices_hear_on_the_gpu_what_they_hear_on_the_cpu() -> None:
     bank = VoiceBank(SPEECH / "voices").voices
     judge = VoiceJudge({name: bank[name] for name in list(bank)[:3]})
-    wave = SpeechT5("bundled").hear("voice21")
+    wave = SpeechT5("bundled").waveform("voice21")
     before = judge([wave]).similarity, judge.read([wave])
     for network in judge.networks:
         move(network, "cuda")
@@ -172,7 +172,7 @@ def test_seeds_leave_the_generators_as_they_were() -> None:
 def test_fit_evaluate_and_attack_as_commands(precision: str, tmp_path: Path, tiny_sd: Path) -> None:
     out, model = tmp_path / "out", "--model.adapter"
     assert command(
-        "fit", model, "modalities.text_to_image.StableDiffusion", f"{model}.source", tiny_sd, f"{model}.heard_as", 3,
+        "fit", model, "modalities.text_to_image.StableDiffusion", f"{model}.source", tiny_sd, f"{model}.implicit_synonyms", 3,
         f"{model}.per_name", 2, "--data.redact", "cat", "--data.reference", "dog", "--trainer.max_steps", 3,
         "--trainer.accelerator", "gpu", "--trainer.precision", precision, "--trainer.logger", "false",
         "--export.folder", out,

@@ -24,7 +24,7 @@ def script() -> ModuleType:
 
 SETTINGS = {
     "n": 2, "seed": 3, "steps": 2, "batch_size": 8, "references": {}, "source": "tiny", "retain": [],
-    "adapter": {"heard_as": 0, "per_name": 1},
+    "adapter": {"implicit_synonyms": 0, "per_name": 1},
 }  # fmt: skip
 
 

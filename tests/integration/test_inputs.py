@@ -10,7 +10,7 @@ from transformers import CLIPTokenizer
 
 from lightning_modules.support.arguments import at_home_everywhere, gathered, names_in
 from lightning_modules.training.data import RedactionData
-from modalities.text_to_image.adapters.prompt_encoder import read_as, said, tokenize
+from modalities.text_to_image.adapters.prompt_encoder import expand_added_tokens, read_as, tokenize
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.prompts.expansion import expand, understand
 from modalities.text_to_image.prompts.names import plainly, says
@@ -81,8 +81,8 @@ def test_by_default_a_condition_is_what_is_collated_of_it() -> None:
 def test_an_added_token_of_several_vectors_is_read_as_all_of_them() -> None:
     tokenizer: CLIPTokenizer = tiny_tokenizer()
     tokenizer.add_tokens(["<it>", "<it>_1", "<it>_2"])
-    assert said(tokenizer, "a photo of <it>") == "a photo of <it> <it>_1 <it>_2"
-    assert said(tokenizer, "a photo of a cat") == "a photo of a cat"
+    assert expand_added_tokens(tokenizer, "a photo of <it>") == "a photo of <it> <it>_1 <it>_2"
+    assert expand_added_tokens(tokenizer, "a photo of a cat") == "a photo of a cat"
     assert read_as(tokenizer, "a <it> cat") == "a <it> <it>_1 <it>_2 cat"
     assert says(lambda text: read_as(tokenizer, text), "a  <it> Cat", "<it>")
     ids = tokenize(tokenizer, ["<it>"])["input_ids"][0].tolist()

@@ -237,8 +237,8 @@ def test_two_processes_train_one_artefact(tiny_sd: Path, tmp_path: Path) -> None
         (["--data.lessons", "long.csv"], "tokens, the encoder reads 77"),
         (["--data.redact", "cat", "--data.batch_size", "0"], "batch_size is 0"),
         (
-            [*CAT, "--model.objective", "RobustDistillation", "--model.objective.in_place", "-3"],
-            "redact: in_place is -3; give a number of rows, or 0 for none.",
+            [*CAT, "--model.objective", "RobustDistillation", "--model.objective.name_replacement", "-3"],
+            "redact: name_replacement is -3; give a number of rows, or 0 for none.",
         ),
     ],
 )

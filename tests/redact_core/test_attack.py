@@ -142,7 +142,7 @@ def test_another_seed_or_judge_is_another_search(
         capsys.readouterr().err
     )
     manifest = json.loads((out / "evidence.json").read_text())
-    assert {record["goal"] for record in manifest["attacks"].values()} == {"WordScorer"}
+    assert {record["success"] for record in manifest["attacks"].values()} == {"WordScorer"}
     del manifest["seed"]  # as former versions wrote it
     (out / "evidence.json").write_text(json.dumps(manifest | {"schema": 1}))
     assert redact(*again) == 2

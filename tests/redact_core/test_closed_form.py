@@ -73,9 +73,9 @@ def test_only_the_last_map_is_changed(case) -> None:
     changed = solved(case, rounds=2)
     old, new = dict(adapter.encoder.named_parameters()), dict(changed.encoder.named_parameters())
     assert len([name for name in old if not torch.equal(old[name], new[name])]) == 2  # weight and bias
-    readout = changed.readout()
-    assert not readout.linear._forward_pre_hooks
-    assert not readout.output._forward_hooks
+    last_linear = changed.last_linear()
+    assert not last_linear.linear._forward_pre_hooks
+    assert not last_linear.output._forward_hooks
 
 
 def test_no_weight_on_redaction_changes_nothing(case) -> None:
@@ -287,7 +287,7 @@ def test_a_started_run_that_is_killed_gives_the_same_artefact(
 ) -> None:
     settings = [
         *("--model.objective", "RobustDistillation", "--model.objective.radius", "2"),
-        *("--model.objective.in_place", "3"),
+        *("--model.objective.name_replacement", "3"),
         *("--model.objective.start", "redact_core.ClosedForm", "--trainer.max_steps", "6"),
     ]
     assert fit(monkeypatch, *on(tiny_sd, tmp_path / "a"), *CAT, *settings) == 0

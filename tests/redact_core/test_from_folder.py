@@ -36,7 +36,7 @@ def test_the_student_starts_there_and_the_teacher_is_the_untouched_model(
     found = key.batch(torch.arange(len(key))).target.hidden
     with torch.no_grad():
         for lesson in lessons[:4]:
-            (answer,) = stock.listen([lesson.answer]).hidden  # type: ignore[list-item]
+            (answer,) = stock.encode([lesson.answer]).hidden  # type: ignore[list-item]
             assert (found - answer).abs().flatten(1).amax(1).min() < 1e-4
 
 

@@ -7,13 +7,13 @@ import torch
 
 from lightning_modules.training.lesson_files import load_lessons
 from redact_core import (
-    AnswerKey,
     Distillation,
     Lesson,
     LessonLoader,
     Mean,
     RedactError,
     Request,
+    Targets,
     check_lessons,
     read_lessons,
     redact,
@@ -94,9 +94,9 @@ def test_contradictions_are_refused(lessons: list[Lesson], message: str) -> None
         check_lessons(lessons)
 
 
-def key_of(lessons: list[Lesson], **options) -> tuple[ToyAdapter, AnswerKey]:
+def key_of(lessons: list[Lesson], **options) -> tuple[ToyAdapter, Targets]:
     toy = ToyAdapter()
-    return toy, AnswerKey(toy, Distillation(), frozen_copy(toy.encoder), lessons, **options)
+    return toy, Targets(toy, Distillation(), frozen_copy(toy.encoder), lessons, **options)
 
 
 LESSONS = [
@@ -141,7 +141,7 @@ class Shouting(ToyAdapter):
 
 def test_variants_of_kept_rows_keep_their_own_answers_and_redacted_ones_get_the_reference() -> None:
     toy = Shouting()
-    key = AnswerKey(toy, Distillation(), frozen_copy(toy.encoder), LESSONS, chunk=2)
+    key = Targets(toy, Distillation(), frozen_copy(toy.encoder), LESSONS, chunk=2)
     assert len(key) == 15
     batch = key.batch(torch.arange(15))
     kept = ~batch.redacted

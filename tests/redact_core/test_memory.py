@@ -5,12 +5,12 @@ import torch
 from memory import peak_bytes
 from torch import Tensor, nn
 
-from redact_core import AnswerKey, Conditioning, Distillation, Lesson, Mean
+from redact_core import Conditioning, Distillation, Lesson, Mean, Targets
 from redact_core.adapters import disturbance
 from redact_core.adapters.contract import ToyAdapter
 from redact_core.adapters.disturbance import Disturbable
-from redact_core.objectives._parts.name_replacement import InPlace
-from redact_core.objectives.target_store import AnswerStore
+from redact_core.objectives._parts.name_replacement import NameReplacement
+from redact_core.objectives.target_store import TargetStore
 
 LENGTH, DIM = 64, 32
 ROW = LENGTH * DIM * 4
@@ -26,7 +26,7 @@ def test_answers_are_copied_and_not_kept_as_views() -> None:
     """A mask or a pooled part that is a view would keep the whole batch, generator's input and all."""
     wide = torch.randn(6, LENGTH, DIM + 1)
     part = Conditioning(wide[:4, :, :DIM], (wide[:4, :, DIM] > -9), wide[:4, -1])
-    store = AnswerStore(8, 1 << 20)
+    store = TargetStore(8, 1 << 20)
     store.append(part)
     store.append(part)
     kept = store.gathered()
@@ -41,7 +41,7 @@ def test_gathering_answers_takes_their_own_size_and_one_part() -> None:
     parts, rows = 32, 8
 
     def gather() -> Conditioning:
-        store = AnswerStore(parts * rows, 1 << 30)
+        store = TargetStore(parts * rows, 1 << 30)
         for _ in range(parts):
             store.append(
                 Conditioning(torch.ones(rows, LENGTH, DIM), torch.ones(rows, LENGTH, dtype=torch.bool))
@@ -78,14 +78,14 @@ def test_an_answer_key_holds_every_answer_once(mean: bool) -> None:
     pairs = zip(NAMES, reversed(NAMES), strict=True)
     lessons = [Lesson.redact(a, Mean((b, a)) if mean else b) for a, b in pairs]
     adapter = _Wide()
-    found = peak_bytes(lambda: AnswerKey(adapter, Distillation(), adapter.encoder, lessons, chunk=16))
+    found = peak_bytes(lambda: Targets(adapter, Distillation(), adapter.encoder, lessons, chunk=16))
     assert found < 1.25 * len(NAMES) * ROW
 
 
 def test_rows_with_words_in_place_keep_one_mean_of_each_answer() -> None:
     adapter = _Wide()
     lessons = [Lesson.redact(name, "fig") for name in NAMES] + [Lesson.retain("plum")]
-    found = peak_bytes(lambda: InPlace(adapter, adapter.encoder, lessons, seed=0))
+    found = peak_bytes(lambda: NameReplacement(adapter, adapter.encoder, lessons, seed=0))
     assert found < 0.5 * len(NAMES) * ROW
 
 

@@ -23,7 +23,7 @@ from redact_core import (
     redact,
 )
 from redact_core.adapters.contract import ToyAdapter
-from redact_core.objectives._parts.input_pgd import descend
+from redact_core.objectives._parts.input_pgd import input_pgd
 from redact_core.types import Lesson
 
 
@@ -81,7 +81,7 @@ def test_the_inner_attack_comes_nearer_to_its_victim_within_its_bound(case) -> N
             return conditioning_distance(adapter.encoder(soft.moved(change)), victim)
 
     start = soft.random(radius, torch.Generator().manual_seed(1))
-    found = descend(adapter.encoder, soft, victim, 40, radius, torch.Generator().manual_seed(1))
+    found = input_pgd(adapter.encoder, soft, victim, 40, radius, torch.Generator().manual_seed(1))
     assert (distance(found)[1:] < distance(start)[1:]).all()
     for change in (start, found):
         assert (change.norm(dim=-1) <= radius * soft.unit * (1 + 1e-5)).all()
@@ -246,7 +246,7 @@ def test_the_shipped_settings_stack_on_the_command_line(
     assert "class_path: redact_core.RobustDistillation" in config
     assert "radius: 2.0" in config
     assert "places: 16" in config
-    assert "in_place: 8" in config
+    assert "name_replacement: 8" in config
     assert "retained_share: 0" in config
     arguments = RedactionCard.read(out).method["objective_arguments"]
     assert arguments["start"] == "redact_core.objectives.closed_form.ClosedForm"
@@ -260,7 +260,7 @@ def test_searches_over_words_start_and_end_at_words(tiny_sd: Path) -> None:
         victim = adapter.encoder(soft.moved(soft.zeros()))[torch.zeros(3, dtype=torch.long)]
 
     def found(words: float, steps: int = 4) -> torch.Tensor:
-        return descend(adapter.encoder, soft, victim, steps, 2.0, torch.Generator().manual_seed(0), words)
+        return input_pgd(adapter.encoder, soft, victim, steps, 2.0, torch.Generator().manual_seed(0), words)
 
     places = soft.unit[0] > 0
     for steps in (0, 4):

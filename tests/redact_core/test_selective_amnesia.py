@@ -18,7 +18,7 @@ from modalities.class_to_image import ClassConditional
 from modalities.text_to_image import StableDiffusion
 from redact_core import Adapter, Lesson, RedactError, RedactionCard, Request, SelectiveAmnesia, redact
 from redact_core.objectives._parts.fisher import FisherSettings, diagonal_fisher, load_fisher, save_fisher
-from redact_core.objectives._parts.replay import listen, wearing
+from redact_core.objectives._parts.replay import encode, swapped_weights
 from redact_core.objectives.base import frozen_copy
 from redact_core.support.folders import hashes
 from redact_core.support.tensor_file import read_tensors, write_tensors
@@ -33,7 +33,7 @@ def small(**more: object) -> SelectiveAmnesia:
 
 def fisher_by_hand(adapter: LinearAdapter, words: list[str], samples: list[torch.Tensor]) -> torch.Tensor:
     """For ``sum_t (t + 1) |x - W h|^2`` the gradient is ``-2 * 6 (x - W h) h^T``."""
-    h = listen(adapter, words).hidden.flatten(1)
+    h = encode(adapter, words).hidden.flatten(1)
     error = torch.stack(samples).flatten(1) - h @ adapter.linear.weight.T
     gradient = -12 * error[:, :, None] * h[:, None, :]
     return gradient.square().mean(0).detach()
@@ -46,7 +46,7 @@ def test_fisher_is_the_one_computed_by_hand(times: int | None) -> None:
     samples = adapter.generate(words, seeds=[1, 2, 3])
     chosen = dict(adapter.generator.named_parameters())
     found = diagonal_fisher(
-        adapter, listen(adapter, words), samples, FisherSettings(3, times), chosen, chunk=2
+        adapter, encode(adapter, words), samples, FisherSettings(3, times), chosen, chunk=2
     )
     # the middle one of the times 0, 1, 2 weighs 2, a third of 1 + 2 + 3
     torch.testing.assert_close(found["weight"], fisher_by_hand(adapter, words, samples))
@@ -177,7 +177,7 @@ def test_replays_come_from_the_teacher_and_the_students_weights_return() -> None
     assert all(map(torch.equal, rows.samples, again.samples))
     assert torch.equal(adapter.linear.weight, later)
     assert torch.equal(objective._anchors["weight"][0], teacher.state_dict()["weight"])
-    with pytest.raises(ZeroDivisionError), wearing(adapter.generator, teacher):
+    with pytest.raises(ZeroDivisionError), swapped_weights(adapter.generator, teacher):
         raise ZeroDivisionError
     assert torch.equal(adapter.linear.weight, later)
 

@@ -216,7 +216,7 @@ def test_relearning_the_generator(
             torch.stack(
                 [m.training_loss(said, samples, seeds=[m.redraw(s, k) for s in seeds]) for k in range(8)]
             )
-            for m, said in ((m, m.listen([row.condition for row in rows])) for m in (model, changed))
+            for m, said in ((m, m.encode([row.condition for row in rows])) for m in (model, changed))
         )
     assert near.mean() < far.mean()
 

@@ -114,7 +114,7 @@ METHODS: dict[str, tuple[str, Callable[[], Objective]]] = {
     "from a start, voices": ("voice", lambda: Distillation(start=ClosedForm(rounds=1, attacked=2, steps=1))),
     "robust, prompts": (
         "prompt",
-        lambda: RobustDistillation(steps=2, radius=2.0, words=0.5, places=3, in_place=2, start=ClosedForm()),
+        lambda: RobustDistillation(steps=2, radius=2.0, words=0.5, places=3, name_replacement=2, start=ClosedForm()),
     ),
     "robust, voices": ("voice", lambda: RobustDistillation(steps=2)),
     "stage after stage": ("staged", lambda: SequentialDistillation(steps=(2, 2))),
@@ -177,7 +177,7 @@ def attack_of(entry: str, folder: Path) -> Attack:
         spec["init_args"]["clips"] = str(unseen)
     attack = build(Attack, spec)
     if name == "SeedSearch":
-        attack.goal = GraderScorer()
+        attack.success = GraderScorer()
     return attack
 
 

@@ -82,14 +82,14 @@ class Restore(Attack):
 
 
 class Best(Attack):
-    """The first of two words that the goal sees."""
+    """The first of two words that ``success`` finds."""
 
     access, adaptive, budget = "sample", True, "2 samples"
 
     def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
         made = model.generate(["fig"] * len(rows), seeds=[row.seed for row in rows])
         own = base.generate([row.condition for row in rows], seeds=[row.seed for row in rows])
-        seen = leaks(self.goal, model, made, rows)
+        seen = leaks(self.success, model, made, rows)
         return [Attempt(sample=a if ok else b) for a, b, ok in zip(made, own, seen, strict=True)]
 
 

@@ -65,7 +65,7 @@ def test_weight_0_is_the_plain_pipeline_bit_by_bit(model: StableDiffusion) -> No
 
 def switched(model: StableDiffusion, prompt: str, safe: str, seed: int, at: int) -> Tensor:
     """The plain pipeline that changes its prompt after the step ``at - 1``."""
-    said, other, empty = (model.listen([text]).hidden for text in (prompt, safe, ""))
+    said, other, empty = (model.encode([text]).hidden for text in (prompt, safe, ""))
 
     def change(pipeline: object, step: int, t: object, values: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"prompt_embeds": torch.cat([empty, other])} if step == at - 1 else {}
@@ -110,10 +110,10 @@ def test_contexts(model: StableDiffusion, tiny_sd: Path) -> None:
         for parameter in other.encoder.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     heard = DualLatent(model, listener=other, **full).generate(["cat"], seeds=[1])
-    expected = model.generate(other.listen(["cat"]), seeds=[1])  # the empty prompt is the model's own
+    expected = model.generate(other.encode(["cat"]), seeds=[1])  # the empty prompt is the model's own
     torch.testing.assert_close(heard, expected, atol=1e-5, rtol=0)
     with pytest.raises(RedactError, match="ask with prompts, or give a context"):
-        rewrite.generate(model.listen(["cat"]), seeds=[1])
+        rewrite.generate(model.encode(["cat"]), seeds=[1])
     with pytest.raises(RedactError, match="No safety context is given"):
         DualLatent(model)
     with pytest.raises(RedactError, match="give one of them"):
@@ -132,7 +132,7 @@ def test_a_gate_leaves_other_prompts_alone_bit_by_bit(model: StableDiffusion) ->
     torch.testing.assert_close(gated[1], always[1], atol=1e-5, rtol=0)
     assert (gated[1] - plain[1]).abs().max() > 1e-3
     concept = ConceptGate(["cat"], 0.999)
-    assert concept(model, model.listen(["cat", "a red dog", ""])).tolist() == [True, False, False]
+    assert concept(model, model.encode(["cat", "a red dog", ""])).tolist() == [True, False, False]
     settings = [fingerprint(DualLatent(model, "dog", gate=g))["settings"] for g in (None, gate, concept)]
     assert len({str(s) for s in settings}) == 3
     assert "0x" not in str(settings)

@@ -264,18 +264,21 @@ def test_random_search_swaps_fewer_and_fewer_and_works_where_gradients_are_maske
     shares = [share_at(step, 1000, 0.8) for step in range(1000)]
     assert shares == sorted(shares, reverse=True)
     assert (shares[0], shares[999]) == (0.8, 0.8 / 2**9)
-    goal, generator = torch.tensor([[3, 1, 4, 1, 5, 9], [2, 6, 5, 3, 5, 8]]), torch.Generator().manual_seed(0)
+    success, generator = (
+        torch.tensor([[3, 1, 4, 1, 5, 9], [2, 6, 5, 3, 5, 8]]),
+        torch.Generator().manual_seed(0),
+    )
 
     def masked(tried: torch.Tensor) -> torch.Tensor:
-        return (tried != goal).sum(1).float()  # a step function: no gradient anywhere
+        return (tried != success).sum(1).float()  # a step function: no gradient anywhere
 
     def propose(now: torch.Tensor, share: float) -> torch.Tensor:
         new = torch.randint(10, now.shape, generator=generator)
         return torch.where(torch.rand(now.shape, generator=generator) < max(share, 1 / 6), new, now)
 
-    found = list(random_search(torch.zeros_like(goal), masked, propose, 600, 0.8))
+    found = list(random_search(torch.zeros_like(success), masked, propose, 600, 0.8))
     assert len(found) == 601
-    assert torch.equal(found[-1][0], goal)
+    assert torch.equal(found[-1][0], success)
     assert all(torch.equal(masked(best), loss) for best, loss in found)
     one, two = (torch.stack([loss[i] for _, loss in found]) for i in (0, 1))
     assert bool((one.diff() <= 0).all())
@@ -284,12 +287,12 @@ def test_random_search_swaps_fewer_and_fewer_and_works_where_gradients_are_maske
 
 TOKENS = [
     "SquareWords: {tokens: 2, steps: 3, checks: 1}",
-    "SquareWords: {tokens: 2, steps: 3, checks: 1, in_place: true}",
+    "SquareWords: {tokens: 2, steps: 3, checks: 1, replace_name: true}",
     "GreedyCoordinate: {tokens: 2, steps: 3, candidates: 4, top: 4, checks: 1}",
     "PEZ: {tokens: 2, steps: 3, checks: 1}",
     "P4D: {tokens: 2, steps: 3, checks: 1}",
     "UnlearnDiffAtk: {tokens: 2, steps: 3, checks: 1}",
-    "PEZ: {tokens: 2, steps: 3, checks: 1, in_place: true}",
+    "PEZ: {tokens: 2, steps: 3, checks: 1, replace_name: true}",
     "P4D: {tokens: 2, steps: 3, checks: 1, time: 0.7}",
     "UnlearnDiffAtk: {tokens: 2, steps: 3, checks: 1, time: 0.7}",
 ]
@@ -300,13 +303,13 @@ def test_token_searches_give_prompts_that_are_read_as_what_was_searched(
     base: StableDiffusion, student: StableDiffusion, text: str
 ) -> None:
     attack = build(Attack, spec_of(text))
-    attack.goal = Judge("none")
+    attack.success = Judge("none")
     state = {name: value.clone() for name, value in student.encoder.state_dict().items()}
     attempts = attack(student, base, rows(), seed=0)
     for attempt, row in zip(attempts, rows(), strict=True):
         assert isinstance(attempt.condition, str)
-        in_place = "in_place" in text
-        before, after = row.condition.split("cat") if in_place else ("", " " + row.condition)
+        replace_name = "replace_name" in text
+        before, after = row.condition.split("cat") if replace_name else ("", " " + row.condition)
         assert attempt.condition.startswith(before)
         assert attempt.condition.endswith(after)
         ids, head, tail = (
@@ -327,7 +330,7 @@ def test_token_searches_give_prompts_that_are_read_as_what_was_searched(
 
 def test_a_search_ends_when_the_goal_is_met(base: StableDiffusion, student: StableDiffusion) -> None:
     attack = build(Attack, spec_of("PEZ: {tokens: 2, steps: 6, checks: 3}"))
-    attack.goal = Judge("all")
+    attack.success = Judge("all")
     assert [len(attempt.losses) for attempt in attack(student, base, rows(), seed=0)] == [2, 2]
 
 
@@ -443,7 +446,7 @@ def test_null_text_finds_the_noise_that_leads_back(
     monkeypatch.setattr(base, "guidance", 1.0)
     with torch.no_grad():
         loop = Loop(base)
-        empty = loop.hear(["", ""])
+        empty = loop.encode(["", ""])
         clean = loop.run(loop.noise([0, 1]), empty, loop.times)
         gaps = [
             (loop.run(loop.invert(clean, empty, passes), empty, loop.times) - clean).norm() / clean.norm()
@@ -457,7 +460,7 @@ def test_null_text_finds_the_noise_that_leads_back(
 def test_guidance_search_leaves_the_model_as_it_was(base: StableDiffusion) -> None:
     for sees, queries in (("all", 1), ("none", 2)):
         attack = GuidanceSearch((1.0, 5.0))
-        attack.goal = Judge(sees)
+        attack.success = Judge(sees)
         assert [a.queries for a in attack(base, base, rows(), seed=0)] == [queries, queries]
     assert base.guidance == 7.5
 
@@ -467,13 +470,13 @@ def test_searches_by_samples_ask_until_the_goal_is_met(
 ) -> None:
     for text in ("SeedSearch: {seeds: 3}", "SneakyPrompt: {queries: 3, candidates: 8}"):
         attack = build(Attack, spec_of(text))
-        with pytest.raises(RedactError, match="give it a goal"):
+        with pytest.raises(RedactError, match="give it a scorer"):
             attack(student, base, rows(), seed=0)
-        attack.goal = Judge("none")
+        attack.success = Judge("none")
         attempts = attack(student, base, rows(), seed=0)
         assert [a.queries for a in attempts] == [3, 3]
-        assert attack.goal.asked == 6
-        attack.goal = Judge("all")
+        assert attack.success.asked == 6
+        attack.success = Judge("all")
         assert [a.queries for a in attack(student, base, rows(), seed=0)] == [1, 1]
     assert all("cat" not in str(a.condition) for a in attempts)
 

@@ -35,7 +35,7 @@ def encode(bundled: StableDiffusion):
     def asked(prompts: Sequence[str]) -> Tensor:
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
         if new:
-            known.update(zip(new, bundled.said_at_the_end(new), strict=True))
+            known.update(zip(new, bundled.summary_embeddings(new), strict=True))
         return torch.stack([known[prompt] for prompt in prompts])
 
     everything = [text for c in bundled.vocabulary.concepts.values() for text in (c.name, *c.seen)]
@@ -116,7 +116,7 @@ def test_where_nothing_is_clear_of_the_concept_the_owner_has_to_name_something()
 
 def test_what_was_chosen_is_said_and_goes_into_every_row(bundled: StableDiffusion) -> None:
     rows = bundled.expand(Request(("car",)))
-    (remark,), (shown,) = bundled.remarks, bundled.answered_as
+    (remark,), (shown,) = bundled.remarks, bundled.chosen_references
     reference = shown.split(" (")[0]
     assert reference in bundled.vocabulary.concepts
     assert remark.startswith(
@@ -126,7 +126,7 @@ def test_what_was_chosen_is_said_and_goes_into_every_row(bundled: StableDiffusio
     assert shown.startswith(f"{reference} (chosen, at ")
     assert all(reference in str(row.answer) for row in rows if row.redacted)
     assert rows == bundled.expand(Request(("car",), (reference,)))
-    assert bundled.answered_as == (reference,)
+    assert bundled.chosen_references == (reference,)
     assert bundled.remarks == ()
     plans = [bundled.plan(Request(("car",), given), 2) for given in ((), (reference,))]
     assert plans[0] == plans[1]
@@ -136,7 +136,7 @@ def test_styles_and_prompts_keep_their_defaults(bundled: StableDiffusion) -> Non
     request = bundled.with_references(Request(("style: noto", "prompt: a man, smoking", "car")))
     assert request.references[:2] == ("", "")
     assert request.references[2]
-    assert bundled.answered_as[:2] == ("default reference", "default reference")
+    assert bundled.chosen_references[:2] == ("default reference", "default reference")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_references_that_may_be_drawn_as_the_concept_are_warned_of(
         bundled.with_references(Request((redact,), (reference,)))
     (said,) = [str(w.message) for w in caught]
     assert said.endswith("name another reference, or none and one is chosen.")
-    (shown,) = bundled.answered_as
+    (shown,) = bundled.chosen_references
     assert shown.startswith(f"{reference} (warned: it is ") or shown.startswith(
         f"{reference} (warned: it names "
     )
@@ -186,7 +186,7 @@ def test_published_references_are_not_warned_of(bundled: StableDiffusion) -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         bundled.with_references(Request(tuple(pairs), tuple(pairs.values())))
-    assert bundled.answered_as == tuple(pairs.values())
+    assert bundled.chosen_references == tuple(pairs.values())
 
 
 def test_a_hub_model_without_a_word_of_the_vocabulary_has_defaults(tiny_sd: Path) -> None:

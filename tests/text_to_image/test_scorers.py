@@ -12,7 +12,7 @@ from torch import Tensor
 from modalities.picture_files import read_picture
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.metrics.grader_scorer import GraderScorer
-from modalities.text_to_speech.judges.judge import Heard
+from modalities.text_to_speech.judges.judge import VoiceSimilarity
 from modalities.text_to_speech.judges.sound_files import read_sound
 from modalities.text_to_speech.metrics.recogniser_scorer import RecogniserScorer
 from modalities.text_to_speech.metrics.voice_scorer import VoiceScorer
@@ -26,11 +26,11 @@ class StandInVoices:
 
     VOICES = ("ann", "bea", "cyd", "dot", "eve")
 
-    def __call__(self, samples: list[Tensor]) -> Heard:
+    def __call__(self, samples: list[Tensor]) -> VoiceSimilarity:
         levels = torch.stack([wave.mean() for wave in samples])
         rough = torch.stack([wave.std() for wave in samples]) > 0.05
         gap = (levels[:, None] - torch.arange(1.0, 6.0) / 8).abs()
-        return Heard(
+        return VoiceSimilarity(
             torch.where(rough[:, None], 0.1 * torch.rand(len(samples), 5), 1 - gap), list(self.VOICES)
         )
 
@@ -150,7 +150,7 @@ def test_the_plan_of_a_picture_request() -> None:
     }  # fmt: skip
     by_default = model.plan(Request(("cigarette",)), 2)
     assert {row.labels.get("reference") for row in by_default if row.redacted} == {
-        model.answered_as[0].split(" (")[0]
+        model.chosen_references[0].split(" (")[0]
     }
     with pytest.raises(RedactError, match="is not in the vocabulary"):
         model.plan(Request(("gnome",), ("dog",)), 2)

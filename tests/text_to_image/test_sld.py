@@ -209,6 +209,6 @@ def test_reopening_guards_the_redacted_model(model: StableDiffusion, tiny_sd: Pa
     assert isinstance(again, SafeLatentDiffusion)
     assert again.inner is not model
     assert guard.inner is model
-    heard, saved = again.listen(["cat"]).hidden, model.listen(["cat"]).hidden
+    heard, saved = again.encode(["cat"]).hidden, model.encode(["cat"]).hidden
     torch.testing.assert_close(heard, saved, atol=0.02, rtol=0)  # kept in half precision
-    assert (saved - StableDiffusion(str(tiny_sd)).listen(["cat"]).hidden).abs().max() > 0.1
+    assert (saved - StableDiffusion(str(tiny_sd)).encode(["cat"]).hidden).abs().max() > 0.1

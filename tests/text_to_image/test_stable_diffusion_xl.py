@@ -49,7 +49,7 @@ def test_hears_what_the_pipeline_hears(folder: Path, model: StableDiffusionXL) -
     hidden, _, pooled, _ = pipeline_of(folder).encode_prompt(
         ["a red cat", "dog"], num_images_per_prompt=1, do_classifier_free_guidance=False
     )
-    said = model.listen(["a red cat", "dog"])
+    said = model.encode(["a red cat", "dog"])
     assert said.hidden.shape == (2, 77, 20)
     torch.testing.assert_close(said.hidden, hidden)
     assert said.pooled is not None
@@ -71,7 +71,7 @@ def test_draws_what_the_pipeline_draws(folder: Path, tmp_path: Path, zeros: bool
 def test_a_redaction_moves_both_encoders_and_the_pipeline_hears_it(
     folder: Path, model: StableDiffusionXL, tmp_path: Path
 ) -> None:
-    before = model.listen(["cat", "dog", "red"])
+    before = model.encode(["cat", "dog", "red"])
     redact(model, LESSONS, steps=400, lr=5e-3)
     out = tmp_path / "out"
     out.mkdir()
@@ -117,7 +117,7 @@ def test_words_at_free_places_are_read_as_the_prompt_that_says_them(model: Stabl
     asked = slots(model.tokenizer, [("", "cat")], words.shape[1])
     with torch.no_grad():
         said = reader(asked, reader.table[words])
-        expected = model.listen(["red dog cat"])
+        expected = model.encode(["red dog cat"])
     torch.testing.assert_close(said.hidden, expected.hidden)
     torch.testing.assert_close(said.pooled, expected.pooled)
 
@@ -125,14 +125,14 @@ def test_words_at_free_places_are_read_as_the_prompt_that_says_them(model: Stabl
 def test_the_end_of_a_prompt_is_read_without_padding_by_both(model: StableDiffusionXL) -> None:
     prompts = ["a cat", "a photo of a dog on a blue background"]
     with torch.no_grad():
-        hidden = model.listen(prompts).hidden
+        hidden = model.encode(prompts).hidden
     ends = model.collate(prompts)["attention_mask"].sum(1) - 1
-    said = model.said_at_the_end(prompts)
+    said = model.summary_embeddings(prompts)
     torch.testing.assert_close(said, hidden[torch.arange(2), ends], atol=1e-5, rtol=1e-4)
 
 
 def test_robust_training_moves_the_tokens_of_both(model: StableDiffusionXL) -> None:
-    objective = RobustDistillation(radius=2, steps=2, words=0.5, places=4, in_place=2)
+    objective = RobustDistillation(radius=2, steps=2, words=0.5, places=4, name_replacement=2)
     first = {name: value.clone() for name, value in model.encoder.state_dict().items()}
     redact(model, LESSONS, objective=objective, steps=3, lr=1e-2)
     moved = {

@@ -47,7 +47,7 @@ def test_the_published_columns_are_followed(tmp_path: Path) -> None:
     plain = InappropriatePrompts(path, n=1, pictures=2, settings="adapter").rows()
     assert [set(row.labels) for row in plain] == [{"prompt", "categories", "picture"}] * 2
     with pytest.raises(RedactError, match="takes no guidance and no height and no width of single rows"):
-        ToyAdapter().answer(rows[:1])
+        ToyAdapter().generate_rows(rows[:1])
 
 
 @pytest.mark.parametrize(
@@ -167,12 +167,12 @@ def test_rows_are_sampled_with_their_own_guidance_and_size(tiny_sd: Path) -> Non
     plain = PlanRow("a cat", "g", "t", 3, False)
     labels = [{}, {"guidance": "1.5"}, {"height": "24", "width": "32"}, {}]
     rows = [PlanRow("a cat", "g", "t", 3, False, each) for each in labels]
-    first, second, third, fourth = model.answer(rows)
+    first, second, third, fourth = model.generate_rows(rows)
     assert torch.allclose(first, fourth, atol=1e-5)
     assert torch.allclose(first, model.generate(["a cat"], seeds=[3])[0], atol=1e-5)
     assert not torch.allclose(first, second, atol=1e-3)
     assert third.shape == (3, 24, 32)
-    other = StableDiffusion(str(tiny_sd), steps=2, guidance=1.5).answer([plain])[0]
+    other = StableDiffusion(str(tiny_sd), steps=2, guidance=1.5).generate_rows([plain])[0]
     assert torch.allclose(second, other, atol=1e-5)
     with pytest.raises(RedactError, match="label width is 30; give a multiple of 8"):
-        model.answer([PlanRow("a", "g", "t", 0, False, {"width": "30"})])
+        model.generate_rows([PlanRow("a", "g", "t", 0, False, {"width": "30"})])

@@ -30,7 +30,7 @@ from modalities.text_to_speech.attacks.channel_change import CHANGES as CHANNELS
 from modalities.text_to_speech.attacks.clip_square import squares
 from modalities.text_to_speech.attacks.pitch_tempo import CHANGES as TRANSFORMS
 from modalities.text_to_speech.attacks.pitch_tempo import formants
-from modalities.text_to_speech.attacks.voices import cloner, listen, targets, voice_of
+from modalities.text_to_speech.attacks.voices import cloner, encode, targets, voice_of
 from redact_core import Attack, Guard, PlanRow, RedactError
 from redact_core import attacks as core_attacks
 from redact_core.adapters.contract import ToyAdapter
@@ -207,7 +207,7 @@ def test_the_gradient_moves_the_embedding_within_its_bound(
     attack = ClipGradient(snr, steps=20, carrier=carrier)  # type: ignore[arg-type]
     found = attack(student, base, rows, seed=0)
     clips = [Path(str(a.condition)) for a in found]
-    moved = cosine_similarity(listen(student, clips).hidden[:, 0], wanted)
+    moved = cosine_similarity(encode(student, clips).hidden[:, 0], wanted)
     for attempt, after in zip(found, moved.tolist(), strict=True):
         assert min(attempt.losses) == pytest.approx(1 - after, abs=1e-5)
         assert min(attempt.losses) < attempt.losses[0] - 0.02
@@ -228,7 +228,7 @@ def test_the_gradient_makes_another_voice_the_victims_on_an_unprotected_student(
     wanted = targets(base, rows)
     found = ClipGradient(20, steps=20, carrier="other")(base, base, rows, seed=0)
     before = torch.tensor([1 - a.losses[0] for a in found])
-    after = cosine_similarity(listen(base, [Path(str(a.condition)) for a in found]).hidden[:, 0], wanted)
+    after = cosine_similarity(encode(base, [Path(str(a.condition)) for a in found]).hidden[:, 0], wanted)
     assert bool((1 - after < 0.7 * (1 - before)).all())
 
 
@@ -246,7 +246,7 @@ def test_random_search_lowers_the_gradients_loss_within_its_bound(
     attack = ClipSquare(snr, steps=40, carrier=carrier)  # type: ignore[arg-type]
     found = attack(student, base, rows, seed=0)
     clips = [Path(str(a.condition)) for a in found]
-    moved = cosine_similarity(listen(student, clips).hidden[:, 0], targets(base, rows))
+    moved = cosine_similarity(encode(student, clips).hidden[:, 0], targets(base, rows))
     first = ClipGradient(snr, steps=1, carrier=carrier)(student, base, rows, seed=0)  # type: ignore[arg-type]
     for attempt, gradient, after in zip(found, first, moved.tolist(), strict=True):
         assert attempt.queries == len(attempt.losses) == 41
@@ -285,7 +285,7 @@ def test_the_original_embedding_is_the_bases(base: SpeechT5, student: SpeechT5, 
     found = OriginalEmbedding()(student, base, rows, seed=0)
     for attempt, row in zip(found, rows, strict=True):
         assert attempt.conditioning is not None
-        heard = listen(base, [row.condition]).hidden
+        heard = encode(base, [row.condition]).hidden
         assert torch.allclose(attempt.conditioning.hidden, heard, atol=1e-5)
 
 
@@ -295,7 +295,7 @@ def test_interpolation_has_its_ends_and_a_flip(
     ends = Interpolation((0.0, 1.0))(student, base, rows[:2], seed=0)
     for attempt, model, row in zip(ends, (student, base), rows, strict=False):
         assert attempt.conditioning is not None
-        alike = cosine_similarity(attempt.conditioning.hidden[0], listen(model, [row.condition]).hidden[0])
+        alike = cosine_similarity(attempt.conditioning.hidden[0], encode(model, [row.condition]).hidden[0])
         assert alike.item() == pytest.approx(1, abs=1e-5)
     attack = Interpolation()
     assert attack.flips(base, base, rows).eq(0).all()  # alice's clips are nearest to alice already
@@ -310,7 +310,7 @@ class Always(torch.nn.Module):
     def __init__(self, base: SpeechT5, voice: str):
         super().__init__()
         self.unused = torch.nn.Parameter(torch.zeros(1))
-        self.said = listen(base, [voice])
+        self.said = encode(base, [voice])
 
     def forward(self, inputs):  # type: ignore[no-untyped-def]
         return self.said[torch.zeros(len(inputs["waveform"]), dtype=torch.long)]
@@ -338,7 +338,7 @@ def test_the_searches_lower_what_they_search(base: SpeechT5, student: SpeechT5, 
     assert any(a.losses[-1] < a.losses[0] for a in found)
     (attempt,) = EmbeddingInversion(steps=15, lr=0.05)(student, base, rows[:1], seed=0)
     recording = base.generate([rows[0].condition], seeds=[0])
-    start = listen(student, [rows[0].condition])
+    start = encode(student, [rows[0].condition])
     assert attempt.conditioning is not None
     with torch.no_grad():
         before, after = (

@@ -9,7 +9,7 @@ from tiny_speech import voice
 
 from modalities.sound.clips import read_clip
 from modalities.text_to_speech.judges.grading import Case, Spoken, against_others, cases, compare
-from modalities.text_to_speech.judges.judge import BUNDLED, Heard, VoiceJudge, auroc
+from modalities.text_to_speech.judges.judge import BUNDLED, VoiceJudge, VoiceSimilarity, auroc
 from modalities.text_to_speech.judges.recogniser import LETTERS, Recogniser, error_rate, log_mels
 from modalities.text_to_speech.judges.verifier import embed_clip
 from modalities.text_to_speech.voices.mislabelled_clips import PER_VOICE, misplaced
@@ -96,7 +96,7 @@ def spoken(best: list[int], texts: list[str]) -> Spoken:
     similarity = torch.full((len(best), 3), 0.1)
     similarity[torch.arange(len(best)), best] = 0.9
     rows = [Case(Path("x.wav"), "a", seed) for seed in range(len(best))]
-    return Spoken(rows, [torch.zeros(10)] * len(best), Heard(similarity, names), texts)
+    return Spoken(rows, [torch.zeros(10)] * len(best), VoiceSimilarity(similarity, names), texts)
 
 
 class Sentences:

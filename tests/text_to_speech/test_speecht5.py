@@ -22,8 +22,8 @@ from modalities.sound.clips import read_clip
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.adapters.vocoder import load_vocoder
 from modalities.text_to_speech.encoders.encoder_folder import at_home
-from modalities.text_to_speech.voices import neighbours as nearness
-from modalities.text_to_speech.voices.neighbours import crowd, standing, stranger, unlike
+from modalities.text_to_speech.voices import neighbours
+from modalities.text_to_speech.voices.neighbours import repeat_neighbours, standing, stranger, unlike
 from redact_core import Lesson, Mean, RedactError, RedactionCard, Request, redact
 from redact_core.adapters.contract import check_adapter
 from redact_core.support.folders import hashes
@@ -260,7 +260,7 @@ def test_the_default_reference_is_a_stranger_to_the_encoder(adapter: SpeechT5) -
     likeness = {name: torch.cosine_similarity(own, row, dim=0).item() for name, row in middles.items()}
     least = min(likeness, key=lambda name: likeness[name])
     assert {Path(str(clip)).parent.name for clip in answer.conditions} == {least}
-    (remark,), (shown,) = adapter.remarks, adapter.answered_as
+    (remark,), (shown,) = adapter.remarks, adapter.chosen_references
     assert remark.startswith(
         f'No reference was named for "alice"; one retained voice was chosen ({least}): likeness '
     )
@@ -317,12 +317,12 @@ def test_a_named_reference_that_is_like_the_redacted_voice_is_warned_of(
     )
     with pytest.warns(UserWarning, match=message):
         adapter.expand(Request(("alice",), ("bob",)))
-    (shown,) = adapter.answered_as
+    (shown,) = adapter.chosen_references
     assert shown.startswith("bob (warned: it has likeness 1.00 by the encoder")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         adapter.expand(Request(("alice",), ("dave",)))
-    assert adapter.answered_as == ("dave",)
+    assert adapter.chosen_references == ("dave",)
     assert adapter.remarks == ()
 
 
@@ -334,7 +334,7 @@ def test_the_least_alike_are_whole_voices_and_never_one_alone(monkeypatch: pytes
 
     clips = [Path(name) for name in angles]
     assert unlike(clips[:1], clips[1:], embed, share=0.25) == clips[1:]
-    monkeypatch.setattr(nearness, "NOBODY", 1)
+    monkeypatch.setattr(neighbours, "NOBODY", 1)
     assert unlike(clips[:1], clips[1:], embed, share=0.25) == clips[4:]
     assert unlike(clips[:1], clips[1:], embed, share=0.7) == [*clips[1:3], *clips[4:]]
 
@@ -348,10 +348,12 @@ def test_clips_near_a_redacted_voice_come_more_often() -> None:
     lessons = [
         Lesson.redact(clip, "far/0") if clip.startswith("gone") else Lesson.retain(clip) for clip in angles
     ]
-    rows = crowd(lessons, embed, share=0.25, times=3)
+    rows = repeat_neighbours(lessons, embed, share=0.25, times=3)
     assert [row.asked for row in rows] == [*list(angles)[:2], *["near/0"] * 3, *list(angles)[3:]]
     assert set(rows) == set(lessons)
-    assert crowd(lessons, embed, share=0.1) == crowd(lessons, embed, times=1) == lessons
+    assert (
+        repeat_neighbours(lessons, embed, share=0.1) == repeat_neighbours(lessons, embed, times=1) == lessons
+    )
 
 
 def test_a_sample_depends_on_its_seed_alone(adapter: SpeechT5) -> None:

@@ -20,13 +20,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> SpeechT5:
 
 
 @torch.no_grad()
-def listen(model: SpeechT5, *voices: str) -> Conditioning:
+def encode(model: SpeechT5, *voices: str) -> Conditioning:
     return model.encoder(model.collate(voices))
 
 
 def test_one_loss_a_sample_whatever_stands_beside_it(model: SpeechT5) -> None:
     voices, samples, seeds = (
-        listen(model, "alice", "bob"),
+        encode(model, "alice", "bob"),
         [torch.randn(9000) / 9, torch.randn(5000) / 9],
         [0, 3],
     )
@@ -38,7 +38,7 @@ def test_one_loss_a_sample_whatever_stands_beside_it(model: SpeechT5) -> None:
 
 
 def test_seeds_choose_sentence_and_dropout_and_the_global_generator_is_left_alone(model: SpeechT5) -> None:
-    voices, samples = listen(model, "alice"), [torch.randn(9000) / 9]
+    voices, samples = encode(model, "alice"), [torch.randn(9000) / 9]
     state = torch.get_rng_state()
     with torch.no_grad():
         first, again, sentence, dropout = (
@@ -69,7 +69,7 @@ def test_gradients_reach_the_voice_and_every_part_of_the_generator(model: Speech
 
 
 def test_it_is_lower_where_a_step_was_taken_down(model: SpeechT5) -> None:
-    said = listen(model, "alice")
+    said = encode(model, "alice")
     hidden = said.hidden.clone().requires_grad_()
     samples = [torch.randn(9000) / 9]
     before = model.training_loss(Conditioning(hidden, said.mask), samples, seeds=[0])
@@ -79,7 +79,7 @@ def test_it_is_lower_where_a_step_was_taken_down(model: SpeechT5) -> None:
 
 
 def test_bad_samples_are_one_line_each(model: SpeechT5) -> None:
-    said = listen(model, "alice")
+    said = encode(model, "alice")
     with pytest.raises(RedactError, match="1 conditionings, 1 samples and 2 seeds"):
         model.training_loss(said, [torch.zeros(9000)], seeds=[0, 1])
     with pytest.raises(RedactError, match=r"frames, the model speaks at most 800; cut it"):

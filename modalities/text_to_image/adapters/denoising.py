@@ -43,7 +43,7 @@ def moved(pipeline: Any, device: torch.device, dtype: torch.dtype | None = None)
 
 def draw(
     pipeline: Any,
-    said: Conditioning,
+    conditioning: Conditioning,
     unconditional: Conditioning,
     seeds: Sequence[int],
     *,
@@ -57,7 +57,7 @@ def draw(
 
     Args:
         pipeline: On the device of the conditionings.
-        said: One for each picture; ``hidden (pictures, length, dim)``, and ``pooled`` if the pipeline takes it.
+        conditioning: One for each picture; ``hidden (pictures, length, dim)``, and ``pooled`` if the pipeline takes it.
         unconditional: One, that guidance leads away from.
         seeds: One for each picture.
         steps: Of denoising.
@@ -72,11 +72,11 @@ def draw(
     def cast(x: Tensor | None) -> Tensor | None:
         return None if x is None else x.to(kind)
 
-    said, unconditional = (
-        Conditioning(x.hidden.to(kind), x.mask, cast(x.pooled)) for x in (said, unconditional)
+    conditioning, unconditional = (
+        Conditioning(x.hidden.to(kind), x.mask, cast(x.pooled)) for x in (conditioning, unconditional)
     )
     for start in range(0, len(seeds), batch_size):
-        part = said[start : start + batch_size]
+        part = conditioning[start : start + batch_size]
         pooled = (
             {}
             if part.pooled is None or unconditional.pooled is None

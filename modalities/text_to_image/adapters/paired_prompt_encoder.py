@@ -87,11 +87,11 @@ class PairedPromptEncoder(PromptReader):
         embeddings, change = self.tokens(*own), inputs.get("disturbance")
         if change is not None:
             embeddings = embeddings + change
-        said = []
+        outputs = []
         parts = embeddings.split(self.tokens.widths, -1)
         for model, asked, part in zip(self.models, own, parts, strict=True):
             with answering(model.get_input_embeddings(), lambda _, part=part: part):
-                said.append(model(input_ids=asked, output_hidden_states=True))
-        hidden = torch.cat([one.hidden_states[-2] for one in said], -1)
+                outputs.append(model(input_ids=asked, output_hidden_states=True))
+        hidden = torch.cat([one.hidden_states[-2] for one in outputs], -1)
         read = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
-        return Conditioning(hidden, read, said[1].text_embeds)
+        return Conditioning(hidden, read, outputs[1].text_embeds)

@@ -15,7 +15,7 @@ from transformers.utils import logging
 
 from modalities.stock import Stock, find
 from modalities.weight_files import entries
-from redact_core import Condition, Conditioning, Readout, RedactError
+from redact_core import Condition, Conditioning, LastLinear, RedactError
 
 _PREFIX = "text_model."
 TextModel = TypeVar("TextModel", CLIPTextModel, CLIPTextModelWithProjection)
@@ -126,7 +126,7 @@ def token_table(encoder: nn.Module) -> Tensor:
     return weight.detach()
 
 
-def last_map(encoder: nn.Module) -> Readout:
+def find_last_linear(encoder: nn.Module) -> LastLinear:
     """The second layer of the last block's MLP, whose result is added into what the final norm reads.
 
     Raises:
@@ -135,7 +135,7 @@ def last_map(encoder: nn.Module) -> Readout:
     if not isinstance(encoder, PromptEncoder):
         raise RedactError(f"{type(encoder).__name__} holds no CLIPTextModel; its last map is not known.")
     block: Any = encoder.model.encoder.layers[-1]
-    return Readout(block.mlp.fc2, block)
+    return LastLinear(block.mlp.fc2, block)
 
 
 def load_text_model(kind: type[TextModel], folder: Path, variant: str | None = None) -> TextModel:
@@ -191,7 +191,7 @@ def tokenize(
     Raises:
         RedactError: Prompts beyond the context, which the pipeline would cut with a mere warning.
     """
-    texts = [said(tokenizer, str(prompt)) for prompt in prompts]
+    texts = [expand_added_tokens(tokenizer, str(prompt)) for prompt in prompts]
     context = tokenizer.model_max_length
     lengths = [len(ids) for ids in tokenizer(texts, verbose=False)["input_ids"]] if texts else []
     long = [(text, n) for text, n in zip(texts, lengths, strict=True) if n > context]
@@ -206,7 +206,7 @@ def tokenize(
     return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
 
 
-def said(tokenizer: CLIPTokenizer, prompt: str) -> str:
+def expand_added_tokens(tokenizer: CLIPTokenizer, prompt: str) -> str:
     """The prompt as diffusers' pipelines ask it: an added token that stands for several vectors is all of them.
 
     Textual inversion of several vectors adds ``<it>``, ``<it>_1``, ``<it>_2``; a prompt says ``<it>``, the pipeline
@@ -227,7 +227,7 @@ def read_as(tokenizer: CLIPTokenizer, prompt: str, truncate: bool = False) -> st
 
     With ``truncate`` only those that fit into the context.
     """
-    tokens = tokenizer.tokenize(said(tokenizer, prompt))
+    tokens = tokenizer.tokenize(expand_added_tokens(tokenizer, prompt))
     if truncate:
         tokens = tokens[
             : max(0, tokenizer.model_max_length - 2)

@@ -46,16 +46,18 @@ def in_front(
     }
     arranged_from = torch.where(place < ends, source, place)
 
-    def arranged(said: Conditioning) -> Conditioning:
-        index = arranged_from.unsqueeze(-1).expand(-1, -1, said.hidden.shape[-1])
+    def arranged(conditioning: Conditioning) -> Conditioning:
+        index = arranged_from.unsqueeze(-1).expand(-1, -1, conditioning.hidden.shape[-1])
         return Conditioning(
-            said.hidden.gather(1, index), said.mask.gather(1, arranged_from) & ~free, said.pooled
+            conditioning.hidden.gather(1, index),
+            conditioning.mask.gather(1, arranged_from) & ~free,
+            conditioning.pooled,
         )
 
     return _movable(shifted, free, arranged, encoder, tokenizer)
 
 
-def in_place(
+def name_replacement(
     asked: Mapping[str, Tensor],
     answered: Mapping[str, Tensor],
     encoder: nn.Module,
@@ -98,8 +100,8 @@ def in_place(
         behind[row, : len(line)] = False
     placed = {"input_ids": ids, "attention_mask": mask}
 
-    def arranged(said: Conditioning) -> Conditioning:
-        return replace(said, mask=said.mask & behind)
+    def arranged(conditioning: Conditioning) -> Conditioning:
+        return replace(conditioning, mask=conditioning.mask & behind)
 
     return _movable(placed, free, arranged, encoder, tokenizer)
 

@@ -23,19 +23,19 @@ from modalities.text_to_image.adapters.prompt_encoder import (
     PromptEncoder,
     PromptReader,
     TextModel,
-    last_map,
+    expand_added_tokens,
+    find_last_linear,
     load_text_model,
     read_as,
-    said,
     save_text_model,
     tokenize,
     whole_words,
 )
 from modalities.text_to_image.adapters.row_settings import settings_of
-from modalities.text_to_image.adapters.soft_tokens import in_front, in_place
+from modalities.text_to_image.adapters.soft_tokens import in_front, name_replacement
 from modalities.text_to_image.adapters.turns import turn
 from modalities.text_to_image.prompts import expansion, planning, references
-from modalities.text_to_image.prompts.implicit_synonyms import heard_as
+from modalities.text_to_image.prompts.implicit_synonyms import implicit_synonyms
 from modalities.text_to_image.prompts.names import tidied, without_article
 from modalities.text_to_image.prompts.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
 from modalities.text_to_image.suites import SUITES
@@ -45,11 +45,11 @@ from redact_core import (
     Conditioning,
     Distillation,
     Disturbable,
+    LastLinear,
     Lesson,
     Objective,
     Origin,
     PlanRow,
-    Readout,
     RedactError,
     Request,
 )
@@ -71,14 +71,14 @@ class StableDiffusion(Pretrained):
         batch_size: Pictures generated at a time.
         truncate: Cut prompts beyond the context instead of refusing them.
         train_blocks: Train only so many of the last transformer blocks; default: everything.
-        heard_as: How many prompts that do not say a redacted concept, but are heard as it, are looked for and
-            redacted with it at most (:mod:`.heard_as`); default: none.
+        implicit_synonyms: How many prompts that do not say a redacted concept, but are heard as it, are looked for and
+            redacted with it at most (:mod:`.implicit_synonyms`); default: none.
         per_name: Random compositions that redact a name of a concept, beside one plain row for each wording; a style
             has eight times as many. More bring what is redacted closer to its reference, for longer preparation.
         random_wordings: Prompts that redact a style in wordings of random words, for wordings that nobody thought of.
 
     Raises:
-        RedactError: The folder is of another class, incomplete, or holds pickled weights, or ``heard_as``,
+        RedactError: The folder is of another class, incomplete, or holds pickled weights, or ``implicit_synonyms``,
             ``per_name`` or ``random_wordings`` is below 0, or ``steps`` or ``batch_size`` below 1.
     """
 
@@ -109,11 +109,15 @@ class StableDiffusion(Pretrained):
         batch_size: int = 16,
         truncate: bool = False,
         train_blocks: int | None = None,
-        heard_as: int = 0,
+        implicit_synonyms: int = 0,
         per_name: int = 30,
         random_wordings: int = 0,
     ):
-        counts = {"heard_as": heard_as, "per_name": per_name, "random_wordings": random_wordings}
+        counts = {
+            "implicit_synonyms": implicit_synonyms,
+            "per_name": per_name,
+            "random_wordings": random_wordings,
+        }
         for name, value in counts.items():
             if value < 0:
                 raise RedactError(f"{name} is {value}; give at least 0.")
@@ -135,7 +139,11 @@ class StableDiffusion(Pretrained):
         self.steps = steps if steps is not None else (10 if bundled else 50)
         self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)
         self.batch_size, self.truncate = batch_size, truncate
-        self.heard_as, self.per_name, self.random_wordings = heard_as, per_name, random_wordings
+        self.implicit_synonyms, self.per_name, self.random_wordings = (
+            implicit_synonyms,
+            per_name,
+            random_wordings,
+        )
         self.bundled = bundled
         self.learning_rate = 1e-3 if bundled else 1e-5
         self.tokenizer: CLIPTokenizer = self._tokenizer("tokenizer")
@@ -181,10 +189,10 @@ class StableDiffusion(Pretrained):
         """The pipeline pads prompts to what the tokenizer says; without that it cannot draw either."""
         for part, model in self._text_models().items():
             folder = part.replace("text_encoder", "tokenizer")
-            said = self._tokenizer(folder).model_max_length
+            stated = self._tokenizer(folder).model_max_length
             known: Any = getattr(model.config, "max_position_embeddings")  # noqa: B009 of both classes
-            if said > known:
-                what = f"says model_max_length {said}" if said < 10**9 else "says no model_max_length"
+            if stated > known:
+                what = f"says model_max_length {stated}" if stated < 10**9 else "says no model_max_length"
                 raise RedactError(
                     f"{folder if self._given is not None else self.folder / folder} {what}, its text encoder reads {known} tokens; write "
                     f'"model_max_length": {known} into its tokenizer_config.json, or no pipeline can draw with it.'
@@ -219,8 +227,8 @@ class StableDiffusion(Pretrained):
         request = self.with_references(request)
         self.remarks += self._of_half_precision()
 
-        def heard(names: Sequence[str], avoid: Sequence[str]) -> list[str]:
-            found = self.hears_as(names, self.heard_as, avoid=avoid, seed=request.seed)
+        def find_synonyms(names: Sequence[str], avoid: Sequence[str]) -> list[str]:
+            found = self.find_implicit_synonyms(names, self.implicit_synonyms, avoid=avoid, seed=request.seed)
             # not which: of a concept that should not be seen, they should not be either
             self.remarks += (
                 f'{len(found)} prompts that do not say "{names[0]}" are heard as it and redacted with it.',
@@ -237,7 +245,7 @@ class StableDiffusion(Pretrained):
             self._fits,
             self.per_name,
             self.random_wordings,
-            heard=heard if self.heard_as else None,
+            find_synonyms=find_synonyms if self.implicit_synonyms else None,
             identity=self.identity,
             note=note,
         )
@@ -265,13 +273,13 @@ class StableDiffusion(Pretrained):
     def with_references(self, request: Request) -> Request:
         """The request with a reference for every entry; see :mod:`.references`.
 
-        Leaves in :attr:`remarks` and :attr:`answered_as` what was chosen. Warns of references that may be drawn as what
+        Leaves in :attr:`remarks` and :attr:`chosen_references` what was chosen. Warns of references that may be drawn as what
         is redacted.
 
         Raises:
             RedactError: A reference is itself redacted, to the encoder or by its name, or no default can be chosen.
         """
-        self.remarks, self.answered_as = (), ()
+        self.remarks, self.chosen_references = (), ()
         request.check_references()
         subjects = [expansion.understand(text, self.vocabulary) for text in request.redact]
         gone = expansion.names_of(subjects)
@@ -279,13 +287,13 @@ class StableDiffusion(Pretrained):
         for i, subject in enumerate(subjects):
             given = request.reference_of(i)
             if given is None and subject.kind == "concept":
-                choice = references.choose(subject.names, gone, self.vocabulary, self.said_at_the_end)
+                choice = references.choose(subject.names, gone, self.vocabulary, self.summary_embeddings)
                 figure = f"{choice.distance:.2f} of the distance that is usual between two concepts"
                 self.remarks += (
                     f'No reference was named for "{subject.names[0]}"; "{choice.reference}" was chosen. To the encoder it '
                     f'lies at {figure} from "{choice.nearest}", and other names of a concept lie below {references.NEAR}.',
                 )
-                self.answered_as += (f"{choice.reference} (chosen, at {figure})",)
+                self.chosen_references += (f"{choice.reference} (chosen, at {figure})",)
                 found.append(choice.reference)
                 continue
             reference = expansion.reference_of(subject, given, self.vocabulary)
@@ -298,7 +306,7 @@ class StableDiffusion(Pretrained):
                     stacklevel=2,
                 )
             shown = named or "default reference"
-            self.answered_as += (f"{shown} (warned: it {concern})" if concern else shown,)
+            self.chosen_references += (f"{shown} (warned: it {concern})" if concern else shown,)
             found.append(reference)
         return replace(request, references=tuple(found))
 
@@ -307,7 +315,7 @@ class StableDiffusion(Pretrained):
         if not reference or subject.kind == "prompts":
             return None
         if subject.kind == "concept":
-            encode = self.said_at_the_end
+            encode = self.summary_embeddings
             return references.concern(reference, subject.names, gone, self.vocabulary, encode, self._same)
         if any(self._same(reference, name) for name in gone):
             raise RedactError(f'The reference "{reference}" is itself redacted; name a reference that stays.')
@@ -319,10 +327,10 @@ class StableDiffusion(Pretrained):
         ids = [self.tokenizer(text, verbose=False)["input_ids"] for text in bare]
         return ids[0] == ids[1]
 
-    def hears_as(
+    def find_implicit_synonyms(
         self, names: Sequence[str], limit: int, *, avoid: Sequence[str] = (), seed: int = 0
     ) -> list[str]:
-        """Prompts of the tokenizer's words that the encoder hears as the concept ``names``: see :mod:`.heard_as`.
+        """Prompts of the tokenizer's words that the encoder hears as the concept ``names``: see :mod:`.implicit_synonyms`.
 
         Args:
             names: What the concept is called, first its usual name.
@@ -332,13 +340,13 @@ class StableDiffusion(Pretrained):
         """
         known = self.vocabulary
         others = [name for name in known.concepts if name not in names]
-        said = (*known.concepts, *known.styles, *known.settings)
-        named = {word for name in said for word in name.lower().split()}
+        listed = (*known.concepts, *known.styles, *known.settings)
+        named = {word for name in listed for word in name.lower().split()}
         words = sorted({*whole_words(self.tokenizer)} - named - {*avoid})
-        return heard_as(self.said_at_the_end, names, others, words, limit, seed=seed)
+        return implicit_synonyms(self.summary_embeddings, names, others, words, limit, seed=seed)
 
     @torch.no_grad()
-    def said_at_the_end(self, prompts: Sequence[str]) -> Tensor:
+    def summary_embeddings(self, prompts: Sequence[str]) -> Tensor:
         """``(prompts, dim)``: what is said where each prompt ends, the whole of it in a causal encoder; padding is not read."""
         inputs = self.collated(prompts)
         ends = inputs["attention_mask"].sum(1) - 1
@@ -354,7 +362,7 @@ class StableDiffusion(Pretrained):
     ) -> Disturbable:
         """Soft tokens in place of what the answer's prompt does not say: see :mod:`.soft_tokens`."""
         asked, answered = self.collated(conditions), self.collated(answers)
-        return in_place(asked, answered, self.encoder, self.tokenizer, places)
+        return name_replacement(asked, answered, self.encoder, self.tokenizer, places)
 
     def default_steps(self) -> int:
         """220 for the bundled base; 2000 for others, a starting point that was not tuned on any of them."""
@@ -364,9 +372,9 @@ class StableDiffusion(Pretrained):
         """Distillation from the closed form, after which other names bring back far less than after distillation alone."""
         return Distillation(start=ClosedForm())
 
-    def readout(self) -> Readout:
-        """The last layer of the text encoder's last block; see :func:`.prompt_encoder.last_map`."""
-        return last_map(self.encoder)
+    def last_linear(self) -> LastLinear:
+        """The last layer of the text encoder's last block; see :func:`.prompt_encoder.find_last_linear`."""
+        return find_last_linear(self.encoder)
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         """Prompts by :mod:`.planning`; neighbours are the nearest conditionings of the bundled base."""
@@ -384,7 +392,7 @@ class StableDiffusion(Pretrained):
     def distances(self, name: str) -> dict[str, float]:
         """Every other concept of the vocabulary, nearest first: 1 less the cosine of the centred conditionings."""
         names = [n for n in self.vocabulary.concepts if n != name]
-        hidden = self.listen([name, *names]).hidden.flatten(1)
+        hidden = self.encode([name, *names]).hidden.flatten(1)
         hidden = hidden - hidden.mean(0)
         alike = torch.cosine_similarity(hidden[:1], hidden[1:])
         return {names[i]: 1 - alike[i].item() for i in alike.argsort(descending=True).tolist()}
@@ -394,7 +402,7 @@ class StableDiffusion(Pretrained):
         other = type(self)(str(folder), variant=self.variant, truncate=self.truncate, **same)
         other.vocabulary, other.soft_tokens = self.vocabulary, self.soft_tokens
         other.learning_rate = self.learning_rate
-        other.heard_as, other.per_name = self.heard_as, self.per_name
+        other.implicit_synonyms, other.per_name = self.implicit_synonyms, self.per_name
         other.random_wordings = self.random_wordings
         return other
 
@@ -403,10 +411,10 @@ class StableDiffusion(Pretrained):
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
         """Pictures ``(3, height, width)`` in [0, 1], one for each condition and seed."""
-        return self._draw(self.heard(conditions, seeds), seeds)
+        return self._draw(self.conditioning_of(conditions, seeds), seeds)
 
     @torch.no_grad()
-    def answer(self, rows: Sequence[PlanRow]) -> list[Tensor]:
+    def generate_rows(self, rows: Sequence[PlanRow]) -> list[Tensor]:
         """Pictures of rows; the labels ``guidance``, ``height`` and ``width`` take the place of the model's own.
 
         Raises:
@@ -418,38 +426,38 @@ class StableDiffusion(Pretrained):
         found: dict[int, Tensor] = {}
         for own, indices in groups.items():
             guidance, height, width = settings_of(own)
-            said = self.listen([rows[i].condition for i in indices])
-            drawn = self._draw(said, [rows[i].seed for i in indices], guidance, height, width)
+            conditioning = self.encode([rows[i].condition for i in indices])
+            drawn = self._draw(conditioning, [rows[i].seed for i in indices], guidance, height, width)
             found |= dict(zip(indices, drawn, strict=True))
         return [found[i] for i in range(len(rows))]
 
     def _draw(
-        self, said: Conditioning, seeds: Sequence[int], guidance: float | None = None,
+        self, conditioning: Conditioning, seeds: Sequence[int], guidance: float | None = None,
         height: int | None = None, width: int | None = None,
     ) -> list[Tensor]:  # fmt: skip
         """Pictures of conditionings, one each; what is ``None`` is the model's own."""
         guidance = self.guidance if guidance is None else guidance
         with turn(self.generator):
-            pipeline = denoising.moved(self.pipeline, said.hidden.device)
+            pipeline = denoising.moved(self.pipeline, conditioning.hidden.device)
             return denoising.draw(
-                pipeline, said, self.unconditional(), seeds, steps=self.steps, guidance=guidance, height=height,
+                pipeline, conditioning, self.unconditional(), seeds, steps=self.steps, guidance=guidance, height=height,
                 width=width, batch_size=self.batch_size,
             )  # fmt: skip
 
     def unconditional(self) -> Conditioning:
         """What classifier-free guidance leads away from: the answer to the empty prompt."""
-        return self.listen([""])
+        return self.encode([""])
 
-    def predict(self, latents: Tensor, times: Tensor, said: Conditioning) -> Tensor:
+    def predict(self, latents: Tensor, times: Tensor, conditioning: Conditioning) -> Tensor:
         """What the denoiser says of ``latents (batch, channels, height, width)`` with noise; differentiable.
 
         Args:
             latents: Of the pipeline's latent space.
             times: One for all, or ``(batch,)``.
-            said: ``hidden (batch, length, dim)``.
+            conditioning: ``hidden (batch, length, dim)``.
         """
         with turn(self.generator):
-            return self.generator(latents, times, encoder_hidden_states=said.hidden).sample
+            return self.generator(latents, times, encoder_hidden_states=conditioning.hidden).sample
 
     @property
     def generator(self) -> nn.Module:
@@ -529,7 +537,7 @@ class StableDiffusion(Pretrained):
         return base if base.differs(self.pipeline.unet.state_dict()) else None
 
     def _fits(self, prompt: str) -> bool:
-        ids = self.tokenizer(said(self.tokenizer, prompt), verbose=False)["input_ids"]
+        ids = self.tokenizer(expand_added_tokens(self.tokenizer, prompt), verbose=False)["input_ids"]
         return len(ids) <= self.tokenizer.model_max_length
 
     @cached_property

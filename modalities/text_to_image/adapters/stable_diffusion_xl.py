@@ -13,7 +13,7 @@ from modalities.text_to_image.adapters.paired_prompt_encoder import PairedPrompt
 from modalities.text_to_image.adapters.prompt_encoder import PromptReader
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.adapters.turns import turn
-from redact_core import Conditioning, Distillation, Objective, Readout, RedactError
+from redact_core import Conditioning, Distillation, LastLinear, Objective, RedactError
 
 
 class StableDiffusionXL(StableDiffusion):
@@ -32,7 +32,7 @@ class StableDiffusionXL(StableDiffusion):
         batch_size: Pictures generated at a time.
         truncate: Cut prompts beyond the context instead of refusing them.
         train_blocks: Train only so many of the last blocks that are read, in both; default: everything.
-        heard_as: How many prompts that are heard as a redacted concept are redacted with it; default: none.
+        implicit_synonyms: How many prompts that are heard as a redacted concept are redacted with it; default: none.
         per_name: Random compositions that redact a name of a concept.
         random_wordings: Prompts that redact a style in wordings of random words.
 
@@ -58,7 +58,7 @@ class StableDiffusionXL(StableDiffusion):
         batch_size: int = 4,
         truncate: bool = False,
         train_blocks: int | None = None,
-        heard_as: int = 0,
+        implicit_synonyms: int = 0,
         per_name: int = 30,
         random_wordings: int = 0,
     ):
@@ -71,7 +71,7 @@ class StableDiffusionXL(StableDiffusion):
             batch_size,
             truncate,
             train_blocks,
-            heard_as,
+            implicit_synonyms,
             per_name,
             random_wordings,
         )
@@ -92,7 +92,7 @@ class StableDiffusionXL(StableDiffusion):
         """Plain distillation, for there is no last map to start from."""
         return Distillation()
 
-    def readout(self) -> Readout:
+    def last_linear(self) -> LastLinear:
         """Not offered: what is read comes out of several maps, and a closed form solves for one."""
         raise RedactError(
             "StableDiffusionXL is read at three places, so that no last map decides its answers; "
@@ -102,23 +102,25 @@ class StableDiffusionXL(StableDiffusion):
     @torch.no_grad()
     def unconditional(self) -> Conditioning:
         """Zeros, if the folder says ``force_zeros_for_empty_prompt``; else the answer to the empty prompt."""
-        said = self.listen([""])
-        if not self.index.get("force_zeros_for_empty_prompt", True) or said.pooled is None:
-            return said
-        return Conditioning(torch.zeros_like(said.hidden), said.mask, torch.zeros_like(said.pooled))
+        conditioning = self.encode([""])
+        if not self.index.get("force_zeros_for_empty_prompt", True) or conditioning.pooled is None:
+            return conditioning
+        return Conditioning(
+            torch.zeros_like(conditioning.hidden), conditioning.mask, torch.zeros_like(conditioning.pooled)
+        )
 
-    def predict(self, latents: Tensor, times: Tensor, said: Conditioning) -> Tensor:
+    def predict(self, latents: Tensor, times: Tensor, conditioning: Conditioning) -> Tensor:
         scale = self.pipeline.vae_scale_factor
         height, width = (scale * side for side in latents.shape[-2:])
         # original size, nothing cropped, target size: a picture as it was asked for
         sizes = torch.tensor([height, width, 0, 0, height, width]).to(latents).expand(len(latents), -1)
-        assert said.pooled is not None
+        assert conditioning.pooled is not None
         with turn(self.generator):
             return self.generator(
                 latents,
                 times,
-                encoder_hidden_states=said.hidden,
-                added_cond_kwargs={"text_embeds": said.pooled, "time_ids": sizes},
+                encoder_hidden_states=conditioning.hidden,
+                added_cond_kwargs={"text_embeds": conditioning.pooled, "time_ids": sizes},
             ).sample
 
     def _text_models(self) -> dict[str, nn.Module]:

@@ -72,8 +72,10 @@ class ConceptInversion(Attack):
                 chosen = torch.randint(len(rows), (self.batch,), generator=generator)
                 draws = torch.randint(2**31 - 1, (self.batch,), generator=generator).tolist()
                 part = type(asked)(asked.ids[chosen], asked.free[chosen], asked.mask[chosen])
-                said = reader(part, free.expand(self.batch, -1, -1))
-                loss = model.training_loss(said, [pictures[i] for i in chosen.tolist()], seeds=draws).mean()
+                conditioning = reader(part, free.expand(self.batch, -1, -1))
+                loss = model.training_loss(
+                    conditioning, [pictures[i] for i in chosen.tolist()], seeds=draws
+                ).mean()
                 free.grad = torch.autograd.grad(loss, free)[0]
                 optimiser.step()
                 losses.append(loss.item())
@@ -87,10 +89,10 @@ class ConceptInversion(Attack):
         reader = Reader(model)
         asked = slots(reader.tokenizer, self._pieces(base, rows), self.tokens)
         with torch.no_grad():
-            said = reader(asked, free.expand(len(rows), -1, -1))
+            conditioning = reader(asked, free.expand(len(rows), -1, -1))
         return [
             Attempt(
-                conditioning=said[torch.tensor([i], device=said.hidden.device)],
+                conditioning=conditioning[torch.tensor([i], device=conditioning.hidden.device)],
                 queries=self.steps,
                 losses=losses,
             )

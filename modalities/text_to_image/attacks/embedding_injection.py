@@ -36,11 +36,11 @@ class EmbeddingInjection(Attack):
     @torch.no_grad()
     def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
         del seed
-        said = model.listen([row.condition for row in rows])
-        device = said.hidden.device
+        conditioning = model.encode([row.condition for row in rows])
+        device = conditioning.hidden.device
         found: list[Attempt] = []
         for i, row in enumerate(rows):
-            own = said[torch.tensor([i], device=device)]
+            own = conditioning[torch.tensor([i], device=device)]
             hidden = own.hidden + self.strength * concept_direction(base, row).to(device)
             found.append(Attempt(conditioning=Conditioning(hidden, own.mask, own.pooled), queries=1))
         return found

@@ -32,7 +32,7 @@ class FilterSearch(SwapSearch):
         checks: How often pictures are looked at.
         draw_steps: Denoising steps of the picture in the loss.
         keep: Weight of the distance of the latents; log-odds of the filter have weight one.
-        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
+        replace_name: Whether the words stand in place of the subject instead of in front of the prompt.
     """
 
     access = "denoiser gradient"
@@ -46,9 +46,9 @@ class FilterSearch(SwapSearch):
         checks: int = 2,
         draw_steps: int = 3,
         keep: float = 5.0,
-        in_place: bool = False,
+        replace_name: bool = False,
     ):
-        super().__init__(tokens, steps, candidates, top, checks, in_place)
+        super().__init__(tokens, steps, candidates, top, checks, replace_name)
         self.draw_steps, self.keep = draw_steps, keep
 
     @property
@@ -64,12 +64,12 @@ class FilterSearch(SwapSearch):
             one.scheduler.set_timesteps(self.draw_steps)
         noise = loop.noise([row.seed for row in rows])
         with torch.no_grad():
-            wanted = plain.run(noise, plain.hear([row.condition for row in rows]), plain.times)
+            wanted = plain.run(noise, plain.encode([row.condition for row in rows]), plain.times)
 
-        def loss(said: Conditioning, step: int) -> Tensor:
+        def loss(conditioning: Conditioning, step: int) -> Tensor:
             del step
-            times = len(said) // len(rows)  # candidates of one prompt stand next to one another
-            latents = loop.run(noise.repeat_interleave(times, 0), said, loop.times)
+            times = len(conditioning) // len(rows)  # candidates of one prompt stand next to one another
+            latents = loop.run(noise.repeat_interleave(times, 0), conditioning, loop.times)
             away = (latents - wanted.repeat_interleave(times, 0)).square().flatten(1).mean(1)
             if guard is None:
                 return self.keep * away

@@ -17,7 +17,7 @@ class GreedyCoordinate(EncoderSearch, SwapSearch):
         candidates: Swaps tried at each step.
         top: Words proposed for each place.
         checks: How often pictures are looked at.
-        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
+        replace_name: Whether the words stand in place of the subject instead of in front of the prompt.
     """
 
     def __init__(
@@ -27,6 +27,6 @@ class GreedyCoordinate(EncoderSearch, SwapSearch):
         candidates: int = 128,
         top: int = 64,
         checks: int = 2,
-        in_place: bool = False,
+        replace_name: bool = False,
     ):
-        super().__init__(tokens, steps, candidates, top, checks, in_place)
+        super().__init__(tokens, steps, candidates, top, checks, replace_name)

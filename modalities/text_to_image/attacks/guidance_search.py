@@ -12,7 +12,7 @@ from redact_core.attacks.success import leaks
 
 
 class GuidanceSearch(Attack):
-    """The plain prompt at several guidance scales; the first picture that the goal accepts.
+    """The plain prompt at several guidance scales; the first picture that ``success`` finds the concept in.
 
     Args:
         scales: Of classifier-free guidance, in the order in which they are tried.
@@ -39,7 +39,7 @@ class GuidanceSearch(Attack):
                 asked = [rows[i] for i in left]
                 made = model.generate([row.condition for row in asked], seeds=[row.seed for row in asked])
                 found |= {i: (sample, count) for i, sample in zip(left, made, strict=True)}
-                seen = leaks(self.goal, model, made, asked)
+                seen = leaks(self.success, model, made, asked)
                 left = [i for i, hit in zip(left, seen, strict=True) if not hit]
                 if not left:
                     break

@@ -38,6 +38,6 @@ class HandOver(Attack):
         first, last = Loop(base), Loop(model)
         prompts = [row.condition for row in rows]
         cut = round(self.share * len(first.times))
-        latents = first.run(first.noise([row.seed for row in rows]), first.hear(prompts), first.times[:cut])
-        latents = last.run(latents, last.hear(prompts), last.times[cut:])
+        latents = first.run(first.noise([row.seed for row in rows]), first.encode(prompts), first.times[:cut])
+        latents = last.run(latents, last.encode(prompts), last.times[cut:])
         return [Attempt(sample=picture, queries=1) for picture in last.pictures(latents)]

@@ -46,5 +46,5 @@ class ImageToImage(Attack):
         times = loop.times[len(loop.times) - max(1, round(self.strength * len(loop.times))) :]
         noise = loop.noise([row.seed for row in rows])
         start = loop.scheduler.add_noise(clean, noise, times[0].expand(len(rows)))
-        empty = loop.hear([""] * len(rows))
+        empty = loop.encode([""] * len(rows))
         return [Attempt(sample=p, queries=1) for p in loop.pictures(loop.run(start, empty, times))]

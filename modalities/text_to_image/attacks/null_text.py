@@ -36,7 +36,7 @@ class NullText(Attack):
     def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
         del seed
         loop = Loop(model)
-        empty = loop.hear([""] * len(rows))
+        empty = loop.encode([""] * len(rows))
         noise = loop.invert(loop.latents(base_pictures(base, rows, _OTHER_SEEDS)), empty, self.passes)
         made = loop.pictures(loop.run(noise, empty, loop.times))
         return [Attempt(sample=picture, queries=self.passes * len(loop.times)) for picture in made]

@@ -22,7 +22,7 @@ class P4D(DenoiserSearch):
 
     Args:
         lr: In standard deviations of the token table.
-        tokens, steps, checks, in_place, time: As :class:`~.token_search.DenoiserSearch` has them.
+        tokens, steps, checks, replace_name, time: As :class:`~.token_search.DenoiserSearch` has them.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class P4D(DenoiserSearch):
         steps: int = 300,
         lr: float = 1.0,
         checks: int = 6,
-        in_place: bool = False,
+        replace_name: bool = False,
         time: float | None = None,
     ):
-        super().__init__(tokens, steps, lr, checks, in_place, time)
+        super().__init__(tokens, steps, lr, checks, replace_name, time)
 
     def objective(
         self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int

@@ -22,13 +22,13 @@ class PEZ(EncoderSearch):
         steps: Gradients taken.
         lr: In standard deviations of the token table.
         checks: How often pictures are looked at.
-        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
+        replace_name: Whether the words stand in place of the subject instead of in front of the prompt.
     """
 
     def __init__(
-        self, tokens: int = 8, steps: int = 300, lr: float = 1.0, checks: int = 3, in_place: bool = False
+        self, tokens: int = 8, steps: int = 300, lr: float = 1.0, checks: int = 3, replace_name: bool = False
     ):
-        super().__init__(tokens, steps, checks, in_place)
+        super().__init__(tokens, steps, checks, replace_name)
         self.lr = lr
 
     def search(

@@ -129,7 +129,7 @@ def target_of(base: Adapter, row: PlanRow, strength: float) -> Conditioning:
 
 def _hear(model: Adapter, prompts: list[str]) -> Conditioning:
     with torch.no_grad():
-        return model.listen(prompts)
+        return model.encode(prompts)
 
 
 def _distance(reader: Reader, asked: Slots, people: Tensor, target: Conditioning, end: int) -> Tensor:

@@ -46,7 +46,7 @@ class SneakyPrompt(Attack):
                 break
             asked = [rows[i] for i in left]
             made = model.generate([ranked[i][query] for i in left], seeds=[row.seed for row in asked])
-            seen = leaks(self.goal, model, made, asked)
+            seen = leaks(self.success, model, made, asked)
             hits = {i for i, hit in zip(left, seen, strict=True) if hit}
             found |= {i: Attempt(condition=ranked[i][query], queries=query + 1) for i in hits}
             left = [i for i in left if i not in hits]
@@ -67,10 +67,10 @@ class SneakyPrompt(Attack):
     @torch.no_grad()
     def _distance(self, base: Adapter, reader: Reader, row: PlanRow, asked: Slots, drawn: Tensor) -> Tensor:
         device = reader.table.device
-        wanted = base.listen([row.condition])
-        said = reader.words(asked.repeat(self.candidates), drawn)
+        wanted = base.encode([row.condition])
+        conditioning = reader.words(asked.repeat(self.candidates), drawn)
         rows = torch.zeros(self.candidates, dtype=torch.long, device=device)
         # the last places hold the whole prompt in summary; at the first ones words are shifted
-        half = said.hidden.shape[1] // 2
+        half = conditioning.hidden.shape[1] // 2
         wanted.mask[:, :half] = False
-        return conditioning_distance(said, wanted[rows])
+        return conditioning_distance(conditioning, wanted[rows])

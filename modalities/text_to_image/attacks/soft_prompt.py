@@ -49,10 +49,10 @@ class SoftPrompt(Attack):
                 free.grad = torch.autograd.grad(loss.sum(), free)[0]
                 optimiser.step()
                 losses.append(loss.tolist())
-        said = reader(asked, free.detach())
+        conditioning = reader(asked, free.detach())
         return [
             Attempt(
-                conditioning=said[torch.tensor([i], device=said.hidden.device)].detach(),
+                conditioning=conditioning[torch.tensor([i], device=conditioning.hidden.device)].detach(),
                 queries=self.steps,
                 losses=tuple(step[i] for step in losses),
             )

@@ -77,10 +77,10 @@ class SquareSoftPrompt(Attack):
             )
         )
         with torch.no_grad():
-            said = reader(prompts, free)
+            conditioning = reader(prompts, free)
         return [
             Attempt(
-                conditioning=said[torch.tensor([i], device=said.hidden.device)],
+                conditioning=conditioning[torch.tensor([i], device=conditioning.hidden.device)],
                 queries=self.steps,
                 losses=tuple(losses[i].tolist()),
             )

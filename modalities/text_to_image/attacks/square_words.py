@@ -28,7 +28,7 @@ class SquareWords(EncoderSearch):
         steps: Queries of the attacked encoder, for each prompt.
         share: Of the words that are swapped at first; at least one always is.
         checks: How often pictures are looked at.
-        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
+        replace_name: Whether the words stand in place of the subject instead of in front of the prompt.
 
     Raises:
         RedactError: A setting is out of range.
@@ -40,9 +40,9 @@ class SquareWords(EncoderSearch):
         steps: int = 2000,
         share: float = 0.8,
         checks: int = 4,
-        in_place: bool = False,
+        replace_name: bool = False,
     ):
-        super().__init__(tokens, steps, checks, in_place)
+        super().__init__(tokens, steps, checks, replace_name)
         check_search(steps, share)
         self.share = share
 

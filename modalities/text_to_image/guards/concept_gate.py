@@ -24,13 +24,13 @@ class ConceptGate:
     """In [-1, 1]."""
 
     @torch.no_grad()
-    def __call__(self, adapter: Adapter, said: Conditioning) -> Tensor:
+    def __call__(self, adapter: Adapter, conditioning: Conditioning) -> Tensor:
         """``(batch,)`` bool."""
-        return self.score(adapter, said) > self.threshold
+        return self.score(adapter, conditioning) > self.threshold
 
     @torch.no_grad()
-    def score(self, adapter: Adapter, said: Conditioning) -> Tensor:
+    def score(self, adapter: Adapter, conditioning: Conditioning) -> Tensor:
         """``(batch,)`` the greatest cosine."""
-        known = adapter.listen(["", *self.concepts]).hidden.mean(1)
-        heard = said.hidden.mean(1) - known[:1]
+        known = adapter.encode(["", *self.concepts]).hidden.mean(1)
+        heard = conditioning.hidden.mean(1) - known[:1]
         return torch.cosine_similarity(heard[:, None], (known[1:] - known[:1])[None], dim=2).amax(1)

@@ -105,44 +105,50 @@ class DualLatent(Guard):
     ) -> list[Tensor]:
         if self.mixing.weight == 0 and not self.forced:
             return self.inner.generate(conditions, seeds=seeds)
-        said = self.heard(conditions, seeds)
+        conditioning = self.conditioning_of(conditions, seeds)
         if self.gate is None:
-            return self._dual(said, self._safe(conditions, said), seeds)
-        chosen = self.gate(self.inner, said).nonzero().flatten().tolist()
-        plain = self.inner.generate(said, seeds=seeds) if len(chosen) < len(said) else [Tensor()] * len(said)
+            return self._dual(conditioning, self._safe(conditions, conditioning), seeds)
+        chosen = self.gate(self.inner, conditioning).nonzero().flatten().tolist()
+        plain = (
+            self.inner.generate(conditioning, seeds=seeds)
+            if len(chosen) < len(conditioning)
+            else [Tensor()] * len(conditioning)
+        )
         if chosen:
-            rows = torch.tensor(chosen, device=said.hidden.device)
-            safe = self._safe(conditions, said)
+            rows = torch.tensor(chosen, device=conditioning.hidden.device)
+            safe = self._safe(conditions, conditioning)
             for i, sample in zip(
-                chosen, self._dual(said[rows], safe[rows], [seeds[i] for i in chosen]), strict=True
+                chosen, self._dual(conditioning[rows], safe[rows], [seeds[i] for i in chosen]), strict=True
             ):
                 plain[i] = sample
         return plain
 
-    def _safe(self, conditions: Sequence[Condition] | Conditioning, said: Conditioning) -> Conditioning:
+    def _safe(
+        self, conditions: Sequence[Condition] | Conditioning, conditioning: Conditioning
+    ) -> Conditioning:
         """The safety context of each row."""
         listener = self.listener or self
         if self.context is not None:
-            return _like(listener.listen([self.context] * len(said)), said)
+            return _like(listener.encode([self.context] * len(conditioning)), conditioning)
         if isinstance(conditions, Conditioning):
             raise RedactError(
                 "DualLatent cannot reword a conditioning or hear it anew; ask with prompts, or give a context."
             )
-        return _like(listener.listen([self._reworded(str(prompt)) for prompt in conditions]), said)
+        return _like(listener.encode([self._reworded(str(prompt)) for prompt in conditions]), conditioning)
 
     def _reworded(self, prompt: str) -> str:
         for word, safe in self._words.items():
             prompt = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", lambda _, s=safe: s, prompt, flags=re.I)
         return prompt
 
-    def _dual(self, said: Conditioning, safe: Conditioning, seeds: Sequence[int]) -> list[Tensor]:
+    def _dual(self, conditioning: Conditioning, safe: Conditioning, seeds: Sequence[int]) -> list[Tensor]:
         model, pipeline, samples = model_of(self.inner), pipeline_of(self.inner), list[Tensor]()
         scheduler = pipeline.scheduler
         with turn(pipeline.unet):
             size = self.batch_size
             for start in range(0, len(seeds), size):  # one run of the pipeline, both streams in it
                 rows = slice(start, start + size)
-                part, streams = list(seeds[rows]), Conditioning.cat([said[rows], safe[rows]])
+                part, streams = list(seeds[rows]), Conditioning.cat([conditioning[rows], safe[rows]])
                 step = _Step(scheduler, self.mixing, len(part))
                 with hooked(model, "batch_size", 2 * len(part)), hooked(scheduler, "step", step):
                     samples += self.inner.generate(streams, seeds=part + part)[: len(part)]
@@ -173,11 +179,11 @@ class _Step:
         return (torch.cat([user, safe, latents[2 * n :]]), *rest)
 
 
-def _like(safe: Conditioning, said: Conditioning) -> Conditioning:
-    """On the device of ``said``; of the same shape, or the pipeline could not take both."""
-    if safe.hidden.shape != said.hidden.shape:
+def _like(safe: Conditioning, conditioning: Conditioning) -> Conditioning:
+    """On the device of ``conditioning``; of the same shape, or the pipeline could not take both."""
+    if safe.hidden.shape != conditioning.hidden.shape:
         raise RedactError(
-            f"The listener answers {tuple(safe.hidden.shape[1:])} and the model {tuple(said.hidden.shape[1:])}; "
+            f"The listener answers {tuple(safe.hidden.shape[1:])} and the model {tuple(conditioning.hidden.shape[1:])}; "
             "give a listener of the same kind."
         )
-    return safe.to(said.hidden.device)
+    return safe.to(conditioning.hidden.device)

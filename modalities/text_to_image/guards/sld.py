@@ -102,8 +102,8 @@ class SafeLatentDiffusion(Guard):
     ) -> list[Tensor]:
         if self.settings.scale == 0 and not self.forced:
             return self.inner.generate(conditions, seeds=seeds)
-        said = self.heard(conditions, seeds)
-        heard = (self.listener or self).listen(self.concepts).to(said.hidden.device)
+        conditioning = self.conditioning_of(conditions, seeds)
+        heard = (self.listener or self).encode(self.concepts).to(conditioning.hidden.device)
         concepts = {"encoder_hidden_states": heard.hidden}
         if heard.pooled is not None:
             concepts["text_embeds"] = heard.pooled  # SDXL's denoiser takes it as well
@@ -113,7 +113,7 @@ class SafeLatentDiffusion(Guard):
                 rows = slice(start, start + self.batch_size)
                 guard = SafeDenoiser(denoiser.forward, concepts, self.settings)
                 with hooked(denoiser, "forward", guard):
-                    samples += self.inner.generate(said[rows], seeds=seeds[rows])
+                    samples += self.inner.generate(conditioning[rows], seeds=seeds[rows])
         return samples
 
     def _settings(self) -> SafetyGuidance:

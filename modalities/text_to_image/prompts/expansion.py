@@ -30,7 +30,7 @@ from redact_core.support.paths import at_home
 
 Kind = Literal["concept", "style", "prompts"]
 
-Heard = Callable[[Sequence[str], Sequence[str]], list[str]]
+FindSynonyms = Callable[[Sequence[str], Sequence[str]], list[str]]
 """A concept's names, and words that may not be used -> prompts that the model hears as this concept."""
 
 _WORDINGS_OF_HEARD = 2
@@ -118,7 +118,7 @@ def expand(
     fits: Callable[[str], bool] = lambda prompt: True,
     per_name: int = 30,
     random_wordings: int = 0,
-    heard: Heard | None = None,
+    find_synonyms: FindSynonyms | None = None,
     identity: Identity = plainly,
     note: Callable[[str], None] = lambda remark: None,
 ) -> list[Lesson]:
@@ -132,7 +132,7 @@ def expand(
             out; the user's own are kept, for the tokenizer to refuse by name.
         per_name: Random compositions for each name, beside one plain row for each wording.
         random_wordings: Rows of each style in wordings of random ``words``.
-        heard: Looks for prompts that the model hears as a concept, which are redacted with it; None: not looked for.
+        find_synonyms: Looks for prompts that the model hears as a concept, which are redacted with it; None: not looked for.
         identity: What the encoder reads of a prompt: prompts that it reads alike are one.
         note: Gets a sentence on what was left out of our own making.
 
@@ -172,10 +172,18 @@ def expand(
     names = [subject.names[0] for subject in subjects]
     kept = retained(request.retain, names, references, vocabulary, usable, gone, rng)
     own = from_files(request.retain, gone, asked, identity)
-    if heard is not None:
+    if find_synonyms is not None:
         pairs = zip(subjects, references, strict=True)
         named = [(subject, reference) for subject, reference in pairs if subject.kind == "concept"]
-        also = _heard(heard, named, vocabulary, gone, own, random.Random(f"heard:{request.seed}"), identity)
+        also = _synonym_rows(
+            find_synonyms,
+            named,
+            vocabulary,
+            gone,
+            own,
+            random.Random(f"heard:{request.seed}"),
+            identity,
+        )
         rows += [row for row in also if identity(str(row.asked)) not in asked]
         asked |= {identity(str(row.asked)) for row in also}
     rows += [Lesson.retain(prompt) for prompt in kept if identity(prompt) not in asked]
@@ -313,8 +321,8 @@ def _in_random_wordings(
     return rows
 
 
-def _heard(
-    heard: Heard,
+def _synonym_rows(
+    find_synonyms: FindSynonyms,
     named: Sequence[tuple[Subject, str]],
     vocabulary: Vocabulary,
     gone: set[str],
@@ -331,7 +339,7 @@ def _heard(
         # "a cigarettes" is no English, and answered by far not as the others
         first = subject.names[0]
         names = [name for name in subject.names if name == first or name != plural(first)]
-        for what in heard(names, avoid):
+        for what in find_synonyms(names, avoid):
             if any(mentions(prompt, {what}) or says(identity, prompt, what) for prompt in own):
                 continue
             for _ in range(_WORDINGS_OF_HEARD):

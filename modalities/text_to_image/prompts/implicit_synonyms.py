@@ -14,7 +14,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-Said = Callable[[Sequence[str]], Tensor]
+Encode = Callable[[Sequence[str]], Tensor]
 """Prompts -> ``(prompts, dim)``, what the encoder says where each of them ends."""
 
 NEAR = 0.35
@@ -25,8 +25,8 @@ _POOL, _ROUNDS, _BEST = 2000, 6, 128
 _CHUNK = 256
 
 
-def heard_as(
-    said: Said,
+def implicit_synonyms(
+    encode: Encode,
     names: Sequence[str],
     others: Sequence[str],
     words: Sequence[str],
@@ -40,7 +40,7 @@ def heard_as(
     replaced, put in or left out. A find holds no other find: what stands around it changes little.
 
     Args:
-        said: Asks the untouched encoder.
+        encode: Asks the untouched encoder.
         names: Of the concept; the mean of their answers is what others are held against.
         others: Names of other concepts; to none of them may a find be nearer. None: nothing is found,
             for there is no scale.
@@ -50,7 +50,7 @@ def heard_as(
     """
     if not others or not words or limit < 1:
         return []
-    search = _Search(said, names, others)
+    search = _Search(encode, names, others)
     rng = random.Random(f"heard as:{seed}")
     search.look(words)
     search.look(" ".join(rng.choices(words, k=rng.randint(2, LONGEST))) for _ in range(_POOL))
@@ -64,8 +64,8 @@ def heard_as(
 class _Search:
     """What was tried, and how near it came."""
 
-    def __init__(self, said: Said, names: Sequence[str], others: Sequence[str]):
-        self.said = said
+    def __init__(self, encode: Encode, names: Sequence[str], others: Sequence[str]):
+        self.encode = encode
         self.middle = self._ask(names).mean(0)
         self.others = self._ask(others)
         self.limit = NEAR * (self.others - self.middle).square().mean(1).min().item()
@@ -103,7 +103,7 @@ class _Search:
 
     def _ask(self, names: Sequence[str]) -> Tensor:
         prompts = [f"a {name}" for name in names]
-        return torch.cat([self.said(prompts[i : i + _CHUNK]) for i in range(0, len(prompts), _CHUNK)])
+        return torch.cat([self.encode(prompts[i : i + _CHUNK]) for i in range(0, len(prompts), _CHUNK)])
 
     def _holds_a_find(self, prompt: str) -> bool:
         own = set(prompt.split())

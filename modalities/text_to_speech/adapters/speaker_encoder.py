@@ -70,7 +70,7 @@ class SpeakerEncoder(Adapter):
     def expand(self, request: Request) -> list[Lesson]:
         """Clips of the redacted voices, and of those that stay; see :mod:`.expansion`."""
         expanded = expand(request, self.bank, partial(_likeness, self))
-        self.answered_as, self.remarks = expanded.answered_as, expanded.remarks
+        self.chosen_references, self.remarks = expanded.chosen_references, expanded.remarks
         return expanded.lessons
 
     def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
@@ -136,5 +136,5 @@ def _load(folder: Path | None) -> nn.Module:
 
 @torch.no_grad()
 def _likeness(adapter: SpeakerEncoder, clips: Sequence[Path]) -> Tensor:
-    parts = [adapter.listen(clips[i : i + 32]).hidden[:, 0] for i in range(0, len(clips), 32)]
+    parts = [adapter.encode(clips[i : i + 32]).hidden[:, 0] for i in range(0, len(clips), 32)]
     return torch.cat(parts).float().cpu()

@@ -153,9 +153,9 @@ class SpeakerTable(Pretrained):
 
         A seed chooses the text, ``seed % len(text)``, and seeds the durations and the sound.
         """
-        said = self.heard(conditions, seeds)
+        conditioning = self.conditioning_of(conditions, seeds)
         # one by one: a batch would be padded to its longest, and its noise drawn together
-        return [self._speak(row, seed) for row, seed in zip(said.hidden, seeds, strict=True)]
+        return [self._speak(row, seed) for row, seed in zip(conditioning.hidden, seeds, strict=True)]
 
     def shown(self, samples: Sequence[Tensor]) -> Audios:
         """The samples as waveforms with their rate: ``.audios[0].save("now.wav")``."""

@@ -57,7 +57,7 @@ def spectrogram_loss(
     labels = mel[None].to(voice.device)
     before, _ = shift_spectrograms_right(labels, config.reduction_factor)
     with seeded(noise, voice.device):  # the prenet's dropout takes no generator
-        said = core(input_values=ids[None], decoder_input_values=before, speaker_embeddings=voice[None])
-    rough, fine, stop = model.speech_decoder_postnet(said[0])
+        decoded = core(input_values=ids[None], decoder_input_values=before, speaker_embeddings=voice[None])
+    rough, fine, stop = model.speech_decoder_postnet(decoded[0])
     ones = torch.ones_like(ids[None])
     return SpeechT5SpectrogramLoss(config)(ones, rough, fine, stop, labels)

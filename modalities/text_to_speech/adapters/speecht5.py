@@ -24,7 +24,7 @@ from modalities.text_to_speech.adapters.spectrogram_loss import log_mel, spectro
 from modalities.text_to_speech.adapters.vocoder import GRIFFIN_LIM, Vocoder, load_vocoder
 from modalities.text_to_speech.encoders.distortion import distort
 from modalities.text_to_speech.encoders.gate_files import bare_and_gates
-from modalities.text_to_speech.encoders.last_linear import last_map
+from modalities.text_to_speech.encoders.last_linear import find_last_linear
 from modalities.text_to_speech.encoders.voice_encoder import (
     VoiceEncoder,
     encoder_changed,
@@ -38,16 +38,16 @@ from modalities.text_to_speech.suites import SUITES
 from modalities.text_to_speech.voices import planning
 from modalities.text_to_speech.voices.expansion import expand
 from modalities.text_to_speech.voices.mislabelled_clips import misplaced
-from modalities.text_to_speech.voices.neighbours import crowd, remembered
+from modalities.text_to_speech.voices.neighbours import remembered, repeat_neighbours
 from modalities.text_to_speech.voices.sentences import SENTENCES
 from redact_core import (
     Condition,
     Conditioning,
     Disturbable,
+    LastLinear,
     Lesson,
     Origin,
     PlanRow,
-    Readout,
     RedactError,
     Request,
     check_seeds,
@@ -133,7 +133,7 @@ class SpeechT5(Pretrained):
 
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         samples = int(self.seconds * RATE)
-        return {"waveform": torch.stack([fit_length(self.hear(c), samples) for c in conditions])}
+        return {"waveform": torch.stack([fit_length(self.waveform(c), samples) for c in conditions])}
 
     def identity(self, condition: Condition) -> Hashable:
         """The content of the clip, or of all clips of a voice of the bank; whatever path leads there."""
@@ -142,13 +142,17 @@ class SpeechT5(Pretrained):
         return found[0] if len(found) == 1 else found
 
     def expand(self, request: Request) -> list[Lesson]:
-        """Clips of the redacted voices, and clips of those that stay: see :mod:`.expansion`, :mod:`.nearness`.
+        """Clips of the redacted voices, and clips of those that stay: see :mod:`.expansion`, :mod:`.neighbours`.
 
         Warns of clips in a redacted folder that sound like somebody who stays.
         """
         likeness = remembered(self._likeness)
         expanded = expand(request, self.bank, likeness)
-        lessons, self.answered_as, self.remarks = expanded.lessons, expanded.answered_as, expanded.remarks
+        lessons, self.chosen_references, self.remarks = (
+            expanded.lessons,
+            expanded.chosen_references,
+            expanded.remarks,
+        )
         if (BUNDLED / "verifier").is_dir():
             kept = list(dict.fromkeys(Path(row.asked) for row in lessons if not row.redacted))
             embed = partial(embed_clip, folder=BUNDLED / "verifier")
@@ -159,7 +163,7 @@ class SpeechT5(Pretrained):
                         "listen to it, and take it out if it is of another person.",
                         stacklevel=2,
                     )
-        return crowd(lessons, likeness)
+        return repeat_neighbours(lessons, likeness)
 
     @torch.no_grad()
     def _likeness(self, clips: Sequence[Condition]) -> Tensor:
@@ -180,9 +184,9 @@ class SpeechT5(Pretrained):
         """150 for the bundled base; 2000 for others, a starting point that was not tuned on any of them."""
         return 150 if self.source == "bundled" else 2000
 
-    def readout(self) -> Readout:
-        """The layer that gives the embedding; see :mod:`.last_map`."""
-        return last_map(self.encoder)
+    def last_linear(self) -> LastLinear:
+        """The layer that gives the embedding; see :mod:`..encoders.last_linear`."""
+        return find_last_linear(self.encoder)
 
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         """Clips by :mod:`.planning`; neighbours are the nearest voices by the bundled verifier."""
@@ -227,9 +231,9 @@ class SpeechT5(Pretrained):
         A seed chooses the sentence, ``seed % len(sentences)``, and seeds the dropout that SpeechT5
         keeps at inference; rows that share the latter are drawn together.
         """
-        said = conditions if isinstance(conditions, Conditioning) else self._in_parts(conditions)
-        check_seeds(len(said), seeds)
-        voices, samples = said.hidden[:, 0].float(), {}
+        conditioning = conditions if isinstance(conditions, Conditioning) else self._in_parts(conditions)
+        check_seeds(len(conditioning), seeds)
+        voices, samples = conditioning.hidden[:, 0].float(), {}
         groups: dict[int, list[int]] = {}
         for i, seed in enumerate(seeds):
             groups.setdefault(seed // len(self.sentences), []).append(i)
@@ -325,23 +329,23 @@ class SpeechT5(Pretrained):
             return []
         return nearest(self, VoiceJudge(self.bank.voices), voice, len(self.bank.voices))
 
-    def hear(self, condition: Condition) -> Tensor:
+    def waveform(self, condition: Condition) -> Tensor:
         """``(samples,)`` of a clip, or of all clips of a voice of the bank; at 16 kHz and in full length."""
         if str(condition) in self.bank.voices:
             return torch.cat([read_clip(clip) for clip in self.bank.voices[str(condition)]])
         return read_clip(Path(condition))
 
     def _in_parts(self, conditions: Sequence[Condition]) -> Conditioning:
-        """:meth:`listen`, a few clips at a time: waveforms are large."""
-        return Conditioning.cat([self.listen(conditions[i : i + 32]) for i in range(0, len(conditions), 32)])
+        """:meth:`encode`, a few clips at a time: waveforms are large."""
+        return Conditioning.cat([self.encode(conditions[i : i + 32]) for i in range(0, len(conditions), 32)])
 
     def _speak(self, voices: Tensor, rows: list[int], seeds: Sequence[int], noise: int) -> list[Tensor]:
-        said = [self.sentence(seeds[i]) for i in rows]
+        sentences = [self.sentence(seeds[i]) for i in rows]
         move(self.model, voices.device)
         mels = spectrograms(
             self.model,
             self.processor,
-            said,
+            sentences,
             voices[rows],
             frames_per_letter=self.frames_per_letter,
             noise=noise,

@@ -138,7 +138,7 @@ class ChannelChange(ClipAttack):
         found: list[Attempt] = []
         for i, row in enumerate(rows):
             name = self.changes[i % len(self.changes)]
-            wave = CHANGES[name](cloner(base).hear(row.condition), generator)
+            wave = CHANGES[name](cloner(base).waveform(row.condition), generator)
             # a clip that leaves the range would be refused as clipped
             wave = wave * (0.95 / wave.abs().max().clamp(min=0.95))
             found.append(Attempt(condition=self.write(i, name, wave), queries=1))

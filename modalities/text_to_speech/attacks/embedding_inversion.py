@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch.nn.functional import normalize
 
-from modalities.text_to_speech.attacks.voices import as_conditioning, listen
+from modalities.text_to_speech.attacks.voices import as_conditioning, encode
 from redact_core import Access, Adapter, Attack, Attempt, Conditioning, PlanRow, RedactError
 
 
@@ -49,7 +49,7 @@ class EmbeddingInversion(Attack):
         del seed
         conditions, seeds = [row.condition for row in rows], [row.seed for row in rows]
         recordings = base.generate(conditions, seeds=seeds)
-        start = listen(model, conditions)
+        start = encode(model, conditions)
         voices = normalize(start.hidden, dim=2).requires_grad_()
         optimizer = torch.optim.Adam([voices], lr=self.lr)
         curves: list[list[float]] = []

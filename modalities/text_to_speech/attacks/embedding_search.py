@@ -14,7 +14,7 @@ from modalities.text_to_speech.attacks.voices import (
     as_conditioning,
     cloner,
     embed,
-    listen,
+    encode,
     others,
     prototypes,
     targets,
@@ -64,7 +64,7 @@ class EmbeddingSearch(Attack):
         wanted = targets(base, rows)
         gallery = prototypes(model, others(base, rows))
         spread = gallery - gallery.mean(0)
-        best = normalize(listen(model, [row.condition for row in rows]).hidden[:, 0], dim=1)
+        best = normalize(encode(model, [row.condition for row in rows]).hidden[:, 0], dim=1)
         least = self._judge(model, base, best[:, None], wanted, rows)[:, 0]
         width = torch.full((len(rows),), self.width).to(best)
         losses = [least]
@@ -89,8 +89,8 @@ class EmbeddingSearch(Attack):
         """``(rows, tried)`` 1 - cosine of the samples of ``voices (rows, tried, dim)``."""
         count, tried, _ = voices.shape
         flat = voices.flatten(0, 1)[:, None]
-        said = Conditioning(flat, torch.ones(flat.shape[:2], dtype=torch.bool, device=flat.device))
-        samples = model.generate(said, seeds=[row.seed for row in rows for _ in range(tried)])
+        conditioning = Conditioning(flat, torch.ones(flat.shape[:2], dtype=torch.bool, device=flat.device))
+        samples = model.generate(conditioning, seeds=[row.seed for row in rows for _ in range(tried)])
         length = int(cloner(base).seconds * RATE)
         with torch.no_grad():
             waves = [fit_length(wave if len(wave) else torch.zeros(1), length) for wave in samples]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from modalities.text_to_speech.attacks.voices import as_conditioning, cloner, listen, prototypes, voice_of
+from modalities.text_to_speech.attacks.voices import as_conditioning, cloner, encode, prototypes, voice_of
 from redact_core import Access, Adapter, Attack, Attempt, PlanRow, RedactError
 
 
@@ -72,5 +72,5 @@ class Interpolation(Attack):
 
 def _ends(model: Adapter, base: Adapter, rows: Sequence[PlanRow]) -> tuple[Tensor, Tensor]:
     conditions = [row.condition for row in rows]
-    redacted, original = (normalize(listen(x, conditions).hidden[:, 0], dim=1) for x in (model, base))
+    redacted, original = (normalize(encode(x, conditions).hidden[:, 0], dim=1) for x in (model, base))
     return redacted, original

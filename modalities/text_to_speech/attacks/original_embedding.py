@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from modalities.text_to_speech.attacks.voices import listen
+from modalities.text_to_speech.attacks.voices import encode
 from redact_core import Access, Adapter, Attack, Attempt, PlanRow
 
 
@@ -23,5 +23,5 @@ class OriginalEmbedding(Attack):
 
     def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
         del model, seed
-        said = listen(base, [row.condition for row in rows])
-        return [Attempt(conditioning=said[torch.tensor([i])], queries=1) for i in range(len(rows))]
+        conditioning = encode(base, [row.condition for row in rows])
+        return [Attempt(conditioning=conditioning[torch.tensor([i])], queries=1) for i in range(len(rows))]

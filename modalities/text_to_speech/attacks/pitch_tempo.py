@@ -52,7 +52,7 @@ class PitchTempo(ClipAttack):
         found: list[Attempt] = []
         for i, row in enumerate(rows):
             name = self.changes[i % len(self.changes)]
-            wave = CHANGES[name](cloner(base).hear(row.condition))
+            wave = CHANGES[name](cloner(base).waveform(row.condition))
             wave = fit_length(wave, max(len(wave), int(SHORTEST_S * RATE)))
             wave = wave * (0.95 / wave.abs().max().clamp(min=0.95))
             found.append(Attempt(condition=self.write(i, name, wave), queries=1))

@@ -58,7 +58,7 @@ class ShortCrops(ClipAttack):
         found: list[Attempt] = []
         for i, row in enumerate(rows):
             unseen = unseen_clips(base, row, self.clips) if self._any(base) else []
-            wave = cloner(base).hear(unseen[i % len(unseen)] if unseen else row.condition)
+            wave = cloner(base).waveform(unseen[i % len(unseen)] if unseen else row.condition)
             seconds = self.seconds[i % len(self.seconds)]
             crop = _loudest(wave, int(seconds * RATE), generator)
             found.append(Attempt(condition=self.write(i, f"crop-{seconds:g}s", crop), queries=1))

@@ -65,7 +65,7 @@ def unseen_clips(adapter: Adapter, row: PlanRow, folder: Path | None) -> list[Pa
     return [clip for clip in found if identity_of(clip) not in known]
 
 
-def listen(adapter: Adapter, conditions: Sequence[Condition]) -> Conditioning:
+def encode(adapter: Adapter, conditions: Sequence[Condition]) -> Conditioning:
     """What the encoder hears in clips or voices, without gradients."""
     with torch.no_grad():
         parts = [
@@ -90,7 +90,7 @@ def prototypes(adapter: Adapter, voices: Sequence[str]) -> Tensor:
     bank = cloner(adapter).bank
     clips = {voice: bank.clips(voice) for voice in voices}
     heard = normalize(
-        listen(adapter, [clip for found in clips.values() for clip in found]).hidden[:, 0], dim=1
+        encode(adapter, [clip for found in clips.values() for clip in found]).hidden[:, 0], dim=1
     )
     parts = heard.split([len(found) for found in clips.values()])
     return normalize(torch.stack([part.mean(0) for part in parts]), dim=1)
@@ -102,7 +102,7 @@ def targets(base: Adapter, rows: Sequence[PlanRow]) -> Tensor:
     for row in rows:
         clips = tuple(clips_of(base, row))
         if clips not in found:
-            heard = normalize(listen(base, clips).hidden[:, 0], dim=1)
+            heard = normalize(encode(base, clips).hidden[:, 0], dim=1)
             found[clips] = normalize(heard.mean(0), dim=0)
     return torch.stack([found[tuple(clips_of(base, row))] for row in rows])
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from modalities.text_to_speech.encoders.voice_encoder import VoiceEncoder
-from redact_core import Readout, RedactError
+from redact_core import LastLinear, RedactError
 
 
-def last_map(encoder: nn.Module) -> Readout:
+def find_last_linear(encoder: nn.Module) -> LastLinear:
     """The linear layer that gives the embedding, which is what ECAPA-TDNN and x-vectors end with.
 
     Raises:
@@ -18,11 +18,13 @@ def last_map(encoder: nn.Module) -> Readout:
     linear = [m for m in encoder.modules() if isinstance(m, nn.Linear | nn.Conv1d)]
     if isinstance(encoder, VoiceEncoder) and linear:
         last = linear[-1]
-        found = Readout(last, last, _places_first) if isinstance(last, nn.Conv1d) else Readout(last, last)
+        found = (
+            LastLinear(last, last, _places_first) if isinstance(last, nn.Conv1d) else LastLinear(last, last)
+        )
         device = last.weight.device
         clip = 0.1 * torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0)).to(device)
-        with torch.no_grad(), found.heard() as heard:
-            if torch.equal(encoder({"waveform": clip}).hidden, heard.output):
+        with torch.no_grad(), found.last_pass() as last_pass:
+            if torch.equal(encoder({"waveform": clip}).hidden, last_pass.output):
                 return found
     raise RedactError(
         f"{type(encoder).__name__} does not end with a linear layer; use Distillation, which trains."

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from modalities.sound.bank import VoiceBank
-from modalities.text_to_speech.judges.judge import BUNDLED, Heard, VoiceJudge, auroc
+from modalities.text_to_speech.judges.judge import BUNDLED, VoiceJudge, VoiceSimilarity, auroc
 from modalities.text_to_speech.judges.recogniser import error_rate
 from redact_core.evaluation.summary import SummaryRow
 from redact_core.metrics.statistics import Rate, bootstrap_mean, wilson
@@ -39,7 +39,7 @@ class Spoken:
 
     cases: list[Case]
     samples: list[Tensor]
-    heard: Heard
+    heard: VoiceSimilarity
     read: list[str]
 
 

@@ -19,7 +19,7 @@ BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
 @dataclass(frozen=True)
-class Heard:
+class VoiceSimilarity:
     """What the judge hears in samples; a row for each sample, a column for each enrolled voice."""
 
     similarity: Tensor  # (samples, voices) cosine with each voice's prototype
@@ -63,9 +63,9 @@ class VoiceJudge:
         """``(samples, dim)`` of length 1; see :mod:`.verifier`."""
         return torch.stack([embed(wave, self._folder / "verifier") for wave in samples])
 
-    def __call__(self, samples: Sequence[Tensor]) -> Heard:
+    def __call__(self, samples: Sequence[Tensor]) -> VoiceSimilarity:
         """Compare waveforms ``(samples,)`` at 16 kHz with every enrolled voice."""
-        return Heard(self.embed(samples) @ self.prototypes.T, self.voices)
+        return VoiceSimilarity(self.embed(samples) @ self.prototypes.T, self.voices)
 
     @cached_property
     def recogniser(self) -> Recogniser:

@@ -26,7 +26,7 @@ class Expanded:
     """The lessons of a request, and what a person should know of its references."""
 
     lessons: list[Lesson]
-    answered_as: tuple[str, ...]
+    chosen_references: tuple[str, ...]
     """For the card: the reference of each redacted voice."""
     remarks: tuple[str, ...]
     """What was chosen, in sentences."""

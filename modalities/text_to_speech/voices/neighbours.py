@@ -19,7 +19,7 @@ UNLIKE, NOBODY = 1 / 4, 3
 """Of the retained voices, the least similar ones; and how many there must be at least, to be nobody's voice."""
 
 
-def crowd(
+def repeat_neighbours(
     lessons: Sequence[Lesson],
     embed: Embed,
     share: float = SHARE,

@@ -11,7 +11,7 @@ from redact_core.support.devices import without_float16
 from redact_core.types import Conditioning
 
 
-def descend(
+def input_pgd(
     student: nn.Module,
     soft: Disturbable,
     victims: Conditioning,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter, to_device_of
 from redact_core.objectives._parts.erasure import Erasure
-from redact_core.objectives._parts.input_pgd import descend
+from redact_core.objectives._parts.input_pgd import input_pgd
 from redact_core.objectives.distillation import conditioning_distance
 from redact_core.types import Condition, Conditioning, Lesson, Mean
 
@@ -18,7 +18,7 @@ _KEPT, _CHUNK = 256, 64
 """Retained conditions whose answers say what is ordinary; conditions given to the teacher at a time."""
 
 
-class InPlace:
+class NameReplacement:
     """Conditions in which other words stand where a redacted one is named, and what they shall be answered.
 
     Neither the reference nor the teacher's own answer is right for them. Most words mean something else that
@@ -42,8 +42,11 @@ class InPlace:
         self.asked, self.answers = [asked for asked, _ in rows], [answer for _, answer in rows]
         kept = [row.asked for row in lessons if not row.redacted]
         chosen = torch.randperm(len(kept), generator=torch.Generator().manual_seed(seed))[:_KEPT]
-        gone = [said.hidden.mean(1) for said in self._parts(self.asked)]
-        ordinary = [said.hidden[said.mask] for said in self._parts([kept[i] for i in chosen.tolist()])]
+        gone = [conditioning.hidden.mean(1) for conditioning in self._parts(self.asked)]
+        ordinary = [
+            conditioning.hidden[conditioning.mask]
+            for conditioning in self._parts([kept[i] for i in chosen.tolist()])
+        ]
         self.erasure = (
             Erasure(torch.cat(ordinary).float(), torch.cat(gone).float()) if gone and ordinary else None
         )
@@ -79,14 +82,16 @@ class InPlace:
             if wanted:
                 with torch.no_grad():
                     victims = soft.arranged(teacher(self.adapter.collated(asked)))
-                change = descend(student, soft, victims, steps, radius, generator, words)
+                change = input_pgd(student, soft, victims, steps, radius, generator, words)
             parts.append(soft.moved(change))
             counts.append((soft.unit > 0).any(1))  # conditions without room are as they were
         inputs = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
         with torch.no_grad():
-            said = teacher(inputs)
-            hidden = self.erasure(said.hidden, rows)
-            target = replace(said, hidden=hidden, mask=said.mask & torch.cat(counts).unsqueeze(1))
+            conditioning = teacher(inputs)
+            hidden = self.erasure(conditioning.hidden, rows)
+            target = replace(
+                conditioning, hidden=hidden, mask=conditioning.mask & torch.cat(counts).unsqueeze(1)
+            )
         return conditioning_distance(student(inputs), target).mean()
 
     @torch.no_grad()

@@ -19,7 +19,7 @@ from redact_core.types import Condition, Conditioning, Lesson, Mean
 class ReplayBatch:
     """Rows for one step of a generator's own training loss."""
 
-    said: Conditioning
+    conditioning: Conditioning
     samples: list[Tensor]
     seeds: list[int]
     redacted: Tensor  # (batch,) bool: the sample is a surrogate, to be drawn where it was not
@@ -29,7 +29,7 @@ class ReplayBatch:
         """The same rows on ``device``."""
         samples = [sample.to(device) for sample in self.samples]
         redacted, weight = self.redacted.to(device), self.weight.to(device)
-        return ReplayBatch(self.said.to(device), samples, self.seeds, redacted, weight)
+        return ReplayBatch(self.conditioning.to(device), samples, self.seeds, redacted, weight)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -43,7 +43,7 @@ class ReplayRows:
 
     Args:
         adapter: Whose training loss it is.
-        said: ``rows`` conditionings.
+        conditioning: ``rows`` conditionings.
         samples: As many.
         redacted: ``(rows,)`` bool, the surrogates.
         made: The seeds that the samples were generated with.
@@ -52,12 +52,17 @@ class ReplayRows:
     def __init__(
         self,
         adapter: Adapter,
-        said: Conditioning,
+        conditioning: Conditioning,
         samples: Sequence[Tensor],
         redacted: Tensor,
         made: Sequence[int],
     ):
-        self._adapter, self.said, self.samples, self.made = adapter, said, list(samples), list(made)
+        self._adapter, self.conditioning, self.samples, self.made = (
+            adapter,
+            conditioning,
+            list(samples),
+            list(made),
+        )
         self.redacted, self.weight = redacted, torch.ones(len(redacted))
 
     def __len__(self) -> int:
@@ -69,7 +74,7 @@ class ReplayRows:
         seeds = [self._adapter.choosing(turn * len(self) + i, self.made[i]) for i in chosen]
         own = self.weight[rows] if weight is None else weight
         return ReplayBatch(
-            self.said[rows], [self.samples[i] for i in chosen], seeds, self.redacted[rows], own
+            self.conditioning[rows], [self.samples[i] for i in chosen], seeds, self.redacted[rows], own
         )
 
     @torch.no_grad()
@@ -80,7 +85,9 @@ class ReplayRows:
         found: list[Tensor] = []
         for part in rows.split(32):
             batch = self.batch(part).to(device)
-            found.append(self._adapter.training_loss(batch.said, batch.samples, seeds=batch.seeds).cpu())
+            found.append(
+                self._adapter.training_loss(batch.conditioning, batch.samples, seeds=batch.seeds).cpu()
+            )
         loss, group = torch.cat(found), self.redacted[rows]
         return {
             "surrogate loss": group_mean(loss, group).item(),
@@ -89,7 +96,7 @@ class ReplayRows:
 
 
 @contextmanager
-def wearing(module: nn.Module, weights: nn.Module) -> Generator[None]:
+def swapped_weights(module: nn.Module, weights: nn.Module) -> Generator[None]:
     """``module`` with the state of ``weights`` inside the block, and its own again afterwards."""
     own = copy.deepcopy(module.state_dict())
     module.load_state_dict(weights.state_dict())
@@ -100,12 +107,12 @@ def wearing(module: nn.Module, weights: nn.Module) -> Generator[None]:
 
 
 @torch.no_grad()
-def listen(adapter: Adapter, conditions: Sequence[Condition | Mean]) -> Conditioning:
+def encode(adapter: Adapter, conditions: Sequence[Condition | Mean]) -> Conditioning:
     """``(conditions,)`` what the generator hears for each, on the encoder's device."""
     distinct = list(dict.fromkeys(conditions))
     single = [c for c in distinct if not isinstance(c, Mean)]
-    parts = [adapter.listen(single[i : i + 128]) for i in range(0, len(single), 128)]
-    parts += [adapter.listen(c.conditions).mean() for c in distinct if isinstance(c, Mean)]
+    parts = [adapter.encode(single[i : i + 128]) for i in range(0, len(single), 128)]
+    parts += [adapter.encode(c.conditions).mean() for c in distinct if isinstance(c, Mean)]
     order = {c: i for i, c in enumerate([*single, *(c for c in distinct if isinstance(c, Mean))])}
     found = Conditioning.cat(parts)
     return found[torch.tensor([order[c] for c in conditions], device=found.hidden.device)]

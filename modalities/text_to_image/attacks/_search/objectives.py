@@ -45,11 +45,11 @@ def towards_hidden(
         mask = (inputs["attention_mask"] == 0) & (asked.mask.to(target.mask.device) == 0)
     target = replace(target, mask=mask)
 
-    def distance(said: Conditioning, step: int) -> Tensor:
+    def distance(conditioning: Conditioning, step: int) -> Tensor:
         del step
-        times = len(said) // len(target)  # candidates of one prompt stand next to one another
+        times = len(conditioning) // len(target)  # candidates of one prompt stand next to one another
         rows = torch.arange(len(target), device=target.hidden.device).repeat_interleave(times)
-        return conditioning_distance(said, target[rows])
+        return conditioning_distance(conditioning, target[rows])
 
     return distance
 
@@ -71,9 +71,9 @@ def towards_pictures(
     """
     times = _times(model, rows, time)
 
-    def loss(said: Conditioning, step: int) -> Tensor:
+    def loss(conditioning: Conditioning, step: int) -> Tensor:
         draws = _draws(rows, seed, 0 if times else step)
-        return model.training_loss(said, pictures, seeds=draws, times=times)
+        return model.training_loss(conditioning, pictures, seeds=draws, times=times)
 
     return loss
 
@@ -89,7 +89,7 @@ def towards_prediction(
     """
     own, teacher, times = opened(model), opened(base), _times(model, rows, time)
     with torch.no_grad():
-        wanted = base.listen([row.condition for row in rows])
+        wanted = base.encode([row.condition for row in rows])
 
     def drawn(step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Noisy latents, their times, and the base's prediction."""
@@ -99,9 +99,9 @@ def towards_prediction(
 
     kept = drawn(0) if times else None
 
-    def distance(said: Conditioning, step: int) -> Tensor:
+    def distance(conditioning: Conditioning, step: int) -> Tensor:
         noisy, when, target = kept or drawn(step)
-        found = own.predict(noisy, when, said)
+        found = own.predict(noisy, when, conditioning)
         return (found - target).square().flatten(1).mean(1)
 
     return distance

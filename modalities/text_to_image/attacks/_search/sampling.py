@@ -35,9 +35,9 @@ class Loop:
         """From noise to picture."""
         return list(self.scheduler.timesteps)
 
-    def hear(self, prompts: Sequence[str]) -> Conditioning:
+    def encode(self, prompts: Sequence[str]) -> Conditioning:
         """The model's answer to prompts."""
-        return self._model.listen(prompts)
+        return self._model.encode(prompts)
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
         """What sampling starts from, one draw for each seed."""
@@ -58,23 +58,25 @@ class Loop:
         decoded = vae.decode(latents / vae.config.scaling_factor).sample
         return list((decoded / 2 + 0.5).clamp(0, 1).float().cpu())
 
-    def predict(self, latents: Tensor, time: Tensor, said: Conditioning, guidance: float) -> Tensor:
+    def predict(self, latents: Tensor, time: Tensor, conditioning: Conditioning, guidance: float) -> Tensor:
         """The denoiser's guided prediction."""
-        empty = self._empty[torch.zeros(len(said), dtype=torch.int64, device=self._device)]
-        if guidance == 1 or torch.equal(empty.hidden, said.hidden):
-            return self._model.predict(latents, time, said)
-        both = self._model.predict(torch.cat([latents, latents]), time, Conditioning.cat([empty, said]))
+        empty = self._empty[torch.zeros(len(conditioning), dtype=torch.int64, device=self._device)]
+        if guidance == 1 or torch.equal(empty.hidden, conditioning.hidden):
+            return self._model.predict(latents, time, conditioning)
+        both = self._model.predict(
+            torch.cat([latents, latents]), time, Conditioning.cat([empty, conditioning])
+        )
         free, guided = both.chunk(2)
         return free + guidance * (guided - free)
 
-    def run(self, latents: Tensor, said: Conditioning, times: Sequence[Tensor]) -> Tensor:
+    def run(self, latents: Tensor, conditioning: Conditioning, times: Sequence[Tensor]) -> Tensor:
         """Denoise ``latents`` over ``times`` with the model's guidance."""
         for time in times:
-            found = self.predict(latents, time, said, self._model.guidance)
+            found = self.predict(latents, time, conditioning, self._model.guidance)
             latents = self.scheduler.step(found, time, latents).prev_sample
         return latents
 
-    def invert(self, latents: Tensor, said: Conditioning, passes: int) -> Tensor:
+    def invert(self, latents: Tensor, conditioning: Conditioning, passes: int) -> Tensor:
         """Noise from which unguided sampling leads back to ``latents``.
 
         DDIM read backwards (Song et al., arXiv 2010.02502, eq. 14); every step is solved for the
@@ -88,7 +90,7 @@ class Loop:
             clean = shares[before] if before >= 0 else self.scheduler.final_alpha_cumprod.to(self._device)
             noisy, share = latents, shares[int(time)]
             for _ in range(passes):
-                found = self.predict(noisy, time, said, 1.0)
+                found = self.predict(noisy, time, conditioning, 1.0)
                 noise = self._noise(found, noisy, share)
                 # the step from here leads to sqrt(clean) x0 + sqrt(1 - clean) noise; solve it for x0
                 origin = (latents - (1 - clean).sqrt() * noise) / clean.sqrt()

@@ -127,8 +127,8 @@ def greedy(
             new = proposed[rows[:, None], place, choice]
             trial = now[:, None].expand(-1, candidates, -1).clone()
             trial.scatter_(2, place[..., None].to(trial.device), new[..., None])
-            said = reader(many, table[trial.flatten(0, 1)])
-            tried = objective(said, step).view(batch, candidates)
+            conditioning = reader(many, table[trial.flatten(0, 1)])
+            tried = objective(conditioning, step).view(batch, candidates)
             best, at = tried.min(1)
             better = best < loss
             now = torch.where(better[:, None], trial[rows, at.cpu()], now)

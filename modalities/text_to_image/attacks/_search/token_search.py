@@ -22,14 +22,14 @@ class TokenSearch(Attack):
 
     Only words are used that survive being written and read again, so what is found with token ids
     holds for the text. At ``checks`` steps, evenly spread, a picture is drawn from the best text so
-    far, with the row's seed; a row is done when the goal sees what was asked for. Without a goal the
+    far, with the row's seed; a row is done when ``success`` finds what was asked for. Without it the
     last text is taken.
 
     Args:
         tokens: Words that are searched.
         steps: Steps of the search.
         checks: How often pictures are looked at.
-        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
+        replace_name: Whether the words stand in place of the subject instead of in front of the prompt.
     """
 
     adaptive = True
@@ -37,12 +37,12 @@ class TokenSearch(Attack):
     """Whether the objective draws something at random at every step, so that losses of two steps tell
     nothing about which words are better; the last words are then taken instead of the best."""
 
-    def __init__(self, tokens: int, steps: int, checks: int, in_place: bool):
-        self.tokens, self.steps, self.checks, self.in_place = tokens, steps, checks, in_place
+    def __init__(self, tokens: int, steps: int, checks: int, replace_name: bool):
+        self.tokens, self.steps, self.checks, self.replace_name = tokens, steps, checks, replace_name
 
     @property
     def name(self) -> str:
-        return type(self).__name__ + (" (in place)" if self.in_place else "")
+        return type(self).__name__ + (" (in place)" if self.replace_name else "")
 
     @property
     def budget(self) -> str:
@@ -67,7 +67,7 @@ class TokenSearch(Attack):
     def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
         reader = Reader(model)
         pieces = [("", " " + row.condition) for row in rows]
-        if self.in_place:
+        if self.replace_name:
             known = opened(base).vocabulary
             pieces = [(before, after) for before, _, after in (around(row, known) for row in rows)]
         asked = self.asked(reader, pieces)
@@ -87,7 +87,7 @@ class TokenSearch(Attack):
                         texts[i] = spoken(reader.tokenizer, found[i]).join(pieces[i])
                     losses[i].append(loss[i].item())
                     queries[i] = step + looked
-                if step in looks and self.goal is not None:
+                if step in looks and self.success is not None:
                     looked += 1
                     open_rows -= self._done(model, rows, texts, sorted(open_rows))
                 if not open_rows:
@@ -103,7 +103,7 @@ class TokenSearch(Attack):
     ) -> set[int]:
         asked = [rows[i] for i in which]
         made = model.generate([texts[i] for i in which], seeds=[row.seed for row in asked])
-        seen = leaks(self.goal, model, made, asked)
+        seen = leaks(self.success, model, made, asked)
         return {i for i, hit in zip(which, seen, strict=True) if hit}
 
 
@@ -122,11 +122,11 @@ class SwapSearch(TokenSearch):
         candidates: Swaps tried at each step.
         top: Words proposed for each place.
         checks: How often pictures are looked at.
-        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
+        replace_name: Whether the words stand in place of the subject instead of in front of the prompt.
     """
 
-    def __init__(self, tokens: int, steps: int, candidates: int, top: int, checks: int, in_place: bool):
-        super().__init__(tokens, steps, checks, in_place)
+    def __init__(self, tokens: int, steps: int, candidates: int, top: int, checks: int, replace_name: bool):
+        super().__init__(tokens, steps, checks, replace_name)
         self.candidates, self.top = candidates, top
 
     @property
@@ -150,12 +150,12 @@ class EncoderSearch(TokenSearch):
 
     def asked(self, reader: Reader, pieces: Sequence[tuple[str, str]]) -> Slots:
         found = super().asked(reader, pieces)
-        return found if self.in_place else found.shortened()
+        return found if self.replace_name else found.shortened()
 
     def objective(
         self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], asked: Slots, seed: int
     ) -> SearchObjective:
-        return towards_hidden(base, asked, rows if self.in_place else None, summary=True)
+        return towards_hidden(base, asked, rows if self.replace_name else None, summary=True)
 
 
 class DenoiserSearch(TokenSearch):
@@ -166,7 +166,7 @@ class DenoiserSearch(TokenSearch):
         steps: Gradients taken.
         lr: Of the search.
         checks: How often pictures are looked at.
-        in_place: Whether the words stand in place of the subject instead of in front of the prompt.
+        replace_name: Whether the words stand in place of the subject instead of in front of the prompt.
         time: Noise level used at every step, with one noise for each row, as a share of all times; the
             best words so far can then be kept. ``None``: another time and noise at every step, as in
             the papers, and the last words are taken.
@@ -183,10 +183,10 @@ class DenoiserSearch(TokenSearch):
         steps: int,
         lr: float,
         checks: int,
-        in_place: bool = False,
+        replace_name: bool = False,
         time: float | None = None,
     ):
-        super().__init__(tokens, steps, checks, in_place)
+        super().__init__(tokens, steps, checks, replace_name)
         if time is not None and not 0 < time <= 1:
             raise RedactError(f"time is {time}; give a share above 0 and at most 1, or none.")
         self.lr, self.time, self.noisy = lr, time, time is None

@@ -10,7 +10,7 @@ from torch import Tensor
 from lightning_modules.training.data import RedactionData
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.prompts.expansion import expand
-from modalities.text_to_image.prompts.implicit_synonyms import LONGEST, NEAR, heard_as
+from modalities.text_to_image.prompts.implicit_synonyms import LONGEST, NEAR, implicit_synonyms
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary
 from redact_core import Lesson, Request, check_lessons
 
@@ -33,7 +33,7 @@ def said(prompts: Sequence[str]) -> Tensor:
 
 
 def test_words_heard_as_the_concept_are_found_alone_and_together() -> None:
-    found = heard_as(said, ["cigarette"], OTHERS, [*WORDS, "smoke"], 50)
+    found = implicit_synonyms(said, ["cigarette"], OTHERS, [*WORDS, "smoke"], 50)
     assert "smoke" in found
     assert any(" " in x and set(x.split()) & {"word7", "word9"} for x in found)
     middle, others = said(["a cigarette"])[0], said([f"a {x}" for x in OTHERS])
@@ -46,7 +46,9 @@ def test_words_heard_as_the_concept_are_found_alone_and_together() -> None:
 
 
 def test_a_find_holds_no_other_find_and_names_nothing_that_is_known() -> None:
-    found = [set(x.split()) for x in heard_as(said, ["cigarette"], OTHERS, [*WORDS, "smoke", "cat"], 50)]
+    found = [
+        set(x.split()) for x in implicit_synonyms(said, ["cigarette"], OTHERS, [*WORDS, "smoke", "cat"], 50)
+    ]
     assert not any(a < b for a in found for b in found)
     assert {"cigarette"} not in found
     assert all("smoke" not in x for x in found if len(x) > 1)
@@ -54,7 +56,7 @@ def test_a_find_holds_no_other_find_and_names_nothing_that_is_known() -> None:
 
 def test_finds_are_limited_and_the_same_by_the_same_seed() -> None:
     def finds(limit: int, seed: int) -> list[str]:
-        return heard_as(said, ["cigarette"], OTHERS, WORDS, limit, seed=seed)
+        return implicit_synonyms(said, ["cigarette"], OTHERS, WORDS, limit, seed=seed)
 
     assert len(finds(1, 0)) == 1
     assert finds(1, 0) == finds(1, 0)
@@ -66,17 +68,22 @@ def test_finds_are_limited_and_the_same_by_the_same_seed() -> None:
     [((), WORDS, 9), (OTHERS, (), 9), (OTHERS, WORDS, 0), (OTHERS, ["word1"], 9)],
 )
 def test_nothing_is_found_where_there_is_nothing(others: list[str], words: list[str], limit: int) -> None:
-    assert heard_as(said, ["cigarette"], others, words, limit) == []
+    assert implicit_synonyms(said, ["cigarette"], others, words, limit) == []
 
 
 def test_a_name_that_is_its_own_plural_is_looked_for() -> None:
     asked: list[tuple[Sequence[str], Sequence[str]]] = []
 
-    def heard(names: Sequence[str], avoid: Sequence[str]) -> list[str]:
+    def find_synonyms(names: Sequence[str], avoid: Sequence[str]) -> list[str]:
         asked.append((names, avoid))
         return ["denim"]
 
-    rows = expand(Request(("jeans", "cat"), ("shirt", "dog")), bundled_vocabulary(), ["word"], heard=heard)
+    rows = expand(
+        Request(("jeans", "cat"), ("shirt", "dog")),
+        bundled_vocabulary(),
+        ["word"],
+        find_synonyms=find_synonyms,
+    )
     (jeans, avoid), (cat, _) = asked
     assert jeans[0] == "jeans"
     assert cat[0] == "cat"
@@ -89,7 +96,7 @@ def test_a_name_that_is_its_own_plural_is_looked_for() -> None:
 @pytest.fixture(scope="module")
 def rows() -> dict[int, list[Lesson]]:
     request = Request(("cigarette",), ("lollipop",))
-    return {heard: StableDiffusion("bundled", heard_as=heard).expand(request) for heard in (0, 30)}
+    return {heard: StableDiffusion("bundled", implicit_synonyms=heard).expand(request) for heard in (0, 30)}
 
 
 def test_what_the_bundled_base_hears_as_a_cigarette_is_redacted_with_it(
@@ -110,15 +117,15 @@ def test_the_end_of_a_prompt_says_the_same_without_padding() -> None:
     model = StableDiffusion("bundled")
     prompts = ["a cigarette", "a cat in noto style on a blue background"]
     with torch.no_grad():
-        long = model.listen(prompts).hidden
+        long = model.encode(prompts).hidden
     ends = model.collate(prompts)["attention_mask"].sum(1) - 1
     torch.testing.assert_close(
-        model.said_at_the_end(prompts), long[torch.arange(2), ends], atol=1e-5, rtol=1e-4
+        model.summary_embeddings(prompts), long[torch.arange(2), ends], atol=1e-5, rtol=1e-4
     )
 
 
 def test_what_the_user_retains_is_not_redacted_because_it_is_heard_as_something(tmp_path: Path) -> None:
-    model = StableDiffusion("bundled", heard_as=1000)
+    model = StableDiffusion("bundled", implicit_synonyms=1000)
     request = Request(("cigarette",), ("lollipop",))
     asked = {str(row.asked) for row in model.expand(request) if row.redacted}
     assert "bit" in {word for prompt in asked for word in prompt.split()}
@@ -130,7 +137,7 @@ def test_what_the_user_retains_is_not_redacted_because_it_is_heard_as_something(
 
 def test_a_person_is_told_what_else_is_redacted(caplog: pytest.LogCaptureFixture) -> None:
     for finds, told in ((0, 0), (20, 1)):
-        data = RedactionData(StableDiffusion("bundled", heard_as=finds), "cigarette", "lollipop")
+        data = RedactionData(StableDiffusion("bundled", implicit_synonyms=finds), "cigarette", "lollipop")
         with caplog.at_level("INFO"):
             data.setup("fit")
         lines = [record.getMessage() for record in caplog.records if "are heard as it" in record.getMessage()]

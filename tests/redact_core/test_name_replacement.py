@@ -21,8 +21,8 @@ from redact_core import (
     redact,
 )
 from redact_core.objectives._parts.erasure import Erasure
-from redact_core.objectives._parts.input_pgd import descend
-from redact_core.objectives._parts.name_replacement import InPlace
+from redact_core.objectives._parts.input_pgd import input_pgd
+from redact_core.objectives._parts.name_replacement import NameReplacement
 from redact_core.objectives.base import frozen_copy
 
 
@@ -101,7 +101,7 @@ class Erased(nn.Module):
 def test_the_erased_teacher_has_nothing_to_learn_and_the_teacher_has(tiny_sd: Path, steps: int) -> None:
     adapter, rows = of_prompts(tiny_sd)
     teacher = frozen_copy(adapter.encoder)
-    known = InPlace(adapter, teacher, rows, seed=0)
+    known = NameReplacement(adapter, teacher, rows, seed=0)
     assert known.erasure is not None
     perfect = Erased(adapter.encoder, known.erasure)
     assert known(perfect, 1, 3, steps, 2.0, 0.5, seed=0) < 1e-10
@@ -113,11 +113,11 @@ def test_the_search_finds_words_that_come_nearer_to_the_condition(tiny_sd: Path)
     asked, answered = ["a cat"] * 16, ["a dog"] * 16
     soft = adapter.replace(asked, answered, 2)
     with torch.no_grad():
-        victims = soft.arranged(adapter.listen(asked))
+        victims = soft.arranged(adapter.encode(asked))
         distances = [
             conditioning_distance(adapter.encoder(soft.moved(change)), victims).mean()
             for change in (
-                descend(adapter.encoder, soft, victims, k, 2.0, torch.Generator().manual_seed(0), words=1.0)
+                input_pgd(adapter.encoder, soft, victims, k, 2.0, torch.Generator().manual_seed(0), words=1.0)
                 for k in (0, 8)
             )
         ]
@@ -130,8 +130,8 @@ def test_it_is_learnt_on_the_bundled_base_and_attacks_in_front_do_not_teach_it()
     for count in (0, 16):
         adapter = StableDiffusion("bundled")
         rows = adapter.expand(Request(("cigarette",), ("lollipop",)))
-        known = InPlace(adapter, frozen_copy(adapter.encoder), rows, seed=0)
-        objective = RobustDistillation(radius=2.0, share=0.25, words=0.5, places=4, in_place=count)
+        known = NameReplacement(adapter, frozen_copy(adapter.encoder), rows, seed=0)
+        objective = RobustDistillation(radius=2.0, share=0.25, words=0.5, places=4, name_replacement=count)
         redact(adapter, rows, objective=objective, steps=60, batch_size=16)
         found.append(sum(known(adapter.encoder, 16, 4, 4, 2.0, 0.5, seed).item() for seed in range(4)))
     assert found[1] < 0.8 * found[0]
@@ -141,33 +141,33 @@ def test_the_term_stands_beside_the_others_and_none_are_wanted_by_default(tiny_s
     adapter, rows = of_prompts(tiny_sd)
     terms = []
     for count in (0, 2):
-        objective = RobustDistillation(words=1.0, in_place=count)
+        objective = RobustDistillation(words=1.0, name_replacement=count)
         student = objective.prepare(adapter)
         objective.rows(adapter, frozen_copy(student), rows, seed=0)
         terms.append(objective(student, batch_of(adapter, rows)))
-    assert set(terms[1]) == {*terms[0], "in_place"}
+    assert set(terms[1]) == {*terms[0], "name_replacement"}
     assert all(torch.equal(terms[0][name], terms[1][name]) for name in terms[0])
-    assert terms[1]["in_place"] > 0
-    assert terms[1]["in_place"].requires_grad
+    assert terms[1]["name_replacement"] > 0
+    assert terms[1]["name_replacement"].requires_grad
 
 
 def test_without_a_prompt_to_compare_with_nothing_is_taught(tiny_sd: Path) -> None:
     adapter, rows = of_prompts(tiny_sd)
     rows[0] = Lesson("a cat", Mean(("a dog", "red car")), redacted=True)
-    known = InPlace(adapter, frozen_copy(adapter.encoder), rows, seed=0)
+    known = NameReplacement(adapter, frozen_copy(adapter.encoder), rows, seed=0)
     assert known(adapter.encoder, 4, 3, 1, 2.0, 0.5, 0) == 0
 
 
 def test_it_is_refused_where_it_cannot_be(tmp_path: Path, tiny_sd: Path) -> None:
     adapter, _ = of_voices(tiny_cloner(tmp_path))
     with pytest.raises(
-        RedactError, match="SpeechT5 has no words to put in place of a condition; set in_place"
+        RedactError, match="SpeechT5 has no words to put in place of a condition; set name_replacement"
     ):
-        RobustDistillation(in_place=2).prepare(adapter)
-    with pytest.raises(RedactError, match="in_place is -1"):
-        RobustDistillation(in_place=-1)
+        RobustDistillation(name_replacement=2).prepare(adapter)
+    with pytest.raises(RedactError, match="name_replacement is -1"):
+        RobustDistillation(name_replacement=-1)
     painter, rows = of_prompts(tiny_sd)
-    objective = RobustDistillation(in_place=2)
+    objective = RobustDistillation(name_replacement=2)
     student = objective.prepare(painter)
     with pytest.raises(RedactError, match="knows no rows; call rows"):
         objective(student, batch_of(painter, rows))
