@@ -29,6 +29,7 @@ USAGE = """usage: {program} VERB ...
   score  score evidence again, without a model:          {program} score EVIDENCE [--scorers+=NAME]
   report build the HTML report from evidence alone:      {program} report EVIDENCE
   card   show and verify the card of a redacted folder:  {program} card FOLDER
+  inspect  list the paths by which a condition enters a model, and which a redaction covers: {program} inspect MODEL
   demo   redact, grade and show a concept, a style and a voice of the bundled models: {program} demo --out out/demo
   ls     list what can be named, by kind:                {program} ls [adapters|objectives|attacks|...]
   completion  complete the options of fit in a shell:      eval "$({program} completion bash)"
@@ -157,6 +158,14 @@ def card(arguments: Sequence[str]) -> int:
     return 0
 
 
+def inspect(arguments: Sequence[str]) -> int:
+    """List the paths by which a condition enters a model; see :mod:`lightning_modules.cli.inspecting`."""
+    from lightning_modules.cli import inspecting
+
+    inspecting.inspect(arguments[1:])
+    return 0
+
+
 def demo(arguments: Sequence[str]) -> int:
     """Redact, grade and show a concept, a style and a voice; see :mod:`lightning_modules.cli.demo`."""
     from lightning_modules.cli import demo as demo_cli
@@ -206,8 +215,8 @@ def completion(arguments: Sequence[str]) -> int:
 
 
 _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
-    "fit": fit, "evaluate": evaluate, "attack": attack, "score": score, "report": report, "card": card, "demo": demo,
-    "ls": ls, "completion": completion,
+    "fit": fit, "evaluate": evaluate, "attack": attack, "score": score, "report": report, "card": card,
+    "inspect": inspect, "demo": demo, "ls": ls, "completion": completion,
 }  # fmt: skip
 
 

@@ -131,7 +131,10 @@ def _detected(source: str) -> str:
             f"MODEL --model.adapter.encoder {source}."
         )
     what = f"holds a {kind}, which no adapter takes" if kind else f"holds none of {', '.join(_HUB_FILES)}"
-    raise RedactError(f"{source} {what}; name the class before the folder: redact fit CLASS {source}.")
+    raise RedactError(
+        f"{source} {what}; name the class before the folder: redact fit CLASS {source}. redact inspect {source} lists by "
+        "which paths its condition enters."
+    )
 
 
 def _kind(files: Mapping[str, Path]) -> str | None:

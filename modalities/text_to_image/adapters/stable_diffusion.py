@@ -34,6 +34,7 @@ from modalities.text_to_image.adapters.prompt_encoder import (
 from modalities.text_to_image.adapters.row_settings import settings_of
 from modalities.text_to_image.adapters.soft_tokens import in_front, name_replacement
 from modalities.text_to_image.adapters.turns import turn
+from modalities.text_to_image.inspection.pipelines import uncovered_remark
 from modalities.text_to_image.prompts import expansion, planning, references
 from modalities.text_to_image.prompts.implicit_synonyms import implicit_synonyms
 from modalities.text_to_image.prompts.names import tidied, without_article
@@ -225,7 +226,7 @@ class StableDiffusion(Pretrained):
     def expand(self, request: Request) -> list[Lesson]:
         """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`, :mod:`.references`."""
         request = self.with_references(request)
-        self.remarks += self._of_half_precision()
+        self.remarks += self._of_half_precision() + self._of_other_paths()
 
         def find_synonyms(names: Sequence[str], avoid: Sequence[str]) -> list[str]:
             found = self.find_implicit_synonyms(names, self.implicit_synonyms, avoid=avoid, seed=request.seed)
@@ -256,6 +257,11 @@ class StableDiffusion(Pretrained):
                     f"{len(cut)} prompts are longer than the encoder reads and are cut, as the pipeline cuts them."
                 )
         return rows
+
+    def _of_other_paths(self) -> tuple[str, ...]:
+        """Which paths of the folder the redaction does not change."""
+        said = None if self._given is not None else uncovered_remark(self.folder)
+        return (said,) if said else ()
 
     def _of_half_precision(self) -> tuple[str, ...]:
         """What an owner should know of a base that runs in diffusers only where a dtype is named."""

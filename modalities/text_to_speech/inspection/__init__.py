@@ -1,0 +1,1 @@
+"""Which paths a voice takes into a model of speech; read without torch."""
