@@ -95,7 +95,7 @@ class RedactCLI(LightningCLI):
         off |= {"checkpoint"} if trainer.get("fast_dev_run") else set()  # a try is nothing to go on from
         parser.callback_keys = [key for key in parser.callback_keys if key not in off]
         if trainer.max_steps == -1 and trainer.max_epochs in (None, -1):
-            steps = self.model.adapter.default_steps()
+            steps = self.model.objective.default_steps(self.model.adapter)
             trainer.max_steps = self.config["fit"]["trainer"]["max_steps"] = steps
         with mishaps.building("The trainer cannot be made: "):
             made = super().instantiate_trainer(**options)

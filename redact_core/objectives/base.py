@@ -79,6 +79,10 @@ class Objective(nn.Module, ABC):
         """The peak learning rate where none is named: the method's own, else what suits the adapter."""
         return adapter.learning_rate if self.learning_rate is None else self.learning_rate
 
+    def default_steps(self, adapter: Adapter) -> int:
+        """Steps of a training where none are named: what suits the adapter, or the method's own."""
+        return adapter.default_steps()
+
     def targets(self, teacher: nn.Module, inputs: Mapping[str, Tensor]) -> Conditioning:
         """The teacher's answers; called once for each row and variant, never in the loop."""
         return teacher(inputs)

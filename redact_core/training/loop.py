@@ -69,7 +69,7 @@ def redact(
         reference: What is answered instead of a name: one for all or one for each; default: the adapter's choice.
         retain: Where retained conditions come from, in words that the adapter knows; default: the adapter's choice.
         objective: The method; default: :meth:`~redact_core.adapters.base.Adapter.default_objective`.
-        steps: Optimiser steps, at least 1; default: what suits the adapter.
+        steps: Optimiser steps, at least 1; default: what suits the method and the adapter.
         batch_size: Rows of a step.
         lr: Peak learning rate of AdamW; default: :meth:`~redact_core.objectives.base.Objective.peak_rate`.
         seed: Of wordings, variants and order.
@@ -103,7 +103,7 @@ def redact(
         losses: dict[str, float] = {}
         done: Done | None = None
         solved = objective.solve(adapter, rows, seed=seed)
-        count = adapter.default_steps() if steps is None else steps
+        count = objective.default_steps(adapter) if steps is None else steps
         if not solved:
             check_steps(count)
         key = objective.rows(adapter, teacher, rows, seed=seed)

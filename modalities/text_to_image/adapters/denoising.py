@@ -131,13 +131,68 @@ def losses(
         seeds: Of noise and times.
         times: In place of the times that the seeds draw.
     """
-    scheduler = pipeline.scheduler
     latents, noise, noisy, when = noised(pipeline, samples, seeds, times)
-    kind = scheduler.config.prediction_type
-    target = {"epsilon": lambda: noise, "sample": lambda: latents}.get(
-        kind, lambda: scheduler.get_velocity(latents, noise, when)
-    )()
+    target = perfect(pipeline.scheduler, latents, noise, when)
     return (predict(noisy, when) - target).square().flatten(1).mean(1)
+
+
+def perfect(scheduler: Any, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
+    """What a perfect denoiser says: noise, velocity or sample, as the scheduler's ``prediction_type`` has it."""
+    kind = scheduler.config.prediction_type
+    return {"epsilon": lambda: noise, "sample": lambda: latents}.get(
+        kind, lambda: scheduler.get_velocity(latents, noise, times)
+    )()
+
+
+@torch.no_grad()
+def half_drawn(
+    pipeline: Any,
+    predict: Callable[[Tensor, Tensor, Conditioning], Tensor],
+    said: Conditioning,
+    unconditional: Conditioning,
+    *,
+    seeds: Sequence[int],
+    stops: Sequence[int],
+    steps: int,
+    guidance: float,
+    batch_size: int,
+) -> tuple[Tensor, Tensor]:
+    """Latents of drawings left after ``stops`` of ``steps`` DDIM steps, and the times ``(drawings,)`` of the next step.
+
+    Args:
+        pipeline: On the device that is computed on.
+        predict: The denoiser.
+        said: One conditioning for each drawing.
+        unconditional: One, that guidance leads away from.
+        seeds: Of the noise that drawings start from.
+        stops: From 0 to ``steps - 1``.
+        steps: Of a whole drawing.
+        guidance: Scale of classifier-free guidance; 1 is none.
+        batch_size: Drawings made at a time.
+    """
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    scheduler: Any = DDIMScheduler.from_config(pipeline.scheduler.config)
+    scheduler.set_timesteps(steps, device=said.hidden.device)
+    found: list[Tensor] = []
+    for start in range(0, len(seeds), batch_size):
+        rows = slice(start, start + batch_size)
+        own, ends = said[rows], torch.tensor(list(stops[rows]))
+        x = _noise(pipeline, [torch.Generator().manual_seed(s) for s in seeds[rows]], None, None)
+        x = x * scheduler.init_noise_sigma
+        for step, time in enumerate(scheduler.timesteps):
+            going = (ends > step).nonzero().flatten().to(x.device)
+            if not len(going):
+                break
+            part, told = x[going], own[going]
+            when = time.expand(len(part))
+            asked = predict(part, when, told)
+            if guidance != 1:
+                free = predict(part, when, unconditional[torch.zeros_like(going)])
+                asked = free + guidance * (asked - free)
+            x[going] = scheduler.step(asked, time, part).prev_sample
+        found.append(x)
+    return torch.cat(found), scheduler.timesteps[torch.tensor(list(stops), device=said.hidden.device)]
 
 
 @torch.no_grad()

@@ -15,7 +15,8 @@ from transformers.utils import logging
 
 from modalities.stock import Stock, find
 from modalities.weight_files import entries
-from redact_core import Condition, Conditioning, LastLinear, RedactError
+from redact_core import Condition, Conditioning, Readout, RedactError
+from redact_core.adapters.generator_parts import Tower
 
 _PREFIX = "text_model."
 TextModel = TypeVar("TextModel", CLIPTextModel, CLIPTextModelWithProjection)
@@ -136,6 +137,13 @@ def find_last_linear(encoder: nn.Module) -> LastLinear:
         raise RedactError(f"{type(encoder).__name__} holds no CLIPTextModel; its last map is not known.")
     block: Any = encoder.model.encoder.layers[-1]
     return LastLinear(block.mlp.fc2, block)
+
+
+def tower(model: nn.Module) -> Tower:
+    """A text model by its first block and the output projection of its last attention."""
+    body: Any = model
+    layers = (body.text_model if hasattr(body, "text_model") else body).encoder.layers
+    return Tower(layers[0], layers[-1].self_attn.out_proj)
 
 
 def load_text_model(kind: type[TextModel], folder: Path, variant: str | None = None) -> TextModel:

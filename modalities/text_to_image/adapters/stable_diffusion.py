@@ -29,6 +29,7 @@ from modalities.text_to_image.adapters.prompt_encoder import (
     read_as,
     save_text_model,
     tokenize,
+    tower,
     whole_words,
 )
 from modalities.text_to_image.adapters.row_settings import settings_of
@@ -55,9 +56,10 @@ from redact_core import (
     Request,
 )
 from redact_core.adapters.base import ROW_SETTINGS
+from redact_core.adapters.generator_parts import HasConditioningMaps, HasDenoiser, HasTowers, Tower
 
 
-class StableDiffusion(Pretrained):
+class StableDiffusion(Pretrained, HasConditioningMaps, HasDenoiser, HasTowers):
     """A ``StableDiffusionPipeline`` seen through its CLIP text encoder.
 
     Only tokenizer and text encoder are loaded for training; the rest when a picture is asked for.
@@ -470,6 +472,23 @@ class StableDiffusion(Pretrained):
         """The denoiser."""
         return self.pipeline.unet
 
+    def conditioning_maps(self) -> Mapping[str, nn.Module]:
+        """Keys and values of cross-attention."""
+        named = self.generator.named_modules()
+        return {name: module for name, module in named if name.endswith(("attn2.to_k", "attn2.to_v"))}
+
+    def last_words(self, conditions: Sequence[Condition]) -> Tensor:
+        """The position before the end of each prompt; of the empty prompt the first one."""
+        return self.collated(conditions)["attention_mask"].sum(1) - 2
+
+    def reads_conditioning(self, name: str) -> bool:
+        """Cross-attention reads it."""
+        return ".attn2." in name
+
+    def towers(self) -> Sequence[Tower]:
+        """The text models, each by its first block and its last attention."""
+        return [tower(model) for model in self._text_models().values()]
+
     @property
     def time_steps(self) -> int:
         return self.pipeline.scheduler.config.num_train_timesteps
@@ -501,6 +520,21 @@ class StableDiffusion(Pretrained):
         The same draws as in :meth:`training_loss`.
         """
         return denoising.noised(denoising.moved(self.pipeline, self.device), samples, seeds, times)[2:]
+
+    def noise_target(
+        self, samples: Sequence[Tensor], *, seeds: Sequence[int], times: Sequence[int] | None = None
+    ) -> Tensor:
+        pipeline = denoising.moved(self.pipeline, self.device)
+        latents, noise, _, when = denoising.noised(pipeline, samples, seeds, times)
+        return denoising.perfect(pipeline.scheduler, latents, noise, when)
+
+    def half_drawn(
+        self, said: Conditioning, *, seeds: Sequence[int], stops: Sequence[int], steps: int, guidance: float
+    ) -> tuple[Tensor, Tensor]:
+        return denoising.half_drawn(
+            denoising.moved(self.pipeline, said.hidden.device), self.predict, said, self.unconditional(),
+            seeds=seeds, stops=stops, steps=steps, guidance=guidance, batch_size=self.batch_size,
+        )  # fmt: skip
 
     def shown(self, samples: Sequence[Tensor]) -> Pictures:
         """The samples as pictures of Pillow: ``.images[0].save("now.png")``."""

@@ -1,0 +1,106 @@
+"""Noisy latents with what a denoiser shall say of them: the rows of methods that train a denoiser on its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from redact_core.objectives._parts.replay import wearing
+from redact_core.objectives.distillation import group_mean
+from redact_core.types import Conditioning
+
+Predict = Callable[[Tensor, Tensor, Conditioning], Tensor]
+"""Latents, times ``(batch,)`` and conditioning -> what the denoiser says."""
+_CHUNK = 32
+
+
+@dataclass(frozen=True)
+class DenoiserBatch:
+    """Rows for one step."""
+
+    latents: Tensor  # (batch, channels, height, width)
+    times: Tensor  # (batch,)
+    said: Conditioning
+    target: Tensor  # as latents
+    redacted: Tensor  # (batch,) bool
+    weight: Tensor  # (batch,) float
+
+    def to(self, device: torch.device | str) -> DenoiserBatch:
+        """The same rows on ``device``."""
+        latents, times, target = (x.to(device) for x in (self.latents, self.times, self.target))
+        redacted, weight = self.redacted.to(device), self.weight.to(device)
+        return DenoiserBatch(latents, times, self.said.to(device), target, redacted, weight)
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+
+class DenoiserRows:
+    """Rows on the CPU, the same in every pass.
+
+    Args:
+        generator: The denoiser that is trained.
+        predict: What asks it.
+        latents: ``(rows, channels, height, width)``.
+        times: ``(rows,)``.
+        said: One for each row.
+        target: As ``latents``.
+        redacted: ``(rows,)`` bool.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        predict: Predict,
+        latents: Tensor,
+        times: Tensor,
+        said: Conditioning,
+        target: Tensor,
+        redacted: Tensor,
+    ):
+        self._generator, self._predict = generator, predict
+        self.latents, self.times, self.target = latents.cpu(), times.cpu(), target.cpu()
+        self.said, self.redacted = said.to("cpu"), redacted
+        self.weight = torch.ones(len(redacted))
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    def batch(self, rows: Tensor, weight: Tensor | None = None, *, turn: int = 0) -> DenoiserBatch:
+        """The rows ``rows`` (int64); ``weight`` replaces their own."""
+        del turn
+        own = self.weight[rows] if weight is None else weight
+        return DenoiserBatch(
+            self.latents[rows], self.times[rows], self.said[rows], self.target[rows], self.redacted[rows], own
+        )
+
+    @torch.no_grad()
+    def measure(self, student: nn.Module, limit: int = 128) -> dict[str, float]:
+        """Mean squared distance of what the denoiser says from the targets, over at most ``limit`` rows."""
+        rows = torch.linspace(0, len(self) - 1, min(limit, len(self))).long().unique()
+        device = next(self._generator.parameters()).device
+        with nullcontext() if student is self._generator else wearing(self._generator, student):
+            parts = [self.batch(part).to(device) for part in rows.split(_CHUNK)]
+            found = torch.cat([row_distances(self._predict, part) for part in parts]).cpu()
+        gone, measures = self.redacted[rows], dict[str, float]()
+        for name, group in (("redact distance", gone), ("retain distance", ~gone)):
+            if bool(group.any()):
+                measures[name] = group_mean(found, group).item()
+        return measures
+
+
+def row_distances(predict: Predict, batch: DenoiserBatch) -> Tensor:
+    """``(batch,)`` mean squared distance of what the denoiser says from the target."""
+    found = predict(batch.latents, batch.times, batch.said)
+    return (found - batch.target).square().flatten(1).mean(1)
+
+
+@torch.no_grad()
+def in_parts(predict: Predict, latents: Tensor, times: Tensor, said: Conditioning) -> Tensor:
+    """What the denoiser says of many rows, some at a time."""
+    parts = zip(latents.split(_CHUNK), times.split(_CHUNK), range(0, len(times), _CHUNK), strict=True)
+    return torch.cat([predict(x, t, said[i : i + _CHUNK]) for x, t, i in parts])
