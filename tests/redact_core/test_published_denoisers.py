@@ -63,7 +63,7 @@ def test_half_drawn_to_the_end_is_the_model_s_own_drawing(tiny_sd: Path) -> None
 
     model = opened(tiny_sd)
     with torch.no_grad():
-        said = model.listen(["cat", "dog"])
+        said = model.encode(["cat", "dog"])
         latents, times = model.half_drawn(said, seeds=[3, 4], stops=[2, 0], steps=3, guidance=2.0)
         scheduler = DDIMScheduler.from_config(model.pipeline.scheduler.config)
         scheduler.set_timesteps(3)
@@ -110,7 +110,7 @@ def test_noise_based_ablation_is_the_training_loss_on_pictures_of_the_anchor(tin
     loss = method(student, rows.batch(torch.arange(3)))["redact"]
     with torch.no_grad():
         pictures = model.generate(["dog"], seeds=[0])
-        asked, own = rows.batch(torch.arange(3)).said, model.listen(["cat", "a cat"]).hidden
+        asked, own = rows.batch(torch.arange(3)).said, model.encode(["cat", "a cat"]).hidden
         anchors = ["dog" if torch.equal(h, own[0]) else "a dog" for h in asked.hidden]
         pictures = [model.generate([a], seeds=[i])[0] for i, a in enumerate(anchors)]
         wanted = model.training_loss(asked, pictures, seeds=[0, 1, 2]).mean()
@@ -123,7 +123,7 @@ def test_model_based_ablation_wants_the_anchor_s_answer_and_retained_rows_start_
     model = opened(tiny_sd)
     student, rows = prepared(ablation(), model)
     batch = rows.batch(ALL)
-    own, anchor = model.listen(["cat", "a cat"]).hidden, model.listen(["dog", "a dog"]).hidden
+    own, anchor = model.encode(["cat", "a cat"]).hidden, model.encode(["dog", "a dog"]).hidden
     which = [0 if torch.equal(h, own[0]) else 1 for h in batch.said.hidden[:3]]
     with torch.no_grad():
         said = Conditioning(anchor[which], batch.said.mask[:3])

@@ -97,7 +97,7 @@ def test_a_refused_prompt_is_gray_and_others_are_the_model_s_own(tiny_sd: Path) 
     assert torch.equal(drawn[0], torch.full_like(drawn[0], 0.5))
     torch.testing.assert_close(drawn[1], model.generate(["dog"], seeds=[2])[0], rtol=1e-4, atol=1e-5)
     # what comes as embeddings is no text
-    said = model.listen(["cat"])
+    said = model.encode(["cat"])
     assert torch.equal(guard.generate(said, seeds=[1])[0], model.generate(["cat"], seeds=[1])[0])
 
 

@@ -148,7 +148,7 @@ def perfect(scheduler: Any, latents: Tensor, noise: Tensor, times: Tensor) -> Te
 def half_drawn(
     pipeline: Any,
     predict: Callable[[Tensor, Tensor, Conditioning], Tensor],
-    said: Conditioning,
+    conditioning: Conditioning,
     unconditional: Conditioning,
     *,
     seeds: Sequence[int],
@@ -162,7 +162,7 @@ def half_drawn(
     Args:
         pipeline: On the device that is computed on.
         predict: The denoiser.
-        said: One conditioning for each drawing.
+        conditioning: One conditioning for each drawing.
         unconditional: One, that guidance leads away from.
         seeds: Of the noise that drawings start from.
         stops: From 0 to ``steps - 1``.
@@ -173,11 +173,11 @@ def half_drawn(
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
     scheduler: Any = DDIMScheduler.from_config(pipeline.scheduler.config)
-    scheduler.set_timesteps(steps, device=said.hidden.device)
+    scheduler.set_timesteps(steps, device=conditioning.hidden.device)
     found: list[Tensor] = []
     for start in range(0, len(seeds), batch_size):
         rows = slice(start, start + batch_size)
-        own, ends = said[rows], torch.tensor(list(stops[rows]))
+        own, ends = conditioning[rows], torch.tensor(list(stops[rows]))
         x = _noise(pipeline, [torch.Generator().manual_seed(s) for s in seeds[rows]], None, None)
         x = x * scheduler.init_noise_sigma
         for step, time in enumerate(scheduler.timesteps):
@@ -192,7 +192,7 @@ def half_drawn(
                 asked = free + guidance * (asked - free)
             x[going] = scheduler.step(asked, time, part).prev_sample
         found.append(x)
-    return torch.cat(found), scheduler.timesteps[torch.tensor(list(stops), device=said.hidden.device)]
+    return torch.cat(found), scheduler.timesteps[torch.tensor(list(stops), device=conditioning.hidden.device)]
 
 
 @torch.no_grad()

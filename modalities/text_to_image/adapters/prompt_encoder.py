@@ -15,7 +15,7 @@ from transformers.utils import logging
 
 from modalities.stock import Stock, find
 from modalities.weight_files import entries
-from redact_core import Condition, Conditioning, Readout, RedactError
+from redact_core import Condition, Conditioning, LastLinear, RedactError
 from redact_core.adapters.generator_parts import Tower
 
 _PREFIX = "text_model."

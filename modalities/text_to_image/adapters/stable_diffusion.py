@@ -529,10 +529,16 @@ class StableDiffusion(Pretrained, HasConditioningMaps, HasDenoiser, HasTowers):
         return denoising.perfect(pipeline.scheduler, latents, noise, when)
 
     def half_drawn(
-        self, said: Conditioning, *, seeds: Sequence[int], stops: Sequence[int], steps: int, guidance: float
+        self,
+        conditioning: Conditioning,
+        *,
+        seeds: Sequence[int],
+        stops: Sequence[int],
+        steps: int,
+        guidance: float,
     ) -> tuple[Tensor, Tensor]:
         return denoising.half_drawn(
-            denoising.moved(self.pipeline, said.hidden.device), self.predict, said, self.unconditional(),
+            denoising.moved(self.pipeline, conditioning.hidden.device), self.predict, conditioning, self.unconditional(),
             seeds=seeds, stops=stops, steps=steps, guidance=guidance, batch_size=self.batch_size,
         )  # fmt: skip
 

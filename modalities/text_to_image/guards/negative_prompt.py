@@ -63,7 +63,7 @@ class NegativePrompt(Guard):
     def generate(
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
     ) -> list[Tensor]:
-        away = (self.listener or self).listen([", ".join(self.concepts)]).to(self.device)
+        away = (self.listener or self).encode([", ".join(self.concepts)]).to(self.device)
         with (
             turn(pipeline_of(self.inner).unet),
             hooked(model_of(self.inner), "unconditional", lambda: away),

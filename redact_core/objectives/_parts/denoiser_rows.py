@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from redact_core.objectives._parts.replay import wearing
+from redact_core.objectives._parts.replay import swapped_weights
 from redact_core.objectives.distillation import group_mean
 from redact_core.types import Conditioning
 
@@ -83,7 +83,7 @@ class DenoiserRows:
         """Mean squared distance of what the denoiser says from the targets, over at most ``limit`` rows."""
         rows = torch.linspace(0, len(self) - 1, min(limit, len(self))).long().unique()
         device = next(self._generator.parameters()).device
-        with nullcontext() if student is self._generator else wearing(self._generator, student):
+        with nullcontext() if student is self._generator else swapped_weights(self._generator, student):
             parts = [self.batch(part).to(device) for part in rows.split(_CHUNK)]
             found = torch.cat([row_distances(self._predict, part) for part in parts]).cpu()
         gone, measures = self.redacted[rows], dict[str, float]()

@@ -60,7 +60,7 @@ class MapPlaces:
         distinct = list(dict.fromkeys(conditions))
         for start in range(0, len(distinct), _CHUNK):
             part = distinct[start : start + _CHUNK]
-            hidden = self._adapter.listen(part).hidden.double()
+            hidden = self._adapter.encode(part).hidden.double()
             ends = self._maps.last_words(part).tolist()
             for condition, states, end in zip(part, hidden, ends, strict=True):
                 found[condition] = states[end:] if self._rest else states[end : end + 1]

@@ -13,7 +13,7 @@ from redact_core.adapters.generator_parts import HasDenoiser, check_saved, neede
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.chosen_parameters import expression, train_only
 from redact_core.objectives._parts.denoiser_rows import DenoiserBatch, DenoiserRows, in_parts, row_distances
-from redact_core.objectives._parts.replay import draw, listen, wearing
+from redact_core.objectives._parts.replay import draw, encode, swapped_weights
 from redact_core.objectives.base import Objective
 from redact_core.objectives.distillation import group_mean
 from redact_core.types import Lesson
@@ -109,9 +109,9 @@ class ConceptAblation(Objective):
         chosen += draw(kept, self.retained, seed + 1) if self.retain_weight else []
         first = seed * 1_000_003
         seeds = range(first, first + len(chosen))
-        said = listen(adapter, [row.asked for row in chosen])
-        anchors = listen(adapter, [row.answer for row in chosen])
-        with wearing(adapter.generator, teacher):
+        said = encode(adapter, [row.asked for row in chosen])
+        anchors = encode(adapter, [row.answer for row in chosen])
+        with swapped_weights(adapter.generator, teacher):
             pictures = adapter.generate(anchors, seeds=seeds)
             latents, times = denoiser.noised(pictures, seeds=seeds)
             if self.variant == "model":

@@ -14,7 +14,7 @@ from redact_core.errors import RedactError
 from redact_core.objectives._parts.bare_rows import bare_rows
 from redact_core.objectives._parts.chosen_parameters import train_only
 from redact_core.objectives._parts.denoiser_rows import DenoiserBatch, DenoiserRows, in_parts, row_distances
-from redact_core.objectives._parts.replay import draw, listen, wearing
+from redact_core.objectives._parts.replay import draw, encode, swapped_weights
 from redact_core.objectives.base import Objective
 from redact_core.objectives.distillation import group_mean
 from redact_core.types import Conditioning, Lesson
@@ -105,8 +105,8 @@ class ESD(Objective):
         generator = torch.Generator().manual_seed(seed)
         stops = torch.randint(self.roll_steps, (self.samples,), generator=generator).tolist()
         seeds = range(seed * 1_000_003, seed * 1_000_003 + self.samples)
-        said = listen(adapter, asked)
-        with wearing(adapter.generator, teacher):
+        said = encode(adapter, asked)
+        with swapped_weights(adapter.generator, teacher):
             latents, times = denoiser.half_drawn(
                 said, seeds=seeds, stops=stops, steps=self.roll_steps, guidance=self.roll_guidance
             )

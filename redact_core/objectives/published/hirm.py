@@ -13,10 +13,10 @@ from redact_core.adapters.base import Adapter
 from redact_core.adapters.generator_parts import HasTowers, Tower, needed
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.bare_rows import bare_rows
-from redact_core.objectives._parts.replay import wearing
+from redact_core.objectives._parts.replay import swapped_weights
 from redact_core.objectives.base import Objective, Rows
 from redact_core.objectives.distillation import group_mean
-from redact_core.objectives.targets import AnswerKey
+from redact_core.objectives.targets import Targets
 from redact_core.types import Batch, Conditioning, Lesson
 
 
@@ -88,7 +88,7 @@ class HiRM(Objective):
 
     def targets(self, teacher: nn.Module, inputs: Mapping[str, Tensor]) -> Conditioning:
         """The states that names shall have, as ``hidden``."""
-        with wearing(self.encoder, teacher):
+        with swapped_weights(self.encoder, teacher):
             states = self.states(self.encoder, inputs)
         if self.direction == "random":
             states = self._directions(states)
@@ -116,7 +116,7 @@ class HiRM(Objective):
         return {"redact": group_mean(error, batch.redacted, batch.weight)}
 
 
-class _States(AnswerKey):
+class _States(Targets):
     """Names with states in place of answers; what is measured is the method's own loss."""
 
     @torch.no_grad()
@@ -125,7 +125,7 @@ class _States(AnswerKey):
         method, device = self._objective, next(student.parameters()).device
         assert isinstance(method, HiRM)
         batch = self.batch(torch.arange(min(limit, len(self)))).to(device)
-        with wearing(method.encoder, student):
+        with swapped_weights(method.encoder, student):
             return {"redact distance": method(method.encoder, batch)["redact"].item()}
 
 
