@@ -29,7 +29,7 @@ class Judges:
     set_specs: Sequence[Spec] = field(default_factory=list)
 
     def to(self, device: torch.device) -> Judges:
-        """Judge on ``device`` from now on; the same judges is returned."""
+        """Judge on ``device`` from now on; the same judges are returned."""
         for scorer in (*self.scorers, *self.set_scorers):
             scorer.to(device)
         return self

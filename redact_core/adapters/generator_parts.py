@@ -57,7 +57,7 @@ class HasDenoiser(HasUnconditional):
     what = "a denoiser whose single steps can be asked for"
 
     @abstractmethod
-    def predict(self, latents: Tensor, times: Tensor, said: Conditioning) -> Tensor:
+    def predict(self, latents: Tensor, times: Tensor, conditioning: Conditioning) -> Tensor:
         """What the denoiser says of ``latents (batch, ...)`` at ``times (batch,)``; differentiable."""
 
     @abstractmethod
@@ -74,12 +74,18 @@ class HasDenoiser(HasUnconditional):
 
     @abstractmethod
     def half_drawn(
-        self, said: Conditioning, *, seeds: Sequence[int], stops: Sequence[int], steps: int, guidance: float
+        self,
+        conditioning: Conditioning,
+        *,
+        seeds: Sequence[int],
+        stops: Sequence[int],
+        steps: int,
+        guidance: float,
     ) -> tuple[Tensor, Tensor]:
         """Latents of drawings that were left after ``stops`` of ``steps`` steps, and the times of the next step.
 
         Args:
-            said: One for each drawing.
+            conditioning: One for each drawing.
             seeds: Of the noise that each starts from.
             stops: From 0 to ``steps - 1``, one for each.
             steps: Of a whole drawing.

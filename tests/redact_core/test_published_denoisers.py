@@ -52,7 +52,7 @@ def test_esd_s_target_at_strength_one_is_the_answer_to_nothing_and_at_two_its_mi
         free = model.predict(
             batch.latents, batch.times, model.unconditional()[torch.zeros(6, dtype=torch.int64)]
         )
-        asked = model.predict(batch.latents, batch.times, batch.said)
+        asked = model.predict(batch.latents, batch.times, batch.conditioning)
     torch.testing.assert_close(batch.target, free, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(mirrored.target, 2 * free - asked, rtol=1e-4, atol=1e-5)
 
@@ -63,14 +63,16 @@ def test_half_drawn_to_the_end_is_the_model_s_own_drawing(tiny_sd: Path) -> None
 
     model = opened(tiny_sd)
     with torch.no_grad():
-        said = model.encode(["cat", "dog"])
-        latents, times = model.half_drawn(said, seeds=[3, 4], stops=[2, 0], steps=3, guidance=2.0)
-        scheduler = DDIMScheduler.from_config(model.pipeline.scheduler.config)
+        conditioning = model.encode(["cat", "dog"])
+        latents, times = model.half_drawn(conditioning, seeds=[3, 4], stops=[2, 0], steps=3, guidance=2.0)
+        scheduler: Any = DDIMScheduler.from_config(model.pipeline.scheduler.config)
         scheduler.set_timesteps(3)
         assert times.tolist() == [scheduler.timesteps[2].item(), scheduler.timesteps[0].item()]
         noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(4))
         assert torch.equal(latents[1:], noise)
-        free, asked = (model.predict(latents[:1], times[:1], c) for c in (model.unconditional(), said[:1]))
+        free, asked = (
+            model.predict(latents[:1], times[:1], c) for c in (model.unconditional(), conditioning[:1])
+        )
         last = scheduler.step(free + 2 * (asked - free), scheduler.timesteps[2], latents[:1]).prev_sample
         picture = model.pipeline.vae.decode(last / model.pipeline.vae.config.scaling_factor).sample
     wanted = model.generate(["cat"], seeds=[3])[0]
@@ -110,7 +112,7 @@ def test_noise_based_ablation_is_the_training_loss_on_pictures_of_the_anchor(tin
     loss = method(student, rows.batch(torch.arange(3)))["redact"]
     with torch.no_grad():
         pictures = model.generate(["dog"], seeds=[0])
-        asked, own = rows.batch(torch.arange(3)).said, model.encode(["cat", "a cat"]).hidden
+        asked, own = rows.batch(torch.arange(3)).conditioning, model.encode(["cat", "a cat"]).hidden
         anchors = ["dog" if torch.equal(h, own[0]) else "a dog" for h in asked.hidden]
         pictures = [model.generate([a], seeds=[i])[0] for i, a in enumerate(anchors)]
         wanted = model.training_loss(asked, pictures, seeds=[0, 1, 2]).mean()
@@ -124,10 +126,10 @@ def test_model_based_ablation_wants_the_anchor_s_answer_and_retained_rows_start_
     student, rows = prepared(ablation(), model)
     batch = rows.batch(ALL)
     own, anchor = model.encode(["cat", "a cat"]).hidden, model.encode(["dog", "a dog"]).hidden
-    which = [0 if torch.equal(h, own[0]) else 1 for h in batch.said.hidden[:3]]
+    which = [0 if torch.equal(h, own[0]) else 1 for h in batch.conditioning.hidden[:3]]
     with torch.no_grad():
-        said = Conditioning(anchor[which], batch.said.mask[:3])
-        wanted = model.predict(batch.latents[:3], batch.times[:3], said)
+        conditioning = Conditioning(anchor[which], batch.conditioning.mask[:3])
+        wanted = model.predict(batch.latents[:3], batch.times[:3], conditioning)
     torch.testing.assert_close(batch.target[:3], wanted, rtol=1e-4, atol=1e-5)
     assert batch.redacted.tolist() == [True] * 3 + [False] * 3
     measures = rows.measure(student)
@@ -162,7 +164,7 @@ def test_default_steps_are_the_authors(tiny_sd: Path) -> None:
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda: ESD(variant="y"), "variant is 'y'; give x, u or full."),  # type: ignore[arg-type]
+        (lambda: ESD(variant="y"), "variant is 'y'; give x, u or full."),  # pyright: ignore[reportArgumentType]
         (lambda: ESD(strength=-1), "strength is -1; give a finite number of at least 0."),
         (lambda: ESD(samples=0), "samples is 0 and roll_steps 50; give at least 1 of each."),
         (lambda: ConceptAblation(retained=0), "samples is 200 and retained 0; give at least 1 of each."),

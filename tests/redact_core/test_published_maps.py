@@ -82,7 +82,7 @@ def test_a_round_takes_away_what_can_still_be_reached() -> None:
         maps = {"map": torch.nn.Linear(6, 40, bias=False).double()}
         with torch.no_grad():
             maps["map"].weight.copy_(old)
-            method.edit(maps, SimpleNamespace(asked=c, wanted=g, kept=p))  # type: ignore[arg-type]
+            method.edit(maps, SimpleNamespace(asked=c, wanted=g, kept=p))  # pyright: ignore[reportArgumentType]
             new = maps["map"].weight
             best = torch.linalg.lstsq(new, (c @ old.T).T).solution
             away = (new @ best).T - c @ old.T
@@ -141,7 +141,7 @@ def test_a_model_without_such_maps_is_refused_in_one_line() -> None:
     [
         (lambda: UCE(keep_weight=0), "keep_weight is 0; give a finite number above 0."),
         (lambda: UCE(erase_weight=-1), "erase_weight is -1; give a finite number of at least 0."),
-        (lambda: UCE(places="all"), "places is 'all'; give last or rest."),  # type: ignore[arg-type]
+        (lambda: UCE(places="all"), "places is 'all'; give last or rest."),  # pyright: ignore[reportArgumentType]
         (lambda: RECE(rounds=-1), "rounds is -1; give at least 0."),
         (lambda: RECE(ridge=0), "ridge is 0; give a finite number above 0."),
     ],

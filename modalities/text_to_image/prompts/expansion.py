@@ -176,7 +176,13 @@ def expand(
         pairs = zip(subjects, references, strict=True)
         named = [(subject, reference) for subject, reference in pairs if subject.kind == "concept"]
         also = _synonym_rows(
-            find_synonyms, named, vocabulary, gone, own, random.Random(f"heard:{request.seed}"), identity
+            find_synonyms,
+            named,
+            vocabulary,
+            gone,
+            own,
+            random.Random(f"heard:{request.seed}"),
+            identity,
         )
         rows += [row for row in also if identity(str(row.asked)) not in asked]
         asked |= {identity(str(row.asked)) for row in also}

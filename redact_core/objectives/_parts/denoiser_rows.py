@@ -24,7 +24,7 @@ class DenoiserBatch:
 
     latents: Tensor  # (batch, channels, height, width)
     times: Tensor  # (batch,)
-    said: Conditioning
+    conditioning: Conditioning
     target: Tensor  # as latents
     redacted: Tensor  # (batch,) bool
     weight: Tensor  # (batch,) float
@@ -33,7 +33,7 @@ class DenoiserBatch:
         """The same rows on ``device``."""
         latents, times, target = (x.to(device) for x in (self.latents, self.times, self.target))
         redacted, weight = self.redacted.to(device), self.weight.to(device)
-        return DenoiserBatch(latents, times, self.said.to(device), target, redacted, weight)
+        return DenoiserBatch(latents, times, self.conditioning.to(device), target, redacted, weight)
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -47,7 +47,7 @@ class DenoiserRows:
         predict: What asks it.
         latents: ``(rows, channels, height, width)``.
         times: ``(rows,)``.
-        said: One for each row.
+        conditioning: One for each row.
         target: As ``latents``.
         redacted: ``(rows,)`` bool.
     """
@@ -58,13 +58,13 @@ class DenoiserRows:
         predict: Predict,
         latents: Tensor,
         times: Tensor,
-        said: Conditioning,
+        conditioning: Conditioning,
         target: Tensor,
         redacted: Tensor,
     ):
         self._generator, self._predict = generator, predict
         self.latents, self.times, self.target = latents.cpu(), times.cpu(), target.cpu()
-        self.said, self.redacted = said.to("cpu"), redacted
+        self.conditioning, self.redacted = conditioning.to("cpu"), redacted
         self.weight = torch.ones(len(redacted))
 
     def __len__(self) -> int:
@@ -75,7 +75,12 @@ class DenoiserRows:
         del turn
         own = self.weight[rows] if weight is None else weight
         return DenoiserBatch(
-            self.latents[rows], self.times[rows], self.said[rows], self.target[rows], self.redacted[rows], own
+            self.latents[rows],
+            self.times[rows],
+            self.conditioning[rows],
+            self.target[rows],
+            self.redacted[rows],
+            own,
         )
 
     @torch.no_grad()
@@ -95,12 +100,12 @@ class DenoiserRows:
 
 def row_distances(predict: Predict, batch: DenoiserBatch) -> Tensor:
     """``(batch,)`` mean squared distance of what the denoiser says from the target."""
-    found = predict(batch.latents, batch.times, batch.said)
+    found = predict(batch.latents, batch.times, batch.conditioning)
     return (found - batch.target).square().flatten(1).mean(1)
 
 
 @torch.no_grad()
-def in_parts(predict: Predict, latents: Tensor, times: Tensor, said: Conditioning) -> Tensor:
+def in_parts(predict: Predict, latents: Tensor, times: Tensor, conditioning: Conditioning) -> Tensor:
     """What the denoiser says of many rows, some at a time."""
     parts = zip(latents.split(_CHUNK), times.split(_CHUNK), range(0, len(times), _CHUNK), strict=True)
-    return torch.cat([predict(x, t, said[i : i + _CHUNK]) for x, t, i in parts])
+    return torch.cat([predict(x, t, conditioning[i : i + _CHUNK]) for x, t, i in parts])

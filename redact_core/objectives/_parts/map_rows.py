@@ -38,10 +38,10 @@ class MapPlaces:
     ):
         self._adapter, self._maps, self._rest = adapter, maps, places == "rest"
         gone, kept = bare_rows(lessons)
-        said: list[Condition] = []
+        named: list[Condition] = []
         for row in gone:
-            said += [row.asked, *(row.answer.conditions if isinstance(row.answer, Mean) else [row.answer])]
-        known = self._read([*said, *(row.asked for row in kept)])
+            named += [row.asked, *(row.answer.conditions if isinstance(row.answer, Mean) else [row.answer])]
+        known = self._read([*named, *(row.asked for row in kept)])
         asked: list[Tensor] = []
         wanted: list[Tensor] = []
         for row in gone:

@@ -109,7 +109,7 @@ class ConceptAblation(Objective):
         chosen += draw(kept, self.retained, seed + 1) if self.retain_weight else []
         first = seed * 1_000_003
         seeds = range(first, first + len(chosen))
-        said = encode(adapter, [row.asked for row in chosen])
+        conditioning = encode(adapter, [row.asked for row in chosen])
         anchors = encode(adapter, [row.answer for row in chosen])
         with swapped_weights(adapter.generator, teacher):
             pictures = adapter.generate(anchors, seeds=seeds)
@@ -119,7 +119,7 @@ class ConceptAblation(Objective):
             else:
                 target = denoiser.noise_target(pictures, seeds=seeds)
         group = torch.tensor([row.redacted for row in chosen])
-        return DenoiserRows(adapter.generator, denoiser.predict, latents, times, said, target, group)
+        return DenoiserRows(adapter.generator, denoiser.predict, latents, times, conditioning, target, group)
 
     def forward(self, student: nn.Module, batch: DenoiserBatch) -> dict[str, Tensor]:
         """``redact`` and ``retain``: mean squared distances from the targets."""

@@ -105,21 +105,23 @@ class ESD(Objective):
         generator = torch.Generator().manual_seed(seed)
         stops = torch.randint(self.roll_steps, (self.samples,), generator=generator).tolist()
         seeds = range(seed * 1_000_003, seed * 1_000_003 + self.samples)
-        said = encode(adapter, asked)
+        conditioning = encode(adapter, asked)
         with swapped_weights(adapter.generator, teacher):
             latents, times = denoiser.half_drawn(
-                said, seeds=seeds, stops=stops, steps=self.roll_steps, guidance=self.roll_guidance
+                conditioning, seeds=seeds, stops=stops, steps=self.roll_steps, guidance=self.roll_guidance
             )
-            target = self.target(denoiser, latents, times, said)
+            target = self.target(denoiser, latents, times, conditioning)
         rows = torch.ones(self.samples, dtype=torch.bool)
-        return DenoiserRows(adapter.generator, denoiser.predict, latents, times, said, target, rows)
+        return DenoiserRows(adapter.generator, denoiser.predict, latents, times, conditioning, target, rows)
 
-    def target(self, denoiser: HasDenoiser, latents: Tensor, times: Tensor, said: Conditioning) -> Tensor:
+    def target(
+        self, denoiser: HasDenoiser, latents: Tensor, times: Tensor, conditioning: Conditioning
+    ) -> Tensor:
         """``e0(c) - strength (e0(c) - e0(nothing))``, as ``latents``."""
-        asked = in_parts(denoiser.predict, latents, times, said)
+        asked = in_parts(denoiser.predict, latents, times, conditioning)
         if self.strength == 0:
             return asked
-        every = torch.zeros(len(times), dtype=torch.int64, device=said.hidden.device)
+        every = torch.zeros(len(times), dtype=torch.int64, device=conditioning.hidden.device)
         free = in_parts(denoiser.predict, latents, times, denoiser.unconditional()[every])
         return asked - self.strength * (asked - free)
 

@@ -14,7 +14,7 @@ from redact_core.adapters.generator_parts import HasTowers, Tower, needed
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.bare_rows import bare_rows
 from redact_core.objectives._parts.replay import swapped_weights
-from redact_core.objectives.base import Objective, Rows
+from redact_core.objectives.base import Objective
 from redact_core.objectives.distillation import group_mean
 from redact_core.objectives.targets import Targets
 from redact_core.types import Batch, Conditioning, Lesson
@@ -80,7 +80,7 @@ class HiRM(Objective):
             parameter.requires_grad_(id(parameter) in chosen)
         return adapter.encoder
 
-    def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
+    def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Targets:
         """Redacted names with the states that they shall have."""
         self._trained["encoder"] = adapter.encoder.to(next(teacher.parameters()).device)
         gone, _ = bare_rows(lessons)
