@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -105,6 +106,7 @@ class _Solution:
         self.last_linear: LastLinear = adapter.last_linear()
         self.teacher = frozen_copy(self.student)
         self.before = self.last_linear.get()
+        self.changed = False
         self.device = self.before.device
         dim, features = self.before.shape
         self.ridge = Ridge(features, dim, self.device)
@@ -130,14 +132,21 @@ class _Solution:
     def _update(self) -> None:
         share = {_KEPT: self.settings.retain_weight, _GONE: self.settings.redact_weight}
         self.last_linear.set(self.before + self.ridge.solve(share, self.settings.ridge).to(self.before))
+        self.changed = True
 
     def _answers(self, last_pass: LastPass) -> dict[Condition | Mean, Tensor]:
         """``(1, length, dim)`` the output of every answer that another condition shall get."""
         found: dict[Condition | Mean, Tensor] = {}
-        for answer in dict.fromkeys(x.answer for x in self.lessons if x.asked != x.answer):
-            conditions = answer.conditions if isinstance(answer, Mean) else [answer]
-            self._forward(last_pass, self.adapter.collated(conditions))
-            found[answer] = last_pass.output.mean(0, keepdim=True)
+        distinct = list(dict.fromkeys(x.answer for x in self.lessons if x.asked != x.answer))
+        single = [answer for answer in distinct if not isinstance(answer, Mean)]
+        for start in range(0, len(single), _CHUNK):
+            part = single[start : start + _CHUNK]
+            self._forward(last_pass, self.adapter.collated(part))
+            found |= dict(zip(part, last_pass.output.split(1), strict=True))
+        for answer in distinct:
+            if isinstance(answer, Mean):
+                self._forward(last_pass, self.adapter.collated(answer.conditions))
+                found[answer] = last_pass.output.mean(0, keepdim=True)
         return found
 
     def _add(
@@ -166,18 +175,24 @@ class _Solution:
             change = soft.random(self.settings.radius, self.generator)
             self._add_moved(last_pass, lessons, soft, change, answers, mask)
             return
-        spoken = [x.answer for x in lessons if not isinstance(x.answer, Mean)]
-        if not spoken:
-            return
-        if len(spoken) < len(lessons):  # a mean has no words
+        if any(isinstance(x.answer, Mean) for x in lessons):  # a mean has no words
             lessons = [x for x in lessons if not isinstance(x.answer, Mean)]
+            if not lessons:
+                return
             soft = self.adapter.disturb(self.adapter.collated([x.asked for x in lessons]), places)
-        wanted = self.adapter.disturb(self.adapter.collated(spoken), places)
         change = soft.at_points(self.generator)
-        self._forward(last_pass, wanted.moved(change * (wanted.unit > 0).unsqueeze(-1)))
-        outputs = last_pass.output
         conditioning = self._forward(last_pass, soft.moved(change))
-        self._note(last_pass, lessons, outputs, conditioning.mask)
+        features, output = last_pass.features, last_pass.output
+        wanted = output.clone()
+        # only these want something else than their own output
+        others = [i for i, x in enumerate(lessons) if x.asked != x.answer]
+        if others:
+            answers_too = [cast(Condition, lessons[i].answer) for i in others]
+            answer = self.adapter.disturb(self.adapter.collated(answers_too), places)
+            self._forward(last_pass, answer.moved(change[others] * (answer.unit > 0).unsqueeze(-1)))
+            wanted[others] = last_pass.output
+        last_pass.features, last_pass.output = features, output
+        self._note(last_pass, lessons, wanted, conditioning.mask)
 
     def _add_attacked(
         self, last_pass: LastPass, lessons: Sequence[Lesson], answers: Mapping[Condition | Mean, Tensor]
@@ -217,7 +232,9 @@ class _Solution:
     def _forward(self, last_pass: LastPass, inputs: dict[str, Tensor]) -> Conditioning:
         """Leaves features, and the output as the untouched map would have it."""
         conditioning = self.student(inputs)
-        last_pass.output = last_pass.output + last_pass.features @ (self.before - self.last_linear.get()).T
+        if self.changed:
+            moved = self.before - self.last_linear.get()
+            last_pass.output = last_pass.output + last_pass.features @ moved.T
         return conditioning
 
     def _note(self, last_pass: LastPass, lessons: Sequence[Lesson], wanted: Tensor, mask: Tensor) -> None:
@@ -226,7 +243,8 @@ class _Solution:
         gone = torch.tensor([x.redacted for x in lessons], device=self.device)
         change = wanted - last_pass.output
         for name, group in ((_KEPT, ~gone), (_GONE, gone)):
-            self.ridge.add(name, last_pass.features[group], change[group], weight[group])
+            if group.any():
+                self.ridge.add(name, last_pass.features[group], change[group], weight[group])
 
 
 def _wanted(output: Tensor, lessons: Sequence[Lesson], answers: Mapping[Condition | Mean, Tensor]) -> Tensor:
