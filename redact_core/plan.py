@@ -15,6 +15,12 @@ from redact_core.support.folders import sha256
 from redact_core.support.jsonl import line
 from redact_core.support.paths import as_file
 
+ASKED, NEAR, FAR = "redacted", "neighbours", "retained"
+"""Groups that mean the same in every plan: what was redacted, asked by its own name; what stays near it; what stays
+elsewhere. Other redacted groups ask for it in other ways."""
+SUBJECT = "subject"
+"""Label of a row: what was redacted, in a word or two, on rows that shall stay too."""
+
 _COLUMNS = ("condition", "group", "task", "seed", "redacted")
 _YES, _NO = {"1", "true", "yes"}, {"0", "false", "no"}
 
@@ -33,7 +39,7 @@ class PlanRow:
     redacted: bool
     """Whether the condition shall no longer work."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """What scorers expect, e.g. ``concept``, ``voice``, ``reference``, ``sentence``."""
+    """What scorers expect, e.g. ``subject``, ``concept``, ``voice``, ``reference``, ``sentence``."""
 
 
 def as_json(row: PlanRow, index: int) -> dict[str, Any]:

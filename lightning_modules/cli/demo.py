@@ -121,7 +121,9 @@ def demo(arguments: Sequence[str]) -> None:
     try:
         parts = _work_off(pool, out, args.n, args.n_voice, args.steps, args.device, began)
         # by a process that has imported what it takes
-        rows = _queue(pool, out / "report.log", "write", out, LEAD, parts).result()
+        rows = _queue(
+            pool, out / "report.log", "write", out, LEAD, parts, {x.kind: x.name for x in SHOWN}
+        ).result()
     except BrokenProcessPool as error:
         raise RedactError(
             f"A process of the demo was ended from outside, perhaps for want of memory; see the logs in {out}."

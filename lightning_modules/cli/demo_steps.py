@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lightning_modules.cli import main
 from lightning_modules.support.devices import chosen_device
 from redact_core.evaluation.summary import SummaryRow, write_summary
+from redact_core.metrics.scorer import Metric
 from redact_core.reporting.exhibit import Graded
 from redact_core.reporting.report import Report
+from redact_core.reporting.verdict import Verdict, verdicts
 
 
 def fit(arguments: Sequence[str], device: str) -> None:
@@ -35,15 +37,41 @@ def grade(modality: str, arguments: Sequence[str | int], device: str) -> Graded:
     )
 
 
-def write(out: Path, lead: str, parts: Sequence[Graded]) -> list[SummaryRow]:
-    """Write ``summary.json`` and ``report.html`` into ``out``; the rows of all parts, in their order."""
+# what tells a leak, in pictures and in voices
+_MAIN = {name: Metric("rate", "low", "as base", leak=True) for name in ("found", "identified")}
+_GONE = ("redacted", "paraphrased")
+
+
+def write(out: Path, lead: str, parts: Sequence[Graded], subjects: Mapping[str, str]) -> list[SummaryRow]:
+    """Write ``summary.json`` and ``report.html`` into ``out``.
+
+    Args:
+        out: A folder.
+        lead: Of the page.
+        parts: Figures and what is shown of them.
+        subjects: Task -> what was redacted.
+
+    Returns:
+        The rows of all parts, in their order.
+    """
     report = Report("What was redacted, and what it cost", lead)
     rows = [row for part in parts for row in part.rows]
+    said: list[Verdict] = []
+    for name, metric in _MAIN.items():
+        own = [
+            SummaryRow(**row, wanted="low" if row["group"] in _GONE else "as base")
+            for row in rows
+            if row["metric"] == name
+        ]
+        said += verdicts(own, {name: metric}, subjects)
+    report.opening(said)
     for part in parts:
         for exhibit in part.exhibits:
             exhibit.show(report)
-    report.intervals(rows)
-    report.table(rows)
+    for verdict in said:
+        report.answers(f"{verdict.task} {verdict.subject}: the figures", verdict.answers, None)
+    report.intervals(rows, folded=True)
+    report.table(rows, title="All figures", folded=True)
     write_summary(out / "summary.json", rows)
     report.write(out / "report.html")
     return rows

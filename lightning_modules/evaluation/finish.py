@@ -11,6 +11,7 @@ from redact_core.evaluation.figures import all_metrics
 from redact_core.evaluation.summarise import findings
 from redact_core.evaluation.summary import SummaryRow
 from redact_core.reporting.attack_table import AttackRow, attack_table
+from redact_core.reporting.conclusions import verdicts_of
 from redact_core.reporting.evidence_report import write_evidence_summary
 from redact_core.reporting.plots import show, span
 
@@ -23,8 +24,12 @@ def finish(evidence: Evidence, judges: Judges) -> None:
     attacks = attack_table(evidence, summary)
     if attacks:
         _print_attacks(attacks)
+    else:
+        _print_table(summary)
+    for verdict in verdicts_of(evidence, summary):
+        say(f"{verdict.model}: {verdict.headline}")
+    if attacks:
         return
-    _print_table(summary)
     for finding in findings(summary, all_metrics(evidence)):
         say(f"! {finding}")
 

@@ -102,6 +102,7 @@ def _head(scorer: Scorer, spec: Mapping[str, Any]) -> dict[str, Any]:
         **spec,
         "files": {name: sha256(path) for name, path in sorted(scorer.files.items())},
         "metrics": {name: vars(metric) for name, metric in scorer.metrics.items()},
+        **({"about": scorer.about} if scorer.about else {}),
     }
     return json.loads(line(head))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from redact_core.evaluation.evidence import BASE
 from redact_core.evaluation.summary import SummaryRow
@@ -44,8 +45,27 @@ def summarise(rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, Metric]) 
     return found
 
 
+Kind = Literal["unscored", "ideal", "as base", "low", "at most base", "high", "not gone"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A figure that contradicts its wish."""
+
+    kind: Kind
+    """The wish that it contradicts; ``not gone`` is a rate that fell and still shows."""
+    row: SummaryRow
+    text: str
+    """As a sentence."""
+
+
 def findings(summary: Sequence[SummaryRow], metrics: Mapping[str, Metric]) -> list[str]:
-    """What a reader must not overlook, as sentences; empty if every wish came true.
+    """The sentences of :func:`found_wrong`."""
+    return [finding.text for finding in found_wrong(summary, metrics)]
+
+
+def found_wrong(summary: Sequence[SummaryRow], metrics: Mapping[str, Metric]) -> list[Finding]:
+    """What a reader must not overlook; empty if every wish came true.
 
     A wish for *low* has failed unless the paired interval shows a fall below the metric's share of
     the base's figure, and for a rate also while its lower end exceeds :data:`TOLERATED`. A wish for
@@ -53,31 +73,36 @@ def findings(summary: Sequence[SummaryRow], metrics: Mapping[str, Metric]) -> li
     shows a change, one for *at most base* if it shows a rise, one for *ideal* if the interval of the
     redacted figure stays farther from the metric's ideal than its tolerance. A mean of exactly 0 is low.
     """
-    found: list[str] = []
+    found: list[Finding] = []
+
+    def note(kind: Kind, row: SummaryRow, text: str) -> None:
+        found.append(Finding(kind, row, text))
+
     for row in summary:
         wanted, low, high = row.get("wanted"), row.get("difference_low"), row.get("difference_high")
         where = f"{row.get('model', 'redacted')}, {row['task']}, {row['group']}: {row['metric']}"
         figures = f"base {_text(row['base'])}, redacted {_text(row['redacted'])}, n = {row['n']}"
         if row.get("unscored"):
-            found.append(f"{where} could not be judged in {row.get('unscored')} samples.")
+            note("unscored", row, f"{where} could not be judged in {row.get('unscored')} samples.")
         if wanted == "ideal":
-            found += _far_from_ideal(row, metrics[row["metric"]], f"{where} is not {{}} ({figures}).")
+            for text in _far_from_ideal(row, metrics[row["metric"]], f"{where} is not {{}} ({figures})."):
+                note("ideal", row, text)
         if wanted is None or low is None or high is None:
             continue
         if wanted == "as base" and not low <= 0 <= high:
-            found.append(f"{where} is not as in the base ({figures}).")
+            note("as base", row, f"{where} is not as in the base ({figures}).")
         elif wanted == "low" and row.get("kind") == "mean" and row["redacted"] == 0:
             continue  # as low as can be, also where the base's figure is 0
         elif wanted == "low" and low <= (1 - metrics[row["metric"]].share) * abs(row["base"] or 0.0):
             share = metrics[row["metric"]].share
             enough = "lower than in the base" if share == 1 else f"below {share:g} of the base's"
-            found.append(f"{where} is not {enough} ({figures}).")
+            note("low", row, f"{where} is not {enough} ({figures}).")
         elif wanted == "at most base" and high < 0:
-            found.append(f"{where} is higher than in the base ({figures}).")
+            note("at most base", row, f"{where} is higher than in the base ({figures}).")
         elif wanted == "high" and high >= 0:
-            found.append(f"{where} is not higher than in the base ({figures}).")
+            note("high", row, f"{where} is not higher than in the base ({figures}).")
         elif wanted == "low" and row.get("kind") == "rate" and (row["low"] or 0) > TOLERATED:
-            found.append(f"{where} is lower than in the base, but not gone ({figures}).")
+            note("not gone", row, f"{where} is lower than in the base, but not gone ({figures}).")
     return found
 
 

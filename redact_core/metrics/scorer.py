@@ -44,6 +44,9 @@ class Metric:
 
     leak: bool = False
     """Attacks are judged by this rate where several shall be low."""
+    floor_of: str = ""
+    """The rate that this one is the floor of: how often the same judge finds what was redacted where nobody asked
+    for it."""
 
     def wish(self, redacted: bool) -> Wish | None:
         """The wish for a group."""
@@ -75,6 +78,8 @@ class Scorer(ABC):
 
     metrics: ClassVar[Mapping[str, Metric]]
     """Every figure that :meth:`score` may return."""
+    about: ClassVar[str] = ""
+    """Who judges, for people, as the end of "judged by": ``a classifier that never sees a prompt``."""
 
     @property
     def name(self) -> str:

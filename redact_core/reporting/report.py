@@ -10,9 +10,12 @@ from typing import Any
 
 from redact_core.evaluation.summary import SummaryRow, checked
 from redact_core.reporting.media import Source
+from redact_core.reporting.opening import answer_cards
 from redact_core.reporting.pairs import picture_pairs, sound_pairs
-from redact_core.reporting.plots import Dots, dots_and_whiskers
+from redact_core.reporting.plots import Dots, dots_and_whiskers, show
 from redact_core.reporting.table import table_parts
+from redact_core.reporting.verdict import Answer, Verdict
+from redact_core.reporting.warnings import Explained
 from redact_core.support.folders import write_once
 from redact_core.support.paths import at_home
 
@@ -26,6 +29,10 @@ COLUMNS: Mapping[str, str] = {
     "interval": "Interval",
     "n": "n",
 }
+ANSWERS = (
+    "Bars are intervals at 95 %. Ceiling: the same requests put to the untouched model. Floor: how often the judge finds "
+    "what was redacted in samples of the untouched model that were asked for something else."
+)
 CAPTION = "Rates are in percent. The interval bounds the redacted figure; n counts what was judged."
 
 # the page says itself that it may fetch and run nothing
@@ -48,13 +55,57 @@ class Report:
 
     def __init__(self, title: str, lead: str = "", *, rates: Collection[str] = RATES):
         self._title, self._lead, self._rates = title, lead, rates
-        self._sections: list[tuple[str, str]] = []
+        self._sections: list[tuple[str, str, bool]] = []
+        self._opening: list[str] = []
 
-    def text(self, title: str, *paragraphs: str, code: str = "") -> None:
-        """Add paragraphs, and below them commands or hashes to copy."""
+    def text(self, title: str, *paragraphs: str, code: str = "", folded: bool = False) -> None:
+        """Add paragraphs, and below them commands or hashes to copy; ``folded`` until it is opened."""
         parts = [f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs]
         if code:
             parts.append(f'<pre tabindex="0"><code>{escape(code)}</code></pre>')
+        self._add(title, *parts, folded=folded)
+
+    def opening(self, verdicts: Sequence[Verdict], *notes: str) -> None:
+        """Put verdicts above everything else: a sentence each, then what it rests on.
+
+        Args:
+            verdicts: One for each model and task.
+            notes: Paragraphs about all of them.
+        """
+        several = len({verdict.model for verdict in verdicts}) > 1
+        for verdict in verdicts:
+            name = f"{verdict.model}: " if several else ""
+            self._opening.append(f'<p class="verdict">{escape(name + verdict.headline)}</p>')
+        for detail in dict.fromkeys(detail for verdict in verdicts for detail in verdict.details):
+            self._opening.append(f"<p>{escape(detail)}</p>")
+        self._opening += [f"<p>{escape(note)}</p>" for note in notes]
+
+    def answers(
+        self, title: str, answers: Sequence[Answer], cost: Mapping[str, Any] | None, *, note: str = ANSWERS
+    ) -> None:
+        """Add the figures that are asked for first, as cards.
+
+        Args:
+            title: Heading of the section.
+            answers: Of a verdict.
+            cost: Of the model; ``None`` where cost is no question.
+            note: How to read them.
+        """
+        self._add(title, f"<p>{escape(note)}</p>", *answer_cards(answers, cost))
+
+    def warnings(self, title: str, warnings: Sequence[Explained], *, shown: int = 3) -> None:
+        """Add figures that contradict their wish, each with its meaning and what to do; all but the first are folded."""
+        items = [
+            f"<li><p><strong>{escape(warning.text)}</strong></p><p>{escape(warning.means)} "
+            f"<em>What to do:</em> {escape(warning.advice)}</p></li>"
+            for warning in warnings
+        ]
+        parts = ['<ul class="warnings">', *items[:shown], "</ul>"]
+        if items[shown:]:
+            parts += [
+                f"<details><summary>{len(items) - shown} more</summary>",
+                '<ul class="warnings">', *items[shown:], "</ul></details>",
+            ]  # fmt: skip
         self._add(title, *parts)
 
     def table(
@@ -64,6 +115,7 @@ class Report:
         *,
         title: str = "Figures",
         caption: str = CAPTION,
+        folded: bool = False,
     ) -> None:
         """Add a table of summary rows, or of any other rows.
 
@@ -72,10 +124,49 @@ class Report:
             columns: Key of a row -> heading; ``interval`` joins ``low`` and ``high``.
             title: Heading of the section.
             caption: How to read the table.
+            folded: Show it only when it is opened.
         """
-        self._add(
-            title, *table_parts(rows, columns, caption, self._rates, f"s{len(self._sections) + 1}-caption")
-        )
+        name = f"s{len(self._sections) + 1}-caption"
+        self._add(title, *table_parts(rows, columns, caption, self._rates, name), folded=folded)
+
+    def groups(
+        self,
+        rows: Sequence[SummaryRow],
+        columns: Mapping[str, str],
+        *,
+        title: str,
+        caption: str,
+        notes: Mapping[str, str],
+    ) -> None:
+        """Add a table for each task and group, each folded under a line that says what it holds.
+
+        Args:
+            rows: Of a summary.
+            columns: As for :meth:`table`.
+            title: Heading of the section.
+            caption: How to read the tables.
+            notes: Metric -> what it means, shown where it stands.
+        """
+        groups: dict[tuple[str, str], list[SummaryRow]] = {}
+        for row in rows:
+            groups.setdefault((row["task"], row["group"]), []).append(row)
+        several = len({task for task, _ in groups}) > 1
+        parts = [f"<p>{escape(caption)}</p>"]
+        for i, ((task, group), members) in enumerate(groups.items(), 1):
+            first = members[0]
+            rate = first["metric"] in self._rates
+            name = f"{task}, {group}" if several else group
+            said = f"{name}: {first['metric']} {show(first['base'], rate)} → {show(first['redacted'], rate)}, n = {first['n']}"
+            table = table_parts(
+                members,
+                columns,
+                f"{name}, all figures",
+                self._rates,
+                f"s{len(self._sections) + 1}-caption{i}",
+                notes,
+            )
+            parts += [f"<details><summary>{escape(said)}</summary>", *table, "</details>"]
+        self._add(title, *parts)
 
     def intervals(
         self,
@@ -83,6 +174,7 @@ class Report:
         *,
         title: str = "Base and redacted",
         caption: str = "○ base, ◆ redacted; the line through ◆ is the interval of the redacted figure.",
+        folded: bool = False,
     ) -> None:
         """Add one plot for each task and metric, with all its groups.
 
@@ -102,7 +194,7 @@ class Report:
                 dots_and_whiskers(f"{heading}, base and redacted", dots, metric in self._rates, name),
                 "</figure>",
             ]
-        self._add(title, *parts, "</div>")
+        self._add(title, *parts, "</div>", folded=folded)
 
     def figures(self, title: str, note: str, plots: Sequence[tuple[str, str]]) -> None:
         """Add plots beside one another.
@@ -126,6 +218,7 @@ class Report:
         *,
         note: str = "Each pair was made from the same prompt and seed.",
         blurred: bool = False,
+        folded: bool = False,
     ) -> None:
         """Add pairs of pictures; small ones are enlarged by a whole factor, pixel by pixel.
 
@@ -136,6 +229,7 @@ class Report:
             redacted_pngs: What the redacted model made.
             note: How to look at them.
             blurred: Hide each pair until it is clicked, tapped, or chosen with the space bar.
+            folded: Show the section only when it is opened.
 
         Raises:
             RedactError: A picture cannot be read or is not PNG.
@@ -148,26 +242,35 @@ class Report:
         prefix = f"s{len(self._sections) + 1}-pair" if blurred else None
         pairs, widest = picture_pairs(captions, base_pngs, redacted_pngs, prefix)
         hint = " They are blurred; click or tap a pair to see it, or press the space bar on it."
+        name = f"s{len(self._sections) + 1}-all"
+        # before the pairs, so that the stylesheet can let it act on them
+        every = f'<input type="checkbox" class="reveal-all" id="{name}"><label class="all" for="{name}">Show all</label>'
         self._add(
             title,
             f"<p>{escape(note + hint if blurred else note)}</p>",
+            *([every] if blurred and len(pairs) > 1 else []),
             f'<div class="pairs" style="--side:{widest}px">',
             *pairs,
             "</div>",
+            folded=folded,
         )
 
-    def sounds(self, title: str, rows: Sequence[tuple[str, Source, Source]], *, note: str = "") -> None:
+    def sounds(
+        self, title: str, rows: Sequence[tuple[str, Source, Source]], *, note: str = "", folded: bool = False
+    ) -> None:
         """Add pairs of players.
 
         Args:
             title: Heading of the section.
             rows: Caption, base and redacted; WAV, OGG or FLAC.
             note: What to listen for.
+            folded: Show the section only when it is opened.
 
         Raises:
             RedactError: A clip cannot be read or has another format.
         """
-        self._add(title, *([f"<p>{escape(note)}</p>"] if note else []), *sound_pairs(rows))
+        parts = [f"<p>{escape(note)}</p>"] if note else []
+        self._add(title, *parts, *sound_pairs(rows), folded=folded)
 
     def html(self) -> str:
         """The page."""
@@ -192,15 +295,27 @@ class Report:
         if len(self._sections) > 3:
             items = [
                 f'<li><a href="#s{i}">{escape(title)}</a></li>'
-                for i, (title, _) in enumerate(self._sections, 1)
+                for i, (title, *_) in enumerate(self._sections, 1)
             ]
-            contents = ['<nav aria-label="Contents"><ol>', *items, "</ol></nav>"]
+            contents = [
+                '<nav aria-label="Contents"><details><summary>Contents</summary><ol>', *items, "</ol></details></nav>"
+            ]  # fmt: skip
         sections = [
-            f'<section id="s{i}" aria-labelledby="s{i}-title"><h2 id="s{i}-title">{escape(title)}</h2>\n'
-            f"{body}\n</section>"
-            for i, (title, body) in enumerate(self._sections, 1)
+            f'<section id="s{i}" aria-labelledby="s{i}-title">{self._heading(i)}</section>'
+            for i in range(1, len(self._sections) + 1)
         ]
-        lines = [*head, *lead, *contents, "</header>", "<main>", *sections, "</main>", "</body>", "</html>"]
+        lines = [
+            *head,
+            *self._opening,
+            *lead,
+            *contents,
+            "</header>",
+            "<main>",
+            *sections,
+            "</main>",
+            "</body>",
+            "</html>",
+        ]
         return "\n".join(lines) + "\n"
 
     def write(self, path: str | os.PathLike[str]) -> None:
@@ -212,5 +327,13 @@ class Report:
         # a file name that is not Unicode holds letters that UTF-8 has no bytes for
         write_once(at_home(path), self.html().encode("utf-8", "replace"))
 
-    def _add(self, title: str, *parts: str) -> None:
-        self._sections.append((title, "\n".join(parts)))
+    def _heading(self, number: int) -> str:
+        """The inside of a section."""
+        title, body, folded = self._sections[number - 1]
+        heading = f'<h2 id="s{number}-title">{escape(title)}</h2>'
+        if folded:
+            return f"<details><summary>{heading}</summary>\n{body}\n</details>"
+        return f"{heading}\n{body}\n"
+
+    def _add(self, title: str, *parts: str, folded: bool = False) -> None:
+        self._sections.append((title, "\n".join(parts), folded))

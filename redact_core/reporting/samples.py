@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from redact_core.evaluation.damage import LABEL as DISTANCE
 from redact_core.evaluation.evidence import Evidence
 from redact_core.metrics.scorer import Metric
+from redact_core.plan import ASKED
 from redact_core.reporting.report import Report
 
 Row = Mapping[str, Any]
@@ -22,6 +24,7 @@ def show_pairs(
     pairs: Sequence[tuple[Row, Row]],
     note: str,
     metric: str = "",
+    folded: bool = False,
 ) -> None:
     """Add pictures or players, whichever the files are; redacted ones apart from the retained, and blurred.
 
@@ -32,6 +35,7 @@ def show_pairs(
         pairs: Of a base's and a redacted model's row of the evidence.
         note: Which samples these are.
         metric: Whose figures the captions give, if any.
+        folded: Show the section only when it is opened.
     """
     note += " Base and redacted answer the same condition with the same seed."
     for blurred in (True, False):
@@ -44,9 +48,9 @@ def show_pairs(
         )
         heading = title if len(part) == len(pairs) else f"{title} ({'redacted' if blurred else 'retained'})"
         if before[0].suffix == ".png":
-            report.pictures(heading, captions, before, after, note=note, blurred=blurred)
+            report.pictures(heading, captions, before, after, note=note, blurred=blurred, folded=folded)
         elif before[0].suffix in {".wav", ".ogg", ".flac"}:
-            report.sounds(heading, list(zip(captions, before, after, strict=True)), note=note)
+            report.sounds(heading, list(zip(captions, before, after, strict=True)), note=note, folded=folded)
 
 
 def grouped(pairs: Sequence[tuple[Row, Row]]) -> dict[tuple[str, str], list[tuple[Row, Row]]]:
@@ -55,6 +59,22 @@ def grouped(pairs: Sequence[tuple[Row, Row]]) -> dict[tuple[str, str], list[tupl
     for base, own in pairs:
         found.setdefault((own["task"], own["group"]), []).append((base, own))
     return found
+
+
+def worst_leak(pairs: Sequence[tuple[Row, Row]], main: str) -> tuple[Row, Row] | None:
+    """The first pair in which ``main`` finds what was redacted; asked by its own name before all others."""
+    found = [pair for pair in pairs if pair[1]["redacted"] and pair[1]["scores"].get(main) == 1]
+    return min(found, key=lambda pair: pair[1]["group"] != ASKED, default=None)
+
+
+def worst_failure(pairs: Sequence[tuple[Row, Row]], main: str) -> tuple[Row, Row] | None:
+    """The pair that lost what shall stay, farthest from what was redacted where distances are known."""
+    lost = [
+        (base, own)
+        for base, own in pairs
+        if not own["redacted"] and base["scores"].get(main) == 1 and own["scores"].get(main) == 0
+    ]
+    return max(lost, key=lambda pair: float(pair[1]["labels"].get(DISTANCE, 0.0)), default=None)
 
 
 def worst_pairs(
@@ -94,5 +114,13 @@ def _caption(own: Row, base: Row, metric: str) -> str:
     words += f" (seed {own['seed']})"
     if metric:
         values = [row["scores"].get(metric, math.nan) for row in (base, own)]
-        words += f", {metric} {values[0]:.3g} → {values[1]:.3g}"
+        seen = [
+            _seen(value) if all(v in (0.0, 1.0) or math.isnan(v) for v in values) else f"{value:.3g}"
+            for value in values
+        ]
+        words += f"; {metric}: base {seen[0]}, redacted {seen[1]}"
     return words
+
+
+def _seen(value: float) -> str:
+    return "not judged" if math.isnan(value) else "yes" if value else "no"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from redact_core.evaluation.evidence import Evidence
 from redact_core.evaluation.figures import all_metrics, figures_of
 from redact_core.evaluation.scoring import scorer_records
 from redact_core.evaluation.set_scoring import set_records
-from redact_core.evaluation.summarise import findings
+from redact_core.evaluation.summarise import findings, found_wrong
+from redact_core.reporting.conclusions import verdicts_of
 from redact_core.reporting.curves import curve_plot
 from redact_core.reporting.plots import show, span
 from redact_core.reporting.report import Report
+from redact_core.reporting.warnings import explained
 from redact_core.support.jsonl import replace_file
 
 SCHEMA = 1
@@ -44,35 +46,33 @@ def add_curves(report: Report, curves: Sequence[Curve], rates: Collection[str], 
     )
 
 
-_COST = {
-    "model": "Model", "seconds_per_sample": "Seconds a sample", "slower": "Times the base's",
-    "peak": "Peak memory, MB", "parameters": "Encoder parameters", "changed": "Changed",
-    "size": "Files, MB", "changed_size": "Of them new, MB", "training": "Training, s",
-    "training_peak": "Training peak, MB",
+_COST: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], float | None]]] = {
+    "seconds_per_sample": ("Seconds a sample", lambda cost: cost.get("seconds_per_sample")),
+    "slower": ("Times the base's", lambda cost: cost.get("slower")),
+    "peak": ("Peak memory, MB", lambda cost: _mega(cost.get("peak_bytes"))),
+    "parameters": ("Encoder parameters", lambda cost: cost.get("parameters")),
+    "changed": ("Of them changed", lambda cost: cost.get("changed")),
+    "size": ("Files, MB", lambda cost: _mega(cost.get("bytes"))),
+    "changed_size": ("Of them new, MB", lambda cost: _mega(cost.get("changed_bytes"))),
+    "training": ("Training, s", lambda cost: cost.get("training", {}).get("seconds")),
+    "training_peak": ("Training peak, MB", lambda cost: _mega(cost.get("training", {}).get("peak_bytes"))),
 }  # fmt: skip
+_ABREAST = 4
+"""Models in a table; more than these columns do not fit a page."""
 
 
 def add_costs(report: Report, costs: Sequence[Mapping[str, Any]]) -> None:
-    """What each model costs; nothing if nothing was recorded."""
-    if not costs:
-        return
-    rows = [
-        {
-            **cost, "peak": _mega(cost.get("peak_bytes")), "size": _mega(cost.get("bytes")),
-            "changed_size": _mega(cost.get("changed_bytes")),
-            "training": cost.get("training", {}).get("seconds"),
-            "training_peak": _mega(cost.get("training", {}).get("peak_bytes")),
-        }
-        for cost in costs
-    ]  # fmt: skip
-    columns = {key: text for key, text in _COST.items() if any(row.get(key) is not None for row in rows)}
-    report.table(
-        rows,
-        columns,
-        title="Cost",
-        caption="Sampling as it was done here, batches and writing of files included; peak memory is the "
-        "accelerator's allocator's, or on a CPU the resident size of the whole process. One MB is a million bytes.",
+    """What each model costs, a model in a column; nothing if nothing was recorded."""
+    caption = (
+        "Sampling as it was done here, batches and writing of files included; peak memory is the "
+        "accelerator's allocator's, or on a CPU the resident size of the whole process. One MB is a million bytes."
     )
+    for start in range(0, len(costs), _ABREAST):
+        part = costs[start : start + _ABREAST]
+        rows = [{"what": text, **{cost["model"]: of(cost) for cost in part}} for text, of in _COST.values()]
+        shown = [row for row in rows if any(row[cost["model"]] is not None for cost in part)]
+        columns = {"what": "", **{cost["model"]: cost["model"] for cost in part}}
+        report.table(shown, columns, title="Cost" if not start else "Cost, further models", caption=caption)
 
 
 def report_json(evidence: Evidence) -> dict[str, Any]:
@@ -89,6 +89,8 @@ def report_json(evidence: Evidence) -> dict[str, Any]:
         "scorers": [*scorer_records(evidence), *set_records(evidence)],
         "metrics": {name: vars(metric) for name, metric in metrics.items() if name in used},
         "findings": findings(rows, metrics),
+        "warnings": [vars(one) for one in explained(found_wrong(rows, metrics), metrics)],
+        "verdicts": [verdict.as_json() for verdict in verdicts_of(evidence, rows)],
         "rows": rows,
         "curves": [curve.as_json() for curve in damage_curves(evidence.rows(), metrics)],
         "costs": costs_of(evidence),

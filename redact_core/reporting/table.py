@@ -18,6 +18,7 @@ def table_parts(
     caption: str,
     rates: Collection[str],
     name: str,
+    notes: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Lines of HTML.
 
@@ -27,10 +28,11 @@ def table_parts(
         caption: How to read the table.
         rates: Metrics that are shown in percent.
         name: Element id of the caption, unique in the page.
+        notes: Metric -> what it means, shown under its name.
     """
     numeric = {key for key in columns if _is_numeric(key, rows)}
     head = "".join(
-        f'<th scope="col"{_number_class(key in numeric)}>{escape(heading)}</th>'
+        f'<th role="columnheader" scope="col"{_number_class(key in numeric)}>{escape(heading)}</th>'
         for key, heading in columns.items()
     )
     body: list[str] = []
@@ -40,22 +42,30 @@ def table_parts(
         cells = [(_cell(row, key, rate and key in _SHOWN), key) for key in columns]
         # the first column names the row; where it changes, a rule is drawn
         first = cells[0][0] if cells else ""
+        # on a narrow page cells stand below one another, each after its heading; roles keep it a table then
         line = "".join(
-            f'<th scope="row"{_number_class(key in numeric)}>{escape(text)}</th>'
+            f'<th role="rowheader" scope="row"{_number_class(key in numeric)}>{escape(text)}{_note(row, key, notes)}</th>'
             if i == 0
-            else f"<td{_number_class(key in numeric)}>{escape(text)}</td>"
+            else f'<td role="cell" data-label="{escape(columns[key])}"{_number_class(key in numeric)}>'
+            f"{escape(text)}{_note(row, key, notes)}</td>"
             for i, (text, key) in enumerate(cells)
         )
-        body.append(f'<tr class="new">{line}</tr>' if first != last else f"<tr>{line}</tr>")
+        new = ' class="new"' if first != last else ""
+        body.append(f'<tr role="row"{new}>{line}</tr>')
         last = first
     return [
         f'<div class="wide" role="region" tabindex="0" aria-labelledby="{name}">',
-        f'<table><caption id="{name}"><span>{escape(caption)}</span></caption>',
-        f"<thead><tr>{head}</tr></thead>",
-        "<tbody>",
+        f'<table role="table"><caption id="{name}"><span>{escape(caption)}</span></caption>',
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>',
+        '<tbody role="rowgroup">',
         *body,
         "</tbody></table></div>",
     ]
+
+
+def _note(row: Mapping[str, Any], key: str, notes: Mapping[str, str] | None) -> str:
+    text = (notes or {}).get(str(row.get("metric"))) if key == "metric" else None
+    return f"<small>{escape(text)}</small>" if text else ""
 
 
 def _is_numeric(key: str, rows: Sequence[Mapping[str, Any]]) -> bool:

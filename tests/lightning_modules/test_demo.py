@@ -120,7 +120,7 @@ def test_each_redaction_is_graded_after_it_and_shown_in_order(
 def test_the_page_shows_every_part(tmp_path: Path) -> None:
     shown = Exhibit("cigarette redacted: redacted", ("a lit cigarette",), (PNG,), (PNG,))
     parts = [Graded([row("concept", "redacted")], [shown]), Graded([row("style", "retained")])]
-    rows = demo_steps.write(tmp_path, "What was done.", parts)
+    rows = demo_steps.write(tmp_path, "What was done.", parts, {"concept": "cigarette", "style": "twemoji"})
     assert rows == [row("concept", "redacted"), row("style", "retained")]
     assert [(r["task"], r["group"]) for r in read_summary(tmp_path / "summary.json")] == [
         ("concept", "redacted"), ("style", "retained")
@@ -128,6 +128,8 @@ def test_the_page_shows_every_part(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     for text in (
         "What was done.",
+        '<p class="verdict">“cigarette” ',
+        "concept cigarette: the figures",
         "cigarette redacted: redacted",
         "a lit cigarette",
         "data:image/png;base64",

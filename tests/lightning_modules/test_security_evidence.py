@@ -242,9 +242,10 @@ class Tags(HTMLParser):
     """Collects what a browser would act on."""
 
     ALLOWED: ClassVar[set[str]] = {
-        "a", "audio", "body", "caption", "circle", "code", "desc", "div", "figcaption", "figure", "h1", "h2", "head",
-        "header", "html", "img", "input", "label", "li", "link", "main", "meta", "nav", "ol", "p", "path", "pre",
-        "section", "span", "style", "svg", "table", "tbody", "td", "text", "th", "thead", "title", "tr",
+        "a", "audio", "body", "caption", "circle", "code", "dd", "desc", "details", "div", "dl", "dt", "em",
+        "figcaption", "figure", "h1", "h2", "h3", "head", "header", "html", "i", "img", "input", "label", "li", "link",
+        "main", "meta", "nav", "ol", "p", "path", "pre", "section", "small", "span", "strong", "style", "summary", "svg",
+        "table", "tbody", "td", "text", "th", "thead", "title", "tr", "ul",
     }  # fmt: skip
 
     def __init__(self) -> None:

@@ -185,7 +185,9 @@ def test_score_and_report_work_on_it(whole: Path, capsys: pytest.CaptureFixture[
     assert "weights           Restore" in capsys.readouterr().out
     assert redact("report", whole) == 0
     page = html.unescape((whole / "report.html").read_text(encoding="utf-8"))
-    table = page[page.index('<h2 id="s2-title">Attacks') :]
+    table = page[page.index("Attacks</h2>") :]
+    assert "attacks brings it back" in page or "brings it back in" in page
+    assert "Leak, attacker with access: weights" in page
     leaky, tight = table.index(">Bypass<"), table.index(">Spelling<")
     assert leaky < tight, "worst first"
     assert "100.0 %" in table[leaky : leaky + 200]

@@ -50,16 +50,18 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_it_says_what_is_wrong_and_how_it_was_made(page: str) -> None:
     text = html.unescape(page)
-    assert "Worst leak: found in 100.0 % of 12 samples of the group redacted (word, untouched)" in text
+    assert "untouched: “plum” is not gone: asked directly, it is still found in 12 of 12 samples" in text
+    assert "what shall stay far from it is harmed (100.0 % → " in text
+    assert "The floor, how often this judge is mistaken, was not measured here." in text
+    assert "Attacker's access: none." in text
     assert "untouched, word, redacted: found is not lower than in the base" in text
-    assert "Largest damage: found in the group retained falls from 100.0 % to" in text
     assert "redact evaluate --out 'a b' <script>" in text
     assert "&lt;script&gt;" in page
     assert "untouched: Worst by found" in text
     assert "deaf: Worst by found" in text
     assert "redacting: Worst by found" not in text
     assert re.search(r"encoder in memory [0-9a-f]{64}", text)
-    assert page.count('type="checkbox"') == page.count('<label class="both"') > 0
+    assert page.count('class="reveal"') == page.count('<label class="both"') > 0
 
 
 def test_a_browser_blurs_redacted_pictures_until_they_are_chosen(page: str, tmp_path: Path) -> None:

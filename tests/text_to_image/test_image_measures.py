@@ -68,9 +68,9 @@ def test_a_clip_folder_judges_pictures_and_prompts(tiny_clip: Path) -> None:
     pictures = list(torch.rand(3, 3, 20, 12, generator=torch.Generator().manual_seed(0)))
     trials = [Trial(r, "m", Path("a"), Path("a")) for r in (row, style, other)]
     first, second, third = scorer.score(pictures, trials)
-    assert first["zero-shot found"] + first["zero-shot reference found"] == 1  # one of two classes
-    assert second["zero-shot found"] == 1  # the only style
-    assert math.isnan(third["zero-shot found"])
+    assert first["found by CLIP"] + first["reference found by CLIP"] == 1  # one of two classes
+    assert second["found by CLIP"] == 1  # the only style
+    assert math.isnan(third["found by CLIP"])
     # transformers' own forward pass agrees with ours
     clip = Clip(tiny_clip)
     pixels = torch.nn.functional.interpolate(pictures[0][None], (27, 16), mode="bilinear", antialias=True)[0]
@@ -104,10 +104,10 @@ class ColourClip:
     ("mode", "wanted"),
     [
         ("redacting", set()),
-        ("untouched", {("redacted", n) for n in ("zero-shot found", "zero-shot reference found", "CLIP score")}),
-        ("noise", {("redacted", "zero-shot reference found"), ("retained", "zero-shot found"), ("retained", "CLIP score")}),
-        ("deaf", {("redacted", "zero-shot reference found"), ("retained", "zero-shot found"), ("retained", "CLIP score")}),
-        ("redacting everything", {("retained", "zero-shot found"), ("retained", "CLIP score")}),
+        ("untouched", {("redacted", n) for n in ("found by CLIP", "reference found by CLIP", "CLIP score")}),
+        ("noise", {("redacted", "reference found by CLIP"), ("retained", "found by CLIP"), ("retained", "CLIP score")}),
+        ("deaf", {("redacted", "reference found by CLIP"), ("retained", "found by CLIP"), ("retained", "CLIP score")}),
+        ("redacting everything", {("retained", "found by CLIP"), ("retained", "CLIP score")}),
     ],
 )  # fmt: skip
 def test_clip_calls_out_saboteurs(

@@ -104,8 +104,8 @@ class ClipScorer(Scorer):
 
     Rows may be labelled ``concept``, ``style``, ``kind`` and ``reference``, as for the grader.
 
-    - *zero-shot found*: of all classes, the label's text is nearest to the picture.
-    - *zero-shot reference found*: the reference's is; redacted rows only.
+    - *found by CLIP*: of all classes, the label's text is nearest to the picture.
+    - *reference found by CLIP*: the reference's is; redacted rows only.
     - *CLIP score*: 100 times the cosine of picture and prompt, not below 0 (Hessel et al. 2021).
       Scores of different CLIPs cannot be compared.
 
@@ -116,10 +116,19 @@ class ClipScorer(Scorer):
     """
 
     metrics: ClassVar[Mapping[str, Metric]] = {
-        "zero-shot found": Metric("rate", redacted="low", retained="as base"),
-        "zero-shot reference found": Metric("rate", redacted="high", retained=None),
-        "CLIP score": Metric("mean", redacted="low", retained="as base"),
-    }
+        "found by CLIP": Metric(
+            "rate", redacted="low", retained="as base",
+            note="of the names of all concepts or styles, the one asked for fits the picture best (zero-shot)",
+        ),
+        "reference found by CLIP": Metric(
+            "rate", redacted="high", retained=None,
+            note="of the names of all concepts or styles, that of the reference fits the picture best",
+        ),
+        "CLIP score": Metric(
+            "mean", redacted="low", retained="as base", note="how well the picture fits its whole prompt, 0 to 100"
+        ),
+    }  # fmt: skip
+    about = "a CLIP that is not part of the generator"
 
     def __init__(
         self,
@@ -155,9 +164,9 @@ class ClipScorer(Scorer):
             if kind in labels:
                 names, texts = self._classes(kind, labels.get("concept"))
                 best = names[int((texts @ picture).argmax())]
-                scores["zero-shot found"] = _is(best, labels[kind], names)
+                scores["found by CLIP"] = _is(best, labels[kind], names)
                 if trial.row.redacted and "reference" in labels:
-                    scores["zero-shot reference found"] = _is(best, labels["reference"], names)
+                    scores["reference found by CLIP"] = _is(best, labels["reference"], names)
             found.append(scores)
         return found
 

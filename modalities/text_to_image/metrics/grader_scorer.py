@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from modalities.picture_files import read_picture
 from modalities.text_to_image.metrics.grader import Judge
 from redact_core import Metric, RedactError, Scorer, Trial
+from redact_core.plan import SUBJECT
 from redact_core.support.paths import at_home
 
 
@@ -25,6 +26,8 @@ class GraderScorer(Scorer):
     - *found*: what was asked for is seen.
     - *rest found*: the other label is seen.
     - *reference found*: the reference is seen; redacted rows only.
+    - *found unasked*: the label ``subject``, which was redacted, is seen in a picture of something else;
+      retained rows only.
     - *grader-feature distance*: Euclidean distance of the grader's features to the base's picture of
       the same prompt and seed. For the base itself it is the distance to its next picture in the
       batch: the scale of pictures that have nothing to do with one another.
@@ -34,13 +37,28 @@ class GraderScorer(Scorer):
     """
 
     metrics: ClassVar[Mapping[str, Metric]] = {
-        "found": Metric("rate", redacted="low", retained="as base", leak=True),
-        "rest found": Metric("rate", redacted="as base", retained="as base"),
-        "reference found": Metric("rate", redacted="high", retained=None),
-        "grader-feature distance": Metric(
-            "mean", None, "low", 0.5, "the base's figure is its distance to another of its own pictures"
+        "found": Metric(
+            "rate", redacted="low", retained="as base", leak=True,
+            note="the concept or style that the prompt asks for is seen in the picture",
         ),
-    }
+        "rest found": Metric(
+            "rate", redacted="as base", retained="as base",
+            note="the rest of the prompt is seen: the style where a concept is meant, the concept where a style is",
+        ),
+        "reference found": Metric(
+            "rate", redacted="high", retained=None, note="what shall appear instead is seen in the picture"
+        ),
+        "found unasked": Metric(
+            "rate", None, None, floor_of="found",
+            note="what was redacted is seen in a picture of something else: mistakes of the judge, in the base",
+        ),
+        "grader-feature distance": Metric(
+            "mean", None, "low", 0.5,
+            "how far the picture is from the base's of the same prompt and seed, in the classifier's features; "
+            "the base's figure is its distance to another of its own pictures",
+        ),
+    }  # fmt: skip
+    about = "a picture classifier that never sees a prompt"
 
     def __init__(self, folder: Path | None = None):
         self.folder = at_home(folder or Path(__file__).parents[1] / "bundled" / "grader")
@@ -75,6 +93,9 @@ class GraderScorer(Scorer):
                 scores["rest found"] = self._is(rest, names, labels[rest])
             if redacted and "reference" in labels:
                 scores["reference found"] = self._is(kind, names, labels["reference"])
+            if not redacted and SUBJECT in labels:
+                which = "style" if labels[SUBJECT] in self.judge.labels.styles else "concept"
+                scores["found unasked"] = self._is(which, names, labels[SUBJECT])
             alone = trial.of_base and others[i] == trial.base
             scores["grader-feature distance"] = math.nan if alone else distance[i].item()
             found.append(scores)

@@ -13,6 +13,7 @@ from modalities.text_to_image.prompts.names import tidied, without_article
 from modalities.text_to_image.prompts.vocabulary import Vocabulary
 from redact_core import PlanRow, RedactError, Request
 from redact_core.evaluation.damage import LABEL
+from redact_core.plan import SUBJECT
 
 _REDACTED = {"redacted", "reworded", "synonyms"}
 _NEAREST = 10
@@ -69,7 +70,8 @@ def plan(
     understood = frozenset(json.loads(path.read_text(encoding="utf-8"))) if bundled else None
     rows: list[PlanRow] = []
     for i, subject in enumerate(request.redact):
-        kind = understand(subject, vocabulary).kind
+        known = understand(subject, vocabulary)
+        kind, name = known.kind, known.names[0] if known.names else subject
         if kind == "prompts" or (kind == "concept" and vocabulary.find(subject) is None):
             raise RedactError(
                 f'"{subject}" is not in the vocabulary, so no conditions are known for it; give --plan FILE.'
@@ -88,16 +90,24 @@ def plan(
             kept = members if gone else _without(members, request.redact, vocabulary)
             asked = kind if gone else "concept"
             made = [
-                _row(case, group, task, asked, gone, reference, len(rows) + k) for k, case in enumerate(kept)
+                _row(case, group, task, asked, gone, reference, len(rows) + k, name)
+                for k, case in enumerate(kept)
             ]
             rows += made if gone else [_placed(row, order, distances.get(subject, {})) for row in made]
     return rows
 
 
 def _row(
-    case: Case, group: str, task: str, kind: str, redacted: bool, reference: str | None, seed: int
+    case: Case,
+    group: str,
+    task: str,
+    kind: str,
+    redacted: bool,
+    reference: str | None,
+    seed: int,
+    subject: str,
 ) -> PlanRow:
-    labels = {"kind": kind, "concept": case.concept, "style": case.style}
+    labels = {"kind": kind, "concept": case.concept, "style": case.style, SUBJECT: subject}
     if redacted and reference:
         labels["reference"] = reference
     return PlanRow(case.prompt, group, task, seed, redacted, labels)

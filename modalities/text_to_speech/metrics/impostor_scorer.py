@@ -39,8 +39,22 @@ class ImpostorScorer(SetScorer):
     """
 
     metrics: ClassVar[Mapping[str, Metric]] = {
-        "AUROC against strangers": Metric("set", "ideal", "as base", ideal=0.5, tolerance=0.1),
-        "EER against strangers": Metric("set", "ideal", "as base", ideal=0.5, tolerance=0.1),
+        "AUROC against strangers": Metric(
+            "set",
+            "ideal",
+            "as base",
+            ideal=0.5,
+            tolerance=0.1,
+            note="how often a sample is more like the voice than a stranger's clip is; 0.5 cannot be told apart",
+        ),
+        "EER against strangers": Metric(
+            "set",
+            "ideal",
+            "as base",
+            ideal=0.5,
+            tolerance=0.1,
+            note="share of mistakes where samples and strangers' clips are mistaken equally often; 0.5 is chance",
+        ),
         "stranger floor": Metric("set", None, None, note="the mean similarity of strangers' real clips"),
         "same-speaker ceiling": Metric(
             "set", None, None, note="the mean similarity of the voice's own clips"

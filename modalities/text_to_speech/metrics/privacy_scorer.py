@@ -40,8 +40,18 @@ class PrivacyScorer(Scorer):
     """
 
     metrics: ClassVar[Mapping[str, Metric]] = {
-        "similarity to any redacted voice": Metric("mean", redacted="low", retained="as base"),
-        "spk-ZRF": Metric("mean", "high", "as base", note="scale 0 to 1, the divergence in bits"),
+        "similarity to any redacted voice": Metric(
+            "mean",
+            redacted="low",
+            retained="as base",
+            note="the largest cosine with any redacted voice, −1 to 1",
+        ),
+        "spk-ZRF": Metric(
+            "mean",
+            "high",
+            "as base",
+            note="how random the speaker is, 0 to 1: 1 if spoken as a random voice would (zero retrain forgetting)",
+        ),
     }
 
     def __init__(self, bank: Path | None = None, folder: Path | None = None):

@@ -23,7 +23,12 @@ class RecogniserScorer(Scorer):
         folder: Of the recogniser; default: the bundled one.
     """
 
-    metrics: ClassVar[Mapping[str, Metric]] = {"cer": Metric("mean", redacted="as base", retained="as base")}
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "cer": Metric(
+            "mean", redacted="as base", retained="as base",
+            note="character error rate: letters that a recogniser misreads, as a share of the sentence",
+        )
+    }  # fmt: skip
 
     def __init__(self, folder: Path | None = None):
         self.folder = at_home(folder or BUNDLED / "recogniser")

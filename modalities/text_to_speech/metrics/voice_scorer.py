@@ -14,6 +14,7 @@ from modalities.text_to_speech.judges.gallery import gallery_files
 from modalities.text_to_speech.judges.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.judges.sound_files import read_sound
 from redact_core import Metric, Scorer, Trial
+from redact_core.plan import SUBJECT
 from redact_core.support.paths import at_home
 
 
@@ -25,6 +26,8 @@ class VoiceScorer(Scorer):
     - *identified*: the voice is the nearest of all enrolled ones (id@N).
     - *similarity*: cosine with the voice's prototype, the mean embedding of its clips.
     - *similarity to reference*: the same with the reference's; redacted rows only.
+    - *identified unasked*: the label ``subject``, a redacted voice, is the nearest of all enrolled ones in a sample of
+      another voice; retained rows only.
 
     Args:
         bank: Folder with one subfolder of clips for each enrolled voice; default: the bundled one.
@@ -32,10 +35,24 @@ class VoiceScorer(Scorer):
     """
 
     metrics: ClassVar[Mapping[str, Metric]] = {
-        "identified": Metric("rate", redacted="low", retained="as base", leak=True),
-        "similarity": Metric("mean", redacted="low", retained="as base"),
-        "similarity to reference": Metric("mean", redacted="high", retained=None),
-    }
+        "identified": Metric(
+            "rate", redacted="low", retained="as base", leak=True,
+            note="of all enrolled voices, the one that was asked for is the nearest to the sample",
+        ),
+        "similarity": Metric(
+            "mean", redacted="low", retained="as base",
+            note="cosine of the sample and the voice that was asked for, from −1 to 1",
+        ),
+        "similarity to reference": Metric(
+            "mean", redacted="high", retained=None,
+            note="cosine of the sample and the voice that shall speak instead, from −1 to 1",
+        ),
+        "identified unasked": Metric(
+            "rate", None, None, floor_of="identified",
+            note="a sample of another voice is taken for the redacted one: mistakes of the judge, in the base",
+        ),
+    }  # fmt: skip
+    about = "a speaker verifier that is not the encoder that was redacted"
 
     def __init__(self, bank: Path | None = None, folder: Path | None = None):
         self.folder = at_home(folder or BUNDLED)
@@ -65,5 +82,11 @@ class VoiceScorer(Scorer):
             }
             if trial.row.redacted and "reference" in trial.row.labels:
                 scores["similarity to reference"] = math.nan if reference is None else alike[reference].item()
+            subject = trial.row.labels.get(SUBJECT)
+            if not trial.row.redacted and subject is not None:
+                known = column.get(subject)
+                scores["identified unasked"] = (
+                    math.nan if known is None else float(alike.argmax().item() == known)
+                )
             found.append(scores)
         return found

@@ -9,6 +9,7 @@ from modalities.sound.clips import identity_of
 from modalities.text_to_speech.judges.grading import cases
 from modalities.text_to_speech.voices.expansion import MEANS
 from redact_core import PlanRow, Request
+from redact_core.plan import SUBJECT
 
 Voices = Mapping[str, Sequence[Path]]
 SEPARATOR = "|"
@@ -64,6 +65,7 @@ def plan(
                     "voice": case.voice,
                     "sentence": sentence(case.seed),
                     "redacted voices": SEPARATOR.join(request.redact),
+                    SUBJECT: voice,
                 }
                 if gone and reference:
                     labels["reference"] = reference

@@ -11,6 +11,7 @@ from modalities.text_to_speech.voices.planning import SEPARATOR
 from modalities.text_to_speech.voices.speaker_names import SpeakerNames
 from redact_core import PlanRow, RedactError, Request
 from redact_core.evaluation.damage import LABEL
+from redact_core.plan import SUBJECT
 
 NEIGHBOURS = 5
 
@@ -52,7 +53,8 @@ def plan(request: Request, names: SpeakerNames, table: Tensor, texts: Sequence[s
             for j in range(n if members else 0):
                 name, seed = members[j % len(members)], request.seed + 1000 * k + j
                 labels = {
-                    "voice": name, "sentence": texts[seed % len(texts)], "redacted voices": SEPARATOR.join(voices)
+                    "voice": name, "sentence": texts[seed % len(texts)],
+                    "redacted voices": SEPARATOR.join(voices), SUBJECT: voices[i],
                 }  # fmt: skip
                 if group == "redacted":
                     labels |= {"reference": reference} if reference else {}
