@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from lightning_modules.cli import main
 from lightning_modules.support.devices import chosen_device
@@ -59,7 +60,7 @@ def write(out: Path, lead: str, parts: Sequence[Graded], subjects: Mapping[str, 
     said: list[Verdict] = []
     for name, metric in _MAIN.items():
         own = [
-            SummaryRow(**row, wanted="low" if row["group"] in _GONE else "as base")
+            cast(SummaryRow, {**row, "wanted": "low" if row["group"] in _GONE else "as base"})
             for row in rows
             if row["metric"] == name
         ]

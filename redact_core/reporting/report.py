@@ -131,7 +131,7 @@ class Report:
 
     def groups(
         self,
-        rows: Sequence[SummaryRow],
+        rows: Sequence[Mapping[str, Any]],
         columns: Mapping[str, str],
         *,
         title: str,
@@ -147,7 +147,7 @@ class Report:
             caption: How to read the tables.
             notes: Metric -> what it means, shown where it stands.
         """
-        groups: dict[tuple[str, str], list[SummaryRow]] = {}
+        groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
         for row in rows:
             groups.setdefault((row["task"], row["group"]), []).append(row)
         several = len({task for task, _ in groups}) > 1
