@@ -81,6 +81,8 @@ def read_plan(path: Path) -> list[PlanRow]:
     try:
         with as_file(path).open(encoding="utf-8-sig") as file:
             numbered = [(i, json.loads(text)) for i, text in enumerate(file, 1) if text.strip()]
+    except FileNotFoundError as error:
+        raise RedactError(f"There is no file {path}; check the path.") from error
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise RedactError(f"{path}: cannot be read as a plan in UTF-8 ({reason}).") from error

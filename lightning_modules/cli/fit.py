@@ -140,8 +140,8 @@ class RedactCLI(LightningCLI):
         if not _multiplies(self.trainer):
             # lessons are made with the encoder, too: prompts that are read as the concept, nearest voices
             model.adapter.to(self.trainer.strategy.root_device)
+        _ = model.base  # of the weights as they are before anything is read with them or solved
         datamodule.setup("fit")
-        _ = model.base  # of the weights as they are before anything is solved
         # a method that runs rows through the encoder solves them all: one process is enough, and writes
         idle = model.objective.solve_runs_encoder and not self.trainer.is_global_zero
         if not idle and not model.objective.solve(model.adapter, datamodule.lessons, seed=datamodule.seed):

@@ -49,16 +49,20 @@ def carry_out(
     for i, row in enumerate(evidence.plan):
         groups.setdefault(row.group, []).append(i)
     done, size = evidence.samples(name).keys(), evidence.manifest["conduct"]["batch_size"]
-    with evidence.writer(model, name, 0) as samples, AttemptWriter(evidence.folder, name) as attempted:
-        for group, indices in groups.items():
-            chunks = [indices[i : i + size] for i in range(0, len(indices), size)]
-            missing = [chunk for chunk in chunks if not done >= set(chunk)]
+    chunks = {
+        group: [indices[i : i + size] for i in range(0, len(indices), size)]
+        for group, indices in groups.items()
+    }
+    left = {group: [chunk for chunk in own if not done >= set(chunk)] for group, own in chunks.items()}
+    again = {i for missing in left.values() for chunk in missing for i in chunk}
+    with evidence.writer(model, name, 0) as samples, AttemptWriter(evidence.folder, name, again) as attempted:
+        for group, missing in left.items():
             if not missing:
                 continue
             began, asked = time.perf_counter(), model
             attack = None if group == PLAIN else attacks[group.removeprefix(PREFIX)]
             if attack is not None:
-                asked = attack.subvert(model, base, [evidence.plan[i] for i in indices], seed=seed)
+                asked = attack.subvert(model, base, [evidence.plan[i] for i in groups[group]], seed=seed)
             for chunk in missing:
                 rows = [evidence.plan[i] for i in chunk]
                 attempts = [Attempt(condition=row.condition) for row in rows]
@@ -71,7 +75,7 @@ def carry_out(
                 new = [(i, sample) for i, sample in zip(chunk, made, strict=True) if i not in done]
                 samples.write(*zip(*new, strict=True))
             say(
-                f"{name}: {group}, {len(missing)} of {len(chunks)} batches, {time.perf_counter() - began:.1f} s"
+                f"{name}: {group}, {len(missing)} of {len(chunks[group])} batches, {time.perf_counter() - began:.1f} s"
             )
 
 

@@ -8,7 +8,7 @@ safetensors with ``hidden``, ``mask`` and maybe ``pooled``.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,27 @@ from safetensors.torch import load_file, save
 from redact_core import Attempt, Conditioning, RedactError
 from redact_core.support.folders import write_whole
 from redact_core.support.inside import inside
-from redact_core.support.jsonl import LineWriter
+from redact_core.support.jsonl import LineWriter, line, read_lines, replace_file
 
 
 class AttemptWriter:
-    """Writes what was attempted on ``model`` into the evidence ``folder``; a context."""
+    """Writes what was attempted on ``model`` into the evidence ``folder``; a context.
 
-    def __init__(self, folder: Path, model: str):
+    Args:
+        folder: Of the evidence.
+        model: What is attacked.
+        again: Indices of the plan that will be attempted; lines about them, of a call that was stopped before it
+            had their samples, are removed.
+    """
+
+    def __init__(self, folder: Path, model: str, again: Collection[int] = ()):
         self._folder, self._own = folder, folder / "attempts" / model
-        self._lines = LineWriter(folder / "attempts" / f"{model}.jsonl")
+        path = folder / "attempts" / f"{model}.jsonl"
+        rows = read_lines(path)
+        kept = [row for row in rows if row["index"] not in again]
+        if len(kept) < len(rows):
+            replace_file(path, b"".join(map(line, kept)))
+        self._lines = LineWriter(path)
 
     def __enter__(self) -> AttemptWriter:
         return self

@@ -15,6 +15,11 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from redact_core import RedactError
 
+_AROUND = re.compile(
+    r"Does not validate against any of the Union subtypes|Subtypes: |Errors:|Given value type: |Given value: [{\[]|"
+    r"(- )?Expected a <class 'NoneType'>"
+)
+"""Lines of the parser that stand around the reason."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -41,8 +46,12 @@ def parsing(hint: Callable[[str], str] = str) -> Generator[None]:
         yield
     except UnicodeDecodeError as error:
         raise RedactError("A config file is no UTF-8 text; give a YAML file.") from error
+    except RecursionError as error:  # YAML can name a part of itself, or nest a thousand times
+        raise RedactError(
+            "A config or an option holds itself, or is nested too deeply; write it out."
+        ) from error
     except ArgumentError as error:
-        raise _own(error) or RedactError(f"{hint(_parser_says(error))}; see --help.") from error
+        raise _own(error) or RedactError(f"{hint(parser_says(error))}; see --help.") from error
 
 
 @contextmanager
@@ -126,8 +135,11 @@ def _innermost(error: BaseException) -> BaseException:
     return error
 
 
-def _parser_says(error: BaseException) -> str:
-    text = getattr(error, "message", None) or str(error)
-    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
-    text = re.sub(r"\s+", " ", " ".join(lines)).rstrip(".")
+def parser_says(error: BaseException) -> str:
+    """What the parser refuses and why, on one line: of an option that takes one of several types, what each wanted."""
+    text = str(getattr(error, "message", None) or error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    kept = [line.removeprefix("- ") for line in lines if not _AROUND.match(line)]
+    text = re.sub(r"\s+", " ", " ".join(kept)).rstrip(".")
+    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text).replace("typing.", "")
     return text if len(text) <= 400 else text[:397] + "..."

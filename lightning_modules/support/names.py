@@ -15,6 +15,7 @@ import yaml
 
 import redact_core
 from redact_core.errors import RedactError
+from redact_core.support.paths import at_home
 
 PACKAGES = ("redact_core", "modalities")
 
@@ -86,7 +87,7 @@ def import_named(arguments: list[str]) -> None:
     classes always are, so that ``--help`` lists the methods.
 
     Raises:
-        RedactError: Several classes have a name that stands there.
+        RedactError: Several classes have a name that stands there, or a config is a pipe or a device.
     """
     for name in redact_core.__all__:
         getattr(redact_core, name)
@@ -102,8 +103,13 @@ def _config_values(arguments: Sequence[str]) -> Iterator[str]:
     pairs = [*pairwise(arguments), *(tuple(one.split("=", 1)) for one in arguments if "=" in one)]
     for option, value in pairs:
         if option in {"-c", "--config"}:
-            with suppress(OSError, ValueError, yaml.YAMLError):
-                yield from _texts(yaml.safe_load(Path(value).read_text(encoding="utf-8")))
+            path = at_home(value)
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise RedactError(
+                    f"{path} is a pipe, socket or device; a config is read more than once, so give a file."
+                )
+            with suppress(OSError, ValueError, RecursionError, yaml.YAMLError):
+                yield from _texts(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def _texts(value: object) -> Iterator[str]:

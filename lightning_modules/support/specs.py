@@ -11,6 +11,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from lightning_modules.support.arguments import at_home_everywhere
+from lightning_modules.support.mishaps import parser_says
 from lightning_modules.support.names import path_of
 from redact_core import RedactError
 from redact_core.errors import raise_together
@@ -75,7 +76,7 @@ def build(kind: type[T], spec: Mapping[str, Any]) -> T:
         values = {"object": {"class_path": path, "init_args": given}}
         config = parser.parse_object(values)
     except (ImportError, ArgumentError) as error:
-        reason = str(error).strip().splitlines()[-1].strip(" -")
+        reason = parser_says(error).removeprefix('Parser key "object": ')
         raise RedactError(f"{path} cannot be made: {reason}; 'redact ls' lists what there is.") from error
     return parser.instantiate_classes(config)["object"]
 

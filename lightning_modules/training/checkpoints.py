@@ -113,7 +113,21 @@ def own_folder(folder: Path) -> Generator[None]:
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Lightning's checkpoints, and one of the last step before the artefact is written."""
+    """Lightning's checkpoints, and one of the last step before the artefact is written.
+
+    A training that was taken up writes over the checkpoints that the stopped one had written after the one it is
+    taken up from: they are the same, and nobody would remove them.
+    """
+
+    _taken_up = False
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._taken_up = True
+
+    def file_exists(self, filepath: str | Path, trainer: L.Trainer) -> bool:
+        """Whether a file of that name is another one, so that the new one gets a number."""
+        return not self._taken_up and super().file_exists(filepath, trainer)
 
     def keep(self, trainer: L.Trainer) -> None:
         """Save now what was trained since the last checkpoint, for what comes next may fail."""

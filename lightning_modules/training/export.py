@@ -47,6 +47,8 @@ class ExportRedacted(L.Callback):
         self.folder, self.key_file = at_home(folder), None if key is None else at_home(key)
         self.config: dict[str, Any] = {}
         self._meter, self._earlier = Meter(), 0.0
+        self._changed = False
+        """The trained weights are known to be others than the base's."""
         self._written = False
         """Nothing more is to be written."""
 
@@ -69,7 +71,7 @@ class ExportRedacted(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if isinstance(pl_module, RedactionModule) and trainer.is_global_zero and trainer.global_step:
-            _check_changed(pl_module)  # before a checkpoint is kept of nothing
+            self._check_changed(pl_module)  # before a checkpoint is kept of nothing
         for checkpoint in trainer.checkpoint_callbacks:
             if isinstance(checkpoint, LastCheckpoint) and not trainer.interrupted:
                 checkpoint.keep(trainer)
@@ -112,7 +114,7 @@ class ExportRedacted(L.Callback):
         measures = {f"{name} before": value for name, value in data.before.items()}
         measures |= {f"{name} after": value for name, value in end.items()}
         check_measures(measures)
-        _check_changed(module)
+        self._check_changed(module)
         work = Work(
             module.objective,
             data.lessons,
@@ -134,6 +136,12 @@ class ExportRedacted(L.Callback):
             say(sentence)
         rank_zero_info(f"Wrote {self.folder}; 'redact card {self.folder}' shows what was done.")
 
+    def _check_changed(self, module: RedactionModule) -> None:
+        """Refuse a student that is the base still; the digest of all weights is taken once."""
+        if not self._changed and weights_digest(module.student) == module.base:
+            raise RedactError(UNCHANGED)
+        self._changed = True
+
     def _key(self) -> bytes | None:
         if self.disclosure != "digest":
             return None
@@ -142,12 +150,6 @@ class ExportRedacted(L.Callback):
 
 _RESUME = "then run again from the last checkpoint (--ckpt_path last)"
 _STRANGERS = "ExportRedacted works with RedactionModule and RedactionData; use these in fit."
-
-
-def _check_changed(module: RedactionModule) -> None:
-    """Refuse a student that is the base still."""
-    if weights_digest(module.student) == module.base:
-        raise RedactError(UNCHANGED)
 
 
 def _our_module(module: L.LightningModule) -> RedactionModule:

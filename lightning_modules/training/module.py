@@ -17,7 +17,7 @@ from redact_core.objectives.base import frozen_copy
 from redact_core.objectives.distillation import method_of
 from redact_core.training.identity import check_same, run_identity
 from redact_core.training.loop import adamw, cosine_decay
-from redact_core.training.soundness import check_rate, check_terms, check_weights
+from redact_core.training.soundness import check_base, check_rate, check_terms, check_weights
 
 _LOOK = 10
 """Every so many batches an accelerator is asked whether the loss is finite."""
@@ -53,12 +53,16 @@ class RedactionModule(L.LightningModule):
 
     @cached_property
     def base(self) -> str:
-        """SHA-256 of the untouched weights of what is trained; asked before the teacher is let go."""
+        """SHA-256 of the untouched weights of what is trained; asked before the teacher is let go.
+
+        Raises:
+            RedactError: They are not finite.
+        """
+        check_base(self.teacher)
         return weights_digest(self.teacher)
 
     def setup(self, stage: str) -> None:
         """Note what this training depends on, before a checkpoint is read and before the method changes."""
-        check_weights(self.teacher)
         data = getattr(self.trainer, "datamodule", None)
         trained = [name for name, value in self.student.named_parameters() if value.requires_grad]
         settings = {"learning rate": self.lr} | getattr(data, "settings", {})

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modalities.class_to_image.networks import SIDE, RowGenerator
+from modalities.whole_models import whole
 
 
 class Ddpm(RowGenerator):
@@ -93,8 +94,8 @@ def read(folder: Path) -> tuple[Any, DDIMScheduler]:
     Raises:
         ValueError: The network knows no numbered classes, or is not for grey pictures in patches.
     """
-    unet: Any = UNet2DModel.from_pretrained(
-        folder, subfolder="unet", use_safetensors=True, low_cpu_mem_usage=False, torch_dtype=torch.float32
+    unet: Any = whole(
+        UNet2DModel, folder / "unet", use_safetensors=True, low_cpu_mem_usage=False, torch_dtype=torch.float32
     )
     if not isinstance(unet.class_embedding, nn.Embedding):
         raise ValueError("its UNet2DModel knows no numbered classes")

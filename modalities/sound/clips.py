@@ -23,6 +23,8 @@ from redact_core.support.paths import at_home
 RATE = 16_000
 """Hertz; the rate of SpeechT5 and of SpeechBrain's speaker encoders."""
 SHORTEST_S = 0.5
+LOWEST_RATE = 4_000
+"""Hertz; half of what a telephone has."""
 _CANCELLED = 0.01
 """Of the loudest channel: a mean of channels that is fainter has lost the voice. One of 64 channels alone is 0.016."""
 _told: set[int] = set()
@@ -98,6 +100,8 @@ def read_clip(path: Path) -> Tensor:
     if not path.is_file():
         raise RedactError(f"There is no file {path}; give the path of a sound file.")
     samples, rate = read_channels(path)
+    if rate < LOWEST_RATE:
+        raise RedactError(f"{path}: has {rate} samples a second; give at least {LOWEST_RATE}, for a voice needs them.")
     wave = samples.mean(1)
     seconds = len(wave) / rate
     if seconds < SHORTEST_S:
@@ -140,6 +144,25 @@ def check_clips(clips: Sequence[Path]) -> None:
         except RedactError as error:
             problems.append(str(error))
     raise_together("Some clips cannot be used", problems)
+
+
+def cut_off(clips: Iterable[Path], seconds: float, option: str) -> tuple[str, ...]:
+    """What a person should know of clips that are longer than what is used of each: one sentence, or nothing.
+
+    Args:
+        clips: Each counts once; all must be readable.
+        seconds: From a clip's beginning, that are used.
+        option: Where they can be changed.
+    """
+    every = list(dict.fromkeys(clips))
+    over = [len(read_clip(clip)) / RATE - seconds for clip in every]
+    long = [rest for rest in over if rest > 1e-3]
+    if not long:
+        return ()
+    return (
+        f"{len(long)} of {len(every)} clips are longer than the {seconds:g} s that are used of each; {sum(long):.0f} s "
+        f"after that are not used. Give a larger {option}, or cut long clips into several.",
+    )
 
 
 def fit_length(wave: Tensor, samples: int) -> Tensor:

@@ -28,6 +28,8 @@ def suffixes() -> frozenset[str]:
 
 
 SUFFIXES = suffixes()
+TEXTS = "texts.json"
+"""What the clips of a bundled voice say, for people who read the folder."""
 
 
 def is_clip(path: Path) -> bool:
@@ -37,7 +39,7 @@ def is_clip(path: Path) -> bool:
 
 @dataclass
 class SoundFolder:
-    """What lies in a folder, sorted by name; hidden files and folders are not looked at."""
+    """What lies in a folder, sorted by name; hidden files and folders, and :data:`TEXTS`, are not looked at."""
 
     folder: Path
     clips: list[Path] = field(default_factory=list)
@@ -53,7 +55,7 @@ class SoundFolder:
         """Look into ``folder``; what is in subfolders is not looked at."""
         found = cls(folder)
         for path in sorted(folder.iterdir()):
-            if path.name.startswith("."):
+            if path.name.startswith(".") or path.name == TEXTS:
                 continue
             if path.is_dir():
                 found.folders.append(path)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from redact_core import PlanRow, PlanSource, RedactError
 from redact_core.support.csv_rows import read_csv
-from redact_core.support.paths import at_home
+from redact_core.support.paths import as_file, at_home
 
 _YOUNG = """
 adolescent baby babies boy boyhood boys boyish child childhood childish childlike children cherub
@@ -240,9 +240,11 @@ def _entries(path: Path) -> list[dict[str, str]]:
     if path.suffix.lower() not in {".jsonl", ".json"}:
         return [{key: value for key, value in row.items() if key} for _, row in read_csv(path)[1]]
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with as_file(path).open(encoding="utf-8-sig") as file:
             rows: list[Any] = [json.loads(line) for line in file if line.strip()]
         found = [{str(k): "" if v is None else str(v) for k, v in row.items()} for row in rows]
+    except FileNotFoundError as error:
+        raise RedactError(f"There is no file {path}; check the path.") from error
     except (OSError, UnicodeDecodeError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise RedactError(f"{path}: cannot be read as CSV or JSON lines in UTF-8 ({reason}).") from error

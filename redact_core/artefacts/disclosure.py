@@ -12,6 +12,7 @@ from typing import Any
 
 from redact_core.artefacts.card import Disclosure
 from redact_core.errors import RedactError
+from redact_core.support.paths import as_file
 
 HIDDEN = "not disclosed"
 _REQUEST = ("redact", "reference", "retain", "lessons")
@@ -50,7 +51,7 @@ def read_key(file: Path | None) -> bytes:
     if file is None:
         raise RedactError("Digests need a key; give --export.key FILE with at least 16 random bytes.")
     try:
-        key = file.read_bytes()
+        key = as_file(file).read_bytes()
     except OSError as error:
         raise RedactError(
             f"{file}: the key cannot be read ({error.strerror}); give a readable file."

@@ -13,9 +13,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from redact_core.adapters.base import Adapter
+from redact_core.errors import RedactError
 from redact_core.evaluation.evidence import BASE, Evidence, parts_of
 from redact_core.support.folders import sha256
 from redact_core.support.jsonl import LineWriter, read_lines, replace_file
@@ -78,7 +80,7 @@ def costs_of(evidence: Evidence) -> list[dict[str, Any]]:
     ``slower`` that mean in relation to the base's, ``peak_bytes`` the largest of any process.
     """
     path = evidence.folder / "costs" / "models.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known = _known(path) if path.is_file() else {}
     found: list[dict[str, Any]] = []
     for model in evidence.models:
         spent = [
@@ -104,3 +106,18 @@ def costs_of(evidence: Evidence) -> list[dict[str, Any]]:
         if base and "seconds_per_sample" in cost:
             cost["slower"] = cost["seconds_per_sample"] / base
     return found
+
+
+def _known(path: Path) -> dict[str, Any]:
+    """What :func:`note_models` wrote.
+
+    Raises:
+        RedactError: It was damaged since.
+    """
+    try:
+        known: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RedactError(f"{path} is damaged ({error}); restore it, or remove it to do without.") from error
+    if not isinstance(known, dict) or not all(isinstance(cost, dict) for cost in known.values()):
+        raise RedactError(f"{path} holds no costs of models; restore it, or remove it to do without.")
+    return known

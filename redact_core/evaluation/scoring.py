@@ -32,6 +32,7 @@ def score(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mapping
         RedactError: Two scorers share a name or a metric, or samples do not match their hashes.
     """
     _check_names(scorers)
+    evidence.check_samples()
     heads = {s.name: _head(s, spec) for s, spec in zip(scorers, specs, strict=True)}
     kept, fresh = evidence.folder / "scores", evidence.folder / "scores.new"
     if fresh.exists() and not kept.exists():  # killed between the two lines that end this function

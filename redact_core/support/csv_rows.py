@@ -24,6 +24,8 @@ def read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
             reader = csv.DictReader(file)
             columns = list(reader.fieldnames or ())
             rows = [(reader.line_num, row) for row in reader]
+    except FileNotFoundError as error:
+        raise RedactError(f"There is no file {path}; check the path.") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RedactError(f"{path}: cannot be read as a CSV file in UTF-8 ({error}).") from error
     twice = sorted({name for name in columns if columns.count(name) > 1})

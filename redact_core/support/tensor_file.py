@@ -14,6 +14,7 @@ from torch import Tensor
 
 from redact_core.errors import RedactError
 from redact_core.support.folders import write_whole
+from redact_core.support.paths import as_file
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -39,7 +40,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         RedactError: The file cannot be read, is damaged, or holds another type.
     """
     try:
-        data = path.read_bytes()
+        data = as_file(path).read_bytes()
         (length,) = struct.unpack_from("<Q", data)
         header = json.loads(data[8 : 8 + length])
         metadata = header.pop("__metadata__", {})

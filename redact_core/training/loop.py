@@ -20,7 +20,14 @@ from redact_core.objectives.distillation import method_of
 from redact_core.objectives.targets import LessonLoader
 from redact_core.support.meter import Meter
 from redact_core.training.result import Redaction
-from redact_core.training.soundness import check_rate, check_steps, check_terms, check_weights, shortfalls
+from redact_core.training.soundness import (
+    check_base,
+    check_rate,
+    check_steps,
+    check_terms,
+    check_weights,
+    shortfalls,
+)
 from redact_core.types import Lesson, Request
 
 
@@ -94,11 +101,13 @@ def redact(
         objective = method_of(adapter, objective)
         rate = objective.peak_rate(adapter) if lr is None else lr
         check_rate(rate)
+        check_base(adapter.encoder)
         wanted = _wanted(what, reference, retain, seed)
         rows = adapter.expand(wanted) if isinstance(wanted, Request) else wanted
         check_lessons(rows, adapter.identity)
         student = objective.prepare(adapter)
         teacher = frozen_copy(student)
+        check_base(teacher)
         base = weights_digest(teacher)
         losses: dict[str, float] = {}
         done: Done | None = None

@@ -54,17 +54,41 @@ def check_terms(terms: Mapping[str, float], step: int, rate: float) -> None:
 
 
 def check_weights(module: nn.Module) -> None:
-    """Refuse weights that are not finite; buffers may be infinite, as masks are, but not NaN.
+    """Refuse trained weights that are not finite; buffers may be infinite, as masks are, but not NaN.
 
     Raises:
         RedactError: A weight is not finite; the message names the first.
     """
+    name = _not_finite(module)
+    if name is not None:
+        raise RedactError(
+            f"The weight {name} is not finite, so the model cannot be used and nothing was written; "
+            "give a lower learning rate."
+        )
+
+
+def check_base(module: nn.Module) -> None:
+    """Refuse a base whose weights are not finite; see :func:`check_weights`.
+
+    Raises:
+        RedactError: A weight is not finite; the message names the first.
+    """
+    name = _not_finite(module)
+    if name is not None:
+        raise RedactError(
+            f"The untouched model's weight {name} is not finite (NaN or infinite), so nothing can be learnt from it; "
+            "fetch the model again."
+        )
+
+
+def _not_finite(module: nn.Module) -> str | None:
     for name, value in module.named_parameters():
         if not bool(torch.isfinite(value).all()):
-            raise RedactError(_unsound(name))
+            return name
     for name, value in module.named_buffers():
         if value.is_floating_point() and bool(torch.isnan(value).any()):
-            raise RedactError(_unsound(name))
+            return name
+    return None
 
 
 def check_measures(measures: Mapping[str, float]) -> None:
@@ -106,10 +130,3 @@ def shortfalls(before: Mapping[str, float], after: Mapping[str, float]) -> list[
             f"({scale:.4g}). Take this model as damaged; give a lower learning rate."
         )
     return found
-
-
-def _unsound(name: str) -> str:
-    return (
-        f"The weight {name} is not finite, so the model cannot be used and nothing was written; "
-        "give a lower learning rate."
-    )

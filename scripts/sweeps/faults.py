@@ -6,14 +6,14 @@ Each command of ``kills.py`` runs once while its writes below its folder are cou
 file opened for writing, folder made and name changed). Then it runs again and again with one of these refused,
 by "no space left" and by "read-only file system", at most ``--most`` places of each, spread evenly. Safetensors
 files are written by a library of another language, which the hook does not see; a limit on a file's size
-stands for a disk that is full by then. Prints a table, writes OUT/faults.json.
+stands for a disk that is full by then. Prints a table, writes OUT/faults.json after every run; a sweep that
+was stopped goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
 import errno
-import json
 import multiprocessing
 import os
 import resource
@@ -23,12 +23,12 @@ import sys
 import tempfile
 from collections.abc import Callable
 from ctypes import c_int
-from dataclasses import asdict
 from pathlib import Path
 
 from forked import result, run, tree, warm_up
-from kills import SLOW, Tally, Verb, verbs
+from tally import Record, Tally
 from tqdm import tqdm
+from verbs import SLOW, Verb, verbs
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -77,9 +77,9 @@ def too_large(limit: int) -> Callable[[], None]:
     return plant
 
 
-def sweep(verb: Verb, most: int, home: Path) -> Tally:
-    """Refuse writes of one verb, one place after the other."""
-    tally = Tally(verb.name)
+def sweep(verb: Verb, most: int, home: Path, record: Record) -> Tally:
+    """Refuse writes of one verb, one place after the other; ``home``: no folder yet."""
+    tally = record.of(verb.name)
     reference = home / "reference" / "out"
     reference.parent.mkdir(parents=True)
     seen = multiprocessing.get_context("fork").Value(c_int, 0).get_obj()
@@ -95,16 +95,17 @@ def sweep(verb: Verb, most: int, home: Path) -> Tally:
         for code in (errno.ENOSPC, errno.EROFS)
     ]
     faults += [(f"files of at most {2**n} bytes", -1, 2**n) for n in range(6, 22, 3)]
-    for number, (name, place, code) in enumerate(tqdm(faults, desc=verb.name, unit="fault")):
+    left = list(enumerate(faults))[tally.runs :]
+    for number, (name, place, code) in tqdm(left, desc=verb.name, unit="fault"):
         out = home / f"{number}" / "out"
         out.parent.mkdir()
         seen.value = 0
         plant = too_large(code) if place < 0 else fault(out.parent, place, code, seen)
         starved = run(verb.arguments(out), home / "log", before=plant)
-        tally.kills += 1
+        tally.runs += 1
         lines = [text for text in starved.errors.splitlines() if text.startswith("redact: ")]
         if starved.status == 0:
-            tally.ended_before += 1
+            tally.ended_well += 1
         elif starved.status != 2 or "Traceback" in starved.errors or len(lines) != 1:
             tally.unclear += 1
             tally.note(f"{name}: status {starved.status}, {starved.errors[-400:]}")
@@ -122,6 +123,7 @@ def sweep(verb: Verb, most: int, home: Path) -> Tally:
         elif stray := tree(out.parent) - beside:
             tally.left_behind += 1
             tally.note(f"{name}: left behind {sorted(stray)[:4]}")
+        record.write()
         shutil.rmtree(out.parent)
     return tally
 
@@ -134,29 +136,14 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=40)
     parser.add_argument("--verbs", nargs="*", help="Default: all.")
     options = parser.parse_args()
-    warm_up()
-    options.out.mkdir(parents=True, exist_ok=True)
-    tallies: list[Tally] = []
+    record = Record(options.out / "faults.json", most=options.most)
     with tempfile.TemporaryDirectory() as folder:
-        for number, verb in enumerate(verbs(Path(folder))):
-            if options.verbs and verb.name not in options.verbs:
-                continue
-            tallies.append(sweep(verb, options.most, Path(folder) / f"sweep{number}"))
-            # after each verb: what was found so far outlives a sweep that is stopped
-            (options.out / "faults.json").write_text(
-                json.dumps([asdict(t) for t in tallies], indent=1, allow_nan=False) + "\n"
-            )
-    print(
-        "| verb | faults | ended well | no clear line | half written | another result | failed to go on | files left behind |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
-    for t in tallies:
-        print(
-            f"| {t.verb} | {t.kills} | {t.ended_before} | {t.unclear} | {t.half_written} | {t.different} | {t.failed} | {t.left_behind} |"
-        )
-        for example in t.examples:
-            print("  ", example)
-    raise SystemExit(0 if all(t.good for t in tallies) else 1)
+        chosen = verbs(Path(folder))
+        warm_up(*(verb.arguments for verb in chosen))
+        for number, verb in enumerate(chosen):
+            if not options.verbs or verb.name in options.verbs:
+                sweep(verb, options.most, Path(folder) / f"sweep{number}", record)
+    record.end()
 
 
 if __name__ == "__main__":

@@ -4,20 +4,22 @@
 
 Kinds: prompts, clips, model folders, weights, configs, cards, evidence, plans, options. Each input is drawn
 from its kind with a seed. Wanted of each: exit status 2, no traceback, a last line that says what is wrong, an
-unchanged folder beside it, and an end within a minute. Inputs that are in order after all end with status 0 and
-are counted apart. Prints a table by kind, writes OUT/lies.json with every message, to be read by a person.
+unchanged folder beside it, and an end within two minutes of processor time. Inputs that are in order after all end with status 0 and
+are counted apart. Prints a table by kind, writes OUT/lies.json with every message, to be read by a person; a sweep
+that was stopped goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -122,6 +124,9 @@ class World:
             "--trainer.max_steps=2", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", *more,
         ]  # fmt: skip
 
+    def fit_voice_of_bank(self, out: Path) -> list[str]:
+        return self.fit_voice(out, self.encoder, self.bank / "alice")
+
     def evaluate(self, out: Path, *more: str) -> list[str]:
         return [
             "evaluate", "--base", "toy_evaluation.PictureToy", f"--redacted={self.toy}", f"--out={out}",
@@ -183,11 +188,23 @@ def clips(world: World, here: Path, rng: random.Random) -> Lie:
 
     voice = here / "voice"
     shutil.copytree(world.bank / "alice", voice)
-    how = rng.choice(["spoilt", "silence", "nan", "short", "rates", "none", "text only", "missing", "loud"])
-    first = files_of(voice)[0]
-    if how == "spoilt":
-        for path in files_of(voice):
-            how = "spoilt: " + spoil(path, rng)
+    how = rng.choice(
+        [
+            "all spoilt",
+            "one spoilt",
+            "silence",
+            "nan",
+            "short",
+            "rates",
+            "none",
+            "text only",
+            "missing",
+            "loud",
+        ]
+    )
+    if how.endswith("spoilt"):
+        each = files_of(voice) if how == "all spoilt" else files_of(voice)[:1]
+        how = f"{how}: {', '.join(spoil(path, rng) for path in each)}"
     elif how == "missing":
         shutil.rmtree(voice)
     elif how in {"none", "text only"}:
@@ -199,9 +216,10 @@ def clips(world: World, here: Path, rng: random.Random) -> Lie:
         wave = {"silence": np.zeros(16000), "nan": np.full(16000, np.nan), "short": np.ones(3) / 2, "rates": np.ones(100) / 2, "loud": np.full(16000, np.inf)}[how]  # fmt: skip
         for path in files_of(voice):
             path.unlink()
-        soundfile.write(
-            first.with_suffix(".wav"), wave.astype("float32"), 1 if how == "rates" else 16000, subtype="FLOAT"
-        )
+        rate = 1 if how == "rates" else 16000
+        for number in range(3):  # three that are not copies of one another
+            path = voice / f"{number}.wav"
+            soundfile.write(path, np.append(wave, wave[:number]).astype("float32"), rate, subtype="FLOAT")
     return Lie("clips", how, tuple(world.fit_voice(here / "out", world.encoder, voice)))
 
 
@@ -304,15 +322,15 @@ def evidence(world: World, here: Path, rng: random.Random) -> Lie:
 def plans(world: World, here: Path, rng: random.Random) -> Lie:
     texts = [b"", b"condition\n", b"group,seed\nredacted,1\n", b"condition,group,kind,seed,redacted\nplum,redacted,word,many,true\n", b"condition,group,kind,seed,redacted\nplum,redacted,word,-1,true\n", b"condition,group,kind,seed,redacted\nplum,redacted,word,1,perhaps\n", b"\xff\xfe", b"condition,condition\nplum,plum\n", b"condition,group,kind,seed,redacted\nnoword,redacted,word,1,true\n", b'"', b"condition,group,kind,seed,redacted\nplum,redacted,word,99999999999999999999999,true\n", b"{}\n", b"[]\n", b'{"condition": 3}\n']  # fmt: skip
     text = rng.choice(texts)
-    path = here / rng.choice(["plan.csv", "plan.jsonl", "plan.txt"])
+    path = here / rng.choice([*["plan.csv", "plan.jsonl"] * 5, "plan.txt"])
     if rng.random() < 0.9:
         path.write_bytes(text)
-    return Lie("plans", f"{path.name} {text[:50]!r}", tuple(world.evaluate(here / "out", f"--plan={path}")))
+    return Lie("plans", f"{path.name} {text[-50:]!r}", tuple(world.evaluate(here / "out", f"--plan={path}")))
 
 
 def options(world: World, here: Path, rng: random.Random) -> Lie:
-    more = rng.choice(["--model.lr=nan", "--model.lr=-1", "--model.lr=inf", "--model.lr=0", "--data.batch_size=-1", "--data.batch_size=0", "--data.seed=-1", "--data.seed=1.5", "--trainer.max_steps=0", "--trainer.max_steps=-5", "--trainer.max_epochs=0", "--trainer.devices=99", "--trainer.accelerator=gpu", "--trainer.accelerator=abacus", "--trainer.precision=3-bit", "--trainer.precision=16-true", "--trainer.strategy=nobody", "--ckpt_path=nowhere.ckpt", "--ckpt_path=best", "--ckpt_path=last", "--export.disclosure=secret", "--export.disclosure=digest", "--export.key=/nowhere", "--model.objective=Nobody", "--model.objective=ToyAdapter", "--model.objective.radius=3", "--trainer.logger=WandbLogger", "--trainer.logger=TensorBoardLogger", "--trainer.limit_train_batches=0", "--trainer.fast_dev_run=true", "--optimizer=Nobody", "--trainer.gradient_clip_val=x", "--export.folder=/proc/x/out", "--export.folder=", "--model.adapter.source=", "--model.adapter.source=nobody/nothing", "--model.adapter.dtype=float8", "--datta.redact=x", "--data.retain=/nowhere.txt", "--data.retain=[templates, nowhere.txt]", "--checkpoint.every_n_train_steps=-1", "--trainer.max_time=soon", "--trainer.overfit_batches=-1", "--trainer.val_check_interval=x", "stray"])  # fmt: skip
-    if more.startswith("--model.adapter."):
+    more = rng.choice(["--model.lr=nan", "--model.lr=-1", "--model.lr=inf", "--model.lr=0", "--data.batch_size=-1", "--data.batch_size=0", "--data.seed=-1", "--data.seed=1.5", "--trainer.max_steps=0", "--trainer.max_steps=-5", "--trainer.max_epochs=0", "--trainer.devices=99", "--trainer.accelerator=gpu", "--trainer.accelerator=abacus", "--trainer.precision=3-bit", "--trainer.precision=16-true", "--trainer.strategy=nobody", "--ckpt_path=nowhere.ckpt", "--ckpt_path=best", "--ckpt_path=last", "--export.disclosure=secret", "--export.disclosure=digest", "--export.key=/nowhere", "--model.objective=Nobody", "--model.objective=ToyAdapter", "--model.objective.radius=3", "--trainer.logger=WandbLogger", "--trainer.logger=TensorBoardLogger", "--trainer.limit_train_batches=0", "--trainer.fast_dev_run=true", "--optimizer=Nobody", "--trainer.gradient_clip_val=x", "--export.folder=/proc/x/out", "--export.folder=", "--model.adapter.source=", "--model.adapter.source=nobody/nothing", "--model.adapter.dtype=float8", "--datta.redact=x", "--data.retain=/nowhere.txt", "--data.retain=[templates, nowhere.txt]", "--data.retain=nonsense", "--data.lessons=nowhere.csv", "--config=nowhere.yaml", "--config=/dev/zero", "--export.key=/dev/urandom", "--model.objective.class_path=os.system", "--model.objective=RobustDistillation", "--model.objective=Gating", "--model.adapter.train_blocks=99", "--model.adapter.per_name=-1", "--model.adapter.truncate=perhaps", "--model.adapter.variant=fp32", "--trainer.limit_train_batches=-1", "--trainer.accumulate_grad_batches=0", "--trainer.devices=0", "--trainer.devices=-7", "--trainer.callbacks=Nobody", "--trainer.default_root_dir=/proc/x", "--checkpoint.dirpath=/proc/x", "--ckpt_path=/etc/passwd", "--ckpt_path=", "--checkpoint.every_n_train_steps=-1", "--trainer.max_time=soon", "--trainer.overfit_batches=-1", "--trainer.val_check_interval=x", "stray"])  # fmt: skip
+    if more.startswith(("--model.adapter.", "--data.retain")):
         return Lie("options", more, tuple(world.fit(world.pictures, here / "out", more)))
     return Lie("options", more, tuple(world.fit_toy(here / "out", more)))
 
@@ -324,7 +342,7 @@ def judge(lie: Lie, here: Path, log: Path) -> Answer:
     """Tell the lie and look at what becomes of it."""
     before = tree(here)
     earlier = {p: result(p) for p in here.iterdir() if p.is_dir()}
-    ended = run(lie.arguments, log, limit=90)
+    ended = run(lie.arguments, log)
     lines = [text for text in ended.errors.splitlines() if text.strip()]
     last = next((text for text in reversed(lines) if text.startswith(("redact", "error", "usage"))), "")
     stray = tree(here) - before
@@ -345,6 +363,52 @@ def judge(lie: Lie, here: Path, log: Path) -> Answer:
     return Answer(lie.kind, lie.what, verdict, last[:400])
 
 
+DRAWS = 20
+"""How often a kind is asked for a lie that was not told yet; few kinds run out of them."""
+
+
+def tell(world: World, root: Path, seed: int, number: int, told: set[str]) -> Answer:
+    """The lie of a number, and how it was met; another one of its kind where it is already ``told``."""
+    kind = KINDS[number % len(KINDS)]
+    for draw in range(DRAWS):
+        here = root / "lies" / f"{number}.{draw}"
+        here.mkdir(parents=True)
+        lie = kind(world, here, random.Random(f"{seed} {number} {draw}"))
+        if lie.what not in told or draw == DRAWS - 1:
+            break
+        shutil.rmtree(here)
+    answer = judge(lie, here, root / "log")
+    shutil.rmtree(here)
+    return answer
+
+
+def earlier(path: Path, seed: int) -> list[Answer]:
+    """What a sweep of that seed found before it was stopped."""
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"seed": None}
+    return [Answer(**row) for row in found["rows"]] if found["seed"] == seed else []
+
+
+def write(path: Path, seed: int, answers: list[Answer]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = {
+        "seed": seed,
+        "date": datetime.date.today().isoformat(),
+        "rows": [asdict(answer) for answer in answers],
+    }
+    path.write_text(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def table(rows: Sequence[dict]) -> list[str]:
+    """Lines of a table in Markdown, a row a kind, a column a verdict."""
+    verdicts = sorted({row["verdict"] for row in rows})
+    lines = [f"| kind | n | {' | '.join(verdicts)} |", "|---|---|" + "---|" * len(verdicts)]
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        count = Counter(row["verdict"] for row in rows if row["kind"] == kind)
+        cells = " | ".join(str(count[verdict]) for verdict in verdicts)
+        lines.append(f"| {kind} | {sum(count.values())} | {cells} |")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -353,26 +417,18 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    warm_up()
-    rng = random.Random(options.seed)
-    answers: list[Answer] = []
+    path = options.out / "lies.json"
+    answers = earlier(path, options.seed)
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder))
-        for number in tqdm(range(options.n), desc="lies", unit="lie"):
-            here = Path(folder) / "lies" / str(number)
-            here.mkdir(parents=True)
-            answers.append(judge(KINDS[number % len(KINDS)](world, here, rng), here, Path(folder) / "log"))
-            shutil.rmtree(here)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "lies.json").write_text(
-        json.dumps([asdict(a) for a in answers], indent=1, ensure_ascii=False, allow_nan=False)
-    )
-    verdicts = sorted({a.verdict for a in answers})
-    print(f"| kind | n | {' | '.join(verdicts)} |")
-    print("|---|---|" + "---|" * len(verdicts))
-    for kind in dict.fromkeys(a.kind for a in answers):
-        count = Counter(a.verdict for a in answers if a.kind == kind)
-        print(f"| {kind} | {sum(count.values())} | {' | '.join(str(count[v]) for v in verdicts)} |")
+        warm_up(
+            world.fit_toy, world.evaluate, lambda out: world.fit(world.pictures, out), world.fit_voice_of_bank
+        )
+        for number in tqdm(range(len(answers), options.n), desc="lies", unit="lie"):
+            told = {answer.what for answer in answers}
+            answers.append(tell(world, Path(folder), options.seed, number, told))
+            write(path, options.seed, answers)
+    print("\n".join(table([asdict(answer) for answer in answers])))
     for answer in answers:
         if answer.verdict not in {"clear", "accepted"}:
             print(f"{answer.verdict}: {answer.kind}: {answer.what}: {answer.line}")

@@ -119,6 +119,12 @@ def test_article_case_and_plural_do_not_hide_a_name(text: str) -> None:
     assert named(Request((text,)), bundled_vocabulary()).redact[0] in ("cigarette", "cigarettes")
 
 
+@pytest.mark.parametrize("text", ["style:", "Style: ", "in the style of"])
+def test_a_style_without_a_name_is_no_concept(text: str) -> None:
+    with pytest.raises(RedactError, match="names no style; write its name behind it"):
+        understand(text, bundled_vocabulary())
+
+
 def test_an_unknown_name_loses_a_and_keeps_the() -> None:
     general = general_vocabulary()
     assert understand("a heffalump", general).names == ("heffalump", "heffalumps")

@@ -1,7 +1,5 @@
 """Short forms of the sweeps of ``scripts/sweeps``: killed, starved and lied to; the rest of them is marked slow."""
 
-import random
-import shutil
 import sys
 from pathlib import Path
 
@@ -12,18 +10,20 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "sweeps"))
 import faults
 import kills
 import lies
+import tally
+import verbs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Processes are forked.")
 
 
-def verb(name: str, root: Path) -> kills.Verb:
+def verb(name: str, root: Path) -> verbs.Verb:
     root.mkdir()
-    return next(verb for verb in kills.verbs(root) if verb.name == name)
+    return next(verb for verb in verbs.verbs(root) if verb.name == name)
 
 
-def assert_good(tally: kills.Tally) -> None:
-    assert tally.kills
-    assert tally.good, tally
+def assert_good(found: tally.Tally) -> None:
+    assert found.runs
+    assert found.good, found
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,8 @@ def assert_good(tally: kills.Tally) -> None:
     ],
 )
 def test_killed_and_gone_on(tmp_path: Path, name: str, count: int) -> None:
-    assert_good(kills.sweep(verb(name, tmp_path / "root"), count, random.Random(1), tmp_path / "home"))
+    record = tally.Record(tmp_path / "kills.json")
+    assert_good(kills.sweep(verb(name, tmp_path / "root"), count, 1, tmp_path / "home", record))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,8 @@ def test_killed_and_gone_on(tmp_path: Path, name: str, count: int) -> None:
     ],
 )
 def test_no_room_at_any_write(tmp_path: Path, name: str, most: int) -> None:
-    assert_good(faults.sweep(verb(name, tmp_path / "root"), most, tmp_path / "home"))
+    record = tally.Record(tmp_path / "faults.json")
+    assert_good(faults.sweep(verb(name, tmp_path / "root"), most, tmp_path / "home", record))
 
 
 CHEAP = (lies.configs, lies.cards, lies.evidence, lies.plans)
@@ -76,14 +78,12 @@ CHEAP = (lies.configs, lies.cards, lies.evidence, lies.plans)
         pytest.param(lies.KINDS, 45, marks=pytest.mark.slow),
     ],
 )
-def test_lies_end_in_one_clear_line(tmp_path: Path, kinds: tuple, count: int) -> None:
+def test_lies_end_in_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kinds: tuple, count: int
+) -> None:
     (tmp_path / "world").mkdir()
-    world, rng = lies.World(tmp_path / "world"), random.Random(2)
-    answers = []
-    for number in range(count):
-        here = tmp_path / "lies" / str(number)
-        here.mkdir(parents=True)
-        answers.append(lies.judge(kinds[number % len(kinds)](world, here, rng), here, tmp_path / "log"))
-        shutil.rmtree(here)
+    world = lies.World(tmp_path / "world")
+    monkeypatch.setattr(lies, "KINDS", kinds)
+    answers = [lies.tell(world, tmp_path, 2, number, set()) for number in range(count)]
     assert not [answer for answer in answers if answer.verdict not in {"clear", "accepted"}]
     assert sum(answer.verdict == "clear" for answer in answers) >= len(answers) // 2

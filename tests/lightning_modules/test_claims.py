@@ -14,8 +14,11 @@ import torch
 from command import redact as command
 from lightning.pytorch.callbacks import ModelCheckpoint
 from safetensors.torch import load_file
+from torch import nn
 
 from lightning_modules import ExportRedacted, RedactionData, RedactionModule
+from lightning_modules.training import export
+from lightning_modules.training.checkpoints import LastCheckpoint
 from lightning_modules.training.progress import StepProgress
 from modalities.text_to_image import StableDiffusion
 from redact_core import Distillation, Lesson, Objective, RedactError, RedactionCard, redact
@@ -177,6 +180,28 @@ def test_a_checkpoint_goes_on_and_a_longer_plan_is_told(checkpoint: Path, tmp_pa
     assert any("after 3 steps that were planned as a part of 6, not of 9" in note for note in longer.notes)
 
 
+def test_a_run_that_goes_on_leaves_no_checkpoint_of_the_stopped_one(tmp_path: Path) -> None:
+    """A killed run may have written a checkpoint after the one that it is taken up from."""
+
+    def keep() -> LastCheckpoint:
+        return LastCheckpoint(
+            tmp_path / "run", filename="{step}", every_n_train_steps=2, save_top_k=1, save_last=True
+        )
+
+    trained(tmp_path / "stopped", keep(), Stop())
+    run = tmp_path / "run"
+    shutil.copyfile(run / "step=2.ckpt", run / "step=4.ckpt")
+    trained(tmp_path / "out", keep(), ckpt=run / "last.ckpt")
+    assert sorted(path.name for path in run.iterdir()) == ["last.ckpt", "step=6.ckpt"]
+
+
+def test_the_digest_of_all_weights_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[nn.Module] = []
+    monkeypatch.setattr(export, "weights_digest", lambda module: taken.append(module) or str(len(taken)))
+    trained(tmp_path / "out")
+    assert len(taken) == 1
+
+
 def test_a_checkpoint_of_another_optimiser_is_refused(checkpoint: Path, tmp_path: Path, monkeypatch) -> None:
     def plain(self: RedactionModule) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.student.parameters(), lr=0.1)
@@ -280,7 +305,9 @@ def test_redact_in_python_refuses_the_same(options: dict, message: str) -> None:
 def test_a_base_that_is_damaged_is_refused_before_training(tmp_path: Path) -> None:
     adapter = ToyAdapter()
     next(adapter.encoder.parameters()).data[0] = math.nan
-    with pytest.raises(RedactError, match="weight mix is not finite"):
+    with pytest.raises(
+        RedactError, match=r"untouched model.s weight mix is not finite .*fetch the model again"
+    ):
         trained(tmp_path / "out", adapter=adapter)
 
 

@@ -232,7 +232,7 @@ def test_two_processes_train_one_artefact(tiny_sd: Path, tmp_path: Path) -> None
             ["--data.redact", "cat", "--data.reference", "dog", "--export.disclosure", "digest"],
             "Digests need a key",
         ),
-        (["--data.lessons", "nowhere.csv"], "nowhere.csv: cannot be read"),
+        (["--data.lessons", "nowhere.csv"], "There is no file nowhere.csv; check the path."),
         (["--data.lessons", "both.csv"], '"cat" is both redacted and retained'),
         (["--data.lessons", "long.csv"], "tokens, the encoder reads 77"),
         (["--data.redact", "cat", "--data.batch_size", "0"], "batch_size is 0"),

@@ -11,8 +11,9 @@ import torch
 from command import redact as command
 
 from lightning_modules.support import mishaps
+from lightning_modules.support.specs import build
 from lightning_modules.training.checkpoints import WholeFiles, check_checkpoint, resuming
-from redact_core import RedactError
+from redact_core import Attack, RedactError, Scorer
 from redact_core.support.folders import check_target, check_writable, new_folder
 
 
@@ -33,6 +34,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "list.yaml").write_text("- 1\n- 2\n")
     (folder / "unknown.yaml").write_text("model:\n  adaptr: 3\n")
     (folder / "bytes.yaml").write_bytes(bytes(range(256)))
+    (folder / "circle.yaml").write_text("a: &a [*a]\n")
+    os.mkfifo(folder / "pipe")
     monkeypatch.chdir(folder)
 
 
@@ -59,6 +62,16 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["-c", "list.yaml"], "Unexpected config"),
         (["-c", "unknown.yaml"], "does not accept option 'model.adaptr'"),
         (["-c", "bytes.yaml"], "A config file is no UTF-8 text"),
+        (["-c", "circle.yaml"], "A config or an option holds itself"),
+        (["-c", "pipe"], "pipe is a pipe, socket or device; a config is read more than once"),
+        (
+            ["--export.disclosure", "digest", "--export.key", "pipe"],
+            "pipe is a pipe, socket or device; give a file",
+        ),
+        (
+            ["--model.lr", "fast"],
+            'redact: Parser key "model.lr": Expected a float Given value: fast; see --help.',
+        ),
         (["--trainer.max_stepz", "2"], "--trainer.max_stepz 2; did you mean --trainer.max_steps?"),
         (["--trainer.max_steps", "many"], 'Parser key "trainer.max_steps"'),
         (["--export.folder", "list.yaml"], "list.yaml exists; nothing is overwritten"),
@@ -76,6 +89,23 @@ def test_one_line_and_nothing_left(tmp_path: Path, capsys, more: list[str], mess
     assert lines[0].startswith("redact: ")
     assert message in lines[0]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "message"),
+    [
+        (Attack, {"class_path": "SeedSearch", "init_args": {"count": 3}}, "Option 'count' is not accepted;"),
+        (Attack, {"class_path": "SeedSearch", "init_args": {"seeds": "many"}}, "seeds"),
+        (Scorer, {"class_path": "SeedSearch"}, "does not correspond to a subclass of Scorer;"),
+        (Attack, {"class_path": "toy_attacks.Nobody"}, "module 'toy_attacks' has no attribute 'Nobody';"),
+    ],
+)
+def test_an_object_that_cannot_be_made_says_why(kind: type, spec: dict, message: str) -> None:
+    with pytest.raises(RedactError, match="cannot be made: ") as refused:
+        build(kind, spec)
+    assert message in str(refused.value)
+    assert "Given value" not in str(refused.value)
+    assert "Union" not in str(refused.value)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")

@@ -20,6 +20,7 @@ from redact_core.metrics.scorer import Metric, leak_metric
 from redact_core.reporting.attack_report import _families
 from redact_core.reporting.attack_table import attack_table, attempts_of
 from redact_core.reporting.lines import curves
+from redact_core.support.jsonl import read_lines
 
 ATTACKS = "[toy_attacks.Spelling, toy_attacks.Bypass, toy_attacks.Restore, toy_attacks.Best]"
 
@@ -119,6 +120,11 @@ def test_it_goes_on_where_it_was_stopped(
     ours, theirs = Evidence(out), Evidence(whole)
     for model in ("base", "no_plum"):
         assert [d for _, d in ours.samples(model).values()] == [d for _, d in theirs.samples(model).values()]
+    for model in ("base", "no_plum"):
+        found, wanted = (read_lines(folder / "attempts" / f"{model}.jsonl") for folder in (out, whole))
+        assert [row["index"] for row in found] == [row["index"] for row in wanted], (
+            "no attempt is there twice"
+        )
     before = calls
     assert redact(*arguments(redacted, out)) == 0
     assert calls == before, "nothing is made twice"

@@ -125,6 +125,8 @@ def test_a_changed_sample_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(RedactError, match=r"samples/base/000003\.png was changed; restore it"):
         write_report(evidence, tmp_path / "report.html")
+    with pytest.raises(RedactError, match=r"samples/base/000003\.png was changed; restore it"):
+        score(evidence, [WordScorer()], [{}])  # although it was judged before
     path.unlink()
     with pytest.raises(RedactError, match=r"samples/base/000003\.png is missing; restore it"):
         write_report(evidence, tmp_path / "report.html")
@@ -142,6 +144,16 @@ def test_rows_that_are_cut_off_are_said(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(RedactError, match=r"rows\.jsonl is cut off; write it anew with redact score"):
             evidence.rows()
+
+
+def test_costs_that_are_damaged_are_said(tmp_path: Path) -> None:
+    evidence = make(tmp_path / "e", "redacting", n=4)
+    path = evidence.folder / "costs" / "models.json"
+    path.parent.mkdir(exist_ok=True)
+    for damaged in ("{", "[1]", '{"base": 3}'):
+        path.write_text(damaged)
+        with pytest.raises(RedactError, match=r"models\.json .*restore it, or remove it to do without"):
+            write_report(evidence, tmp_path / "report.html")
 
 
 def test_lines_survive_a_cut_and_have_one_writer(tmp_path: Path) -> None:

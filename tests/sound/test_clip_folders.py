@@ -11,7 +11,7 @@ from tiny_speech import tiny_bank, voice
 
 from modalities.mel_to_speech.expansion import retained
 from modalities.sound.bank import VoiceBank
-from modalities.sound.clips import clips_in, identity_of, read_clip
+from modalities.sound.clips import clips_in, cut_off, identity_of, read_clip
 from modalities.sound.sound_folder import SUFFIXES
 from modalities.text_to_speech.voices import planning
 from modalities.text_to_speech.voices.expansion import expand
@@ -63,6 +63,30 @@ def test_what_is_not_used_is_said_in_numbers(tmp_path: Path) -> None:
         VoiceBank(None).clips(str(tmp_path))
     with pytest.raises(RedactError, match=r"soundfile does not read \.m4a; convert the clip"):
         VoiceBank(None).clips(str(tmp_path / "b.m4a"))
+
+
+def test_the_texts_of_bundled_clips_are_no_warning(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    write(tmp_path / "a.wav")
+    (tmp_path / "texts.json").write_text("{}")
+    assert [path.name for path in clips_in(tmp_path)] == ["a.wav"]
+    assert not recwarn
+
+
+def test_what_is_cut_off_clips_is_said_once_with_their_number(tmp_path: Path) -> None:
+    clips = [write(tmp_path / f"{i}.wav", 150 + i) for i in range(3)]
+    soundfile.write(tmp_path / "long.wav", voice(140.0, 3.0, 1), 16_000)
+    said = cut_off([*clips, tmp_path / "long.wav", tmp_path / "long.wav"], 1.0, "--seconds")
+    assert said == (
+        "1 of 4 clips are longer than the 1 s that are used of each; 2 s after that are not used. "
+        "Give a larger --seconds, or cut long clips into several.",
+    )
+    assert cut_off(clips, 1.0, "--seconds") == ()
+
+
+def test_a_rate_that_holds_no_voice_is_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "slow.wav", [0.1, 0.2, -0.1], 1)
+    with pytest.raises(RedactError, match="has 1 samples a second; give at least 4000"):
+        read_clip(tmp_path / "slow.wav")
 
 
 def test_folders_that_can_be_meant_in_two_ways_are_refused(bank: Path) -> None:

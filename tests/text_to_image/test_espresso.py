@@ -79,7 +79,7 @@ def test_the_threshold_is_set_on_a_folder_of_pictures(tiny_sd: Path, tmp_path: P
         Espresso(model, *lists, validation=tmp_path / "none")
     with pytest.raises(RedactError, match="needs two lists"):
         Espresso(model, [], ["a tiger"])
-    with pytest.raises(RedactError, match="cannot be loaded as a CLIP folder"):
+    with pytest.raises(RedactError, match="cannot be loaded as a CLIPModel"):
         Espresso(model, *lists, clip=tmp_path)
 
 

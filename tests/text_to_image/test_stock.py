@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,47 @@ def test_a_text_model_that_is_not_whole_is_refused(base: Path, stored: str) -> N
     }
     with pytest.raises(RedactError, match=words[stored] + r"\); fetch it again"):
         StableDiffusion(str(base))
+
+
+def without_a_weight(folder: Path) -> None:
+    (path,) = folder.glob("*.safetensors")
+    state = load_file(path)
+    del state[sorted(state)[0]]
+    save_file(state, path, metadata={"format": "pt"})
+
+
+def with_a_cut_weight(folder: Path) -> None:
+    (path,) = folder.glob("*.safetensors")
+    state = load_file(path)
+    name = sorted(state)[0]
+    state[name] = state[name].flatten()[:-1].clone()
+    save_file(state, path, metadata={"format": "pt"})
+
+
+def with_noise(name: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(b"\x93\x07{noise")
+
+
+@pytest.mark.parametrize(
+    ("part", "harm", "message"),
+    [
+        (
+            "unet",
+            without_a_weight,
+            r"as a UNet2DConditionModel \(its file does not hold .*, 1 missing in all\)",
+        ),
+        ("vae", without_a_weight, r"as a AutoencoderKL \(its file does not hold"),
+        ("unet", with_noise("config.json"), "as a UNet2DConditionModel"),
+        ("text_encoder", with_a_cut_weight, r"has the shape \(.*\) in its file, \(.*\) in the model"),
+        ("scheduler", with_noise("scheduler_config.json"), "cannot be read as a "),
+        ("tokenizer", with_noise("tokenizer.json"), "cannot be loaded as a CLIPTokenizer"),
+    ],
+)
+def test_a_part_that_is_not_whole_is_refused_at_the_start(base: Path, part: str, harm, message: str) -> None:
+    harm(base / part)
+    with pytest.raises(RedactError, match=message) as refused:
+        StableDiffusion(str(base))
+    assert str(refused.value).endswith("fetch it again.")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import torch
 from fitting import fit, same_files
+from safetensors.torch import load_file, save_file
 from speechbrain.inference.classifiers import EncoderClassifier
 from speechbrain.utils.fetching import LocalStrategy
 from tiny_speech import like_the_hubs, tiny_bank, tiny_encoder, tiny_speecht5, voice
@@ -483,3 +484,23 @@ def test_wrong_folders(base: Path, tmp_path: Path) -> None:
     torch.save(Mean(("a",)), pickled / "embedding_model.ckpt")
     with pytest.raises(RedactError, match="no file of plain tensors"):
         SpeechT5(str(base / "tts"), str(pickled))
+
+
+@pytest.mark.parametrize("harm", ["a weight", "the tokenizer"])
+def test_a_generator_that_could_not_speak_is_refused_at_the_start(
+    base: Path, tmp_path: Path, harm: str
+) -> None:
+    folder = Path(shutil.copytree(base / "tts", tmp_path / "tts"))
+    if harm == "a weight":
+        path = folder / "model.safetensors"
+        state = load_file(path)
+        del state["speech_decoder_postnet.feat_out.weight"]
+        save_file(state, path, metadata={"format": "pt"})
+    else:
+        (folder / "spm_char.model").write_bytes(b"\x93noise")
+    wanted = {
+        "a weight": "SpeechT5ForTextToSpeech .its file does not hold .*",
+        "the tokenizer": "SpeechT5Processor .*",
+    }
+    with pytest.raises(RedactError, match=f"cannot be loaded as a {wanted[harm]}; fetch it again"):
+        SpeechT5(str(folder), str(base / "encoder"))

@@ -12,6 +12,7 @@ from typing import Any
 from modalities import hub
 from modalities.stock import find
 from modalities.weight_files import SAFE
+from modalities.whole_models import check_whole
 from redact_core import RedactError
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
@@ -89,7 +90,37 @@ def check(
     if not settings.is_file():
         raise RedactError(f"{settings} is missing; the folder is not complete, fetch it again.")
     _check_parts(folder, index)
+    if folder != BUNDLED / "pipeline":  # which nobody has changed
+        _check_generator(folder, index, variant)
     return index
+
+
+def _check_generator(folder: Path, index: Mapping[str, Any], variant: str | None) -> None:
+    """Refuse now what no picture could be drawn with later: diffusers draws missing weights by chance.
+
+    Raises:
+        RedactError: Settings cannot be read, or weights do not fill a part.
+    """
+    import diffusers  # only here: training itself needs nothing of it
+
+    for name in GENERATOR:
+        kind = (index.get(name) or [None, None])[1]
+        if kind is not None:
+            stored = find(folder / name, "diffusion_pytorch_model", variant).variant
+            check_whole(getattr(diffusers, kind), folder / name, variant=stored, use_safetensors=True)
+    kind = (index.get("scheduler") or [None, None])[1]
+    if kind is not None and not hasattr(diffusers, kind):
+        raise RedactError(
+            f"{folder}: diffusers {diffusers.__version__} has no scheduler {kind}; give a folder with another."
+        )
+    if kind is not None:
+        try:
+            getattr(diffusers, kind).from_pretrained(folder / "scheduler")
+        except Exception as error:  # settings that somebody changed lead it anywhere
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise RedactError(
+                f"{folder / 'scheduler'} cannot be read as a {kind} ({reason}); fetch it again."
+            ) from error
 
 
 def _check_parts(folder: Path, index: Mapping[str, Any]) -> None:

@@ -11,10 +11,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
-from transformers.utils import logging
 
 from modalities.stock import Stock, find
 from modalities.weight_files import entries
+from modalities.whole_models import whole
 from redact_core import Condition, Conditioning, LastLinear, RedactError
 from redact_core.adapters.generator_parts import Tower
 
@@ -153,42 +153,37 @@ def load_text_model(kind: type[TextModel], folder: Path, variant: str | None = N
         RedactError: The weights are damaged or do not fit the configuration.
     """
     weights = find(folder, variant=variant)
-    variant = weights.variant
     try:
-        with _no_bars():
-            loaded: Any = kind.from_pretrained(
-                folder, variant=variant, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-            )
-        model, info = loaded
-        absent = sorted(info["missing_keys"])
-        if absent:  # the library draws these by chance, with a mere warning
-            raise ValueError(f"its file does not hold {absent[0]}, {len(absent)} missing in all")
-        whole = sorted(name for file in weights.files for name, value in entries(file) if _is_whole(value))
-        if whole:  # it would take quantised numbers as they are
-            raise ValueError(f"{whole[0]} is stored as whole numbers")
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
+        quantised = sorted(
+            name for file in weights.files for name, value in entries(file) if _is_whole(value)
+        )
+    except (OSError, SafetensorError) as error:
+        raise RedactError(f"{folder} cannot be read ({error}); fetch it again.") from error
+    if quantised:  # the library would take these as they are
         raise RedactError(
-            f"{folder} cannot be loaded as a {kind.__name__} ({reason}); fetch it again."
+            f"{folder} cannot be loaded as a {kind.__name__} ({quantised[0]} is stored as whole numbers); fetch it again."
+        )
+    return whole(kind, folder, variant=weights.variant, use_safetensors=True, dtype=torch.float32).eval()
+
+
+def load_tokenizer(folder: Path) -> CLIPTokenizer:
+    """The tokenizer of a folder.
+
+    Raises:
+        RedactError: A file is missing or damaged.
+    """
+    try:
+        return CLIPTokenizer.from_pretrained(folder)
+    except Exception as error:  # of Python, of the library, and of the one in Rust below it
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise RedactError(
+            f"{folder} cannot be loaded as a CLIPTokenizer ({reason}); fetch it again."
         ) from error
-    return model.eval()
 
 
 def _is_whole(value: Tensor) -> bool:
     """Whether a tensor of weights holds no fractions; positions, which do not either, have 64 bits."""
     return not value.is_floating_point() and value.dtype != torch.int64
-
-
-@contextmanager
-def _no_bars() -> Generator[None]:
-    """A bar for a load of a second is noise."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def tokenize(

@@ -26,6 +26,7 @@ from modalities.text_to_image.adapters.prompt_encoder import (
     expand_added_tokens,
     find_last_linear,
     load_text_model,
+    load_tokenizer,
     read_as,
     save_text_model,
     tokenize,
@@ -174,7 +175,7 @@ class StableDiffusion(Pretrained, HasConditioningMaps, HasDenoiser, HasTowers):
     def _tokenizer(self, part: str) -> Any:
         if self._given is not None:
             return getattr(self._given, part)
-        return CLIPTokenizer.from_pretrained(self.folder / part)
+        return load_tokenizer(self.folder / part)
 
     def _text_model(self, kind: type[TextModel], part: str) -> TextModel:
         """The text model ``part`` in float32, or, of a pipeline in memory, its own as it is."""

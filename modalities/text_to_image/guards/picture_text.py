@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate, normalize
 from transformers import CLIPModel, CLIPTokenizer
 
 from modalities.received import check_folder
+from modalities.whole_models import whole
 from redact_core import RedactError
 
 _MODES = {2: "bilinear", 3: "bicubic"}
@@ -39,7 +40,7 @@ class PictureText:
         self.folder, self.tower = folder, tower
         check_folder(folder)
         try:
-            self.model = CLIPModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32).eval()
+            self.model: Any = whole(CLIPModel, folder, use_safetensors=True, dtype=torch.float32).eval()
             self.tokenizer = CLIPTokenizer.from_pretrained(folder)
             self.settings: dict[str, Any] = json.loads((folder / "preprocessor_config.json").read_text())
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:

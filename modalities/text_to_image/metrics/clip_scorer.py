@@ -18,6 +18,7 @@ from modalities.received import check_folder
 from modalities.text_to_image.adapters.folders import BUNDLED
 from modalities.text_to_image.prompts.phrasing import with_article
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary
+from modalities.whole_models import whole
 from redact_core import Metric, RedactError, Scorer, Trial
 from redact_core.support.paths import at_home
 
@@ -43,7 +44,7 @@ class Clip:
             )
         check_folder(folder)
         try:
-            model = CLIPModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+            model = whole(CLIPModel, folder, dtype=torch.float32, use_safetensors=True)
             self.tokenizer = CLIPTokenizer.from_pretrained(folder)
         except (OSError, ValueError, RuntimeError, TypeError) as error:
             reason = str(error).strip().splitlines()[0]

@@ -39,6 +39,10 @@ _STYLE = re.compile(
 )
 
 
+_NO_STYLE = {"style:", "styleof", "thestyleof", "inthestyleof"}
+"""What begins the name of a style, alone and without blanks."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """One entry of a request, understood."""
@@ -67,6 +71,8 @@ def understand(text: str, vocabulary: Vocabulary) -> Subject:
         if not prompt:
             raise RedactError("An empty prompt cannot be redacted; write it behind prompt: .")
         return Subject("prompts", (prompt,))
+    if text.lower().replace(" ", "") in _NO_STYLE:
+        raise RedactError(f"{text} names no style; write its name behind it.")
     if text.lower().endswith((".txt", ".csv")):
         return Subject("prompts", tuple(read_prompts(Path(given))))
     _check_no_path(given)
@@ -243,6 +249,8 @@ def reference_of(subject: Subject, given: str | None, vocabulary: Vocabulary) ->
     if given is not None:
         if subject.kind == "prompts":
             return given.strip()
+        if given.lower().replace(" ", "") in _NO_STYLE:
+            raise RedactError(f"{given} names no style; write its name behind it, or no reference.")
         if subject.kind == "style":
             check_one(given, lambda name: _style(name, vocabulary) is not None, "reference")
             match = _STYLE.match(tidied(given))

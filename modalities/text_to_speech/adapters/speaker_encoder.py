@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from modalities.hub import locate
 from modalities.sound.bank import VoiceBank
-from modalities.sound.clips import RATE, fit_length, read_clip
+from modalities.sound.clips import RATE, cut_off, fit_length, read_clip
 from modalities.text_to_speech.encoders import ge2e
 from modalities.text_to_speech.encoders.distortion import distort
 from modalities.text_to_speech.encoders.encoder_settings import HPARAMS
@@ -70,7 +70,9 @@ class SpeakerEncoder(Adapter):
     def expand(self, request: Request) -> list[Lesson]:
         """Clips of the redacted voices, and of those that stay; see :mod:`.expansion`."""
         expanded = expand(request, self.bank, partial(_likeness, self))
-        self.chosen_references, self.remarks = expanded.chosen_references, expanded.remarks
+        self.chosen_references = expanded.chosen_references
+        used = [row.asked for row in expanded.lessons if isinstance(row.asked, Path)]
+        self.remarks = expanded.remarks + cut_off(used, self.seconds, "--model.adapter.seconds")
         return expanded.lessons
 
     def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import VitsModel, VitsTokenizer
 
@@ -16,6 +15,7 @@ from modalities.sound.audio import Audio, Audios
 from modalities.text_to_speech.adapters import table_files
 from modalities.text_to_speech.voices import speaker_planning
 from modalities.text_to_speech.voices.speaker_names import FILE, forget, load_names, write_json
+from modalities.whole_models import check_whole, whole
 from redact_core import (
     Condition,
     Conditioning,
@@ -83,6 +83,8 @@ class SpeakerTable(Pretrained):
                 f"{self.weights[0]}: {table_files.TABLE} has the shape {tuple(stock.shape)}, config.json says "
                 f"num_speakers {self.config['num_speakers']}; the folder is damaged, fetch it again."
             )
+        with torch.random.fork_rng([]):
+            check_whole(VitsModel, self.folder, use_safetensors=True)
         self._kind = stock.dtype
         self.names, self.names_file = load_names(self.folder, self.config, names)
         self.encoder: nn.Module = SpeakerRows(stock.float())
@@ -230,12 +232,5 @@ class SpeakerTable(Pretrained):
     @torch.inference_mode(mode=False)
     def model(self) -> VitsModel:
         """The generator, which stays as it is; its own table is not read."""
-        try:
-            with torch.random.fork_rng([]):  # it draws weights before it reads them
-                model = VitsModel.from_pretrained(self.folder, use_safetensors=True, dtype=torch.float32)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise RedactError(
-                f"{self.folder} cannot be loaded as a VitsModel ({reason}); fetch it again."
-            ) from error
-        return model.eval()
+        with torch.random.fork_rng([]):  # it draws weights before it reads them
+            return whole(VitsModel, self.folder, use_safetensors=True, dtype=torch.float32).eval()

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
+from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan, SpeechT5Processor
 
 from modalities.hub import locate
 from modalities.pretrained import Pretrained
 from modalities.sound.audio import Audio, Audios
 from modalities.sound.bank import VoiceBank
-from modalities.sound.clips import RATE, fit_length, identity_of, read_clip
+from modalities.sound.clips import RATE, cut_off, fit_length, identity_of, read_clip
 from modalities.text_to_speech.adapters import model_folder
 from modalities.text_to_speech.adapters.speaking import spectrograms
 from modalities.text_to_speech.adapters.spectrogram_loss import log_mel, spectrogram_loss
@@ -40,6 +40,7 @@ from modalities.text_to_speech.voices.expansion import expand
 from modalities.text_to_speech.voices.mislabelled_clips import misplaced
 from modalities.text_to_speech.voices.neighbours import remembered, repeat_neighbours
 from modalities.text_to_speech.voices.sentences import SENTENCES
+from modalities.whole_models import check_whole, whole
 from redact_core import (
     Condition,
     Conditioning,
@@ -115,6 +116,10 @@ class SpeechT5(Pretrained):
         if self.vocoder_folder:
             # it is opened late; a wrong folder is said at once
             model_folder.check_weights(self.vocoder_folder)
+            check_whole(SpeechT5HifiGan, self.vocoder_folder, weights_only=True)
+        if not bundled:
+            check_whole(SpeechT5ForTextToSpeech, self.folder, weights_only=True)
+            _ = self.processor
         self.bank = VoiceBank(bank or (BUNDLED / "voices" if bundled else None))
         self.sentences = tuple(sentences or SENTENCES)
         self.frames_per_letter = 10.0 if bundled else 20.0
@@ -148,11 +153,9 @@ class SpeechT5(Pretrained):
         """
         likeness = remembered(self._likeness)
         expanded = expand(request, self.bank, likeness)
-        lessons, self.chosen_references, self.remarks = (
-            expanded.lessons,
-            expanded.chosen_references,
-            expanded.remarks,
-        )
+        lessons, self.chosen_references = expanded.lessons, expanded.chosen_references
+        used = [row.asked for row in lessons if isinstance(row.asked, Path)]
+        self.remarks = expanded.remarks + cut_off(used, self.seconds, "--model.adapter.seconds")
         if (BUNDLED / "verifier").is_dir():
             kept = list(dict.fromkeys(Path(row.asked) for row in lessons if not row.redacted))
             embed = partial(embed_clip, folder=BUNDLED / "verifier")
@@ -366,15 +369,19 @@ class SpeechT5(Pretrained):
     @cached_property
     def processor(self) -> SpeechT5Processor:
         """Letters to ids."""
-        return SpeechT5Processor.from_pretrained(self.folder)
+        try:
+            return SpeechT5Processor.from_pretrained(self.folder)
+        except Exception as error:  # of several libraries
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise RedactError(
+                f"{self.folder} cannot be loaded as a SpeechT5Processor ({reason}); fetch it again."
+            ) from error
 
     @cached_property
     @torch.inference_mode(mode=False)
     def model(self) -> SpeechT5ForTextToSpeech:
         """The generator."""
-        return SpeechT5ForTextToSpeech.from_pretrained(
-            self.folder, dtype=torch.float32, weights_only=True
-        ).eval()
+        return whole(SpeechT5ForTextToSpeech, self.folder, dtype=torch.float32, weights_only=True).eval()
 
     @cached_property
     @torch.inference_mode(mode=False)

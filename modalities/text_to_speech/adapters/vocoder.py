@@ -12,7 +12,7 @@ from transformers import SpeechT5HifiGan
 
 from modalities.sound.clips import RATE
 from modalities.text_to_speech.adapters.model_folder import check_weights
-from modalities.weight_files import refusing
+from modalities.whole_models import whole
 from redact_core.support.devices import move
 
 Vocoder = Callable[[Tensor], Tensor]
@@ -53,8 +53,7 @@ def load_vocoder(folder: Path | None) -> Vocoder:
     if folder is None:
         return GriffinLimVocoder()
     check_weights(folder)
-    with refusing(folder, "vocoder", "a SpeechT5HifiGan"):
-        model = SpeechT5HifiGan.from_pretrained(folder, dtype=torch.float32, weights_only=True).eval()
+    model = whole(SpeechT5HifiGan, folder, dtype=torch.float32, weights_only=True).eval()
 
     @torch.no_grad()
     def vocode(mel: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneratio
 from modalities.received import check_folder
 from modalities.sound.clips import RATE
 from modalities.text_to_speech.judges.sound_files import read_sound
+from modalities.whole_models import whole
 from redact_core import Metric, RedactError, Scorer, Trial
 from redact_core.support.paths import at_home
 
@@ -44,8 +45,8 @@ class WhisperScorer(Scorer):
             raise RedactError(f"{folder} holds no Whisper: config.json is missing; give the folder of one.")
         check_folder(self.folder)
         try:
-            self.model: Any = WhisperForConditionalGeneration.from_pretrained(
-                self.folder, dtype=torch.float32, use_safetensors=True
+            self.model: Any = whole(
+                WhisperForConditionalGeneration, self.folder, dtype=torch.float32, use_safetensors=True
             )
             self.tokenizer = WhisperTokenizer.from_pretrained(self.folder)
             self.features: Any = WhisperFeatureExtractor.from_pretrained(self.folder)
