@@ -101,7 +101,9 @@ def read_clip(path: Path) -> Tensor:
         raise RedactError(f"There is no file {path}; give the path of a sound file.")
     samples, rate = read_channels(path)
     if rate < LOWEST_RATE:
-        raise RedactError(f"{path}: has {rate} samples a second; give at least {LOWEST_RATE}, for a voice needs them.")
+        raise RedactError(
+            f"{path}: has {rate} samples a second; give at least {LOWEST_RATE}, for a voice needs them."
+        )
     wave = samples.mean(1)
     seconds = len(wave) / rate
     if seconds < SHORTEST_S:
