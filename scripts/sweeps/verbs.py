@@ -60,7 +60,9 @@ def verbs(root: Path) -> list[Verb]:
     def go_on(out: Path) -> list[str] | None:
         if out.exists():
             return None
-        found = sorted(out.parent.glob("out.run/checkpoints/*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+        found = sorted(
+            out.parent.glob("out.run/checkpoints/*.ckpt"), key=lambda path: path.stat().st_mtime_ns
+        )
         if any(path.stem.startswith("last") for path in found):
             return ["--ckpt_path", "last"]
         return ["--ckpt_path", str(found[-1])] if found else []
