@@ -117,6 +117,12 @@ class HasTowers(GeneratorPart):
         """Its transformers, side by side."""
 
 
+class ReadsText(GeneratorPart):
+    """A model whose conditions are texts, the empty one among them."""
+
+    what = "conditions that are texts"
+
+
 def needed(adapter: Adapter, part: type[Part], method: str) -> Part:
     """``adapter``, which has the capability ``part``; of guards, what stands below them.
 

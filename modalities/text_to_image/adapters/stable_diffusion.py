@@ -57,10 +57,16 @@ from redact_core import (
     Request,
 )
 from redact_core.adapters.base import ROW_SETTINGS
-from redact_core.adapters.generator_parts import HasConditioningMaps, HasDenoiser, HasTowers, Tower
+from redact_core.adapters.generator_parts import (
+    HasConditioningMaps,
+    HasDenoiser,
+    HasTowers,
+    ReadsText,
+    Tower,
+)
 
 
-class StableDiffusion(Pretrained, HasConditioningMaps, HasDenoiser, HasTowers):
+class StableDiffusion(Pretrained, HasConditioningMaps, HasDenoiser, HasTowers, ReadsText):
     """A ``StableDiffusionPipeline`` seen through its CLIP text encoder.
 
     Only tokenizer and text encoder are loaded for training; the rest when a picture is asked for.

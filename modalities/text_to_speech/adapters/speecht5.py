@@ -53,13 +53,14 @@ from redact_core import (
     Request,
     check_seeds,
 )
+from redact_core.adapters.generator_parts import HasUnconditional
 from redact_core.support.devices import move
 from redact_core.support.paths import at_home
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
-class SpeechT5(Pretrained):
+class SpeechT5(Pretrained, HasUnconditional):
     """A ``SpeechT5ForTextToSpeech`` that clones the voice of a reference clip.
 
     The speaker encoder stands outside the checkpoint. What is trained is saved, in a folder of its
@@ -245,6 +246,11 @@ class SpeechT5(Pretrained):
                 part = rows[start : start + self.batch_size]
                 samples |= dict(zip(part, self._speak(voices, part, seeds, noise), strict=True))
         return [samples[i] for i in range(len(seeds))]
+
+    def unconditional(self) -> Conditioning:
+        """Zeros, with which transformers' speech-to-speech model speaks where no voice is named: one neutral voice."""
+        zeros = torch.zeros(1, 1, self.model.config.speaker_embedding_dim, device=self.device)
+        return Conditioning(zeros, torch.ones(1, 1, dtype=torch.bool, device=self.device))
 
     @property
     def generator(self) -> nn.Module:

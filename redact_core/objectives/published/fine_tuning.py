@@ -1,0 +1,96 @@
+"""Plain fine-tuning on what is retained: the baseline that hopes that the rest is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from redact_core.adapters.base import Adapter
+from redact_core.adapters.generator_parts import check_saved
+from redact_core.errors import RedactError
+from redact_core.objectives._parts.chosen_parameters import expression, train_only
+from redact_core.objectives._parts.replay import ReplayBatch, ReplayRows, draw, encode, swapped_weights
+from redact_core.objectives.base import Objective
+from redact_core.objectives.distillation import group_mean
+from redact_core.types import Lesson
+
+
+class FineTuning(Objective):
+    """The baseline of Golatkar et al., "Eternal Sunshine of the Spotless Net" (CVPR 2020, arXiv 1911.04933, "fine-tune").
+
+    The generator's own training loss on samples of retained conditions, and nothing else: it forgets what it is not shown,
+    if it does.
+
+    Known traps: samples that the model itself drew teach it little that it does not know, so that almost nothing
+    moves; the baseline of papers takes real data. A high learning rate forgets, and forgets everything.
+
+    Args:
+        samples: Drawn of retained conditions.
+        parameters: Train only those whose name this regular expression is found in; default: all.
+        learning_rate: Peak learning rate.
+
+    Raises:
+        RedactError: A setting is out of range; on preparing, the generator cannot be saved.
+    """
+
+    solvable = False
+    scope = (
+        "The generator of this folder was changed, its conditioning path was not. Putting the generator's stock file "
+        "back brings the redacted conditions back."
+    )
+
+    def __init__(self, samples: int = 512, parameters: str = "", learning_rate: float = 1e-4):
+        super().__init__()
+        if samples < 1:
+            raise RedactError(f"samples is {samples}; give at least 1.")
+        self._wanted = expression(parameters)
+        self.samples, self.parameters_filter, self.learning_rate = samples, parameters, learning_rate
+        self._adapter: Adapter | None = None
+
+    def prepare(self, adapter: Adapter) -> nn.Module:
+        """The generator, with gradients for the chosen parameters.
+
+        Raises:
+            RedactError: It cannot be saved, or no parameter is chosen.
+        """
+        check_saved(adapter, type(self).__name__)
+        self._adapter = adapter
+        what = f"parameters is {self.parameters_filter!r}"
+        return train_only(adapter.generator, self._wanted.search, what)
+
+    @torch.no_grad()
+    def rows(
+        self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int
+    ) -> ReplayRows:
+        """Samples drawn with the teacher's weights.
+
+        Raises:
+            RedactError: Nothing is retained.
+        """
+        kept = [row for row in lessons if not row.redacted]
+        if not kept:
+            raise RedactError("No lesson is retained, so there is nothing to train on; retain some.")
+        adapter.encoder.to(next(teacher.parameters()).device)
+        chosen = draw(kept, self.samples, seed)
+        conditioning = encode(adapter, [row.asked for row in chosen])
+        made = range(seed * 1_000_003, seed * 1_000_003 + len(chosen))
+        with swapped_weights(adapter.generator, teacher):
+            samples = [sample.cpu() for sample in adapter.generate(conditioning, seeds=made)]
+        group = torch.zeros(len(chosen), dtype=torch.bool)
+        return _Rows(adapter, conditioning.to("cpu"), samples, group, made)
+
+    def forward(self, student: nn.Module, batch: ReplayBatch) -> dict[str, Tensor]:
+        """``retain``: the weighted mean of the training loss."""
+        assert self._adapter is not None, "prepare() comes first"
+        loss = self._adapter.training_loss(batch.conditioning, batch.samples, seeds=batch.seeds)
+        return {"retain": group_mean(loss, ~batch.redacted, batch.weight)}
+
+
+class _Rows(ReplayRows):
+    """There is nothing redacted to measure."""
+
+    def measure(self, student: nn.Module, limit: int = 256) -> dict[str, float]:
+        """``replay loss``."""
+        return {"replay loss": super().measure(student, limit)["replay loss"]}

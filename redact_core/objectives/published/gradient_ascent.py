@@ -1,0 +1,130 @@
+"""Gradient ascent: the generator is trained away from its own samples of what is redacted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from redact_core.adapters.base import Adapter
+from redact_core.adapters.generator_parts import check_saved
+from redact_core.errors import RedactError
+from redact_core.objectives._parts.chosen_parameters import expression, train_only
+from redact_core.objectives._parts.replay import ReplayBatch, ReplayRows, draw, encode, swapped_weights
+from redact_core.objectives.base import Objective
+from redact_core.objectives.distillation import group_mean
+from redact_core.types import Lesson
+
+
+class GradientAscent(Objective):
+    """Thudi et al., "Unrolling SGD" (EuroS&P 2022, arXiv 2109.13398), with replay: the baseline of forgetting.
+
+    With ``l`` the generator's training loss ::
+
+        L = -forget_weight E[min(l(x | redacted), bound)] + replay_weight E[l(x | retained)]
+
+    on samples ``x`` that the untouched model drew for these very conditions.
+
+    Known traps: a loss has no upper bound, so that plain ascent ends in noise for everything; ``bound`` stops a sample's
+    ascent, and replay holds the rest. Stop early: what the model draws instead is not chosen.
+
+    Args:
+        forget_weight: Of redacted samples.
+        replay_weight: Of retained samples; 0 leaves them out.
+        bound: Loss at which a redacted sample is left alone, in multiples of its mean loss before.
+        samples: Drawn of redacted conditions.
+        replays: Drawn of retained ones.
+        parameters: Train only those whose name this regular expression is found in; default: all.
+        learning_rate: Peak learning rate.
+
+    Raises:
+        RedactError: A setting is out of range; on preparing, the generator cannot be saved.
+    """
+
+    solvable = False
+    scope = (
+        "The generator of this folder was changed, its conditioning path was not. Putting the generator's stock file "
+        "back brings the redacted conditions back, and so may training it again."
+    )
+    before: Tensor
+
+    def __init__(
+        self,
+        forget_weight: float = 1.0,
+        replay_weight: float = 1.0,
+        bound: float = 5.0,
+        samples: int = 128,
+        replays: int = 512,
+        parameters: str = "",
+        learning_rate: float = 1e-5,
+    ):
+        super().__init__()
+        for name, value in {"forget_weight": forget_weight, "replay_weight": replay_weight}.items():
+            if not 0 <= value < float("inf"):
+                raise RedactError(f"{name} is {value}; give a finite number of at least 0.")
+        if not 1 < bound < float("inf"):
+            raise RedactError(f"bound is {bound}; give a finite number above 1.")
+        if min(samples, replays) < 1:
+            raise RedactError(f"samples is {samples} and replays {replays}; give at least 1 of each.")
+        self._wanted = expression(parameters)
+        self.forget_weight, self.replay_weight, self.bound = forget_weight, replay_weight, bound
+        self.samples, self.replays = samples, replays
+        self.parameters_filter, self.learning_rate = parameters, learning_rate
+        self._adapter: Adapter | None = None
+        # in the checkpoint: the bound is that of the untouched model
+        self.register_buffer("before", torch.zeros(()))
+
+    def prepare(self, adapter: Adapter) -> nn.Module:
+        """The generator, with gradients for the chosen parameters.
+
+        Raises:
+            RedactError: It cannot be saved, or no parameter is chosen.
+        """
+        check_saved(adapter, type(self).__name__)
+        self._adapter = adapter
+        what = f"parameters is {self.parameters_filter!r}"
+        return train_only(adapter.generator, self._wanted.search, what)
+
+    @torch.no_grad()
+    def rows(
+        self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int
+    ) -> ReplayRows:
+        """Samples of redacted and retained conditions, drawn with the teacher's weights.
+
+        Raises:
+            RedactError: Nothing is retained, and ``replay_weight`` is not 0.
+        """
+        gone, kept = ([row for row in lessons if row.redacted is flag] for flag in (True, False))
+        if self.replay_weight and not kept:
+            raise RedactError("No lesson is retained; retain some, or set replay_weight to 0.")
+        adapter.encoder.to(next(teacher.parameters()).device)
+        chosen = draw(gone, self.samples, seed)
+        chosen += draw(kept, self.replays, seed + 1) if self.replay_weight else []
+        conditioning = encode(adapter, [row.asked for row in chosen])
+        made = range(seed * 1_000_003, seed * 1_000_003 + len(chosen))
+        group = torch.arange(len(chosen)) < self.samples
+        with swapped_weights(adapter.generator, teacher):
+            samples = [sample.cpu() for sample in adapter.generate(conditioning, seeds=made)]
+            rows = _Rows(adapter, conditioning.to("cpu"), samples, group, made)
+            self.before.fill_(rows.measure(adapter.generator)["forgotten loss"])
+        return rows
+
+    def forward(self, student: nn.Module, batch: ReplayBatch) -> dict[str, Tensor]:
+        """``forget``, which falls as the loss of redacted samples rises, and ``replay``."""
+        assert self._adapter is not None, "prepare() comes first"
+        loss = self._adapter.training_loss(batch.conditioning, batch.samples, seeds=batch.seeds)
+        bounded = loss.clamp(max=self.bound * self.before.to(loss))
+        terms = {"forget": -self.forget_weight * group_mean(bounded, batch.redacted, batch.weight)}
+        if self.replay_weight:
+            terms["replay"] = self.replay_weight * group_mean(loss, ~batch.redacted, batch.weight)
+        return terms
+
+
+class _Rows(ReplayRows):
+    """What is redacted shall have a greater loss, not a smaller one."""
+
+    def measure(self, student: nn.Module, limit: int = 256) -> dict[str, float]:
+        """``forgotten loss`` and ``replay loss``."""
+        found = super().measure(student, limit)
+        return {"forgotten loss": found["surrogate loss"], "replay loss": found["replay loss"]}
