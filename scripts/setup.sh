@@ -9,6 +9,7 @@ if [ "$want" != "$(cat .venv/installed 2>/dev/null)" ]; then
   rm -rf .venv
   "$python" -m venv .venv
   .venv/bin/python -m pip install --quiet --upgrade "pip>=25.1" uv
-  VIRTUAL_ENV="$PWD/.venv" .venv/bin/uv pip install --quiet --constraint constraints.txt --editable ".[recipes]" --group dev --group docs
+  # compiled once here, and not by each process of the demo and the tests
+  VIRTUAL_ENV="$PWD/.venv" .venv/bin/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable ".[recipes]" --group dev --group docs
   echo "$want" > .venv/installed
 fi

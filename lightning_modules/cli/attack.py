@@ -11,12 +11,12 @@ from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_modules.cli.evaluate import LIBRARIES, guarded
-from lightning_modules.cli.options import add_models, add_request
+from lightning_modules.cli.options import add_models, add_request, parsed
 from lightning_modules.evaluation.attacking import attacked_plan, carry_out
 from lightning_modules.evaluation.finish import finish
 from lightning_modules.evaluation.judges import Judges
 from lightning_modules.evaluation.replay import replays
-from lightning_modules.support.arguments import at_home_everywhere, gathered, names_in
+from lightning_modules.support.arguments import names_in
 from lightning_modules.support.devices import DEVICE_HELP, chosen_device
 from lightning_modules.support.environment import quiet
 from lightning_modules.support.output import say
@@ -35,7 +35,9 @@ from redact_core.support.versions import versions
 def attack_parser() -> LightningArgumentParser:
     """Options of ``redact attack``; every one may stand in a config."""
     parser = LightningArgumentParser(
-        prog="redact attack", description="Attack base, redacted and guarded models, score what comes out."
+        prog="redact attack",
+        description="Attack base, redacted and guarded models, score what comes out.",
+        exit_on_error=False,
     )
     add_models(parser)
     parser.add_argument("--plan", type=Path | None, help="CSV or JSONL file with redacted conditions.")
@@ -58,7 +60,7 @@ def attack(arguments: Sequence[str]) -> None:
     """Attempts, samples, scores, table; each step goes on where it was stopped."""
     quiet()
     parser = attack_parser()
-    config = at_home_everywhere(parser.parse_args(gathered(["attack", *arguments])[1:]))
+    config = parsed(parser, "attack", arguments)
     _check(config)
     device = chosen_device(config["device"])
     ready = parser.instantiate_classes(config)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+import torch
+
 from lightning_modules.cli import main
 from lightning_modules.support.devices import chosen_device
 from redact_core.evaluation.summary import SummaryRow, write_summary
@@ -33,9 +35,9 @@ def fit(arguments: Sequence[str], device: str) -> None:
 
 def grade(modality: str, arguments: Sequence[str | int], device: str) -> Graded:
     """What ``modalities.MODALITY.demo.grade`` says; the packages of modalities are named and never imported here."""
-    return importlib.import_module(f"modalities.{modality}.demo").grade(
-        *arguments, str(chosen_device(device))
-    )
+    found = importlib.import_module(f"modalities.{modality}.demo")
+    with torch.inference_mode():
+        return found.grade(*arguments, str(chosen_device(device)))
 
 
 # what tells a leak, in pictures and in voices

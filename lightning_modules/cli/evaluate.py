@@ -14,11 +14,11 @@ import torch
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
-from lightning_modules.cli.options import add_models, add_request
+from lightning_modules.cli.options import add_models, add_request, parsed
 from lightning_modules.evaluation.finish import finish
 from lightning_modules.evaluation.judges import Judges, add_judges, load_judges, recorded_judges
 from lightning_modules.evaluation.sampling import draw
-from lightning_modules.support.arguments import at_home_everywhere, gathered, names_in
+from lightning_modules.support.arguments import names_in
 from lightning_modules.support.devices import DEVICE_HELP, checked_precision, chosen_device
 from lightning_modules.support.environment import quiet
 from lightning_modules.support.output import say
@@ -41,7 +41,9 @@ LIBRARIES = ("torch", "torchaudio", "transformers", "diffusers", "speechbrain")
 def evaluate_parser() -> LightningArgumentParser:
     """Options of ``redact evaluate``; every one may stand in a config."""
     parser = LightningArgumentParser(
-        prog="redact evaluate", description="Sample, score and summarise base and redacted models."
+        prog="redact evaluate",
+        description="Sample, score and summarise base and redacted models.",
+        exit_on_error=False,
     )
     add_models(parser)
     parser.add_argument("--plan", type=Path | None, help="CSV or JSONL file with the conditions.")
@@ -69,7 +71,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     """Samples, scores, summary; each step goes on where it was stopped."""
     quiet()
     parser = evaluate_parser()
-    config = at_home_everywhere(parser.parse_args(gathered(["evaluate", *arguments])[1:]))
+    config = parsed(parser, "evaluate", arguments)
     _check(config)
     checked_precision(config["trainer"]["precision"])
     device = chosen_device(config["device"])
@@ -102,14 +104,22 @@ def evaluate(arguments: Sequence[str]) -> None:
             lock.close()
 
 
-def score_again(arguments: Sequence[str]) -> None:
-    """Judge the samples that are there; no model is loaded."""
-    parser = ArgumentParser(prog="redact score", description="Score an evidence folder again.")
+def score_parser() -> ArgumentParser:
+    """Options of ``redact score``."""
+    parser = ArgumentParser(
+        prog="redact score", description="Score an evidence folder again.", exit_on_error=False
+    )
     parser.add_argument("evidence", type=Path)
     parser.add_argument("-c", "--config", action="config")
     add_judges(parser, "those that judged before.")
     parser.add_argument("--device", type=str, default="auto", help=f"Of the judges: {DEVICE_HELP}")
-    config = at_home_everywhere(parser.parse_args(list(arguments)))
+    return parser
+
+
+def score_again(arguments: Sequence[str]) -> None:
+    """Judge the samples that are there; no model is loaded."""
+    parser = score_parser()
+    config = parsed(parser, "score", arguments)
     device = chosen_device(config["device"])
     evidence = Evidence(config["evidence"])
     judges = recorded_judges(config, parser.instantiate_classes(config), evidence).to(device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_info
 
-from lightning_modules.cli.short_forms import usage, with_hint
+from lightning_modules.cli.hints import with_hint
+from lightning_modules.cli.short_forms import SHORT, usage
 from lightning_modules.support import mishaps
 from lightning_modules.support.arguments import at_home_everywhere
 from lightning_modules.support.devices import checked_precision
@@ -182,11 +183,38 @@ def _multiplies(trainer: Trainer) -> bool:
 def run() -> None:
     """Parse ``sys.argv`` (with the verb first) and fit."""
     quiet()
-    with mishaps.parsing(lambda message: with_hint(message, _built[-1]._option_string_actions)):
-        RedactCLI(
-            RedactionModule,
-            RedactionData,
-            save_config_callback=None,
-            seed_everything_default=0,
-            parser_kwargs={"exit_on_error": False, "fit": {"exit_on_error": False}},
-        )
+
+    def hint(message: str) -> str:
+        short = (f"--{name}" for name in SHORT)
+        return with_hint(message, {*_built[-1]._option_string_actions, *short})
+
+    with mishaps.parsing(hint):
+        _cli(RedactCLI)
+
+
+def fit_parser() -> LightningArgumentParser:
+    """The options of ``redact fit``, short forms among them, for completion; nothing is parsed."""
+
+    class Built(RedactCLI):
+        def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+            raise _Built
+
+    with suppress(_Built):
+        _cli(Built)
+    for name, (whole, text) in SHORT.items():
+        _built[-1].add_argument(f"--{name}", help=f"{text} (--{whole})")
+    return _built[-1]
+
+
+class _Built(Exception):  # noqa: N818 nothing has gone wrong
+    """The parser is there."""
+
+
+def _cli(kind: type[RedactCLI]) -> None:
+    kind(
+        RedactionModule,
+        RedactionData,
+        save_config_callback=None,
+        seed_everything_default=0,
+        parser_kwargs={"exit_on_error": False, "fit": {"exit_on_error": False}},
+    )

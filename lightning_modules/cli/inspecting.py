@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
+from lightning_modules.cli.hints import Parser
 from lightning_modules.support.output import say, say_columns
 from redact_core.adapters.condition_paths import ConditionPath, Inspection
 from redact_core.support.strict_json import strict_json
@@ -14,13 +15,12 @@ from redact_core.support.strict_json import strict_json
 
 def inspect(arguments: Sequence[str]) -> None:
     """Print a table, or JSON with ``--json``."""
-    parser = ArgumentParser(
-        prog="redact inspect",
-        description="List every path by which a condition enters a model, and which of them a redaction covers. Reads "
+    parser = Parser(
+        "inspect",
+        "List every path by which a condition enters a model, and which of them a redaction covers. Reads "
         "configurations and headers of safetensors files, no weights, and runs no code.",
     )
-    parser.add_argument("model", help="A model's folder, a safetensors file, or bundled.")
-    parser.add_argument("--json", action="store_true", help="Print JSON in place of the table.")
+    options(parser)
     config = parser.parse_args(list(arguments))
     # the packages of modalities are named and never imported here
     found: Any = importlib.import_module("modalities.inspecting").inspect(config.model)
@@ -29,6 +29,12 @@ def inspect(arguments: Sequence[str]) -> None:
         say(strict_json(found.as_json(), "the inspection"))
         return
     _show(found)
+
+
+def options(parser: ArgumentParser) -> None:
+    """Of ``redact inspect``."""
+    parser.add_argument("model", help="A model's folder, a safetensors file, or bundled.")
+    parser.add_argument("--json", action="store_true", help="Print JSON in place of the table.")
 
 
 def _show(found: Inspection) -> None:

@@ -7,14 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
-from importlib.util import find_spec
 from typing import Any
 
 from lightning_modules.cli.closed_pipe import closed_pipes_allowed
+from lightning_modules.cli.hints import meant
 from lightning_modules.support.names import folder_of, import_named
 from lightning_modules.support.output import printable
-from redact_core import RedactError, RedactionCard
-from redact_core.support.paths import at_home
+from redact_core import RedactError
 
 USAGE = """usage: {program} VERB ...
 
@@ -32,7 +31,7 @@ USAGE = """usage: {program} VERB ...
   inspect  list the paths by which a condition enters a model, and which a redaction covers: {program} inspect MODEL
   demo   redact, grade and show a concept, a style and a voice of the bundled models: {program} demo --out out/demo
   ls     list what can be named, by kind:                {program} ls [adapters|objectives|attacks|...]
-  completion  complete the options of fit in a shell:      eval "$({program} completion bash)"
+  completion  complete verbs and options in a shell:       eval "$({program} completion bash)"
 
 {program} fit --help explains every option; --print_config prints a file to start from.
 """
@@ -58,7 +57,9 @@ def _run(program: str, arguments: Sequence[str]) -> int:
         if verb is None:
             if program == "lightning":
                 return _lightning_sdk(arguments)
-            raise RedactError(f"There is no verb {arguments[0]!r}; the verbs are {', '.join(_VERBS)}.")
+            raise RedactError(
+                f"There is no verb {arguments[0]!r}{meant(arguments[0], _VERBS)}; the verbs are {', '.join(_VERBS)}."
+            )
         return verb(arguments)
     except ValueError as error:
         mistake = _mistake(error)
@@ -145,16 +146,10 @@ def report(arguments: Sequence[str]) -> int:
 
 
 def card(arguments: Sequence[str]) -> int:
-    """Show the card of a folder and compare every hash with the files."""
-    if len(arguments) != 2 or arguments[1].startswith("-"):
-        raise RedactError("usage: redact card FOLDER")
-    folder = at_home(arguments[1])
-    read = RedactionCard.read(folder)
-    problems = read.verify(folder)
-    print(printable(read.markdown()))  # noqa: T201
-    if problems:
-        raise RedactError(f"{folder} does not match its card: " + "; ".join(problems))
-    print(f"All {len(read.files)} files match the card.")  # noqa: T201
+    """Show the card of a folder and compare every hash with the files; see :mod:`lightning_modules.cli.showing`."""
+    from lightning_modules.cli import showing
+
+    showing.card(arguments[1:])
     return 0
 
 
@@ -175,42 +170,19 @@ def demo(arguments: Sequence[str]) -> int:
 
 
 def ls(arguments: Sequence[str]) -> int:
-    """List what can be named in a config, by kind: all kinds, or the one that is named, such as ``attacks``."""
-    from lightning_modules.support.catalogue import HEADINGS, entries
+    """List what can be named in a config, by kind; see :mod:`lightning_modules.cli.showing`."""
+    from lightning_modules.cli import showing
 
-    wanted = [name.lower().rstrip("s") for name in arguments[1:]]
-    headings = {kind: heading for kind, heading in HEADINGS.items() if not wanted or kind in wanted}
-    unknown = [name for name, kind in zip(arguments[1:], wanted, strict=True) if kind not in HEADINGS]
-    if unknown:
-        kinds = ", ".join(f"{kind}s" for kind in HEADINGS)
-        raise RedactError(f"There is no kind {unknown[0]!r} to list; the kinds are {kinds}.")
-    found = list(entries())
-    for kind, heading in headings.items():
-        print(f"{heading}\n")  # noqa: T201
-        for entry in found:
-            if entry.kind == kind:
-                said = (
-                    f"not available (No module named {entry.missing!r})" if entry.missing else entry.summary
-                )
-                print(f"  {entry.name:26} {said}\n{'':29} {entry.module}")  # noqa: T201
-        print()  # noqa: T201
+    showing.ls(arguments[1:])
     return 0
 
 
 def completion(arguments: Sequence[str]) -> int:
-    """Print a script that completes ``redact fit`` and its whole options in a shell."""
-    if len(arguments) != 2 or arguments[1] not in {"bash", "zsh", "tcsh"}:
-        raise RedactError(
-            'usage: redact completion bash|zsh|tcsh, for example: eval "$(redact completion bash)"'
-        )
-    if find_spec("shtab") is None:
-        raise RedactError("Completion needs the package shtab; install it: pip install shtab.")
+    """Print a script for a shell; see :mod:`lightning_modules.cli.completing`."""
     _quiet()
-    from lightning_modules.cli.fit import run
+    from lightning_modules.cli import completing
 
-    os.environ["JSONARGPARSE_ADD_PRINT_COMPLETION_ARGUMENT"] = "true"
-    sys.argv = ["redact", f"--print_completion=shtab-{arguments[1]}"]
-    run()
+    completing.completion(arguments[1:])
     return 0
 
 

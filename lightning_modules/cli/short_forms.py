@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning_modules.cli.hints import meant
 from lightning_modules.support.names import places
 from lightning_modules.support.output import say
 from redact_core import RedactError
@@ -96,9 +96,8 @@ def _model(given: Sequence[str]) -> list[str]:
     name, *source = given
     if name.isidentifier() and name[:1].isupper() and not at_home(name).exists():
         if name not in places():
-            near = difflib.get_close_matches(name, set(_CLASSES.values()), 1)
             raise RedactError(
-                f"There is no class {name}{f', did you mean {near[0]}' if near else ''}; redact ls adapters lists them."
+                f"There is no class {name}{meant(name, _CLASSES.values())}; redact ls adapters lists them."
             )
         return ["--model.adapter", name, *(["--model.adapter.source", source[0]] if source else [])]
     if source:
@@ -176,34 +175,3 @@ def _of_the_hub(source: str) -> dict[str, Path]:
                 f"the connection, or name the class: redact fit CLASS {source}."
             ) from error
     return found
-
-
-def nearest(token: str, options: Iterable[str]) -> str | None:
-    """The option that is spelled most like ``token``; ``None`` where none is near."""
-    name = token.partition("=")[0]
-    known = {*options, *(f"--{short}" for short in SHORT)}
-    # the last part alone: --max_steps for --trainer.max_steps
-    last = {option.rpartition(".")[2]: option for option in sorted(known)}
-    if name.lstrip("-") in last:
-        return last[name.lstrip("-")]
-    found = difflib.get_close_matches(name, known, 1, 0.75)
-    if not found:
-        found = [
-            last[one] for one in difflib.get_close_matches(name.lstrip("-").rpartition(".")[2], last, 1, 0.75)
-        ]
-    return found[0] if found else None
-
-
-def with_hint(message: str, options: Iterable[str]) -> str:
-    """``message`` of a parser, with the option that was probably meant.
-
-    Args:
-        message: Names the wrong option.
-        options: All that there are.
-    """
-    wrong = re.search(r"(?:[Uu]nrecognized arguments?:|does not accept option) '?(?P<name>[\w.+-]+)", message)
-    if wrong is None:
-        return message
-    token = wrong["name"] if wrong["name"].startswith("--") else f"--{wrong['name']}"
-    near = nearest(token, options)
-    return f"{message.rstrip('. ')}; did you mean {near}?" if near and near != token else message

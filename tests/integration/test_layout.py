@@ -70,7 +70,7 @@ def test_an_unknown_verb_is_one_line(
     error = capsys.readouterr().err
     assert (
         error
-        == "redact: There is no verb 'fitt'; the verbs are fit, evaluate, attack, score, report, card, inspect, demo, ls, completion.\n"
+        == "redact: There is no verb 'fitt', did you mean fit; the verbs are fit, evaluate, attack, score, report, card, inspect, demo, ls, completion.\n"
     )
 
 
@@ -135,7 +135,7 @@ def test_ls_lists_one_kind(
 def test_ls_names_the_kinds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "ls", "atacks") == 2
     assert (
-        "There is no kind 'atacks' to list; the kinds are adapters, objectives, attacks"
+        "There is no kind 'atacks' to list, did you mean attacks; the kinds are adapters, objectives, attacks"
         in capsys.readouterr().err
     )
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from command import redact
+from tqdm import tqdm
 
 from lightning_modules.cli import demo, demo_steps
+from lightning_modules.cli.demo_status import Status, progress
 from modalities.text_to_image import demo as pictures
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from redact_core.evaluation.summary import SummaryRow, read_summary
@@ -45,10 +47,10 @@ def test_a_folder_that_is_there_is_refused_before_anything_is_imported(tmp_path:
 
 @pytest.mark.parametrize("option", ["--n", "--n_voice", "--steps"])
 def test_counts_are_at_least_1(tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        redact("demo", "--out", tmp_path / "out", option, 0)
-    assert stop.value.code == 2
-    assert f"argument {option}: '0' is no number of at least 1" in capsys.readouterr().err
+    assert redact("demo", "--out", tmp_path / "out", option, 0) == 2
+    assert capsys.readouterr().err == (
+        f"redact: Argument {option}: '0' is no number of at least 1; see redact demo --help.\n"
+    )
     assert not (tmp_path / "out").exists()
 
 
@@ -163,3 +165,32 @@ def test_the_whole_in_short_and_a_second_time_refused(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert "It took " in done.stdout
     assert subprocess.run(command, capture_output=True, text=True, cwd=ROOT).returncode == 2
+
+
+def test_what_is_under_way_is_read_from_the_bars_of_a_log(tmp_path: Path) -> None:
+    log = tmp_path / "no_cigarette.log"
+    assert progress(log) == ""
+    log.write_text("Preparing 1656 rows.\n", encoding="utf-8")
+    assert progress(log) == ""
+    with log.open("a", encoding="utf-8") as file:
+        bar = tqdm(total=90, initial=0, desc="redact", unit="step", file=file, mininterval=0, ncols=80)
+        for _ in range(40):
+            bar.update()
+            bar.set_postfix({"redact": "1.29e-01"}, refresh=False)
+    found = progress(log)
+    assert found.startswith("40/90, ")
+    assert found.endswith("step/s")
+
+
+def test_the_line_of_what_is_under_way_is_for_a_terminal_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log"
+    log.write_text("redact:  13%|#3  | 12/90 [00:04<00:31,  2.50step/s]", encoding="utf-8")
+    Status().show(3.0, {"style: training": log})
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    status = Status()
+    status.show(3.0, {"style: training": log})
+    status.clear()
+    assert capsys.readouterr().out == "\r\x1b[K   3 s  style: training 12/90, 2.50step/s\r\x1b[K"

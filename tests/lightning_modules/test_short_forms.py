@@ -1,4 +1,4 @@
-"""``redact fit MODEL --redact ... --out ...``, the class of a model by its folder, help, and mistyped options."""
+"""``redact fit MODEL --redact ... --out ...``, the class of a model by its folder, and help."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from command import redact
 
-from lightning_modules.cli.short_forms import expanded, nearest, with_hint
+from lightning_modules.cli.short_forms import expanded
 from redact_core import RedactError, RedactionCard
 from redact_core.adapters.contract import ToyAdapter
 
@@ -77,28 +77,6 @@ def test_what_cannot_be_told_is_one_line(
     assert message in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("wrong", "meant"),
-    [
-        ("--trainer.max_stepz", "--trainer.max_steps"),
-        ("--max_steps=3", "--trainer.max_steps"),
-        ("--refrence", "--reference"),
-        ("--data.redct", "--data.redact"),
-        ("--xyz", None),
-    ],
-)
-def test_the_nearest_option(wrong: str, meant: str | None) -> None:
-    options = ["--trainer.max_steps", "--trainer.max_epochs", "--data.redact", "--export.folder"]
-    assert nearest(wrong, options) == meant
-
-
-def test_only_a_wrong_option_gets_a_hint() -> None:
-    assert with_hint("File does not exist", ["--file"]) == "File does not exist"
-    assert with_hint("unrecognized arguments: --fil 3", ["--file"]) == (
-        "unrecognized arguments: --fil 3; did you mean --file?"
-    )
-
-
 def test_the_command_in_short_forms(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,19 +114,3 @@ def test_help_begins_with_our_options(capsys: pytest.CaptureFixture[str]) -> Non
     assert out.startswith("usage: redact fit MODEL --redact WHAT")
     assert out.index("--redact ") < out.index("--model.adapter ADAPTER") < out.index("--data.redact REDACT")
     assert out.index("--export.folder FOLDER") < out.index("--trainer.accelerator ACCELERATOR")
-
-
-@pytest.mark.parametrize("shell", ["", "fish"])
-def test_completion_names_the_shells(capsys: pytest.CaptureFixture[str], shell: str) -> None:
-    assert redact("completion", *([shell] if shell else [])) == 2
-    assert "usage: redact completion bash|zsh|tcsh" in capsys.readouterr().err
-
-
-def test_completion_knows_verbs_and_options(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("shtab")
-    with pytest.raises(SystemExit) as ended:
-        redact("completion", "bash")
-    assert ended.value.code in (0, None)
-    out = capsys.readouterr().out
-    assert "--data.redact" in out
-    assert "--trainer.max_steps" in out

@@ -13,6 +13,7 @@ from redact_core.adapters.contract import ToyAdapter
 from redact_core.gates import Gate, GatedEncoder, GateSettings, Gating, around_gates, fit_gate, gate_like
 from redact_core.gates.grouping import by_folder, groups_of, voices_of
 from redact_core.gates.reference import choose_reference
+from redact_core.objectives.base import frozen_copy
 
 DIM, PEOPLE = 24, 30
 
@@ -262,3 +263,12 @@ def test_grouping() -> None:
     assert voices_of(["a/1", "b/1", "a/2", "a/3"], rows, 0.4) == [[0, 2, 3], [1]], (
         "a folder is a voice if it can be"
     )
+
+
+def test_a_sample_of_the_rows_of_either_kind_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("redact_core.gates.gating._MEASURED", 30)
+    model = People()
+    rows = Gating().rows(model, frozen_copy(model.encoder), model.expand(Request(("3",))), seed=0)
+    assert len(rows) == 30, "every fourth of 120"
+    assert rows.redacted.sum() == 1
+    assert rows.measure(model.encoder)["retain distance"] == 0

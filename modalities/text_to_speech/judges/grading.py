@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech.judges.judge import BUNDLED, VoiceJudge, VoiceSimilarity, auroc
@@ -121,9 +122,14 @@ def grade_voice(
         "neighbours": cases({name: others[name] for name in near}, n_kept, 2000),
         "retained": cases({k: v for k, v in others.items() if k not in near}, n_kept, 3000),
     }
-    spoken = {
-        name: (speak(base, judge, group), speak(redacted, judge, group)) for name, group in groups.items()
-    }
+    spoken: dict[str, tuple[Spoken, Spoken]] = {}
+    with tqdm(total=2 * sum(map(len, groups.values())), desc=voice, unit="utterance") as bar:
+        for name, group in groups.items():
+            found: list[Spoken] = []
+            for model in (base, redacted):
+                found.append(speak(model, judge, group))
+                bar.update(len(group))
+            spoken[name] = found[0], found[1]
     rows = [row for name, (a, b) in spoken.items() for row in compare(name, a, b, base)]
     rows.append(against_others(voice, *spoken["paraphrased"], spoken["retained"][0]))
     if reference in judge.voices:

@@ -1,0 +1,140 @@
+"""Mistyped options, verbs and kinds are told with what was probably meant, and completed in a shell, by every verb."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import redact
+
+from lightning_modules.cli import completing, main
+from lightning_modules.cli.hints import meant, nearest, with_hint
+
+NEEDED = {
+    "fit": ["--model.adapter", "redact_core.adapters.contract.ToyAdapter"],
+    "evaluate": ["--base", "redact_core.adapters.contract.ToyAdapter", "--out", "out"],
+    "attack": ["--base", "redact_core.adapters.contract.ToyAdapter", "--out", "out"],
+    "score": ["evidence"],
+    "report": ["evidence"],
+    "card": ["folder"],
+    "inspect": ["bundled"],
+    "completion": ["bash"],
+}
+"""What a parser asks for before it looks at the rest."""
+
+
+@pytest.fixture(scope="module")
+def parsers() -> dict[str, Any]:
+    return completing.parsers()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("--trainer.max_stepz", "--trainer.max_steps"),
+        ("--max_steps=3", "--trainer.max_steps"),
+        ("--refrence", "--reference"),
+        ("--data.redct", "--data.redact"),
+        ("--xyz", None),
+    ],
+)
+def test_the_nearest_option(wrong: str, right: str | None) -> None:
+    options = [
+        "--trainer.max_steps",
+        "--trainer.max_epochs",
+        "--data.redact",
+        "--reference",
+        "--export.folder",
+    ]
+    assert nearest(wrong, options) == right
+
+
+def test_only_a_wrong_option_gets_a_hint() -> None:
+    assert with_hint("File does not exist", ["--file"]) == "File does not exist"
+    assert with_hint("unrecognized arguments: --fil 3", ["--file"]) == (
+        "unrecognized arguments: --fil 3; did you mean --file?"
+    )
+    assert meant("evalute", ["evaluate", "attack"]) == ", did you mean evaluate"
+    assert meant("login", ["evaluate", "attack"]) == ""
+
+
+@pytest.mark.parametrize("verb", main._VERBS)
+def test_every_verb_names_the_nearest_option(
+    verb: str, parsers: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    known = parsers[verb]._option_string_actions
+    option = max((one for one in known if not one.endswith(".help")), key=len)
+    assert redact(verb, *NEEDED.get(verb, ()), f"{option}z", "3") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].lower().startswith("redact: unrecognized arguments: ")
+    assert f"; did you mean {option}?; see " in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_key_of_a_config_is_told_with_the_nearest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "evaluate.yaml"
+    config.write_text("redcat: cigarette\n", encoding="utf-8")
+    assert redact("evaluate", "-c", config) == 2
+    assert "did you mean --redact?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evalute"], "There is no verb 'evalute', did you mean evaluate; the verbs are fit, evaluate,"),
+        (
+            ["ls", "Atacks"],
+            "There is no kind 'Atacks' to list, did you mean attacks; the kinds are adapters,",
+        ),
+        (["ls", "xyz"], "There is no kind 'xyz' to list; the kinds are adapters, objectives, attacks"),
+        (["fit", "StableDifusion"], "There is no class StableDifusion, did you mean StableDiffusion;"),
+        (["completion", "fish"], "Argument shell: invalid choice: 'fish' (choose from "),
+        (["evaluate", "--bsae", "ToyAdapter", "--out", "o"], "; did you mean --base?; see --help."),
+        (["fit", "--model.adaptr", "ToyAdapter"], "; did you mean --model.adapter?; see --help."),
+        (["card"], "The following arguments are required: folder; see redact card --help."),
+    ],
+)
+def test_what_was_probably_meant(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert redact(*arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_completion_knows_every_verb_and_its_options(
+    parsers: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("shtab")
+    assert set(parsers) == set(main._VERBS)
+    assert redact("completion", "bash") == 0
+    script = tmp_path / "redact.bash"
+    script.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert completed(script, "redact", "ev") == ["evaluate"]
+    assert completed(script, "redact", "attack", "--sui") == ["--suite"]
+    assert completed(script, "redact", "demo", "--n_v") == ["--n_voice"]
+    assert "--reference" in completed(script, "redact", "fit", "--re")
+
+
+def completed(script: Path, *words: str) -> list[str]:
+    """What bash offers in place of the last word."""
+    (function,) = {
+        line.split()[line.split().index("-F") + 1]
+        for line in script.read_text(encoding="utf-8").splitlines()
+        if line.startswith("complete ") and "-F" in line
+    }
+    line = " ".join(words)
+    code = f"""
+source {script}
+COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; COMP_LINE={line!r}; COMP_POINT={len(line)}; COMP_TYPE=9
+{function} {words[0]} {words[-1]} {words[-2]}
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=False)
+    return [word.strip() for word in done.stdout.splitlines() if word.strip()]
