@@ -14,6 +14,7 @@ from redact_core.support.csv_rows import read_csv
 from redact_core.support.folders import sha256
 from redact_core.support.jsonl import line
 from redact_core.support.paths import as_file
+from redact_core.support.seeds import LARGEST
 
 ASKED, NEAR, FAR = "redacted", "neighbours", "retained"
 """Groups that mean the same in every plan: what was redacted, asked by its own name; what stays near it; what stays
@@ -132,6 +133,8 @@ def _row(entry: Any, index: int) -> PlanRow:
         seed = int(values.get("seed", index))
     except (TypeError, ValueError):
         raise ValueError(f"seed is {values['seed']!r:.40}; give a whole number") from None
+    if abs(seed) > LARGEST:
+        raise ValueError(f"seed is {seed}; give a whole number of at most {LARGEST}")
     flag = str(values.get("redacted", values["group"] == "redacted")).lower()
     if flag not in _YES | _NO:
         raise ValueError(f"redacted is {flag!r:.40}; write yes or no")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redact_core.errors import RedactError
+from redact_core.support.seeds import checked_seed
 
 if TYPE_CHECKING:
     import torch
@@ -56,6 +57,9 @@ class Request:
     (the adapter then chooses a sensible default). ``retain`` names where retained conditions come
     from; the adapter documents the words it knows. ``seed`` fixes everything drawn at random.
     A single text stands for a tuple of one.
+
+    Raises:
+        RedactError: ``seed`` is larger than generators take.
     """
 
     redact: tuple[str, ...]
@@ -69,6 +73,7 @@ class Request:
             given: object = getattr(self, name)
             alone = isinstance(given, str | Path)
             object.__setattr__(self, name, (str(given),) if alone else tuple(map(str, getattr(self, name))))
+        checked_seed(self.seed)
 
     def reference_of(self, index: int) -> str | None:
         """The reference for ``redact[index]``, or ``None`` where the default is wanted."""

@@ -70,6 +70,11 @@ class RedactCLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         return {"fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"}}
 
+    def _set_seed(self) -> None:
+        """Refuse in one line a seed that NumPy cannot take."""
+        with mishaps.building("--seed_everything: "):
+            super()._set_seed()
+
     def before_instantiate_classes(self) -> None:
         """Fill in the home folder, and put the run's folders where nothing was said of them: no links, for those refuse the options themselves."""
         at_home_everywhere(self.config)

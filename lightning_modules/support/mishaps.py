@@ -27,7 +27,7 @@ def reason(error: BaseException) -> str:
     """What happened, on one line and at most 300 characters."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip().removeprefix("- ") for line in str(error).splitlines() if line.strip(" -")]
     text = " ".join(lines) or type(error).__name__
     return text if len(text) <= 300 else text[:297] + "..."
 

@@ -28,7 +28,13 @@ def check_target(target: Path) -> None:
         RedactError: ``target`` exists, or its parent is not a folder one can write to.
     """
     target = at_home(target)
-    if target.exists() or target.is_symlink():
+    try:
+        there = target.exists() or target.is_symlink()
+    except OSError as error:  # longer than a name may be
+        raise RedactError(
+            f"{str(target)[:80]}... cannot be made ({error.strerror}); give another path."
+        ) from error
+    if there:
         raise RedactError(f"{target} exists; nothing is overwritten. Give another folder or remove it.")
     _check_parent(target, target.absolute().parent)
 

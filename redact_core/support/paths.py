@@ -13,7 +13,7 @@ def at_home(path: str | os.PathLike[str]) -> Path:
     """``path`` with ``~`` or ``~name`` at its beginning replaced by the home folder; nothing else is expanded.
 
     Args:
-        path: As it was given; a folder that is really called ``~`` is written ``./~``.
+        path: As it was given; a folder that is really called ``~`` is written with its whole path.
 
     Raises:
         RedactError: There is no such user.
@@ -22,7 +22,7 @@ def at_home(path: str | os.PathLike[str]) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise RedactError(
-            f"{path}: there is no user of that name; write ./{path} for a file that begins with ~."
+            f"{path}: there is no user of that name; write the whole path of a file whose name begins with ~."
         ) from error
 
 

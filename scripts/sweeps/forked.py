@@ -25,6 +25,8 @@ sys.path[:0] = [
 
 DATED = ("redaction.json", "README.md", "config.yaml", "report.html", "report.json", "evidence.json")
 """Files that hold the date, seconds, or the name of their own folder: not compared bit by bit."""
+_MOVES = 0.05
+"""Seconds of processor time that are more than waiting takes."""
 PASSING = (".lock", "commands.jsonl")
 COSTS = "costs/"
 """Folder of evidence with seconds and bytes of memory."""
@@ -90,7 +92,7 @@ def run(
         later: Seconds by the clock to wait then, so that moments at which it waits for the disk are met too.
         before: Called in the fork before the command, e.g. to plant a fault.
         after: Called in the fork after it.
-        idle: Seconds by the clock in which a run that uses no processor time at all is said to hang.
+        idle: Seconds by the clock in which a run that uses next to no processor time is said to hang.
         limit: Seconds of processor time after which a run is said to hang. Its status is then ``-SIGALRM``.
     """
     # a pipe, not a file: a limit on the size of files must not cut off what the run says
@@ -139,9 +141,9 @@ def _watch(
         if kill_after is not None and now >= kill_after:
             fork.join(later)
             return False
-        if now > used:
+        if now > used + _MOVES:  # what only looks now and then whether it may go on does not move
             used, moved = now, time.monotonic()
-        if used > limit or time.monotonic() - moved > idle:
+        if now > limit or time.monotonic() - moved > idle:
             return True
 
 

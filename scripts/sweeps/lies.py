@@ -18,13 +18,13 @@ import os
 import random
 import shutil
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 from forked import result, run, tree, warm_up
+from tally import table_by_kind
 from tqdm import tqdm
 
 
@@ -398,17 +398,6 @@ def write(path: Path, seed: int, answers: list[Answer]) -> None:
     path.write_text(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def table(rows: Sequence[dict]) -> list[str]:
-    """Lines of a table in Markdown, a row a kind, a column a verdict."""
-    verdicts = sorted({row["verdict"] for row in rows})
-    lines = [f"| kind | n | {' | '.join(verdicts)} |", "|---|---|" + "---|" * len(verdicts)]
-    for kind in dict.fromkeys(row["kind"] for row in rows):
-        count = Counter(row["verdict"] for row in rows if row["kind"] == kind)
-        cells = " | ".join(str(count[verdict]) for verdict in verdicts)
-        lines.append(f"| {kind} | {sum(count.values())} | {cells} |")
-    return lines
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -428,7 +417,7 @@ def main() -> None:
             told = {answer.what for answer in answers}
             answers.append(tell(world, Path(folder), options.seed, number, told))
             write(path, options.seed, answers)
-    print("\n".join(table([asdict(answer) for answer in answers])))
+    print("\n".join(table_by_kind([asdict(answer) for answer in answers])))
     for answer in answers:
         if answer.verdict not in {"clear", "accepted"}:
             print(f"{answer.verdict}: {answer.kind}: {answer.what}: {answer.line}")

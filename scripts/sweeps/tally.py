@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -91,7 +92,17 @@ class Record:
 
 
 def table(rows: Sequence[dict]) -> list[str]:
-    """Lines of a table in Markdown, a row a verb; a column that says nothing of any verb is left out."""
-    shown = {key: head for key, head in COLUMNS.items() if all(key in row for row in rows)}
-    lines = [f"| verb | {' | '.join(shown.values())} |", "|---|" + "---|" * len(shown)]
-    return lines + [f"| {row['verb']} | {' | '.join(str(row[key]) for key in shown)} |" for row in rows]
+    """Lines of a table in Markdown, a row a verb."""
+    lines = [f"| verb | {' | '.join(COLUMNS.values())} |", "|---|" + "---|" * len(COLUMNS)]
+    return lines + [f"| {row['verb']} | {' | '.join(str(row[key]) for key in COLUMNS)} |" for row in rows]
+
+
+def table_by_kind(rows: Sequence[dict]) -> list[str]:
+    """Lines of a table in Markdown of bad inputs, a row a kind, a column a verdict."""
+    verdicts = sorted({row["verdict"] for row in rows})
+    lines = [f"| kind | n | {' | '.join(verdicts)} |", "|---|---|" + "---|" * len(verdicts)]
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        count = Counter(row["verdict"] for row in rows if row["kind"] == kind)
+        cells = " | ".join(str(count[verdict]) for verdict in verdicts)
+        lines.append(f"| {kind} | {sum(count.values())} | {cells} |")
+    return lines

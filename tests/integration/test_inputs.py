@@ -125,6 +125,15 @@ def test_a_style_without_a_name_is_no_concept(text: str) -> None:
         understand(text, bundled_vocabulary())
 
 
+def test_seeds_that_no_generator_takes_are_refused(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.csv"
+    plan.write_text("condition,group,seed\ncat,redacted,99999999999999999999999\n")
+    with pytest.raises(RedactError, match=r"line 2: seed is 9{23}; give a whole number of at most"):
+        read_plan(plan)
+    with pytest.raises(RedactError, match=r"seed is -1\d+; give a whole number of at most"):
+        Request("cat", seed=-(10**19))
+
+
 def test_an_unknown_name_loses_a_and_keeps_the() -> None:
     general = general_vocabulary()
     assert understand("a heffalump", general).names == ("heffalump", "heffalumps")

@@ -73,10 +73,12 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             'redact: Parser key "model.lr": Expected a float Given value: fast; see --help.',
         ),
         (["--trainer.max_stepz", "2"], "--trainer.max_stepz 2; did you mean --trainer.max_steps?"),
+        (["--seed_everything", "-1"], "redact: --seed_everything: -1 is not in bounds"),
         (["--trainer.max_steps", "many"], 'Parser key "trainer.max_steps"'),
         (["--export.folder", "list.yaml"], "list.yaml exists; nothing is overwritten"),
         (["--export.folder", "list.yaml/out"], "list.yaml is not a folder"),
         (["--export.folder", "/proc/out"], "/proc cannot be written to"),
+        (["--export.folder", "n" * 300], "cannot be made (File name too long); give another path."),
     ],
 )
 def test_one_line_and_nothing_left(tmp_path: Path, capsys, more: list[str], message: str) -> None:
