@@ -16,6 +16,7 @@ from lightning_modules.evaluation.attacking import attacked_plan, carry_out
 from lightning_modules.evaluation.finish import finish
 from lightning_modules.evaluation.judges import Judges
 from lightning_modules.evaluation.replay import replays
+from lightning_modules.support import mishaps
 from lightning_modules.support.arguments import names_in
 from lightning_modules.support.devices import DEVICE_HELP, chosen_device
 from lightning_modules.support.environment import quiet
@@ -63,7 +64,8 @@ def attack(arguments: Sequence[str]) -> None:
     config = parsed(parser, "attack", arguments)
     _check(config)
     device = chosen_device(config["device"])
-    ready = parser.instantiate_classes(config)
+    with mishaps.building():
+        ready = parser.instantiate_classes(config)
     base: Adapter = ready["base"]
     if config["batch_size"] is not None:
         base.batch_size = config["batch_size"]

@@ -18,6 +18,7 @@ from lightning_modules.cli.options import add_models, add_request, parsed
 from lightning_modules.evaluation.finish import finish
 from lightning_modules.evaluation.judges import Judges, add_judges, load_judges, recorded_judges
 from lightning_modules.evaluation.sampling import draw
+from lightning_modules.support import mishaps
 from lightning_modules.support.arguments import names_in
 from lightning_modules.support.devices import DEVICE_HELP, checked_precision, chosen_device
 from lightning_modules.support.environment import quiet
@@ -75,8 +76,10 @@ def evaluate(arguments: Sequence[str]) -> None:
     _check(config)
     checked_precision(config["trainer"]["precision"])
     device = chosen_device(config["device"])
-    ready = parser.instantiate_classes(config)
-    trainer = L.Trainer(**_placed(ready["trainer"], config["device"], device))
+    with mishaps.building():
+        ready = parser.instantiate_classes(config)
+    with mishaps.building("The trainer cannot be made: "):
+        trainer = L.Trainer(**_placed(ready["trainer"], config["device"], device))
     first = trainer.is_global_zero
     models, plan = models_and_plan(config, ready.pop("base"), ready["test_bed"], ready["guards"] or {})
     evidence = _begin(config, trainer, models, plan)

@@ -208,6 +208,10 @@ def result(folder: Path) -> dict[str, str]:
 
 
 def tree(folder: Path) -> set[str]:
-    """Every path below ``folder``, but for the logs of a run: one that goes on keeps its own beside the first."""
+    """Every path below ``folder`` that is work.
+
+    Not the logs of a run, for one that goes on keeps its own beside the first; nor a lock, which is open once its
+    process is gone, and is used again.
+    """
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    return {name for name in found if "/lightning_logs/version_" not in name}
+    return {name for name in found if "/lightning_logs/version_" not in name and not name.endswith("/.lock")}

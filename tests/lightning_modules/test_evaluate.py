@@ -243,6 +243,10 @@ def test_mistakes_are_one_line(
         (["--n", 0], "--n is 0; give at least 1"),
         (["--redacted", tmp_path / "none"], "there is no folder"),
         (["--redacted", redacted, redacted], "two models are called no_plum"),
+        (
+            ["--trainer.strategy", "nobody"],
+            "The trainer cannot be made: You selected an invalid strategy name",
+        ),
         (["--trainer.precision", "bf16-true"], "give one of 32-true, bf16-mixed, 16-mixed"),
     ):
         assert message in refusal(capsys, *arguments(redacted, out, *more))

@@ -67,7 +67,7 @@ def test_every_faulty_line_is_reported_with_its_number(tmp_path: Path) -> None:
         ("x.yaml", "- {asked: [", "cannot be read as YAML"),
         ("x.yaml", "- {asked: plum, anwser: pear}\n", "unknown column 'anwser'"),
         ("x.txt", "plum", "read from .csv, .yaml or .yml"),
-        ("gone.csv", None, "cannot be read as a CSV file"),
+        ("gone.csv", None, r"There is no file .*gone\.csv; check the path"),
     ],
 )
 def test_unreadable_files_are_explained(tmp_path: Path, name: str, text: str | None, message: str) -> None:
