@@ -43,7 +43,9 @@ from redact_core.support.jsonl import LineWriter, read_lines
 
 PLAIN = 0.05
 """Share of plain requests that may still work, for settings to be taken."""
-RULE = f"leak of plain requests at most {PLAIN:.0%}, then most of the ten nearest kept; else least leak"
+RULE = (
+    f"leak of plain requests at most {100 * PLAIN:.0f} %, then most of the ten nearest kept; else least leak"
+)
 _UNTOUCHED = Method("nothing", lambda base, task: base, ({},))
 Row = dict[str, Any]
 
@@ -143,10 +145,12 @@ class Comparison:
             writer.append([row])
 
         costs = {"seconds": made.seconds, "peak bytes": made.peak_bytes, "changed bytes": made.changed_bytes}
-        if method.changes == "nothing" and name not in self.folders:
+        guards = method.changes == "nothing" and name not in (BASE, *self.folders)
+        if guards and (name, task, "cost", "time ratio", seed) not in self.rows:
             costs["time ratio"] = self._time_ratio(made, plan)
         for metric, value in costs.items():
-            if not math.isnan(value):
+            # of a run that goes on, the first figure stands
+            if not math.isnan(value) and (name, task, "cost", metric, seed) not in self.rows:
                 note("cost", metric, value=value)
         for group in missing:
             if group in ATTACKS:

@@ -34,7 +34,9 @@ from redact_core import (
     redact,
 )
 from redact_core.attacks.encoder_swap import EncoderSwap
+from redact_core.objectives.published.adv_unlearn import AdvUnlearn
 from redact_core.objectives.published.concept_ablation import ConceptAblation
+from redact_core.objectives.published.des import DES
 from redact_core.objectives.published.esd import ESD
 from redact_core.objectives.published.hirm import HiRM
 from redact_core.objectives.published.rece import RECE
@@ -97,6 +99,10 @@ def esd(variant: Any) -> Callable[..., Objective]:
     return make
 
 
+def adv_unlearn(**settings: Any) -> Objective:
+    return AdvUnlearn(samples=32, retained=64, roll_steps=10, **settings)
+
+
 ESD_TRIALS: Sequence[Settings] = (
     {}, {"learning_rate": 5e-4, "strength": 1.0}, {"learning_rate": 5e-4}, {"learning_rate": 2e-3, "strength": 1.0},
 )  # fmt: skip
@@ -131,6 +137,22 @@ METHODS: Mapping[str, Method] = {
         "denoiser",
         SelectiveAmnesia,
         ({}, {"ewc_weight": 1000.0}, {"ewc_weight": 10.0}, {"forget_weight": 2.0}),
+    ),
+    "DES": Method(
+        "encoder",
+        DES,
+        (
+            {},
+            {"push": 40.0, "learning_rate": 1e-4},
+            {"push": 40.0, "learning_rate": 1e-3},
+            {"push": 40.0, "learning_rate": 1e-4, "spread_weight": 2.0, "neighbour_weight": 0.1},
+        ),
+    ),
+    "AdvUnlearn": Method(
+        "encoder",
+        adv_unlearn,
+        ({}, {"learning_rate": 1e-3}, {"learning_rate": 3e-4}, {"learning_rate": 1e-3, "retain_weight": 1.0}),
+        batch_size=6,
     ),
     "HiRM": Method(
         "encoder",

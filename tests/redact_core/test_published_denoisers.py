@@ -7,13 +7,15 @@ from typing import Any, Literal
 
 import pytest
 import torch
+from tiny import tiny_stable_diffusion_xl
 
-from modalities.text_to_image import StableDiffusion
+from modalities.text_to_image import StableDiffusion, StableDiffusionXL
 from redact_core import Conditioning, Lesson, RedactError, redact
 from redact_core.adapters.contract import ToyAdapter
 from redact_core.objectives.base import frozen_copy
 from redact_core.objectives.published.concept_ablation import ConceptAblation
 from redact_core.objectives.published.esd import ESD
+from redact_core.objectives.published.uce import UCE
 
 ROWS = [
     Lesson.redact("cat", "dog"),
@@ -178,3 +180,17 @@ def test_default_steps_are_the_authors(tiny_sd: Path) -> None:
 def test_refusals_are_one_line(act: Callable[[], object], message: str) -> None:
     with pytest.raises(RedactError, match=re.escape(message)):
         act()
+
+
+def test_both_encoders_of_a_larger_model_are_read(tmp_path: Path) -> None:
+    """ESD's target and UCE's maps with hidden states side by side and a pooled part."""
+    model = StableDiffusionXL(str(tiny_stable_diffusion_xl(tmp_path / "xl")), steps=3)
+    _, rows = prepared(small(strength=1.0), model)
+    batch = rows.batch(ALL)
+    with torch.no_grad():
+        free = model.predict(
+            batch.latents, batch.times, model.unconditional()[torch.zeros(6, dtype=torch.int64)]
+        )
+    torch.testing.assert_close(batch.target, free, rtol=1e-4, atol=1e-5)
+    measures = redact(model, ROWS, objective=UCE(keep_weight=1e-4, preserve_weight=0.01)).card.measures
+    assert measures["redact distance after"] < 0.05 * measures["redact distance before"]
