@@ -37,12 +37,14 @@ def parsers() -> dict[str, Any]:
     import jsonargparse
 
     from lightning_modules.cli import demo, inspecting, report, showing
+    from lightning_modules.cli.app import app_parser
     from lightning_modules.cli.attack import attack_parser
     from lightning_modules.cli.evaluate import evaluate_parser, score_parser
     from lightning_modules.cli.fit import fit_parser
 
     made: dict[str, Any] = {
         "fit": fit_parser(), "evaluate": evaluate_parser(), "attack": attack_parser(), "score": score_parser(),
+        "app": app_parser(),
     }  # fmt: skip
     small: dict[str, Callable[[ArgumentParser], None]] = {
         "report": report.options, "card": showing.card_options, "inspect": inspecting.options,

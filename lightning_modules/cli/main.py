@@ -29,6 +29,8 @@ USAGE = """usage: {program} VERB ...
   report build the HTML report from evidence alone:      {program} report EVIDENCE
   card   show and verify the card of a redacted folder:  {program} card FOLDER
   inspect  list the paths by which a condition enters a model, and which a redaction covers: {program} inspect MODEL
+  app    a page of this machine, base and redacted model side by side:
+                               {program} app --base StableDiffusion --base.source bundled --redacted out/no_cigarette
   demo   redact, grade and show a concept, a style and a voice of the bundled models: {program} demo --out out/demo
   ls     list what can be named, by kind:                {program} ls [adapters|objectives|attacks|...]
   completion  complete verbs and options in a shell:       eval "$({program} completion bash)"
@@ -161,6 +163,16 @@ def inspect(arguments: Sequence[str]) -> int:
     return 0
 
 
+def app(arguments: Sequence[str]) -> int:
+    """Serve a page that compares base and redacted model; see :mod:`lightning_modules.cli.app`."""
+    _quiet()
+    import_named(list(arguments))
+    from lightning_modules.cli import app as app_cli
+
+    app_cli.app(arguments[1:])
+    return 0
+
+
 def demo(arguments: Sequence[str]) -> int:
     """Redact, grade and show a concept, a style and a voice; see :mod:`lightning_modules.cli.demo`."""
     from lightning_modules.cli import demo as demo_cli
@@ -188,7 +200,7 @@ def completion(arguments: Sequence[str]) -> int:
 
 _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "fit": fit, "evaluate": evaluate, "attack": attack, "score": score, "report": report, "card": card,
-    "inspect": inspect, "demo": demo, "ls": ls, "completion": completion,
+    "inspect": inspect, "app": app, "demo": demo, "ls": ls, "completion": completion,
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from modalities.stated_dtype import half_parts, load_in_float32
 from modalities.stock import Stock, find
 from modalities.text_to_image.adapters import denoising, in_memory
 from modalities.text_to_image.adapters.folders import BUNDLED, check, copy_except, locate
+from modalities.text_to_image.adapters.prompt_by_hand import PromptByHand
 from modalities.text_to_image.adapters.prompt_encoder import (
     PromptEncoder,
     PromptReader,
@@ -66,7 +67,7 @@ from redact_core.adapters.generator_parts import (
 )
 
 
-class StableDiffusion(Pretrained, HasConditioningMaps, HasDenoiser, HasTowers, ReadsText):
+class StableDiffusion(Pretrained, HasConditioningMaps, HasDenoiser, HasTowers, ReadsText, PromptByHand):
     """A ``StableDiffusionPipeline`` seen through its CLIP text encoder.
 
     Only tokenizer and text encoder are loaded for training; the rest when a picture is asked for.

@@ -19,6 +19,7 @@ from modalities.sound.audio import Audio, Audios
 from modalities.sound.bank import VoiceBank
 from modalities.sound.clips import RATE, cut_off, fit_length, identity_of, read_clip
 from modalities.text_to_speech.adapters import model_folder
+from modalities.text_to_speech.adapters.clip_by_hand import ClipByHand
 from modalities.text_to_speech.adapters.speaking import spectrograms
 from modalities.text_to_speech.adapters.spectrogram_loss import log_mel, spectrogram_loss
 from modalities.text_to_speech.adapters.vocoder import GRIFFIN_LIM, Vocoder, load_vocoder
@@ -60,7 +61,7 @@ from redact_core.support.paths import at_home
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
-class SpeechT5(Pretrained, HasUnconditional):
+class SpeechT5(Pretrained, HasUnconditional, ClipByHand):
     """A ``SpeechT5ForTextToSpeech`` that clones the voice of a reference clip.
 
     The speaker encoder stands outside the checkpoint. What is trained is saved, in a folder of its

@@ -1,0 +1,1 @@
+"""``redact app``: base and redacted model side by side, on a page of this machine."""

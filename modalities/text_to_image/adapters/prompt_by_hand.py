@@ -1,0 +1,52 @@
+"""A prompt by hand, on the page of ``redact app``: prompt, steps and guidance."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from modalities.text_to_image.prompts.expansion import understand
+from modalities.text_to_image.prompts.vocabulary import Vocabulary
+from redact_core import PlanRow, RedactError
+from redact_core.adapters.by_hand import Entry, TriedByHand, stated
+
+
+class PromptByHand(TriedByHand):
+    """For adapters whose samples follow from a prompt, denoising steps and guidance."""
+
+    shows: ClassVar[Literal["picture", "sound"]] = "picture"
+    steps: int
+    guidance: float
+    vocabulary: Vocabulary
+
+    def entries(self) -> Sequence[Entry]:
+        return (
+            Entry("prompt", "Prompt", "text", "", high=1000),
+            Entry("steps", "Steps", "whole number", self.steps, low=1, high=max(100, self.steps)),
+            Entry("guidance", "Guidance", "number", self.guidance, low=0, high=max(20.0, self.guidance)),
+        )
+
+    def by_hand(self, values: Mapping[str, Any], seed: int) -> tuple[PlanRow, Tensor]:
+        prompt, steps, guidance = (stated(values, entry) for entry in self.entries())
+        row = PlanRow(prompt, "by hand", "by hand", seed, False, {"guidance": str(guidance)})
+        own, self.steps = self.steps, steps
+        try:
+            (sample,) = self.generate_rows([row])
+        finally:
+            self.steps = own
+        return row, sample
+
+    def judged_for(self, subject: str, reference: str | None) -> Mapping[str, str]:
+        try:
+            kind = understand(subject, self.vocabulary).kind
+        except RedactError:
+            kind = "concept"
+        kind = "style" if kind == "style" or subject in self.vocabulary.styles else "concept"
+        return {"kind": kind, kind: subject} | ({"reference": reference} if reference else {})
+
+    @abstractmethod
+    def generate_rows(self, rows: Sequence[PlanRow]) -> list[Tensor]:
+        """As :meth:`redact_core.Adapter.generate_rows`."""

@@ -1,0 +1,175 @@
+"""The page that compares two models: what a press does, what is refused, and the page itself in a browser."""
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import Tensor
+from toy_evaluation import PictureToy, WordScorer
+
+from lightning_modules.app.compare import Comparison, Figure, Subject, subjects_of
+from lightning_modules.app.page import gradio, table
+from redact_core import PlanRow, RedactError, RedactionCard
+from redact_core.adapters.by_hand import Entry, TriedByHand, stated
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+class Toy(PictureToy, TriedByHand):
+    shows = "picture"
+
+    def entries(self) -> list[Entry]:
+        return [
+            Entry("prompt", "Prompt", "text", "", high=20),
+            Entry("steps", "Steps", "whole number", 2, low=1),
+        ]
+
+    def by_hand(self, values: Mapping[str, Any], seed: int) -> tuple[PlanRow, Tensor]:
+        prompt, _ = (stated(values, entry) for entry in self.entries())
+        if prompt not in self.WORDS:
+            raise RedactError(f"“{prompt}” is no word; give one of {', '.join(self.WORDS)}.")
+        row = PlanRow(prompt, "by hand", "by hand", seed, False)
+        return row, self.generate([prompt], seeds=[seed])[0]
+
+    def judged_for(self, subject: str, reference: str | None) -> dict[str, str]:
+        return {"word": subject} | ({"reference": reference} if reference else {})
+
+
+def comparison(*subjects: Subject) -> Comparison:
+    return Comparison(Toy(), Toy("redacting"), [WordScorer()], subjects or [Subject("plum", "fig")])
+
+
+def test_both_models_get_the_same_and_are_judged() -> None:
+    compare = comparison()
+    found = compare({"prompt": " plum ", "steps": 3}, 7)
+    assert found.verdict == "“plum”: found in the base's sample, not found in the redacted model's (“found”)."
+    assert [found.base.parent, found.redacted.parent] == [compare.folder] * 2
+    assert found.base.read_bytes() != found.redacted.read_bytes()
+    said = {figure.name: (figure.base, figure.redacted) for figure in found.figures}
+    assert said["found"] == ("yes", "no")
+    assert said["reference found"] == ("no", "yes")
+    kept = compare({"prompt": "pear", "steps": 3}, 7)
+    assert kept.base.read_bytes() == kept.redacted.read_bytes()
+    assert (
+        kept.verdict == "“plum”: not found in the base's sample, not found in the redacted model's (“found”)."
+    )
+    assert len(list(compare.folder.iterdir())) == 4, "one file for each sample, nowhere else"
+    other = comparison(Subject("plum"), Subject("pear"))({"prompt": "pear", "steps": 3}, 7, "pear")
+    assert other.verdict == "“pear”: found in the base's sample, found in the redacted model's (“found”)."
+
+
+def test_without_a_subject_nothing_is_judged() -> None:
+    found = Comparison(Toy(), Toy(), [WordScorer()], [])({"prompt": "plum"}, 0)
+    assert found.figures == ()
+    assert found.verdict == "Nobody says what was redacted, so nothing is judged; name it with --redact."
+
+
+@pytest.mark.parametrize(
+    ("values", "seed", "message"),
+    [
+        ({"prompt": " "}, 0, "Prompt is empty; give 1 to 20 characters."),
+        ({"prompt": "x" * 21}, 0, "Prompt has 21 characters; give 1 to 20 characters."),
+        ({"prompt": "plum", "steps": 0}, 0, "Steps is 0; give a whole number from 1 to 100."),
+        ({"prompt": "plum", "steps": 1.5}, 0, "Steps is 1.5; give a whole number from 1 to 100."),
+        ({"prompt": "plum", "steps": None}, 0, "Steps is None; give a number."),
+        ({"prompt": "plum", "steps": float("nan")}, 0, "Steps is nan; give a whole number from 1 to 100."),
+        ({"prompt": "plum"}, None, "The seed is None; give a whole number."),
+        ({"prompt": "plum"}, -1, "The seed is -1; give a whole number from 0 to 2147483647."),
+        ({"prompt": "plum"}, 1.5, "The seed is 1.5; give a whole number from 0 to 2147483647."),
+        ({"prompt": "plum"}, float("inf"), "The seed is inf; give a whole number."),
+        ({"prompt": "stone"}, 0, "“stone” is no word"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_asked_is_one_message(values: dict[str, Any], seed: Any, message: str) -> None:
+    with pytest.raises(RedactError) as caught:
+        comparison()(values, seed)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_nobody_asks_by_hand_is_refused() -> None:
+    with pytest.raises(RedactError, match="PictureToy does not say what a person asks of it"):
+        Comparison(Toy(), PictureToy(), [], [])
+
+
+def test_the_card_says_what_was_redacted_where_it_discloses_it(tmp_path: Path) -> None:
+    assert subjects_of(tmp_path, [], []) == []
+    asked = {
+        "disclosure": "text",
+        "asked": ["cigarette -> lollipop", "style: twemoji -> style: fluent", "voice21"],
+    }
+    RedactionCard({}, {}, asked, {}, {}, {}, {}, "").write(tmp_path)
+    assert subjects_of(tmp_path, [], []) == [
+        Subject("cigarette", "lollipop"), Subject("twemoji", "fluent"), Subject("voice21")
+    ]  # fmt: skip
+    assert subjects_of(tmp_path, ["a", "b"], ["c"]) == [Subject("a", "c"), Subject("b", "c")]
+    assert subjects_of(tmp_path, ["a", "b"], ["c", "d"]) == [Subject("a", "c"), Subject("b", "d")]
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    RedactionCard({}, {}, {"disclosure": "digest", "asked": ["0f"]}, {}, {}, {}, {}, "").write(hidden)
+    assert subjects_of(hidden, [], []) == []
+
+
+def test_figures_are_texts() -> None:
+    shown = table([Figure("<script>", "yes", "no", "<b>")])
+    assert "<script>" not in shown
+    assert "&lt;script&gt;<small>&lt;b&gt;" in shown
+    assert table([]) == ""
+
+
+def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(
+        RedactError, match=r"needs the package gradio; install it: pip install 'redact-core\[app\]'"
+    ):
+        gradio()
+
+
+@contextlib.contextmanager
+def served(compare: Comparison) -> Iterator[str]:
+    from lightning_modules.app.page import page, serve
+
+    blocks = page(compare, "Base and redacted")
+    try:
+        yield serve(blocks, compare, "127.0.0.1", None, share=False, wait=False)
+    finally:
+        blocks.close()
+        compare.close()
+        assert not compare.folder.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (1200, "dark"), (390, "light")])
+def test_in_a_browser(width: int, scheme: Any, tmp_path: Path) -> None:
+    pytest.importorskip("gradio")
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here; apt-get install chromium")
+    with served(comparison()) as address, playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        view = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        elsewhere: list[str] = []
+        view.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith((address, "data:", "blob:")) else elsewhere.append(request.url)
+            ),
+        )
+        arrived: list[str] = []
+        view.on("response", lambda response: arrived.append(response.url))
+        view.goto(address)
+        view.get_by_label("Prompt").fill("plum")
+        view.get_by_role("button", name="Compare").click()
+        view.get_by_text("“plum”: found in the base's sample, not found").wait_for(timeout=60_000)
+        assert view.locator("img[src*='/file=']").count() >= 2
+        assert view.evaluate("document.documentElement.scrollWidth") <= width
+        view.get_by_label("Prompt").fill("stone")
+        view.get_by_role("button", name="Compare").click()
+        view.get_by_text("“stone” is no word").first.wait_for(timeout=60_000)
+        assert view.get_by_text("Traceback").count() == 0
+        assert [url for url in arrived if not url.startswith((address, "data:", "blob:"))] == [], elsewhere
+        browser.close()
