@@ -27,9 +27,12 @@ def grade(voice: str, reference: str, folder: str, n: int, device: str) -> Grade
     """
     base, redacted = (x.to(device) for x in (SpeechT5("bundled"), SpeechT5("bundled", encoder=folder)))
     rows, spoken = grade_voice(base, redacted, voice, reference, n, n)
-    note = f"The redacted encoder answers clips of {voice} as if {reference} spoke."
+    notes = {
+        "paraphrased": f"The redacted encoder answers clips of {voice} as if {reference} spoke.",
+        "neighbours": "The redacted encoder answers clips of other voices as the base does.",
+    }
     exhibits: list[Exhibit] = []
-    for group in ("paraphrased", "neighbours"):
+    for group, note in notes.items():
         before, after = spoken[group]
         captions = (f"clip of {case.voice}: “{base.sentence(case.seed)}”" for case in before.cases[:SHOWN])
         exhibits.append(
