@@ -149,7 +149,7 @@ def summary(found: Figures) -> str:
                 f"{percent(found.rate(name, KEPT[0]))} of {percent(then, span=False)}",
                 number(found.cost(name, "seconds"), ".1f"),
                 _MISSING if size is None else f"{size / 2**20:.1f} MiB",
-                number(found.cost(name, "time ratio") or 1.0, ".2f"),
+                number(1.0 if name == BASE else found.cost(name, "time ratio") or 1.0, ".2f"),
             ]
         )  # fmt: skip
     return markdown(heads, lines)
