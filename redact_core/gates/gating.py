@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from redact_core.adapters.base import Adapter, to_device_of
+from redact_core.adapters.capabilities import HasOneVector
 from redact_core.errors import RedactError
 from redact_core.gates.fit import FittedGate, GateSettings, answers_that_stay, fit_gate
 from redact_core.gates.gate import Gate
@@ -52,6 +53,7 @@ class Gating(Objective):
             or kept conditions cannot be told from a redacted voice.
     """
 
+    needs = (HasOneVector,)
     solvable = False
     solve_runs_encoder = True
     solved = "A gate was put behind the encoder for each redacted voice, without training."

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from redact_core import Adapter, Conditioning, Lesson, Mean, Origin, RedactError, Request, redact
+from redact_core.adapters.capabilities import HasOneVector
 from redact_core.adapters.contract import ToyAdapter
 from redact_core.gates import Gate, GatedEncoder, GateSettings, Gating, around_gates, fit_gate, gate_like
 from redact_core.gates.grouping import by_folder, groups_of, voices_of
@@ -153,7 +154,7 @@ class OneVector(nn.Module):
         return Conditioning(hidden, torch.ones(hidden.shape[:2], dtype=torch.bool))
 
 
-class People(Adapter):
+class People(Adapter, HasOneVector):
     """People 0 to 29 with clips ``person/clip``."""
 
     def __init__(self) -> None:
@@ -217,7 +218,7 @@ def test_one_more_later_leaves_earlier_gates_as_they_are() -> None:
 
 
 def test_conditionings_of_several_vectors_are_refused() -> None:
-    with pytest.raises(RedactError, match="this one has 6 positions"):
+    with pytest.raises(RedactError, match="Gating needs conditionings of a single vector"):
         redact(ToyAdapter(), Request(("apple",)), objective=Gating())
 
 
