@@ -293,6 +293,17 @@ class Adapter(ABC):
             f"{type(self).__name__} offers no last linear map to solve for; use Distillation, which trains."
         )
 
+    def closed_form_views(self) -> Sequence[Adapter]:
+        """Adapters whose last linear maps decide the conditioning together; by default this one alone.
+
+        A model with several encoders gives one for each place where one of them is read, earlier places first.
+
+        Raises:
+            RedactError: The adapter offers no last linear map.
+        """
+        self.last_linear()
+        return [self]
+
     def stages(self) -> Sequence[Stage]:
         """The encoder's stages, first to last, for methods that train them one after the other.
 

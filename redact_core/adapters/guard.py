@@ -118,6 +118,9 @@ class Guard(Adapter):
     def last_linear(self) -> LastLinear:
         return self.inner.last_linear()
 
+    def closed_form_views(self) -> Sequence[Adapter]:
+        return self.inner.closed_form_views()
+
     def stages(self) -> Sequence[Stage]:
         return self.inner.stages()
 
