@@ -1,5 +1,7 @@
 """Tiny random pipelines of the classes with an ``encode_prompt`` of their own, written to disk without a download."""
 
+import inspect
+import json
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,9 @@ from diffusers import (
     SD3Transformer2DModel,
 )
 from tiny import tiny_tokenizer
+from tokenizers import Tokenizer, normalizers
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -47,13 +52,13 @@ def t5_tokenizer(length: int = 512) -> T5Tokenizer:
 
 def t5(multilingual: bool = False, layers: int = 2) -> Any:
     config, kind = (UMT5Config, UMT5EncoderModel) if multilingual else (T5Config, T5EncoderModel)
-    sizes = {"d_model": WIDTH, "d_kv": 8, "d_ff": 48, "num_layers": layers, "num_heads": 4}
+    sizes = {"d_model": WIDTH, "d_kv": 8, "d_ff": 768, "num_layers": layers, "num_heads": 4}
     return kind(config(vocab_size=len(t5_tokenizer()), feed_forward_proj="gated-gelu", **sizes)).eval()
 
 
 def clip(tokenizer: Any, projected: bool, width: int = WIDTH) -> Any:
     config = CLIPTextConfig(
-        vocab_size=len(tokenizer), max_position_embeddings=77, hidden_size=width, intermediate_size=48,
+        vocab_size=len(tokenizer), max_position_embeddings=77, hidden_size=width, intermediate_size=512,
         num_hidden_layers=3, num_attention_heads=4, projection_dim=width, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
@@ -82,7 +87,7 @@ def _sd3(with_t5: bool = True) -> dict[str, Any]:
 
 
 def _wide_t5() -> Any:
-    sizes = {"d_model": 64, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
+    sizes = {"d_model": 64, "d_kv": 8, "d_ff": 768, "num_layers": 2, "num_heads": 4}
     return T5EncoderModel(
         T5Config(vocab_size=len(t5_tokenizer()), feed_forward_proj="gated-gelu", **sizes)
     ).eval()
@@ -123,14 +128,29 @@ def _aura() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _sana() -> dict[str, Any]:
-    vocabulary = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "\u2581", *string.printable.strip()]
-    tokenizer = GemmaTokenizer(
-        vocab={token: i for i, token in enumerate(vocabulary)}, merges=[], model_max_length=2048
+def _gemma_tokenizer() -> GemmaTokenizer:
+    """Learnt on the instruction that Sana's pipeline puts before every prompt, which would be long in letters."""
+    instruction = (
+        inspect.signature(diffusers.SanaPipeline.__call__).parameters["complex_human_instruction"].default
     )
+    learnt = Tokenizer(BPE(unk_token="<unk>", byte_fallback=True))
+    learnt.normalizer = normalizers.Replace(" ", "\u2581")
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+    learnt.train_from_iterator(
+        [*instruction, *WORDS, string.printable.strip()],
+        BpeTrainer(vocab_size=600, special_tokens=special, show_progress=False),
+    )
+    model = json.loads(learnt.to_str())["model"]
+    return GemmaTokenizer(
+        vocab=model["vocab"], merges=[tuple(pair) for pair in model["merges"]], model_max_length=2048
+    )
+
+
+def _sana() -> dict[str, Any]:
+    tokenizer = _gemma_tokenizer()
     encoder = Gemma2Model(
         Gemma2Config(
-            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=768, num_hidden_layers=2,
             num_attention_heads=2, num_key_value_heads=2, head_dim=16,
         )
     ).eval()  # fmt: skip

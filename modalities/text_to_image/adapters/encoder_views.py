@@ -15,7 +15,7 @@ from redact_core.errors import RedactError
 
 
 class PartEncoder(nn.Module):
-    """The whole network, with what one part was asked: its own positions and which of them are read.
+    """The whole network, with what one part of it gives at the positions that are read there.
 
     Args:
         whole: Of the pipeline.
@@ -26,30 +26,37 @@ class PartEncoder(nn.Module):
     def __init__(self, whole: nn.Module, part: str, pooled: bool):
         super().__init__()
         self.whole, self.part, self.pooled = whole, part, pooled
+        self._ends: Tensor | None = None
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Conditioning:
-        asked: list[dict[str, Any]] = []
+        masks: list[Tensor] = []
 
         def keep(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            asked.append({"input_ids": args[0], **kwargs} if args else dict(kwargs))
+            ids: Tensor = args[0] if args else kwargs["input_ids"]
+            mask = kwargs.get("attention_mask")
+            masks.append(torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool())
+            self._ends = self._end(ids, model) if self.pooled else None
 
         assert isinstance(self.whole, PipelineEncoder)
         model = self.whole.parts[self.part]
         handle = model.register_forward_pre_hook(keep, with_kwargs=True)
         try:
-            conditioning = self.whole(inputs)
+            hidden = self.whole(inputs).hidden
         finally:
             handle.remove()
-        ids: Tensor = asked[-1]["input_ids"]
-        return Conditioning(conditioning.hidden, self._read(ids, asked[-1].get("attention_mask"), model))
+        return Conditioning(hidden, masks[-1][:, :1] if self.pooled else masks[-1])
 
-    def _read(self, ids: Tensor, mask: Tensor | None, model: nn.Module) -> Tensor:
-        if not self.pooled:
-            return torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
+    def layout(self, x: Tensor) -> Tensor:
+        """Of the last pass: all positions, or the one that is pooled, ``(batch, 1, dim)``, wherever it stands."""
+        if self._ends is None:
+            return x
+        return x[torch.arange(len(x), device=x.device), self._ends].unsqueeze(1)
+
+    @staticmethod
+    def _end(ids: Tensor, model: nn.Module) -> Tensor:
+        """As CLIPTextModel finds it: in old configurations, 2 stands for the largest id."""
         end: Any = getattr(model, "config").eos_token_id  # noqa: B009 of every text model
-        # as CLIPTextModel finds it: 2 stands in old configurations for the largest id
-        at = ids.argmax(-1) if end == 2 else (ids == end).int().argmax(-1)
-        return torch.arange(ids.shape[1], device=ids.device) == at.unsqueeze(1)
+        return ids.argmax(-1) if end == 2 else (ids == end).int().argmax(-1)
 
 
 class EncoderView(Adapter):
@@ -58,13 +65,15 @@ class EncoderView(Adapter):
     Args:
         whole: The pipeline's adapter.
         part: The encoder.
-        last: The map before the place where it is read.
+        last: The map before the place where it is read, and the block that it belongs to.
         pooled: The place is that of the pooled vector.
     """
 
-    def __init__(self, whole: Adapter, part: str, last: LastLinear, pooled: bool):
-        self.whole, self._last = whole, last
-        self.encoder = PartEncoder(whole.encoder, part, pooled)
+    def __init__(self, whole: Adapter, part: str, last: tuple[nn.Module, nn.Module], pooled: bool):
+        self.whole = whole
+        encoder = PartEncoder(whole.encoder, part, pooled)
+        self.encoder = encoder
+        self._last = LastLinear(*last, encoder.layout)
 
     @property
     def origin(self) -> Origin:
@@ -110,23 +119,20 @@ def views(whole: Adapter, encoders: Mapping[str, nn.Module], reads: Mapping[str,
     return found
 
 
-def _map(model: Any, place: int) -> LastLinear:
-    """The last linear map of the ``place``-th block from the end.
+def _map(model: Any, place: int) -> tuple[nn.Module, nn.Module]:
+    """The last linear map of the ``place``-th block from the end, and that block, which adds its result to its input.
 
     Raises:
-        RedactError: The blocks of this class are not known.
+        RedactError: The blocks of this class are of another kind.
     """
     inner = getattr(model, "text_model", model)
     if hasattr(inner, "encoder") and hasattr(inner.encoder, "layers"):  # CLIP
         block = inner.encoder.layers[-place]
-        return LastLinear(block.mlp.fc2, block)
+        return block.mlp.fc2, block
     if hasattr(inner, "encoder") and hasattr(inner.encoder, "block"):  # T5, UMT5
         block = inner.encoder.block[-place]
-        return LastLinear(block.layer[-1].DenseReluDense.wo, block)
-    inner = getattr(model, "model", model)
-    if hasattr(inner, "layers"):  # Gemma: a norm stands between the map and what it is added to
-        block = inner.layers[-place]
-        return LastLinear(block.mlp.down_proj, block.mlp)
+        return block.layer[-1].DenseReluDense.wo, block
     raise RedactError(
-        f"The blocks of a {type(model).__name__} are not known, so no map of it can be solved for."
+        f"A {type(model).__name__} does not add the result of its last linear map to what it reads (Gemma normalises it "
+        "first), so no closed form has a solution; use Distillation, which trains."
     )

@@ -33,6 +33,11 @@ def as_texts(rows: Tensor) -> list[str]:
     return [bytes(row).rstrip(b"\0").decode() for row in rows.cpu().tolist()]
 
 
+def as_mask(mask: Tensor, hidden: Tensor) -> Tensor:
+    """``(batch, length)`` bool; AuraFlow's has every position once for each dim of ``hidden``."""
+    return mask.view(*hidden.shape[:2], -1)[..., 0].bool()
+
+
 class Shell:
     """A pipeline without the parts that draw. Copies of a network share it, and put their own encoders in when they encode.
 
@@ -110,5 +115,5 @@ class PipelineEncoder(nn.Module):
         hidden, family = found[HIDDEN], self.shell.family
         mask = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
         if family.mask is not None:
-            mask = found[family.mask].bool()
+            mask = as_mask(found[family.mask], hidden)
         return Conditioning(hidden, mask, found[family.pooled] if family.pooled else None)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from modalities.text_to_image.adapters import denoising
 from modalities.text_to_image.adapters.encoder_views import EncoderView, views
 from modalities.text_to_image.adapters.folders import locate
-from modalities.text_to_image.adapters.pipeline_encoder import WIDTH, PipelineEncoder, as_bytes
+from modalities.text_to_image.adapters.pipeline_encoder import WIDTH, PipelineEncoder, as_bytes, as_mask
 from modalities.text_to_image.adapters.pipeline_parts import (
     check,
     load_drawing,
@@ -30,6 +30,7 @@ from redact_core import (
     ClosedForm,
     Condition,
     Conditioning,
+    Distillation,
     Disturbable,
     LastLinear,
     Objective,
@@ -46,7 +47,8 @@ class PromptPipeline(StableDiffusion):
     :data:`~modalities.text_to_image.inspection.families.FAMILIES`.
 
     The default method solves for the last linear map before each place where an encoder is read, in closed form, so
-    that a T5 of several billion weights needs no training. ``Distillation`` trains all encoders jointly.
+    that a T5 of several billion weights needs no training. Sana's Gemma has no such solution and is trained.
+    ``Distillation`` trains all encoders jointly.
 
     Args:
         source: A diffusers folder or a hub id.
@@ -58,6 +60,7 @@ class PromptPipeline(StableDiffusion):
         truncate: Cut prompts beyond the shortest context, as the pipeline does, instead of refusing them.
         per_name: Random compositions that redact a name of a concept.
         random_wordings: Prompts that redact a style in wordings of random words.
+        size: Height and width of pictures in pixels; default: the pipeline's own.
 
     Raises:
         RedactError: The folder is of another class, incomplete, or holds pickled weights, or a number is out of range.
@@ -74,7 +77,10 @@ class PromptPipeline(StableDiffusion):
         truncate: bool = False,
         per_name: int = 30,
         random_wordings: int = 0,
+        size: int | None = None,
     ):
+        if size is not None and (size < 8 or size % 8):
+            raise RedactError(f"size is {size}; give a multiple of 8, in pixels.")
         if not isinstance(source, str):  # pyright: ignore[reportUnnecessaryIsInstance] of a pipeline in memory
             raise RedactError(
                 f"A {type(source).__name__} in memory is not taken by this adapter; save it with save_pretrained and give "
@@ -91,7 +97,7 @@ class PromptPipeline(StableDiffusion):
             per_name=per_name,
             random_wordings=random_wordings,
         )
-        self.own_guidance = guidance is None
+        self.own_guidance, self.size = guidance is None, size
 
     def _find(self, source: str) -> dict[str, Any]:
         self.folder = locate(source, self.revision, self.variant)
@@ -114,7 +120,7 @@ class PromptPipeline(StableDiffusion):
 
     def reopen(self, folder: Path) -> Self:
         other = super().reopen(folder)
-        other.own_guidance = self.own_guidance
+        other.own_guidance, other.size = self.own_guidance, self.size
         return other
 
     @property
@@ -177,7 +183,11 @@ class PromptPipeline(StableDiffusion):
         return Adapter.replace(self, conditions, answers, places)
 
     def default_objective(self) -> Objective:
-        """The closed form, at every place where an encoder is read."""
+        """The closed form, at every place where an encoder is read; distillation where there is none."""
+        try:
+            self.closed_form_views()
+        except RedactError:
+            return Distillation()
         return ClosedForm(disturbed=0)
 
     def last_linear(self) -> LastLinear:
@@ -217,20 +227,21 @@ class PromptPipeline(StableDiffusion):
         pipeline = denoising.moved(self.pipeline, conditioning.hidden.device)
         accepted = inspect.signature(type(pipeline).__call__).parameters
         scale = guidance if guidance is not None else (None if self.own_guidance else self.guidance)
-        options: dict[str, Any] = {"guidance_scale": scale, "height": height, "width": width}
+        options: dict[str, Any] = {
+            "guidance_scale": scale,
+            "height": height or self.size,
+            "width": width or self.size,
+        }
         options = {name: value for name, value in options.items() if value is not None and name in accepted}
         options |= {"use_resolution_binning": False} if "use_resolution_binning" in accepted else {}
-        empty = self.shell.encode(self.encoder_modules(), [""], guided=True)
+        empty = self._led_away_from(accepted)
+        options |= {"negative_prompt": None} if empty and "negative_prompt" in accepted else {}
         family, found = self.family, list[Tensor]()
         with turn(pipeline):
             for start in range(0, len(seeds), self.batch_size):
                 part = conditioning[start : start + self.batch_size]
                 given = {HIDDEN: part.hidden, family.mask: part.mask, family.pooled: part.pooled}
-                given |= {
-                    name: value.expand(len(part), *value.shape[1:])
-                    for name, value in empty.items()
-                    if name.startswith("negative_") and name in accepted
-                }
+                given |= {name: value.expand(len(part), *value.shape[1:]) for name, value in empty.items()}
                 drawn = pipeline(
                     **{name: value for name, value in given.items() if name is not None},
                     **options,
@@ -243,6 +254,15 @@ class PromptPipeline(StableDiffusion):
                 pictures = drawn.images if hasattr(drawn, "images") else torch.as_tensor(drawn.frames)[:, 0]
                 found += list(pictures.float().clamp(0, 1).cpu())
         return found
+
+    def _led_away_from(self, accepted: Mapping[str, Any]) -> dict[str, Tensor]:
+        """What guidance leads away from, by the names of the call's arguments; empty where the class has none."""
+        found = self.shell.encode(self.encoder_modules(), [""], guided=True)
+        led = {
+            name: value for name, value in found.items() if name.startswith("negative_") and name in accepted
+        }
+        masks = [name for name in led if name.endswith("mask")]
+        return led | {name: as_mask(led[name], led["negative_prompt_embeds"]) for name in masks}
 
     @property
     def generator(self) -> nn.Module:

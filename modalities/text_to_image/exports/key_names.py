@@ -8,8 +8,9 @@ Sources, read in November 2026:
 - Stable Diffusion web UI (``AUTOMATIC1111/stable-diffusion-webui``, ``extensions-builtin/Lora/networks.py``,
   ``convert_diffusers_name_to_compvis``, commit 873edba4): the same names. It knows no ``diff_b``, and changes an OpenCLIP
   attention only where all four of its maps are in the file.
-- diffusers (``loaders/lora_base.py``): ``PART.text_model.encoder.layers.N.MAP.lora_A.weight`` and ``lora_B.weight``,
-  and ``lora_B.bias`` for the change of a bias.
+- diffusers (``loaders/lora_base.py``, ``utils/state_dict_utils.py``):
+  ``PART.text_model.encoder.layers.N.MAP.lora_linear_layer.down.weight`` and ``.up.weight``, and ``.up.bias`` for the change of
+  a bias. PEFT's own names (``lora_A``) are refused where no map of an attention is in the file.
 - Single files: ``loaders/single_file_utils.py`` of diffusers, ``convert_ldm_clip_checkpoint`` and
   ``convert_open_clip_checkpoint``.
 """
@@ -43,7 +44,7 @@ def kohya(part: str, name: str, alone: bool) -> str:
     return f"{KOHYA_ALONE if alone else KOHYA[part]}_text_model_{name.replace('.', '_')}"
 
 
-def peft(part: str, name: str) -> str:
+def diffusers(part: str, name: str) -> str:
     """``text_encoder.text_model.encoder.layers.0.mlp.fc1`` of the same."""
     return f"{part}.text_model.{name}"
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from modalities.text_to_image.exports.encoders import CLIP, Encoder, state
-from modalities.text_to_image.exports.key_names import KOHYA, kohya, peft
+from modalities.text_to_image.exports.key_names import KOHYA, diffusers, kohya
 from modalities.text_to_image.exports.low_rank import MAPS, LowRank, changes, factors
 from modalities.weight_files import in_dtype, save_safe
 from redact_core import RedactError
@@ -17,6 +17,9 @@ from redact_core import RedactError
 DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
 """The name that ``load_lora_weights`` looks for in a folder."""
 KOHYA_FILE = "lora_comfyui_webui.safetensors"
+
+ALPHA = 16.0
+"""Of every map in the file for ComfyUI and the web UI."""
 
 
 class Lora:
@@ -72,22 +75,22 @@ class Lora:
         Raises:
             RedactError: A value is not finite in ``dtype``.
         """
-        both = ((DIFFUSERS_FILE, self._peft()), (KOHYA_FILE, self._kohya()))
+        both = ((DIFFUSERS_FILE, self._diffusers()), (KOHYA_FILE, self._kohya()))
         for name, tensors in both:
             stored = {key: in_dtype(key, value, dtype).contiguous() for key, value in tensors.items()}
             save_safe(stored, folder / name, {"format": "pt", **metadata})
         return [folder / name for name, _ in both]
 
-    def _peft(self) -> dict[str, Tensor]:
+    def _diffusers(self) -> dict[str, Tensor]:
         """With biases for all maps or for none, as PEFT has it."""
         tensors: dict[str, Tensor] = {}
         biased = any(one.bias.any() for maps in self.parts.values() for one in maps.values())
         for part, maps in self.parts.items():
             for name, one in maps.items():
-                key = peft(part, name)
-                tensors |= {f"{key}.lora_A.weight": one.down, f"{key}.lora_B.weight": one.up}
+                key = f"{diffusers(part, name)}.lora_linear_layer"
+                tensors |= {f"{key}.down.weight": one.down, f"{key}.up.weight": one.up}
                 if biased:
-                    tensors[f"{key}.lora_B.bias"] = one.bias
+                    tensors[f"{key}.up.bias"] = one.bias
         return tensors
 
     def _kohya(self) -> dict[str, Tensor]:
@@ -95,8 +98,10 @@ class Lora:
         for part, maps in self.parts.items():
             for name, one in self._whole_attentions(maps).items():
                 key = kohya(part, name, self.alone)
-                tensors |= {f"{key}.lora_down.weight": one.down, f"{key}.lora_up.weight": one.up}
-                tensors[f"{key}.alpha"] = torch.tensor(float(len(one.down)))
+                # readers multiply by alpha / rank; diffusers keeps one alpha alone, whatever each map says
+                up = one.up * len(one.down) / ALPHA
+                tensors |= {f"{key}.lora_down.weight": one.down, f"{key}.lora_up.weight": up}
+                tensors[f"{key}.alpha"] = torch.tensor(ALPHA)
                 if one.bias.any():
                     tensors[f"{key}.diff_b"] = one.bias
         return tensors
