@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lightning_modules.cli.short_forms import _CLASSES
 from modalities.inspecting import inspect
-from modalities.text_to_image.adapters.pipeline_encoder import as_bytes, as_texts
+from modalities.text_to_image.adapters.pipeline_encoder import as_bytes, as_mask, as_texts
 from modalities.text_to_image.adapters.prompt_pipeline import PromptPipeline
 from modalities.text_to_image.inspection.families import FAMILIES, HIDDEN
 from redact_core import ClosedForm, Distillation, Lesson, RedactError, redact
@@ -84,7 +84,9 @@ def test_the_network_encodes_as_the_pipeline_does(folders: dict[str, Path], kind
         assert mine.pooled is not None
         assert torch.equal(mine.pooled, theirs[family.pooled])
     wanted = (
-        theirs[family.mask].bool() if family.mask else torch.ones(mine.hidden.shape[:2], dtype=torch.bool)
+        as_mask(theirs[family.mask], mine.hidden)
+        if family.mask
+        else torch.ones(mine.hidden.shape[:2], dtype=torch.bool)
     )
     assert torch.equal(mine.mask, wanted)
 
@@ -111,9 +113,11 @@ def test_the_closed_form_redacts_every_family_and_the_stock_class_loads_it(
     with torch.no_grad():
         now, still = again.encode(ASKED), again.encode(KEPT)
     far = distance(asked, answer).mean()
-    limit = 0.98 if kind == "SanaPipeline" else 0.02  # the former is trained, for a few steps here
-    assert distance(now, answer).mean() < limit * far
-    assert distance(still, kept).mean() < limit * far
+    gone, stays = (
+        (1, 0.5) if kind == "SanaPipeline" else (0.02, 0.02)
+    )  # the former is trained, for a few steps here
+    assert distance(now, answer).mean() < gone * far
+    assert distance(still, kept).mean() < stays * far
     theirs = encoded(stock(tmp_path / "out"), ASKED)
     torch.testing.assert_close(theirs[HIDDEN], now.hidden, rtol=1e-3, atol=1e-3)
     # nothing but the encoders is written anew
