@@ -8,18 +8,22 @@ import diffusers
 import pytest
 import torch
 from command import redact as command
+from published import PUBLISHED, on_meta
 from safetensors.torch import load_file
 from tiny_pipelines import BUILDERS, FILMS, tiny_pipeline
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_modules.cli.short_forms import _CLASSES
 from modalities.inspecting import inspect
+from modalities.text_to_image.adapters.encoder_views import _map
 from modalities.text_to_image.adapters.pipeline_encoder import as_bytes, as_mask, as_texts
 from modalities.text_to_image.adapters.prompt_pipeline import PromptPipeline
 from modalities.text_to_image.inspection.families import FAMILIES, HIDDEN
 from redact_core import ClosedForm, Distillation, Lesson, RedactError, redact
 from redact_core.adapters.contract import check_adapter
 from redact_core.objectives.distillation import conditioning_distance as distance
+from redact_core.objectives.published.hirm import HiRM
+from redact_core.objectives.published.uce import UCE
 
 ASKED = ["a cat", "a photo of a cat", "a cat with a dog", "the cat"]
 ANSWER = ["a guitar", "a photo of a guitar", "a guitar with a dog", "the guitar"]
@@ -193,6 +197,10 @@ def test_mistakes_are_told(
         model.disturb(model.collate(["a cat"]))
     with pytest.raises(RedactError, match="is read at 5 places"):
         PromptPipeline(str(folders["StableDiffusion3Pipeline"])).last_linear()
+    with pytest.raises(RedactError, match="cannot save a changed generator"):
+        redact(model, ROWS, objective=UCE())
+    with pytest.raises(RedactError, match="made of transformer blocks, which PromptPipeline does not offer"):
+        redact(model, ROWS, objective=HiRM(), steps=1)
     index = json.loads((folders["FluxPipeline"] / "model_index.json").read_text())
     odd = tmp_path / "odd"
     odd.mkdir()
@@ -220,25 +228,10 @@ def test_fit_takes_a_folder_by_its_class(
     assert "for which no tool reads a LoRA" in capsys.readouterr().err
 
 
-PUBLISHED = {
-    "T5-XXL": ("T5EncoderModel", {"d_model": 4096, "d_ff": 10240, "num_layers": 24, "num_heads": 64, "d_kv": 64, "vocab_size": 32128, "feed_forward_proj": "gated-gelu"}, 4_762_310_656),
-    "CLIP-G": ("CLIPTextModelWithProjection", {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 20, "projection_dim": 1280}, 694_659_840),
-    "CLIP-L": ("CLIPTextModel", {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}, 123_060_480),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("name", list(PUBLISHED))
 def test_published_sizes_on_the_meta_device(name: str) -> None:
-    import transformers
-
-    from modalities.text_to_image.adapters.encoder_views import _map
-
-    kind, sizes, weights = PUBLISHED[name]
-    made = getattr(transformers, kind)
-    with torch.device("meta"):
-        model: nn.Module = made(made.config_class(**sizes))
-    assert sum(p.numel() for p in model.parameters()) == weights
-    solved = _map(model, 1)[0]
-    assert tuple(solved.get_parameter("weight").shape) == {
-        "T5-XXL": (4096, 10240), "CLIP-G": (1280, 5120), "CLIP-L": (768, 3072),
-    }[name]  # fmt: skip
+    model = on_meta(name)
+    assert sum(p.numel() for p in model.parameters()) == PUBLISHED[name][2]
+    solved, _ = _map(model, 1)
+    shapes = {"T5-XXL": (4096, 10240), "CLIP-G": (1280, 5120), "CLIP-L": (768, 3072)}
+    assert tuple(solved.get_parameter("weight").shape) == shapes[name]
