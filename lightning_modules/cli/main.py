@@ -28,6 +28,8 @@ USAGE = """usage: {program} VERB ...
   score  score evidence again, without a model:          {program} score EVIDENCE [--scorers+=NAME]
   report build the HTML report from evidence alone:      {program} report EVIDENCE
   card   show and verify the card of a redacted folder:  {program} card FOLDER
+  export write a redacted pipeline as a LoRA, as its encoders, or as a single file:
+                               {program} export FOLDER --as lora --out OUT
   inspect  list the paths by which a condition enters a model, and which a redaction covers: {program} inspect MODEL
   app    a page of this machine, base and redacted model side by side:
                                {program} app --base StableDiffusion --base.source bundled --redacted out/no_cigarette
@@ -156,6 +158,15 @@ def card(arguments: Sequence[str]) -> int:
     return 0
 
 
+def export(arguments: Sequence[str]) -> int:
+    """Write a redacted pipeline in another form; see :mod:`lightning_modules.cli.exporting`."""
+    _quiet()
+    from lightning_modules.cli import exporting
+
+    exporting.export(arguments[1:])
+    return 0
+
+
 def inspect(arguments: Sequence[str]) -> int:
     """List the paths by which a condition enters a model; see :mod:`lightning_modules.cli.inspecting`."""
     from lightning_modules.cli import inspecting
@@ -209,7 +220,7 @@ def completion(arguments: Sequence[str]) -> int:
 
 _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "fit": fit, "evaluate": evaluate, "attack": attack, "score": score, "report": report, "card": card, "verify": verify,
-    "inspect": inspect, "app": app, "demo": demo, "ls": ls, "completion": completion,
+    "export": export, "inspect": inspect, "app": app, "demo": demo, "ls": ls, "completion": completion,
 }  # fmt: skip
 
 

@@ -39,6 +39,20 @@ SHORT: Mapping[str, tuple[str, str]] = {
 _CLASSES: Mapping[str, str] = {
     "StableDiffusionPipeline": "StableDiffusion",
     "StableDiffusionXLPipeline": "StableDiffusionXL",
+    **dict.fromkeys(
+        (
+            "StableDiffusion3Pipeline",
+            "FluxPipeline",
+            "PixArtAlphaPipeline",
+            "PixArtSigmaPipeline",
+            "SanaPipeline",
+            "AuraFlowPipeline",
+            "LTXPipeline",
+            "WanPipeline",
+            "CogVideoXPipeline",
+        ),
+        "PromptPipeline",
+    ),
     "SpeechT5ForTextToSpeech": "SpeechT5",
     "VitsModel": "SpeakerTable",
     "diffwave": "MelVocoder",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from redact_core.support.lazy_names import lazy
 
 if TYPE_CHECKING:
+    from modalities.text_to_image.adapters.prompt_pipeline import PromptPipeline
     from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
     from modalities.text_to_image.adapters.stable_diffusion_xl import StableDiffusionXL
     from modalities.text_to_image.guards.dual_latent import DualLatent
@@ -14,4 +15,12 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy(__name__)
 
-__all__ = ["DualLatent", "Espresso", "SafeLatentDiffusion", "StableDiffusion", "StableDiffusionXL", "unlearn"]
+__all__ = [
+    "DualLatent",
+    "Espresso",
+    "PromptPipeline",
+    "SafeLatentDiffusion",
+    "StableDiffusion",
+    "StableDiffusionXL",
+    "unlearn",
+]

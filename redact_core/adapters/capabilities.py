@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from redact_core.errors import RedactError
 
@@ -86,6 +86,16 @@ class HasLastLinear(Capability):
         Raises:
             RedactError: This model's encoder has none.
         """
+
+    def closed_form_views(self) -> Sequence[Adapter]:
+        """Adapters whose last linear maps decide the conditioning together; by default this one alone.
+
+        A model with several encoders gives one for each place where one of them is read, earlier places first.
+
+        Raises:
+            RedactError: This model's encoders have none.
+        """
+        return [cast("Adapter", self)]
 
 
 class HasStages(Capability):

@@ -111,8 +111,11 @@ class ClosedForm(Distillation):
         if super().solve(adapter, lessons, seed=seed):
             return True  # exactly
         super().check(adapter)
-        _Solution(self, adapter, lessons, seed).carry_out()
-        self.solved = "The encoder's last linear map was solved for in closed form; nothing was trained."
+        places = require(adapter, HasLastLinear, "ClosedForm").closed_form_views()
+        for place in places:
+            _Solution(self, place, lessons, seed).carry_out()
+        what = "The encoder's last linear map was" if len(places) == 1 else f"{len(places)} linear maps were"
+        self.solved = f"{what} solved for in closed form; nothing was trained."
         return True
 
 
@@ -123,7 +126,9 @@ class _Solution:
         self.settings, self.adapter, self.lessons = settings, adapter, lessons
         self.student: nn.Module = adapter.encoder.eval()
         self.last_linear: LastLinear = require(adapter, HasLastLinear, "ClosedForm").last_linear()
-        self.teacher = frozen_copy(self.student)
+        # encoded with only where something is moved; a copy of a large encoder takes memory
+        moves = settings.disturbed or settings.rounds
+        self.teacher = frozen_copy(self.student) if moves else self.student
         self.before = self.last_linear.get()
         self.changed = False
         self.device = self.before.device

@@ -49,7 +49,7 @@ def test_the_class_is_told_from_the_folder(
     [
         (["gone"], "There is no folder gone; give a model's folder, a hub id"),
         (["empty"], "empty holds none of model_index.json, config.json, hyperparams.yaml; name the class"),
-        (["flux"], "flux holds a FluxPipeline, which no adapter takes; name the class before the folder"),
+        (["omni"], "omni holds a OmniGenPipeline, which no adapter takes; name the class before the folder"),
         (["damaged"], "cannot be read as JSON"),
         (["encoder"], "redact fit SpeechT5 MODEL --model.adapter.encoder encoder"),
         (
@@ -65,7 +65,7 @@ def test_what_cannot_be_told_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name, file, text in (
-        ("flux", "model_index.json", '{"_class_name": "FluxPipeline"}'),
+        ("omni", "model_index.json", '{"_class_name": "OmniGenPipeline"}'),
         ("damaged", "config.json", "{"),
         ("encoder", "hyperparams.yaml", "x: 1"),
     ):

@@ -10,7 +10,9 @@ import soundfile
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from transformers import VitsConfig, VitsModel, VitsTokenizer
+from tiny_vits import NAMES
+from tiny_vits import tiny_vits as write_tiny_vits
+from transformers import VitsModel, VitsTokenizer
 
 from lightning_modules.cli import main as cli
 from modalities.text_to_speech.adapters.speaker_table import SpeakerTable
@@ -20,30 +22,12 @@ from redact_core.evaluation.summary import read_summary
 from redact_core.support.folders import hashes
 
 TABLE, WEIGHTS = "embed_speaker.weight", "model.safetensors"
-NAMES = {"alice": 0, "bob": 1, "carol": 2, "dave": 3, "erin": 4}
 
 
 @pytest.fixture(scope="session")
 def tiny_vits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ``VitsModel`` of five random voices in half precision; do not write into it."""
-    folder = tmp_path_factory.mktemp("base") / "tiny_vits"
-    folder.mkdir()
-    torch.manual_seed(0)
-    letters = {letter: i for i, letter in enumerate("_abcdefghijklmnopqrstuvwxyz '")}
-    (folder / "vocab.json").write_text(json.dumps(letters))
-    config = VitsConfig(
-        vocab_size=len(letters), hidden_size=8, num_hidden_layers=1, num_attention_heads=2, ffn_dim=16,
-        flow_size=8, spectrogram_bins=9, num_speakers=5, speaker_embedding_size=6, sampling_rate=8000,
-        upsample_initial_channel=8, upsample_rates=[4, 2], upsample_kernel_sizes=[8, 4],
-        resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1]], depth_separable_num_layers=1,
-        duration_predictor_filter_channels=8, duration_predictor_num_flows=2, prior_encoder_num_flows=2,
-        prior_encoder_num_wavenet_layers=1, posterior_encoder_num_wavenet_layers=1,
-    )  # fmt: skip
-    VitsModel(config).half().save_pretrained(folder)
-    tokenizer = VitsTokenizer(folder / "vocab.json", pad_token="_", unk_token="_", phonemize=False)
-    tokenizer.save_pretrained(folder)
-    (folder / "speaker_ids.json").write_text(json.dumps(NAMES))
-    return folder
+    return write_tiny_vits(tmp_path_factory.mktemp("base") / "tiny_vits")
 
 
 @pytest.fixture

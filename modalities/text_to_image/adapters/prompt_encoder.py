@@ -242,7 +242,11 @@ def read_as(tokenizer: CLIPTokenizer, prompt: str, truncate: bool = False) -> st
 
 def whole_words(tokenizer: CLIPTokenizer) -> list[str]:
     """Tokens that are plain words by themselves, for data-free prompts; sorted."""
-    words = {token.removesuffix("</w>") for token in tokenizer.get_vocab() if token.endswith("</w>")}
+    vocabulary = tokenizer.get_vocab()
+    words = {token.removesuffix("</w>") for token in vocabulary if token.endswith("</w>")}
+    words |= {
+        token[1:] for token in vocabulary if token.startswith("\u2581")
+    }  # as SentencePiece marks a beginning
     return sorted(word for word in words if len(word) > 2 and word.isascii() and word.isalpha())
 
 

@@ -213,7 +213,7 @@ class StableDiffusion(
 
     def _check_context(self) -> None:
         """The pipeline pads prompts to what the tokenizer says; without that it cannot draw either."""
-        for part, model in self._text_models().items():
+        for part, model in self.encoder_modules().items():
             folder = part.replace("text_encoder", "tokenizer")
             stated = self._tokenizer(folder).model_max_length
             known: Any = getattr(model.config, "max_position_embeddings")  # noqa: B009 of both classes
@@ -510,7 +510,7 @@ class StableDiffusion(
 
     def towers(self) -> Sequence[Tower]:
         """The text models, each by its first block and its last attention."""
-        return [tower(model) for model in self._text_models().values()]
+        return [tower(model) for model in self.encoder_modules().values()]
 
     @property
     def time_steps(self) -> int:
@@ -573,7 +573,7 @@ class StableDiffusion(
         return write_picture(sample, path)
 
     def save(self, folder: Path) -> None:
-        changed = self._text_models()
+        changed = self.encoder_modules()
         if self._given is not None:
             in_memory.save_pipeline(self._given, folder)
             return
@@ -586,7 +586,7 @@ class StableDiffusion(
         for part in folder.iterdir():  # a safety checker as well: what one of them reads comes from another
             load_in_float32(part)
 
-    def _text_models(self) -> dict[str, nn.Module]:
+    def encoder_modules(self) -> dict[str, nn.Module]:
         """The models of :attr:`text_models`, as they are now.
 
         Raises:

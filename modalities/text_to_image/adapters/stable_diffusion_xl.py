@@ -118,7 +118,7 @@ class StableDiffusionXL(StableDiffusion):
                 added_cond_kwargs={"text_embeds": conditioning.pooled, "time_ids": sizes},
             ).sample
 
-    def _text_models(self) -> dict[str, nn.Module]:
+    def encoder_modules(self) -> dict[str, nn.Module]:
         if not isinstance(self.encoder, PairedPromptEncoder):
             raise RedactError(
                 f"A {type(self.encoder).__name__} cannot be saved as two CLIP text models; export the student only."

@@ -17,7 +17,7 @@ INDEX = "model_index.json"
 ADAPTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "StableDiffusionPipeline": ("StableDiffusion", ("text_encoder",)),
     "StableDiffusionXLPipeline": ("StableDiffusionXL", ("text_encoder", "text_encoder_2")),
-    **{name: ("PromptEmbeds", tuple(family.encoders)) for name, family in FAMILIES.items()},
+    **{name: ("PromptPipeline", tuple(family.encoders)) for name, family in FAMILIES.items()},
 }
 """Class of the pipeline -> the adapter, and the parts that a redaction changes."""
 _READ: Mapping[str, Mapping[str, str]] = {
