@@ -85,7 +85,7 @@ class RedactionData(L.LightningDataModule):
             teacher = module.teacher.to(module.device)
             self.key = module.objective.rows(self.adapter, teacher, self.lessons, seed=self.seed)
             self.before = self.key.measure(teacher)
-            del module.__dict__["teacher"]
+            module.release_teacher()
         return self.key
 
     def asked_for(self) -> list[str]:

@@ -33,24 +33,32 @@ class RedactionModule(L.LightningModule):
             ``--optimizer`` on the command line replaces both.
     """
 
-    adapter: Adapter
-    teacher: nn.Module
     identity: dict[str, Any] | None = None
     """What this training depends on; known once it is set up."""
+    _resumed_with: list[str] | None = None
     resumed: tuple[int, int] | None = None
     """After how many steps of how many planned ones the training was taken up again."""
 
     def __init__(self, adapter: Adapter, objective: Objective | None = None, lr: float | None = None):
         super().__init__()
-        # not registered as modules: the checkpoint holds the student and nothing else
-        self.__dict__["adapter"] = adapter
+        self.adapter = adapter
         self.objective = method_of(adapter, objective)
         self.objective.check(adapter)
         self.student: nn.Module = self.objective.prepare(adapter)
         # copied now: on resuming, the student's weights are restored before the data are prepared
-        self.__dict__["teacher"] = frozen_copy(self.student)
+        self._teacher = [frozen_copy(self.student)]
         self.lr = self.objective.peak_rate(adapter) if lr is None else lr
         check_rate(self.lr)
+
+    @property
+    def teacher(self) -> nn.Module:
+        """The untouched copy; in a list, so that it is no part of the checkpoint, which holds the student alone."""
+        (found,) = self._teacher
+        return found
+
+    def release_teacher(self) -> None:
+        """Let the teacher go: its answers are all that is needed."""
+        self._teacher.clear()
 
     @cached_property
     def base(self) -> str:
@@ -84,11 +92,17 @@ class RedactionModule(L.LightningModule):
         kept = checkpoint.get(KEPT, {})
         check_same(kept.get("identity"), self.identity or {}, "The checkpoint")
         self.resumed = int(checkpoint.get("global_step", 0)), int(kept["planned"])
-        self.__dict__["_resumed_with"] = kept["optimizers"]
+        self._resumed_with = kept["optimizers"]
+
+    def on_fit_start(self) -> None:
+        """Initialise the student, once a checkpoint has been read."""
+        data = getattr(self.trainer, "datamodule", None)
+        lessons, seed = getattr(data, "lessons", ()), getattr(data, "seed", 0)
+        self.objective.initialise(self.adapter, lessons, seed=seed)
 
     def on_train_start(self) -> None:
         """Refuse an optimiser that cannot go on where another one was; it is made after the checkpoint is read."""
-        then = self.__dict__.get("_resumed_with", self._optimizers())
+        then = self._optimizers() if self._resumed_with is None else self._resumed_with
         if then != self._optimizers():
             raise RedactError(
                 f"The checkpoint belongs to a training with {' and '.join(then)} in place of "

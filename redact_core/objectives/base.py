@@ -85,6 +85,13 @@ class Objective(nn.Module, ABC):
         """The module to train; default: the encoder. A frozen copy of it becomes the teacher."""
         return adapter.encoder
 
+    def initialise(self, adapter: Adapter, lessons: Sequence[Lesson], *, seed: int = 0) -> None:
+        """Change the student before its first step, in place; by default it begins as it is.
+
+        The step after :meth:`prepare` and the copy of the teacher. A checkpoint that is gone on from holds its result.
+        """
+        del adapter, lessons, seed
+
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
         """What to train on, asked of ``teacher`` once; default: an answer key."""
         from redact_core.objectives.targets import Targets  # which asks an objective for its targets

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
 from redact_core.errors import RedactError
-from redact_core.objectives.base import Objective, Rows
+from redact_core.objectives.base import Objective
 from redact_core.support.processes import on_first
 from redact_core.types import Batch, Conditioning, Lesson
 
@@ -97,17 +97,15 @@ class Distillation(Objective):
         """Half of what suits the adapter where training goes on from a ``start``, which more would undo."""
         return super().peak_rate(adapter) * (1.0 if self.start is None else FROM_A_START)
 
-    def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
-        """An answer key; ``start`` then changes the student, unless a checkpoint says that it did.
+    def initialise(self, adapter: Adapter, lessons: Sequence[Lesson], *, seed: int = 0) -> None:
+        """``start`` changes the student, unless a checkpoint says that it did.
 
         Of several processes the first one solves the start, and the others get its result.
         """
-        rows = super().rows(adapter, teacher, lessons, seed=seed)
         if self.start is not None and not self.started:
             start = self.start
             on_first(lambda: start.solve(adapter, lessons, seed=seed), adapter.encoder)
             self.started.fill_(True)
-        return rows
 
     def forward(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """``redact`` and ``retain``: weighted group means of :func:`conditioning_distance`."""

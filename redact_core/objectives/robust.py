@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,14 @@ from redact_core.types import Batch, Conditioning, Lesson
 
 _MOST_PLACES = 4
 """Most places of what stands in place of a condition, where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class _Untouched:
+    """What attacks aim at; in a class of its own, so that it is no module of the method and in no checkpoint."""
+
+    adapter: Adapter
+    teacher: nn.Module
 
 
 class RobustDistillation(Distillation):
@@ -74,9 +82,6 @@ class RobustDistillation(Distillation):
 
     needs = (HasInputPerturbation,)
     draws: Tensor
-    adapter: Adapter
-    teacher: nn.Module
-    replaced: NameReplacement
 
     def __init__(
         self,
@@ -113,6 +118,8 @@ class RobustDistillation(Distillation):
             )
         self.share, self.retained_share, self.name_replacement = share, retained_share, name_replacement
         self.words, self.places, self.seed = words, places, seed
+        self._against: _Untouched | None = None
+        self._replaced: NameReplacement | None = None
         # in the checkpoint, so that an interrupted run draws what it would have drawn
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
 
@@ -131,10 +138,19 @@ class RobustDistillation(Distillation):
         """The encoder; a frozen copy of it is kept, for attacks aim at what it answered."""
         student = super().prepare(adapter)
         if self.attacks:
-            # not registered as modules: the checkpoint holds the student and nothing else
-            vars(self)["adapter"] = adapter
-            vars(self)["teacher"] = frozen_copy(student)
+            self._against = _Untouched(adapter, frozen_copy(student))
         return student
+
+    @property
+    def _prepared(self) -> _Untouched:
+        if self._against is None:
+            raise RedactError("RobustDistillation was not prepared; call prepare(adapter) before any step.")
+        return self._against
+
+    @property
+    def teacher(self) -> nn.Module:
+        """The untouched encoder, frozen; no part of the checkpoint."""
+        return self._prepared.teacher
 
     def peak_rate(self, adapter: Adapter) -> float:
         """All of what suits the adapter, from a start as well: attacks go on moving the aim."""
@@ -143,7 +159,7 @@ class RobustDistillation(Distillation):
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
         """Those of distillation; what is put in place of redacted conditions is made ready."""
         if self.attacks and self.name_replacement:
-            vars(self)["replaced"] = NameReplacement(adapter, self.teacher, lessons, seed=seed)
+            self._replaced = NameReplacement(adapter, self.teacher, lessons, seed=seed)
         return super().rows(adapter, teacher, lessons, seed=seed)
 
     def forward(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -151,9 +167,8 @@ class RobustDistillation(Distillation):
         terms = super().forward(student, batch)
         if not self.attacks:
             return terms
-        if "teacher" not in vars(self):
-            raise RedactError("RobustDistillation was not prepared; call prepare(adapter) before any step.")
-        if self.name_replacement and "replaced" not in vars(self):
+        against = self._prepared
+        if self.name_replacement and self._replaced is None:
             raise RedactError(
                 "RobustDistillation with name_replacement knows no rows; call rows(...) before any step."
             )
@@ -163,10 +178,10 @@ class RobustDistillation(Distillation):
         # in turn, so that every number comes equally often
         places = None if self.places is None else 1 + turn % self.places
         self.draws += 1
-        if self.name_replacement:
+        if self._replaced is not None:
             # one, two, four, ...: a single learnt embedding in place of a name is as common as many words
             doublings = (_MOST_PLACES if self.places is None else self.places).bit_length()
-            distance = self.replaced(
+            distance = self._replaced(
                 student,
                 self.name_replacement,
                 2 ** (turn % doublings),
@@ -180,7 +195,7 @@ class RobustDistillation(Distillation):
         if not len(rows):
             return terms
         rows = rows.to(batch.redacted.device)
-        soft = require(self.adapter, HasInputPerturbation, type(self).__name__).disturb(
+        soft = require(against.adapter, HasInputPerturbation, type(self).__name__).disturb(
             _take(batch.asked, rows), places
         )
         target = soft.arranged(batch.target[rows])

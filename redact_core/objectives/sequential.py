@@ -40,7 +40,6 @@ class SequentialDistillation(Distillation):
     needs = (HasStages,)
     one_process = True
     taken: Tensor
-    parts: tuple[Stage, ...]
 
     def __init__(
         self, steps: Sequence[int] = (200, 200), redact_weight: float = 1.0, retain_weight: float = 1.0
@@ -49,6 +48,7 @@ class SequentialDistillation(Distillation):
         if any(count < 1 for count in steps):
             raise RedactError(f"steps is {list(steps)}; give at least 1 for each stage but the last.")
         self.steps = tuple(steps)
+        self.parts: tuple[Stage, ...] = ()
         # in the checkpoint, so that an interrupted run goes on in its stage
         self.register_buffer("taken", torch.zeros((), dtype=torch.int64))
 
@@ -69,7 +69,7 @@ class SequentialDistillation(Distillation):
                     f"{name} belongs to {' and '.join(owners) or 'no stage'}; an adapter's stages share out "
                     "the encoder's parameters."
                 )
-        vars(self)["parts"] = parts
+        self.parts = parts
         return student
 
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
@@ -84,7 +84,7 @@ class SequentialDistillation(Distillation):
     @property
     def stage(self) -> Stage:
         """The one that the next step trains."""
-        if "parts" not in vars(self):
+        if not self.parts:
             raise RedactError(
                 "SequentialDistillation was not prepared; call prepare(adapter) before any step."
             )

@@ -116,6 +116,7 @@ def redact(
         count = objective.default_steps(adapter) if steps is None else steps
         if not solved:
             check_steps(count)
+            objective.initialise(adapter, rows, seed=seed)
         key = objective.rows(adapter, teacher, rows, seed=seed)
         before = key.measure(teacher)
         del teacher  # its answers are all that is needed

@@ -222,6 +222,8 @@ def test_training_goes_on_from_what_was_solved_once_and_keeps_the_first_teacher(
     objective = Distillation(start=ClosedForm(**PLAIN))  # pyright: ignore[reportArgumentType]
     teacher = copy.deepcopy(adapter.encoder)
     key = objective.rows(started, teacher, rows, seed=0)
+    assert torch.equal(said(started, rows), asked), "preparing targets changes no weight"
+    objective.initialise(started, rows, seed=0)
     assert torch.equal(said(started, rows), alone)
     # the answers are those of the model as it was
     batch = key.batch(torch.arange(len(key)))
@@ -229,7 +231,7 @@ def test_training_goes_on_from_what_was_solved_once_and_keeps_the_first_teacher(
         assert any(torch.allclose(row, answer, atol=1e-5) for answer in batch.target.hidden)  # pyright: ignore
     with torch.no_grad():
         started.encoder.load_state_dict(adapter.encoder.state_dict())
-    objective.rows(started, teacher, rows, seed=0)  # as after an interruption
+    objective.initialise(started, rows, seed=0)  # as after an interruption
     torch.testing.assert_close(said(started, rows), asked)  # the weights lie elsewhere in memory
     assert "started" in objective.state_dict()
 

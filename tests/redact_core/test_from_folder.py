@@ -29,6 +29,7 @@ def test_the_student_starts_there_and_the_teacher_is_the_untouched_model(
     model, stock = StableDiffusion(str(tiny_sd)), StableDiffusion(str(tiny_sd))
     objective = Distillation(start=FromFolder(earlier))
     key = objective.rows(model, frozen_copy(model.encoder), lessons := model.expand(BOTH), seed=0)
+    objective.initialise(model, lessons, seed=0)
     wanted = stock.reopen(earlier).encoder.state_dict()
     assert all(torch.equal(value, wanted[name]) for name, value in model.encoder.state_dict().items())
     assert any(not torch.equal(value, wanted[name]) for name, value in stock.encoder.state_dict().items())
