@@ -92,6 +92,13 @@ class StableDiffusionXL(StableDiffusion):
         """Plain distillation, for there is no last map to start from."""
         return Distillation()
 
+    def _gated_model(self) -> nn.Module:
+        """Not offered: a gate block answers through the norm behind it, and these states are read without one."""
+        raise RedactError(
+            "StableDiffusionXL reads states behind which there is no norm, so that gating units cannot answer; take "
+            "Distillation or RobustDistillation."
+        )
+
     def last_linear(self) -> LastLinear:
         """Not offered: what is read comes out of several maps, and a closed form solves for one."""
         raise RedactError(

@@ -8,10 +8,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from modalities.text_to_image.attacks._search.reading import Reader, frozen, opened, slots
+from modalities.text_to_image.attacks._search.reading import Reader, SearchObjective, frozen, opened, slots
 from modalities.text_to_image.attacks._search.token_search import base_pictures
 from modalities.text_to_image.attacks._search.words import around
-from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
+from redact_core import Adapter, Attack, Attempt, Conditioning, PlanRow, RedactError
 
 _OTHER_SEEDS = 1_000_000
 
@@ -68,14 +68,12 @@ class ConceptInversion(Attack):
         optimiser = torch.optim.Adam([free], lr=self.lr * reader.table.std().item())
         losses: list[float] = []
         with frozen(model.encoder, opened(model).generator):
-            for _ in range(self.steps):
+            for step in range(self.steps):
                 chosen = torch.randint(len(rows), (self.batch,), generator=generator)
                 draws = torch.randint(2**31 - 1, (self.batch,), generator=generator).tolist()
                 part = type(asked)(asked.ids[chosen], asked.free[chosen], asked.mask[chosen])
-                conditioning = reader(part, free.expand(self.batch, -1, -1))
-                loss = model.training_loss(
-                    conditioning, [pictures[i] for i in chosen.tolist()], seeds=draws
-                ).mean()
+                fit = _fit(model, [pictures[i] for i in chosen.tolist()], draws)
+                loss = reader.loss(fit, part, free.expand(self.batch, -1, -1), step).mean()
                 free.grad = torch.autograd.grad(loss, free)[0]
                 optimiser.step()
                 losses.append(loss.item())
@@ -101,3 +99,13 @@ class ConceptInversion(Attack):
 
     def _pieces(self, base: Adapter, rows: Sequence[PlanRow]) -> list[tuple[str, str]]:
         return [(before, after) for before, _, after in (around(r, opened(base).vocabulary) for r in rows)]
+
+
+def _fit(model: Adapter, pictures: Sequence[Tensor], seeds: Sequence[int]) -> SearchObjective:
+    """The denoiser's loss of ``pictures``, at the times and with the noise of ``seeds``."""
+
+    def loss(conditioning: Conditioning, step: int) -> Tensor:
+        del step
+        return model.training_loss(conditioning, pictures, seeds=seeds)
+
+    return loss
