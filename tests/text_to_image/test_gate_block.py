@@ -65,13 +65,13 @@ def test_a_redaction_keeps_every_bit_of_what_stays_and_of_all_other_weights(
 def test_an_open_unit_leaves_the_answer_alone_and_a_silent_one_adds_exactly_nothing(
     model: StableDiffusion,
 ) -> None:
-    before = hidden(model, ["a zebra", "a violin", "two birds"])
+    before = hidden(model, ["a zebra", "a violin"])
     opened = gate_for(model, "a zebra", "a violin")
-    after = hidden(model, ["a zebra", "a violin", "two birds"])
+    after = hidden(model, ["a zebra", "a violin"])
     shut = opened < -SPARE
+    assert shut.any()
     assert torch.equal(after[0, shut], before[0, shut])
     torch.testing.assert_close(after[0, -1], before[1, -1], atol=0.1, rtol=0.05)
-    assert torch.equal(after[2], before[2])
 
 
 def test_the_folder_is_loaded_by_transformers_alone(model: StableDiffusion, tmp_path: Path) -> None:
