@@ -72,11 +72,11 @@ class UnitGating(Objective):
     def __init__(
         self,
         units: int = 128,
-        rounds: int = 24,
+        rounds: int = 14,
         searched: int = 24,
         search_steps: int = 24,
-        radius: float = 0.29,
-        mixed: float = 0.5,
+        radius: float = 0.2,
+        mixed: float = 0.35,
         spared: float = 3.0,
         noise: float = 1.0,
     ):

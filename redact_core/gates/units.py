@@ -56,10 +56,10 @@ class UnitSettings:
 
     units: int = 128
     steps: int = 250
-    rounds: int = 24
+    rounds: int = 14
     round_steps: int = 40
-    radius: float = 0.29
-    mixed: float = 0.5
+    radius: float = 0.2
+    mixed: float = 0.35
     spared: float = 3.0
     noise: float = 1.0
 
