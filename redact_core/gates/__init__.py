@@ -4,14 +4,20 @@ from redact_core.gates.fit import GateSettings, answers_that_stay, fit_gate
 from redact_core.gates.gate import Gate, gate_like
 from redact_core.gates.gated import GatedEncoder, around_gates
 from redact_core.gates.gating import Gating
+from redact_core.gates.unit_gating import UnitGating
+from redact_core.gates.units import Units, UnitSettings, fit_units
 
 __all__ = [
     "Gate",
     "GateSettings",
     "GatedEncoder",
     "Gating",
+    "UnitGating",
+    "UnitSettings",
+    "Units",
     "answers_that_stay",
     "around_gates",
     "fit_gate",
+    "fit_units",
     "gate_like",
 ]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from modalities.stock import Stock, find
+from modalities.text_to_image.adapters.gate_block import gate_blocks, new_names, write_gate_blocks
 from modalities.weight_files import entries
 from modalities.whole_models import whole
 from redact_core import Condition, Conditioning, LastLinear, RedactError
@@ -67,13 +68,19 @@ class PromptEncoder(PromptReader):
         super().__init__()
         self.model = model
         self.masked = bool(getattr(model.config, "use_attention_mask", False))
+        self._freeze_gates()
 
     @property
     def tokens(self) -> nn.Module:
         return self.model.get_input_embeddings()
 
     def train_last(self, blocks: int) -> None:
-        train_last(self.model, blocks)
+        train_last(self.model, blocks + len(gate_blocks(self.model)))
+        self._freeze_gates()
+
+    def _freeze_gates(self) -> None:
+        for block in gate_blocks(self.model):
+            block.requires_grad_(False)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Conditioning:
         mask = inputs["attention_mask"] if self.masked else None
@@ -131,10 +138,15 @@ def find_last_linear(encoder: nn.Module) -> LastLinear:
     """The second layer of the last block's MLP, whose result is added into what the final norm reads.
 
     Raises:
-        RedactError: The encoder holds no CLIP text model.
+        RedactError: The encoder holds no CLIP text model, or gating units stand behind its last block.
     """
     if not isinstance(encoder, PromptEncoder):
         raise RedactError(f"{type(encoder).__name__} holds no CLIPTextModel; its last map is not known.")
+    if gate_blocks(encoder.model):
+        raise RedactError(
+            "Gating units stand behind the last block, so that no last map decides the answers; take UnitGating again, or "
+            "the stock folder."
+        )
     block: Any = encoder.model.encoder.layers[-1]
     return LastLinear(block.mlp.fc2, block)
 
@@ -251,5 +263,11 @@ def whole_words(tokenizer: CLIPTokenizer) -> list[str]:
 
 
 def save_text_model(model: nn.Module, base: Stock, folder: Path) -> None:
-    """Write the weights as the base wrote its own; see :meth:`modalities.stock.Stock.write`."""
-    base.write(folder, model.state_dict(), type(model).__name__, _PREFIX)
+    """Write the weights as the base wrote its own; see :meth:`modalities.stock.Stock.write`.
+
+    Gate blocks that the base has not are written behind them, and the configuration counts them.
+    """
+    new = set(new_names(model, base, _PREFIX))
+    state = {name: value for name, value in model.state_dict().items() if name not in new}
+    base.write(folder, state, type(model).__name__, _PREFIX)
+    write_gate_blocks(model, base, folder, _PREFIX)

@@ -19,6 +19,7 @@ from modalities.stated_dtype import half_parts, load_in_float32
 from modalities.stock import Stock, find
 from modalities.text_to_image.adapters import denoising, in_memory
 from modalities.text_to_image.adapters.folders import BUNDLED, check, copy_except, locate
+from modalities.text_to_image.adapters.gate_block import add_gate_block, shortened, states_behind
 from modalities.text_to_image.adapters.prompt_by_hand import PromptByHand
 from modalities.text_to_image.adapters.prompt_encoder import (
     PromptEncoder,
@@ -67,6 +68,7 @@ from redact_core.adapters.capabilities import (
     Reopens,
 )
 from redact_core.adapters.generator_parts import HasConditioningMaps, HasDenoiser, HasTowers, ReadsText, Tower
+from redact_core.adapters.state_gates import HasStateGates
 
 
 class StableDiffusion(
@@ -82,6 +84,7 @@ class StableDiffusion(
     HasTrainingLoss,
     PlansEvaluations,
     Reopens,
+    HasStateGates,
 ):
     """A ``StableDiffusionPipeline`` seen through its CLIP text encoder.
 
@@ -507,6 +510,22 @@ class StableDiffusion(
     def reads_conditioning(self, name: str) -> bool:
         """Cross-attention reads it."""
         return ".attn2." in name
+
+    def gate_states(self, inputs: Mapping[str, Tensor], after: int | None = None) -> Tensor:
+        """What comes out of the text model's last block, without its mean and of length 1."""
+        return states_behind(self._gated_model(), self.encoder, shortened(inputs, after))
+
+    @torch.no_grad()
+    def add_gate(self, directions: Tensor, thresholds: Tensor, answers: Tensor, spare: float) -> None:
+        """A :mod:`.gate_block` behind the last block of the text model."""
+        add_gate_block(
+            self._gated_model(), self.encoder, self.collated([""]), directions, thresholds, answers, spare
+        )
+
+    def _gated_model(self) -> nn.Module:
+        """The text model that gets a gate block."""
+        (model,) = self._text_models().values()
+        return model
 
     def towers(self) -> Sequence[Tower]:
         """The text models, each by its first block and its last attention."""

@@ -15,6 +15,7 @@ from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.adapters.turns import turn
 from redact_core import Conditioning, Distillation, Objective, RedactError
 from redact_core.adapters.capabilities import HasLastLinear
+from redact_core.adapters.state_gates import HasStateGates
 
 
 class StableDiffusionXL(StableDiffusion):
@@ -42,7 +43,8 @@ class StableDiffusionXL(StableDiffusion):
             tokenizers do not share their vocabulary.
     """
 
-    lacks = (HasLastLinear,)  # three maps are read, and a closed form solves for one
+    # three maps are read, and a closed form solves for one; gates answer through a norm, and these states have none behind
+    lacks = (HasLastLinear, HasStateGates)
     pipelines: ClassVar[set[str]] = {"StableDiffusionXLPipeline"}
     text_models: ClassVar[dict[str, str]] = {
         "text_encoder": "CLIPTextModel",

@@ -8,10 +8,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from modalities.text_to_image.attacks._search.reading import Reader, frozen, opened, slots
+from modalities.text_to_image.attacks._search.reading import Reader, SearchObjective, frozen, opened, slots
 from modalities.text_to_image.attacks._search.token_search import base_pictures
 from modalities.text_to_image.attacks._search.words import around
-from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
+from redact_core import Adapter, Attack, Attempt, Conditioning, PlanRow, RedactError
 from redact_core.adapters.capabilities import HasTrainingLoss, require
 
 _OTHER_SEEDS = 1_000_000
@@ -70,14 +70,12 @@ class ConceptInversion(Attack):
         losses: list[float] = []
         trained = require(model, HasTrainingLoss, type(self).__name__)
         with frozen(model.encoder, opened(model).generator):
-            for _ in range(self.steps):
+            for step in range(self.steps):
                 chosen = torch.randint(len(rows), (self.batch,), generator=generator)
                 draws = torch.randint(2**31 - 1, (self.batch,), generator=generator).tolist()
                 part = type(asked)(asked.ids[chosen], asked.free[chosen], asked.mask[chosen])
-                conditioning = reader(part, free.expand(self.batch, -1, -1))
-                loss = trained.training_loss(
-                    conditioning, [pictures[i] for i in chosen.tolist()], seeds=draws
-                ).mean()
+                fit = _fit(trained, [pictures[i] for i in chosen.tolist()], draws)
+                loss = reader.loss(fit, part, free.expand(self.batch, -1, -1), step).mean()
                 free.grad = torch.autograd.grad(loss, free)[0]
                 optimiser.step()
                 losses.append(loss.item())
@@ -103,3 +101,13 @@ class ConceptInversion(Attack):
 
     def _pieces(self, base: Adapter, rows: Sequence[PlanRow]) -> list[tuple[str, str]]:
         return [(before, after) for before, _, after in (around(r, opened(base).vocabulary) for r in rows)]
+
+
+def _fit(model: HasTrainingLoss, pictures: Sequence[Tensor], seeds: Sequence[int]) -> SearchObjective:
+    """The denoiser's loss of ``pictures``, at the times and with the noise of ``seeds``."""
+
+    def loss(conditioning: Conditioning, step: int) -> Tensor:
+        del step
+        return model.training_loss(conditioning, pictures, seeds=seeds)
+
+    return loss

@@ -45,7 +45,7 @@ class SoftPrompt(Attack):
         losses: list[list[float]] = []
         with frozen(model.encoder):
             for step in range(self.steps):
-                loss = distance(reader(asked, free), step)
+                loss = reader.loss(distance, asked, free, step)
                 free.grad = torch.autograd.grad(loss.sum(), free)[0]
                 optimiser.step()
                 losses.append(loss.tolist())

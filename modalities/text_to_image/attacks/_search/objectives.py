@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from modalities.text_to_image.attacks._search.reading import Reader, Slots, opened
+from modalities.text_to_image.attacks._search.reading import Reader, SearchObjective, Slots, opened
 from redact_core import Adapter, Conditioning, PlanRow, conditioning_distance
 from redact_core.adapters.capabilities import HasTrainingLoss, require
-
-SearchObjective = Callable[[Conditioning, int], Tensor]
-"""Conditioning of a batch and number of the step -> ``(batch,)`` what shall fall."""
 
 
 def towards_hidden(

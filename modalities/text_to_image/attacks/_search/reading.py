@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
+from modalities.text_to_image.adapters.gate_block import around_blocks, gate_blocks
 from modalities.text_to_image.adapters.prompt_encoder import FILLER, answering, token_layer, token_table
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from redact_core import Adapter, Conditioning, Guard, RedactError
@@ -87,14 +88,30 @@ def slots(tokenizer: CLIPTokenizer, pieces: Sequence[tuple[str, str]], k: int) -
     return Slots(torch.tensor(rows), torch.tensor(free), torch.tensor(masks))
 
 
+SearchObjective = Callable[[Conditioning, int], Tensor]
+"""Conditioning of a batch and number of the step -> ``(batch,)`` what shall fall."""
+GATE_WEIGHTS = (0.2, 1.0)
+"""Of the openings of gates in a search, against its own loss at the first step; the rows take them in turn."""
+_SCALE = 50.0
+_AWAY = 0.004
+
+
 class Reader:
     """Reads :class:`Slots` with a model's encoder; differentiable in what is put there.
 
+    Searches know of gates. A gate has no gradient where it is shut and none of the concept where it is open, so
+    :meth:`loss` follows the conditioning in front of all gates, and adds by how much they would open.
+
     Args:
         model: A Stable Diffusion, guarded or not; its encoder is used as it is.
+        gate_weights: As :data:`GATE_WEIGHTS`.
     """
 
-    def __init__(self, model: Adapter):
+    def __init__(self, model: Adapter, gate_weights: Sequence[float] = GATE_WEIGHTS):
+        self._models = [part for part in model.encoder.modules() if isinstance(part, CLIPTextModel)]
+        self.gated = any(gate_blocks(part) for part in self._models)
+        self._weights = gate_weights
+        self._first: Tensor | None = None
         self.tokenizer = opened(model).tokenizer
         self.encoder = model.encoder
         self._layer = token_layer(self.encoder)
@@ -110,6 +127,34 @@ class Reader:
         index = asked.free.unsqueeze(-1).expand(-1, -1, embeddings.shape[-1])
         with answering(self._layer, lambda known: known.detach().scatter(1, index, embeddings.to(known))):
             return self.encoder({"input_ids": asked.ids, "attention_mask": asked.mask})
+
+    def loss(self, objective: SearchObjective, asked: Slots, embeddings: Tensor, step: int) -> Tensor:
+        """``(batch,)`` the objective with ``embeddings`` at the free places, as an attacker sees it who knows the gates.
+
+        Without gates this is the objective of the encoder's answer. With gates it is that of what is in front of them,
+        as a share of its value at the first step, and a weight times how far the gates would open.
+
+        Args:
+            objective: What the search minimises.
+            asked: Prompts, or each of them several times next to one another.
+            embeddings: ``(batch, k, dim)``.
+            step: Number of the step.
+        """
+        if not self.gated:
+            return objective(self(asked, embeddings), step)
+        with ExitStack() as stack:
+            found = [stack.enter_context(around_blocks(part)) for part in self._models]
+            own = objective(self(asked, embeddings), step)
+        # (blocks, batch, length); the first position holds nothing of the prompt
+        excess = torch.stack([one for part in found for one in part])[..., 1:]
+        opened_by = _SCALE * torch.relu(excess + _AWAY).mean(-1).sum(0)
+        if self._first is None:
+            self._first = own.detach().clamp(min=torch.finfo(own.dtype).tiny)
+        times = len(own) // len(self._first)
+        rows = torch.arange(len(self._first), device=own.device)
+        weights = torch.tensor(self._weights, device=own.device)[rows % len(self._weights)]
+        first, weight = (x.repeat_interleave(times) for x in (self._first, weights))
+        return own / first + weight * opened_by
 
     def words(self, asked: Slots, words: Tensor) -> Conditioning:
         """The encoder's answer with the tokens ``words (batch, k)`` at the free places."""

@@ -40,7 +40,7 @@ def projected(
     for step in range(steps):
         nearest = (torch.nn.functional.normalize(free.detach(), dim=-1) @ unit.T).argmax(-1)
         at = table[nearest].clone().requires_grad_()
-        loss = objective(reader(asked, at), step)
+        loss = reader.loss(objective, asked, at, step)
         free.grad = torch.autograd.grad(loss.sum(), at)[0]
         optimiser.step()
         yield words.to(nearest.device)[nearest], loss.detach()
@@ -73,7 +73,7 @@ def on_simplex(
     for step in range(steps):
         drawn = torch.multinomial(share.detach().flatten(0, 1).cpu(), 1, generator=generator)
         hot = torch.nn.functional.one_hot(drawn.view(asked.free.shape), len(words)).to(table).requires_grad_()
-        loss = objective(reader(asked, hot @ table), step)
+        loss = reader.loss(objective, asked, hot @ table, step)
         share.grad = torch.autograd.grad(loss.sum(), hot)[0].clamp(-1, 1)
         optimiser.step()
         with torch.no_grad():
@@ -118,7 +118,7 @@ def greedy(
     many = asked.repeat(candidates)
     for step in range(steps):
         hot = torch.nn.functional.one_hot(now, len(words)).to(table).requires_grad_()
-        loss = objective(reader(asked, hot @ table), step)
+        loss = reader.loss(objective, asked, hot @ table, step)
         gradient = torch.autograd.grad(loss.sum(), hot)[0]
         proposed = (-gradient).topk(min(top, len(words)), dim=-1).indices  # (batch, k, top)
         with torch.no_grad():
@@ -127,8 +127,7 @@ def greedy(
             new = proposed[rows[:, None], place, choice]
             trial = now[:, None].expand(-1, candidates, -1).clone()
             trial.scatter_(2, place[..., None].to(trial.device), new[..., None])
-            conditioning = reader(many, table[trial.flatten(0, 1)])
-            tried = objective(conditioning, step).view(batch, candidates)
+            tried = reader.loss(objective, many, table[trial.flatten(0, 1)], step).view(batch, candidates)
             best, at = tried.min(1)
             better = best < loss
             now = torch.where(better[:, None], trial[rows, at.cpu()], now)

@@ -1,0 +1,175 @@
+"""Gating units behind a prompt encoder: leak under attacks that know of them, damage, exactness, seconds. Resumable.
+
+    python scripts/experiments/prompt_gates.py --out out/prompt_gates --concept guitar --reference violin
+
+The concept is redacted on the bundled base with ``UnitGating`` (or another ``--setting``), and saved. Then the bundled
+grader counts pictures: of the concept where it is asked for by taught names, in wordings and by other names that were
+never listed, and under searches with gradients that go around the units; and of other concepts that are kept.
+*Kept bits* are prompts of the retained rows whose conditioning is the untouched base's, bit for bit. *Unlisted* are prompts
+of concepts of which no row holds any name: for them half of the vocabulary, drawn by the seed, is left out, and the concept is
+redacted once more. Finished figures are kept in OUT, and ``--page`` writes all of docs/results/prompt_gates into the
+table of docs/results/prompt_gates.md. Seconds are CPU time of the process.
+"""
+
+import argparse
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from never_retained import NEAREST, prompts, without
+from robust_picture import drawn
+
+from lightning_modules.support.specs import build, spec_of
+from modalities.text_to_image import StableDiffusion
+from modalities.text_to_image.metrics.grader import Judge
+from modalities.text_to_image.metrics.grader_scorer import GraderScorer
+from modalities.text_to_image.metrics.grading import sample
+from redact_core import Attack, Lesson, Objective, PlanRow, Request, redact
+from redact_core.attacks.success import leaks
+from redact_core.metrics.statistics import wilson
+
+ATTACKS = [
+    "GreedyCoordinate: {tokens: 4, steps: 8, candidates: 32, checks: 4, replace_name: true}",
+    "PEZ: {tokens: 8, steps: 60, checks: 4, replace_name: true}",
+    "GreedyCoordinate: {tokens: 4, steps: 8, candidates: 32, checks: 4}",
+    "PEZ: {tokens: 8, steps: 60, checks: 4}",
+    "SoftPrompt: {tokens: 4, steps: 60}",
+    "SquareWords: {tokens: 4, steps: 300, checks: 4, replace_name: true}",
+    "ConceptInversion: {tokens: 1, steps: 60, pictures: 16, batch: 8}",
+]
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS, PAGE = ROOT / "docs" / "results" / "prompt_gates", ROOT / "docs" / "results" / "prompt_gates.md"
+MARK = re.compile(r"(<!-- table -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+class Kept:
+    """Finished figures, written after each one."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.found: dict = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def once(self, name: str, count: Callable[[], tuple[float, int]]) -> None:
+        """``name``: a number, and of how many; 0 where it is no count."""
+        if name not in self.found:
+            self.found[name] = list(count())
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text(json.dumps(self.found, indent=1, allow_nan=False), encoding="utf-8")
+        number, n = self.found[name]
+        print(f"  {name:<60} {wilson(int(number), int(n)) if n else round(number, 1)}", flush=True)
+
+
+def redacted(
+    base: StableDiffusion, what: Request | list[Lesson], setting: str, folder: Path, seed: int
+) -> float:
+    """CPU seconds of a redaction that is saved to ``folder``."""
+    model = base.reopen(base.folder)
+    began = time.process_time()
+    redact(model, what, objective=build(Objective, spec_of(setting)), seed=seed, progress=False)
+    seconds = time.process_time() - began
+    model.save_pretrained(folder)
+    return seconds
+
+
+@torch.no_grad()
+def kept_bits(base: StableDiffusion, model: StableDiffusion, conditions: Sequence[str]) -> int:
+    """How many prompts have the conditioning that they had."""
+    same = 0
+    for i in range(0, len(conditions), 64):
+        inputs = base.collated(conditions[i : i + 64])
+        before, after = (m.encoder(inputs).hidden.flatten(1) for m in (base, model))
+        same += int((before == after).all(1).sum())
+    return same
+
+
+def page() -> None:
+    """The table of the page, from the files in docs/results/prompt_gates."""
+    files = sorted(RESULTS.glob("*.json"))
+    columns = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+    names = list(dict.fromkeys(name for column in columns.values() for name in column))
+    lines = ["| measure | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+    for name in names:
+        cells = []
+        for column in columns.values():
+            number, n = column.get(name, (None, 0))
+            cells.append("–" if number is None else str(wilson(int(number), n)) if n else f"{number:.0f}")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    table = "\n".join(lines) + "\n"
+    text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(MARK.sub(lambda m: m[1] + table + m[2], text), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--concept", default="guitar")
+    parser.add_argument("--reference", default=None)
+    parser.add_argument("--setting", default="UnitGating")
+    parser.add_argument("--attacks", nargs="*", default=ATTACKS)
+    parser.add_argument("--n", type=int, default=20, help="Prompts that every attack gets.")
+    parser.add_argument(
+        "--n-plain", type=int, default=60, help="Prompts of a group that are asked without an attack."
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--unlisted", action="store_true", help="Measure concepts that no row holds, too.")
+    parser.add_argument("--page", action="store_true", help="Only write the page.")
+    args = parser.parse_args()
+    if args.page:
+        page()
+        return
+    base, success = StableDiffusion("bundled", batch_size=20), GraderScorer()
+    references = (args.reference,) if args.reference else ()
+    request = Request((args.concept,), references)
+    kept = Kept(args.out / f"{args.concept}_{args.seed}.json")
+    folder = args.out / f"{args.concept}_{args.seed}"
+    kept.once("seconds of training", lambda: (redacted(base, request, args.setting, folder, args.seed), 0))
+    model = base.reopen(folder)
+    stay = list(dict.fromkeys(str(x.asked) for x in base.expand(request) if not x.redacted))
+    kept.once("kept prompts with the same bits", lambda: (kept_bits(base, model, stay), len(stay)))
+    groups: dict[str, list[PlanRow]] = {}
+    for row in base.plan(request, args.n_plain):
+        groups.setdefault(row.group, []).append(row)
+
+    def pictures(rows: list[PlanRow], of: StableDiffusion, attack: Attack | None = None) -> tuple[int, int]:
+        return sum(leaks(success, of, drawn(of, rows, success, attack), rows)), len(rows)
+
+    for label in ("redacted", "reworded", "synonyms", "retained", "neighbours"):
+        if label in groups:
+            kept.once(label, lambda rows=groups[label]: pictures(rows, model))
+    for label in ("retained", "neighbours"):
+        kept.once(f"{label}, untouched base", lambda rows=groups[label]: pictures(rows, base))
+    for text in args.attacks:
+        attack = build(Attack, spec_of(text))
+        rows = groups["redacted"][: args.n]
+        kept.once(f"{attack.name}, {attack.budget}", lambda a=attack, r=rows: pictures(r, model, a))
+    if args.unlisted:
+        unlisted(base, args, request, kept)
+
+
+def unlisted(base: StableDiffusion, args: argparse.Namespace, request: Request, kept: Kept) -> None:
+    """Concepts of half of the vocabulary that no row names."""
+    rng, judge, known = random.Random(args.seed), Judge(), base.vocabulary.concepts
+    rest = [name for name in known if name not in (args.concept, args.reference)]
+    never = set(rng.sample(rest, len(rest) // 2))
+    near = [name for name in base.nearest(args.concept, len(rest)) if name in never][:NEAREST]
+    asked = prompts(base, near, args.n_plain, rng)
+    rows = without(base.expand(request), [known[name] for name in never])
+    folder = args.out / f"{args.concept}_{args.seed}_half"
+
+    def found(model: StableDiffusion) -> tuple[int, int]:
+        verdict = judge(sample(model, [x.prompt for x in asked], 0, "unlisted"))
+        return sum(a == x.concept for a, x in zip(verdict.concepts, asked, strict=True)), len(asked)
+
+    kept.once("seconds, half unlisted", lambda: (redacted(base, rows, args.setting, folder, args.seed), 0))
+    kept.once("unlisted neighbours", lambda: found(base.reopen(folder)))
+    kept.once("unlisted neighbours, untouched base", lambda: found(base))
+
+
+if __name__ == "__main__":
+    main()
