@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from redact_core import Adapter, Metric, RedactError, RedactionCard, Scorer, Trial
-from redact_core.adapters.by_hand import TriedByHand
+from redact_core.adapters.by_hand import Entry, TriedByHand
 from redact_core.artefacts.card import FILE as CARD
 from redact_core.evaluation.evidence import BASE
 from redact_core.metrics.scorer import checked_scores, leak_metric
@@ -103,6 +103,15 @@ class Comparison:
         self._kept = tempfile.TemporaryDirectory(prefix="redact-app-")
         self.folder = Path(self._kept.name)
         self._count = 0
+
+    def entries(self) -> list[Entry]:
+        """What is asked, with what was redacted as the first value where it is one of the choices."""
+        assert isinstance(self.base, TriedByHand)
+        names = [subject.name for subject in self.subjects]
+        return [
+            replace(entry, value=next((name for name in names if name in entry.choices), entry.value))
+            for entry in self.base.entries()
+        ]
 
     def close(self) -> None:
         """Delete every sample."""

@@ -18,7 +18,7 @@ MISSING = "redact app needs the package gradio; install it: pip install 'redact-
 _POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' data: blob:; frame-ancestors 'self'"
 _CSS = """
 .verdict {font-size: 1.15rem; font-weight: 600;}
-.figures table {width: 100%; border-collapse: collapse; border: 0;}
+.figures table {width: 100%; border-collapse: collapse; border: 0 !important;}
 .figures th, .figures td {padding: .35rem .8rem .35rem 0; text-align: left; vertical-align: top; border: 0;
   border-bottom: 1px solid var(--border-color-primary);}
 .figures tbody th {font-weight: 500;}
@@ -56,7 +56,7 @@ def page(compare: Comparison, title: str) -> Any:
     assert isinstance(base, TriedByHand)
     # what is uploaded and shown lies with the samples, and goes with them
     os.environ["GRADIO_TEMP_DIR"] = str(compare.folder / "page")
-    entries = list(base.entries())
+    entries = compare.entries()
     names = [subject.name for subject in compare.subjects]
     with gr.Blocks(title=title, analytics_enabled=False) as blocks:
         gr.Markdown(f"# {title}\nThe same request and seed go to the base and to the redacted model.")
@@ -140,8 +140,10 @@ def serve(
             css=_CSS, app_kwargs={"middleware": [middleware]},
         )  # fmt: skip
     except OSError as error:
+        where = f"{host}, port {port}," if port else host
         raise RedactError(
-            f"{host}:{port or ''} cannot be served ({error}); give another --port or --host."
+            f"{where} cannot be served: the port is taken, or the address is not this machine's; give another --port "
+            "or --host."
         ) from error
     say(f"The page is at {public or address}; press Ctrl+C to stop it.")
     if wait:

@@ -14,7 +14,7 @@ from lightning_modules.cli.evaluate import LIBRARIES, guarded
 from lightning_modules.cli.options import add_models, add_request, parsed
 from lightning_modules.evaluation.attacking import attacked_plan, carry_out
 from lightning_modules.evaluation.finish import finish
-from lightning_modules.evaluation.judges import Judges
+from lightning_modules.evaluation.judges import Judges, default_judges
 from lightning_modules.evaluation.replay import replays
 from lightning_modules.support import mishaps
 from lightning_modules.support.arguments import names_in
@@ -23,6 +23,7 @@ from lightning_modules.support.environment import quiet
 from lightning_modules.support.output import say
 from lightning_modules.support.specs import build, folders_by_name, spec_of, specs_of
 from redact_core import Adapter, Attack, PlanRow, RedactError, Request, Scorer, read_plan
+from redact_core.adapters.capabilities import PlansEvaluations, Reopens, require
 from redact_core.adapters.fingerprint import fingerprint
 from redact_core.errors import raise_together
 from redact_core.evaluation.evidence import BASE, Conduct, Evidence, begin
@@ -69,12 +70,14 @@ def attack(arguments: Sequence[str]) -> None:
     base: Adapter = ready["base"]
     if config["batch_size"] is not None:
         base.batch_size = config["batch_size"]
-    specs = specs_of(config["scorers"], base.scorers)
+    specs = specs_of(config["scorers"], default_judges(base)[0])
     scorers = ready["scorers"] or [build(Scorer, spec) for spec in specs]
     attacks, records = _attacks(config, base, scorers)
     rows = _rows(config, base)
     folders = folders_by_name(config["redacted"] or [])
-    redacted = {name: base.reopen(folder) for name, folder in folders.items()}
+    redacted = {
+        name: require(base, Reopens, "redact attack").reopen(folder) for name, folder in folders.items()
+    }
     models = guarded({BASE: base, **redacted}, ready["guards"] or {})
     for model in models.values():
         model.to(device)
@@ -148,13 +151,14 @@ def _attacks(
 
 
 def _suite(name: str, base: Adapter) -> tuple[str, ...]:
-    if not base.suites:
+    planned = base.offers(PlansEvaluations)
+    if planned is None or not planned.suites:
         raise RedactError(f"{type(base).__name__} has no suites of attacks; give --attacks.")
-    if name not in base.suites:
+    if name not in planned.suites:
         raise RedactError(
-            f"There is no suite {name!r} for {type(base).__name__}; give {', '.join(base.suites)}."
+            f"There is no suite {name!r} for {type(base).__name__}; give {', '.join(planned.suites)}."
         )
-    return base.suites[name]
+    return planned.suites[name]
 
 
 def _rows(config: Namespace, base: Adapter) -> list[PlanRow]:
@@ -167,7 +171,11 @@ def _rows(config: Namespace, base: Adapter) -> list[PlanRow]:
         rows = [row for row in plan if row.redacted][: config["n"]]
     else:
         request = Request(names_in(config["redact"]), names_in(config["reference"]), seed=config["seed"])
-        rows = [row for row in base.plan(request, config["n"]) if row.group == "redacted"]
+        rows = [
+            row
+            for row in require(base, PlansEvaluations, "redact attack").plan(request, config["n"])
+            if row.group == "redacted"
+        ]
     if not rows:
         raise RedactError("The plan holds no redacted condition, so there is nothing to attack.")
     base.collate(list(dict.fromkeys(row.condition for row in rows)))  # refuses what cannot be read

@@ -16,7 +16,13 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_modules.cli.options import add_models, add_request, parsed
 from lightning_modules.evaluation.finish import finish
-from lightning_modules.evaluation.judges import Judges, add_judges, load_judges, recorded_judges
+from lightning_modules.evaluation.judges import (
+    Judges,
+    add_judges,
+    default_judges,
+    load_judges,
+    recorded_judges,
+)
 from lightning_modules.evaluation.sampling import draw
 from lightning_modules.support import mishaps
 from lightning_modules.support.arguments import names_in
@@ -25,6 +31,7 @@ from lightning_modules.support.environment import quiet
 from lightning_modules.support.output import say
 from lightning_modules.support.specs import folders_by_name
 from redact_core import Adapter, Guard, RedactError, RedactionCard, Request
+from redact_core.adapters.capabilities import PlansEvaluations, Reopens, require
 from redact_core.adapters.fingerprint import fingerprint
 from redact_core.artefacts.card import FILE as CARD
 from redact_core.errors import raise_together
@@ -83,7 +90,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     first = trainer.is_global_zero
     models, plan = models_and_plan(config, ready.pop("base"), ready["test_bed"], ready["guards"] or {})
     evidence = _begin(config, trainer, models, plan)
-    names = models[BASE].scorers, models[BASE].set_scorers
+    names = default_judges(models[BASE])
     lock = LineWriter(config["out"] / ".lock") if first else None
     try:
         judges = Judges()
@@ -178,7 +185,7 @@ def models_and_plan(
         plan = read_plan(config["plan"])
     else:
         request = Request(names_in(config["redact"]), names_in(config["reference"]), seed=config["seed"])
-        plan = base.plan(request, config["n"])
+        plan = require(base, PlansEvaluations, "redact evaluate").plan(request, config["n"])
     both = contradictions(plan, base.identity)
     if bed is None:
         raise_together("The plan contradicts itself", both)
@@ -186,7 +193,8 @@ def models_and_plan(
         say(f"{len(both)} conditions stand among the redacted and among the retained rows: {both[0]}.")
     base.collate(list(dict.fromkeys(row.condition for row in plan)))  # refuses what cannot be read
     redacted = {
-        name: base.reopen(folder) for name, folder in folders_by_name(config["redacted"] or []).items()
+        name: require(base, Reopens, "redact evaluate").reopen(folder)
+        for name, folder in folders_by_name(config["redacted"] or []).items()
     }
     return guarded({BASE: base, **redacted}, guards), plan
 

@@ -33,6 +33,7 @@ USAGE = """usage: {program} VERB ...
   inspect  list the paths by which a condition enters a model, and which a redaction covers: {program} inspect MODEL
   app    a page of this machine, base and redacted model side by side:
                                {program} app --base StableDiffusion --base.source bundled --redacted out/no_cigarette
+  verify check a redacted folder, one line and a status: {program} verify FOLDER [--list withdrawals.csv --keep PEOPLE]
   demo   redact, grade and show a concept, a style and a voice of the bundled models: {program} demo --out out/demo
   ls     list what can be named, by kind:                {program} ls [adapters|objectives|attacks|...]
   completion  complete verbs and options in a shell:       eval "$({program} completion bash)"
@@ -184,6 +185,14 @@ def app(arguments: Sequence[str]) -> int:
     return 0
 
 
+def verify(arguments: Sequence[str]) -> int:
+    """Check a folder against its card and its receipt; see :mod:`lightning_modules.cli.verify`."""
+    from lightning_modules.cli import verify as verify_cli
+
+    verify_cli.verify(arguments[1:])
+    return 0
+
+
 def demo(arguments: Sequence[str]) -> int:
     """Redact, grade and show a concept, a style and a voice; see :mod:`lightning_modules.cli.demo`."""
     from lightning_modules.cli import demo as demo_cli
@@ -210,7 +219,7 @@ def completion(arguments: Sequence[str]) -> int:
 
 
 _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
-    "fit": fit, "evaluate": evaluate, "attack": attack, "score": score, "report": report, "card": card,
+    "fit": fit, "evaluate": evaluate, "attack": attack, "score": score, "report": report, "card": card, "verify": verify,
     "export": export, "inspect": inspect, "app": app, "demo": demo, "ls": ls, "completion": completion,
 }  # fmt: skip
 

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from lightning_modules.cli.hints import Parser, meant
-from lightning_modules.support.catalogue import HEADINGS, entries
+from lightning_modules.support.catalogue import HEADINGS, entries, methods_of
 from lightning_modules.support.output import printable
 from redact_core import RedactError, RedactionCard
 from redact_core.support.paths import at_home
@@ -60,6 +60,10 @@ def ls(arguments: Sequence[str]) -> None:
                     f"not available (No module named {entry.missing!r})" if entry.missing else entry.summary
                 )
                 print(f"  {entry.name:26} {said}\n{'':29} {entry.module}")  # noqa: T201
+                if entry.kind == "adapter":
+                    print(f"{'':29} methods: {', '.join(methods_of(entry, found))}")  # noqa: T201
+                elif entry.needs:
+                    print(f"{'':29} needs: {', '.join(entry.needs)}")  # noqa: T201
         print()  # noqa: T201
 
 

@@ -62,6 +62,7 @@ def carry_out(
             began, asked = time.perf_counter(), model
             attack = None if group == PLAIN else attacks[group.removeprefix(PREFIX)]
             if attack is not None:
+                attack.check(model)
                 asked = attack.subvert(model, base, [evidence.plan[i] for i in groups[group]], seed=seed)
             for chunk in missing:
                 rows = [evidence.plan[i] for i in chunk]

@@ -11,7 +11,8 @@ from jsonargparse import ArgumentParser, Namespace
 
 from lightning_modules.support.recorded import recorded
 from lightning_modules.support.specs import build, specs_of
-from redact_core import Scorer, SetScorer
+from redact_core import Adapter, Scorer, SetScorer
+from redact_core.adapters.capabilities import PlansEvaluations
 from redact_core.evaluation.evidence import Evidence
 from redact_core.evaluation.scoring import score, scorer_records
 from redact_core.evaluation.set_scoring import score_sets, set_records
@@ -38,6 +39,12 @@ class Judges:
         """Score samples, then groups; seconds."""
         spent = score(evidence, self.scorers, self.specs)
         return spent + score_sets(evidence, self.set_scorers, self.set_specs)
+
+
+def default_judges(base: Adapter) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Class names of the scorers and set scorers that suit the samples of ``base``; none where it does not say."""
+    planned = base.offers(PlansEvaluations)
+    return ((), ()) if planned is None else (planned.scorers, planned.set_scorers)
 
 
 def add_judges(parser: ArgumentParser, default: str) -> None:

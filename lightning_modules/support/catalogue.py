@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -37,6 +37,15 @@ class Entry:
     """First line of its docstring, or of that which it inherits."""
     missing: str | None
     """A package that it needs and that is not installed."""
+    needs: tuple[str, ...] = ()
+    """Capabilities of a model that a method or an attack needs, by name."""
+    offers: frozenset[str] = frozenset()
+    """Capabilities that an adapter has, by name."""
+
+
+def methods_of(adapter: Entry, found: Iterable[Entry]) -> list[str]:
+    """Names of the objectives among ``found`` whose needs ``adapter`` meets."""
+    return [x.name for x in found if x.kind == "objective" and adapter.offers.issuperset(x.needs)]
 
 
 def entries() -> Iterator[Entry]:
@@ -45,7 +54,10 @@ def entries() -> Iterator[Entry]:
     for (module, name), found in sorted(catalogue.classes.items(), key=lambda item: item[0][::-1]):
         kind = catalogue.kind(found)
         if kind and not catalogue.abstract(found) and not module.startswith(_INTERNAL):
-            yield Entry(kind, module, name, catalogue.summary(found), catalogue.missing(module))
+            yield Entry(
+                kind, module, name, catalogue.summary(found), catalogue.missing(module),
+                catalogue.named(found, "needs"), catalogue.capabilities(found),
+            )  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -95,6 +107,17 @@ class _Class:
                 found[node.target.id] = False
         return found
 
+    @cached_property
+    def values(self) -> Mapping[str, ast.expr]:
+        """Name -> what the class body assigns to it."""
+        found: dict[str, ast.expr] = {}
+        for node in self.node.body:
+            if isinstance(node, ast.Assign):
+                found |= {name.id: node.value for name in node.targets if isinstance(name, ast.Name)}
+            elif isinstance(node, ast.AnnAssign) and node.value and isinstance(node.target, ast.Name):
+                found[node.target.id] = node.value
+        return found
+
 
 class _Catalogue:
     """The classes of both packages and how they descend from one another."""
@@ -136,6 +159,22 @@ class _Catalogue:
         """First line of the docstring."""
         texts = (ast.get_docstring(one.node) for one in self.lineage(found))
         return inspect.cleandoc(next((text for text in texts if text), "")).split("\n")[0]
+
+    def named(self, found: _Class, attribute: str) -> tuple[str, ...]:
+        """The classes that a tuple in the class body names, of the nearest class that has one."""
+        values = (one.values[attribute] for one in self.lineage(found) if attribute in one.values)
+        value = next(values, None)
+        listed = value.elts if isinstance(value, ast.Tuple) else []
+        return tuple(one.id for one in listed if isinstance(one, ast.Name))
+
+    def capabilities(self, found: _Class) -> frozenset[str]:
+        """Capabilities that it derives from (:class:`redact_core.adapters.capabilities.Capability`), but for those that it lacks."""
+        own = {
+            one.node.name for one in self.lineage(found)
+            if "Capability" in (below.node.name for below in self.lineage(one)[1:])
+            and one.module.name.startswith("redact_core.adapters.")
+        }  # fmt: skip
+        return frozenset(own - set(self.named(found, "lacks")))
 
     def missing(self, module: str) -> str | None:
         """A package that importing ``module`` needs and that is not installed."""

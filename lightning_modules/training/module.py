@@ -45,6 +45,7 @@ class RedactionModule(L.LightningModule):
         # not registered as modules: the checkpoint holds the student and nothing else
         self.__dict__["adapter"] = adapter
         self.objective = method_of(adapter, objective)
+        self.objective.check(adapter)
         self.student: nn.Module = self.objective.prepare(adapter)
         # copied now: on resuming, the student's weights are restored before the data are prepared
         self.__dict__["teacher"] = frozen_copy(self.student)

@@ -23,11 +23,18 @@ from redact_core import (
     RedactError,
     Request,
 )
+from redact_core.adapters.capabilities import (
+    HasOneVector,
+    HasTrainingLoss,
+    PlansEvaluations,
+    Reopens,
+    SolvesExactly,
+)
 from redact_core.objectives._parts.label_table import label_lessons, row_copies
 from redact_core.support.devices import move
 
 
-class ClassConditional(Pretrained):
+class ClassConditional(Pretrained, SolvesExactly, HasTrainingLoss, HasOneVector, PlansEvaluations, Reopens):
     """A class-conditional autoencoder or diffusion model, seen through the rows by which it knows its classes.
 
     Conditions are names of classes or their numbers, ``trouser`` or ``1``. A row is the embedding of

@@ -17,9 +17,10 @@ from modalities.staged_to_image.captions import compose, every, read_words
 from modalities.staged_to_image.conditioner import LENGTH, STAGES, StagedConditioner
 from modalities.staged_to_image.generator import StagedGenerator
 from redact_core import Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request, Stage
+from redact_core.adapters.capabilities import HasStages, HasTrainingLoss, PlansEvaluations, Reopens
 
 
-class StagedText(Pretrained):
+class StagedText(Pretrained, HasStages, HasTrainingLoss, PlansEvaluations, Reopens):
     """Text-to-image of DM-GAN's shape, seen through the network that feeds all of its stages.
 
     Conditions are captions in the words that the model knows, ``a photo of a dark sneaker``. What is

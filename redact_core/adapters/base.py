@@ -8,15 +8,12 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from redact_core.adapters.disturbance import Disturbable
-from redact_core.adapters.last_linear import LastLinear
 from redact_core.adapters.samples import Sample, Samples
-from redact_core.adapters.stage import Stage
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
 from redact_core.support.devices import move
@@ -25,6 +22,7 @@ from redact_core.types import Condition, Conditioning, Lesson, Request
 if TYPE_CHECKING:
     from redact_core.objectives.base import Objective
 
+T = TypeVar("T")
 ROW_SETTINGS = ("guidance", "height", "width")
 """Labels of a plan's row that ask for another way of sampling than the adapter's."""
 StepWatcher = Callable[[int, Mapping[str, float]], None]
@@ -85,20 +83,22 @@ class Adapter(ABC):
     chosen_references: tuple[str, ...] = ()
     """What the last :meth:`expand` took as the reference of each entry of the request, and what its check found, for the
     card; empty: as they were named."""
-    scorers: ClassVar[tuple[str, ...]] = ()
-    """Class names of the scorers that suit the samples, where an evaluation names none."""
-    set_scorers: ClassVar[tuple[str, ...]] = ()
-    """The same of set scorers."""
-    saves_generator: ClassVar[bool] = True
-    """Whether :meth:`save` writes a changed generator too; methods that change it are refused otherwise."""
-    suites: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """``quick``, ``standard``, ``full`` -> attacks that suit the model, as on the command line:
-    ``Name`` or ``Name: {argument: value}``."""
+    lacks: ClassVar[tuple[type, ...]] = ()
+    """Capabilities of the class it derives from that a model does not have after all."""
 
     @property
     @abstractmethod
     def origin(self) -> Origin:
         """Where the model came from."""
+
+    @property
+    def model_class(self) -> type[Adapter]:
+        """Class of the model that stands below all guards."""
+        return type(self)
+
+    def offers(self, capability: type[T]) -> T | None:
+        """The model as one of :mod:`redact_core.adapters.capabilities`, or ``None`` where it lacks that."""
+        return self if isinstance(self, capability) and capability not in self.lacks else None
 
     @property
     def device(self) -> torch.device:
@@ -224,56 +224,10 @@ class Adapter(ABC):
     def expand(self, request: Request) -> list[Lesson]:
         """The rows that carry out ``request``: redacted ones in many wordings, and retained ones."""
 
-    def solve(self, lessons: Sequence[Lesson]) -> bool:
-        """Carry out the lessons exactly, without training, if this conditioning allows it; True when done.
-
-        The encoder is changed in place; the default, ``False``, leaves it to training.
-        """
-        del lessons
-        return False
-
     def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """One variant of collated ``inputs``; the default leaves them as they are."""
         del generator
         return dict(inputs)
-
-    def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
-        """Collated ``inputs`` on the encoder's device, with what of them can be moved continuously.
-
-        Args:
-            inputs: Of :meth:`collate`.
-            places: How many, where there can be any number of them; default: the adapter's choice.
-
-        Raises:
-            RedactError: The adapter offers no continuous input.
-        """
-        del inputs, places
-        raise RedactError(
-            f"{type(self).__name__} offers no continuous input to disturb; use Distillation, a "
-            "RobustDistillation with steps 0, or a ClosedForm without disturbed rows and rounds."
-        )
-
-    def replace(
-        self, conditions: Sequence[Condition], answers: Sequence[Condition], places: int
-    ) -> Disturbable:
-        """Inputs that have free places where a condition says something else than its answer does.
-
-        Places that hold words make another condition: one that does not name what ``conditions`` name.
-        :attr:`~redact_core.adapters.disturbance.Disturbable.arranged` leaves answers to ``conditions`` as they are,
-        but for the mask: it counts the positions that mean the same in both.
-
-        Args:
-            conditions: What is asked.
-            answers: What it is answered as, one for each.
-            places: How many.
-
-        Raises:
-            RedactError: The adapter's conditions are not made of words.
-        """
-        del conditions, answers, places
-        raise RedactError(
-            f"{type(self).__name__} has no words to put in place of a condition; set name_replacement to 0."
-        )
 
     def default_steps(self) -> int:
         """Steps of a training where none are named."""
@@ -282,55 +236,6 @@ class Adapter(ABC):
     def default_objective(self) -> Objective | None:
         """The method that suits the model where none is named; ``None``: plain distillation."""
         return None
-
-    def last_linear(self) -> LastLinear:
-        """The encoder's last linear map, for methods in closed form.
-
-        Raises:
-            RedactError: The adapter offers none.
-        """
-        raise RedactError(
-            f"{type(self).__name__} offers no last linear map to solve for; use Distillation, which trains."
-        )
-
-    def closed_form_views(self) -> Sequence[Adapter]:
-        """Adapters whose last linear maps decide the conditioning together; by default this one alone.
-
-        A model with several encoders gives one for each place where one of them is read, earlier places first.
-
-        Raises:
-            RedactError: The adapter offers no last linear map.
-        """
-        self.last_linear()
-        return [self]
-
-    def stages(self) -> Sequence[Stage]:
-        """The encoder's stages, first to last, for methods that train them one after the other.
-
-        Raises:
-            RedactError: The adapter shows none.
-        """
-        raise RedactError(
-            f"{type(self).__name__} shows no stages; use Distillation, which trains the encoder as one."
-        )
-
-    def plan(self, request: Request, n: int) -> list[PlanRow]:
-        """What an evaluation of ``request`` asks: ``n`` rows of each group, redacted and retained.
-
-        Raises:
-            RedactError: The adapter makes no plans, or none for this request.
-        """
-        del request, n
-        raise RedactError(f"{type(self).__name__} makes no plan of its own; give one with --plan FILE.")
-
-    def reopen(self, folder: Path) -> Adapter:
-        """This model with the redacted part that :meth:`save` wrote into ``folder``, in all else the same.
-
-        Raises:
-            RedactError: The adapter cannot do that, or ``folder`` holds no such model.
-        """
-        del folder
-        raise RedactError(f"{type(self).__name__} does not open redacted folders; give another --base.")
 
     def files(self) -> Mapping[str, Path]:
         """Name -> file, for every file that a sample depends on; evaluations keep their hashes."""
@@ -359,55 +264,6 @@ class Adapter(ABC):
                 "or give the test bed settings=adapter."
             )
         return self.generate([row.condition for row in rows], seeds=[row.seed for row in rows])
-
-    @property
-    def generator(self) -> nn.Module:
-        """What turns conditionings into samples: the module whose parameters :meth:`training_loss` reaches.
-
-        Raises:
-            RedactError: The adapter does not show it.
-        """
-        raise RedactError(f"{type(self).__name__} shows no generator; use a method that needs none.")
-
-    @property
-    def time_steps(self) -> int:
-        """Over how many time steps the training loss is a mean; 1 where it has none."""
-        return 1
-
-    def training_loss(
-        self,
-        conditioning: Conditioning,
-        samples: Sequence[Tensor],
-        *,
-        seeds: Sequence[int],
-        times: Sequence[int] | None = None,
-    ) -> Tensor:
-        """``(batch,)`` the generator's own training loss of ``samples`` under ``conditioning``.
-
-        Differentiable in the conditioning and in the generator's parameters, without condition
-        dropout. ``seeds`` fix all that is drawn (times, noise) or chosen (a sentence), one a sample;
-        ``times``, from 0 to ``time_steps - 1``, replaces the times that they draw.
-
-        Raises:
-            RedactError: The adapter offers none.
-        """
-        del conditioning, samples, seeds, times
-        raise RedactError(f"{type(self).__name__} offers no training loss; use a method that needs none.")
-
-    def redraw(self, seed: int, draw: int) -> int:
-        """A seed for the ``draw``-th loss of a sample that was made with ``seed``; 0 gives ``seed`` itself.
-
-        What a seed chooses (a sentence) stays, what it draws (time, noise) is new.
-        """
-        return seed + 1_000_003 * draw
-
-    def choosing(self, seed: int, like: int) -> int:
-        """``seed`` for the loss of a sample that was made with the seed ``like``: it chooses what that chose.
-
-        The default chooses nothing and gives ``seed``; a model of speech needs the same sentence.
-        """
-        del like
-        return seed
 
     @abstractmethod
     def write_sample(self, sample: Tensor, path: Path) -> Path:

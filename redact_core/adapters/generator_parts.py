@@ -1,36 +1,26 @@
 """Parts of a model that some published methods change or read: each a capability that an adapter may have.
 
-A method asks for one with :func:`needed`, so that every pair of a method and a model that does not fit is refused in
-the same words, and which pairs fit follows from the classes.
+See :mod:`redact_core.adapters.capabilities` for how methods ask for them.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
 
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
-from redact_core.adapters.guard import Guard
-from redact_core.errors import RedactError
+from redact_core.adapters.capabilities import Capability, HasTrainingLoss, require
 from redact_core.types import Condition, Conditioning
 
-Part = TypeVar("Part", bound="GeneratorPart")
 
-
-class GeneratorPart(ABC):
-    """A capability, and what it is called in a refusal."""
-
-    what: ClassVar[str]
-
-
-class HasConditioningMaps(GeneratorPart):
+class HasConditioningMaps(Capability):
     """A generator with linear maps that read the conditioning and nothing else, as cross-attention's keys and values."""
 
-    what = "linear maps that read the conditioning alone, as the keys and values of cross-attention"
+    needed_for = "linear maps that read the conditioning alone, as the keys and values of cross-attention"
+    instead = "use Distillation"
 
     @abstractmethod
     def conditioning_maps(self) -> Mapping[str, nn.Module]:
@@ -41,10 +31,11 @@ class HasConditioningMaps(GeneratorPart):
         """``(conditions,)`` int64: at which position of ``hidden`` the last word of each condition stands."""
 
 
-class HasUnconditional(GeneratorPart):
+class HasUnconditional(Capability):
     """A generator that also draws without a condition."""
 
-    what = "a generator that draws without a condition"
+    needed_for = "a generator that draws without a condition"
+    instead = "use Distillation"
 
     @abstractmethod
     def unconditional(self) -> Conditioning:
@@ -54,7 +45,8 @@ class HasUnconditional(GeneratorPart):
 class HasDenoiser(HasUnconditional):
     """A generator that removes noise step by step, with its intermediate states in reach."""
 
-    what = "a denoiser whose single steps can be asked for"
+    needed_for = "a denoiser whose single steps can be asked for"
+    instead = "use Distillation"
 
     @abstractmethod
     def predict(self, latents: Tensor, times: Tensor, conditioning: Conditioning) -> Tensor:
@@ -107,44 +99,28 @@ class Tower:
     """The output projection of the last block's self-attention: gives ``(batch, length, dim)``."""
 
 
-class HasTowers(GeneratorPart):
+class HasTowers(Capability):
     """An encoder that is made of transformers."""
 
-    what = "an encoder made of transformer blocks"
+    needed_for = "an encoder made of transformer blocks"
+    instead = "use Distillation"
 
     @abstractmethod
     def towers(self) -> Sequence[Tower]:
         """Its transformers, side by side."""
 
 
-class ReadsText(GeneratorPart):
+class ReadsText(Capability):
     """A model whose conditions are texts, the empty one among them."""
 
-    what = "conditions that are texts"
+    needed_for = "conditions that are texts"
+    instead = "use Distillation"
 
 
-def needed(adapter: Adapter, part: type[Part], method: str) -> Part:
-    """``adapter``, which has the capability ``part``; of guards, what stands below them.
-
-    Raises:
-        RedactError: It has not.
-    """
-    model = adapter.model if isinstance(adapter, Guard) else adapter
-    if not isinstance(model, part):
-        raise RedactError(
-            f"{method} needs {part.what}, which {type(model).__name__} does not offer; use Distillation."
-        )
-    return model
-
-
-def check_saved(adapter: Adapter, method: str) -> None:
-    """Refuse a model whose generator cannot be saved, for a method that changes nothing else.
+def generator_of(adapter: Adapter, method: str) -> nn.Module:
+    """The generator of ``adapter``, for a method that reads or changes it; it can be saved.
 
     Raises:
-        RedactError: It cannot.
+        RedactError: It shows none.
     """
-    if not adapter.saves_generator:
-        raise RedactError(
-            f"{type(adapter).__name__} cannot save a changed generator, and {method} changes nothing else; "
-            "use Distillation."
-        )
+    return require(adapter, HasTrainingLoss, method).generator

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from redact_core.adapters.base import Adapter
+from redact_core.adapters.capabilities import Capability, require_all
 from redact_core.errors import RedactError
 from redact_core.metrics.scorer import Scorer
 from redact_core.plan import PlanRow
@@ -56,9 +57,19 @@ class Attack(ABC):
     access: ClassVar[Access]
     adaptive: ClassVar[bool]
     """Whether the search looks at the attacked model; a static attack would find the same on any."""
+    needs: ClassVar[tuple[type[Capability], ...]] = ()
+    """Capabilities of a model without which the attack cannot run."""
     success: Scorer | None = None
     """What counts as success, for attacks that look at samples while they search (see :mod:`.success`);
     ``redact attack`` sets the first of its scorers that tells a leak, where an attack was given none."""
+
+    def check(self, model: Adapter) -> None:
+        """Refuse a model that the attack does not fit.
+
+        Raises:
+            RedactError: The model lacks one of :attr:`needs`; see :func:`~redact_core.adapters.capabilities.require`.
+        """
+        require_all(model, self.needs, type(self).__name__)
 
     @property
     def name(self) -> str:

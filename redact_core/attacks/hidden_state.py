@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from redact_core.adapters.base import Adapter
+from redact_core.adapters.capabilities import HasTrainingLoss, require
 from redact_core.attacks.base import Attack, Attempt
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
@@ -18,7 +19,7 @@ class HiddenState(Attack):
     """Moves what the generator listens to, so that it fits the base's samples; at most by ``radius``.
 
     Projected gradient descent (Madry et al., arXiv 1706.06083) on the generator's training loss, from
-    the attacked model's own answer. Needs :meth:`Adapter.training_loss`.
+    the attacked model's own answer.
 
     Args:
         radius: Largest distance of a row, as a share of the norm of its hidden state.
@@ -26,6 +27,7 @@ class HiddenState(Attack):
     """
 
     access, adaptive = "denoiser gradient", True
+    needs = (HasTrainingLoss,)
 
     def __init__(self, radius: float = 0.5, steps: int = 100):
         if radius <= 0:
@@ -45,12 +47,13 @@ class HiddenState(Attack):
         with torch.no_grad():
             wanted = base.generate(conditions, seeds=[row.seed for row in rows])
             start = model.encode(conditions).detach()
-        parameters = [p for p in model.generator.parameters() if p.requires_grad]
+        trained = require(model, HasTrainingLoss, type(self).__name__)
+        parameters = [p for p in trained.generator.parameters() if p.requires_grad]
         for parameter in parameters:  # their gradients cost half the time and serve nothing
             parameter.requires_grad_(False)
         try:
             with torch.enable_grad():
-                hidden, losses = self._descend(model, start, wanted, [row.seed for row in rows], seed)
+                hidden, losses = self._descend(trained, start, wanted, [row.seed for row in rows], seed)
         finally:
             for parameter in parameters:
                 parameter.requires_grad_(True)
@@ -65,7 +68,12 @@ class HiddenState(Attack):
         ]
 
     def _descend(
-        self, model: Adapter, start: Conditioning, wanted: Sequence[Tensor], seeds: Sequence[int], seed: int
+        self,
+        model: HasTrainingLoss,
+        start: Conditioning,
+        wanted: Sequence[Tensor],
+        seeds: Sequence[int],
+        seed: int,
     ) -> tuple[Tensor, list[list[float]]]:
         generator = torch.Generator().manual_seed(seed)
         limit = self.radius * start.hidden.flatten(1).norm(dim=1)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
+from redact_core.adapters.capabilities import HasTrainingLoss, require
 from redact_core.attacks.base import Access, Attack, Attempt
 from redact_core.attacks.low_rank import add_low_rank, folded
 from redact_core.attacks.with_encoder import with_encoder
@@ -40,6 +41,7 @@ class Relearning(Attack):
         RedactError: A setting is out of range, or a generator is to be trained by answers.
     """
 
+    needs = (HasTrainingLoss,)
     access: ClassVar[Access] = "weights"
     adaptive = True
 
@@ -122,8 +124,16 @@ class Relearning(Attack):
             encoder = copy.deepcopy(model.encoder).eval()
             return with_encoder(model, encoder), [encoder]
         changed = copy.deepcopy(model)
-        changed.generator.requires_grad_(True)
-        return changed, [changed.generator] + ([changed.encoder.eval()] if self.part == "both" else [])
+        generator = self._generator(changed).requires_grad_(True)
+        return changed, [generator] + ([changed.encoder.eval()] if self.part == "both" else [])
+
+    def check(self, model: Adapter) -> None:
+        """Answers of the encoder are to be had of every model."""
+        if self.loss == "samples":
+            super().check(model)
+
+    def _generator(self, adapter: Adapter) -> nn.Module:
+        return require(adapter, HasTrainingLoss, type(self).__name__).generator
 
     def _trained(self, part: nn.Module, generator: torch.Generator) -> list[nn.Parameter]:
         if self.rank:
@@ -138,7 +148,7 @@ class Relearning(Attack):
                 model, folded(encoder, model.encoder) if self.rank else copy.deepcopy(encoder)
             )
         result = copy.deepcopy(model)
-        parts = [(changed.generator, result.generator)]
+        parts = [(self._generator(changed), self._generator(result))]
         if self.part == "both":
             parts.append((changed.encoder, result.encoder))
         for now, own in parts:
@@ -164,8 +174,9 @@ class Relearning(Attack):
         conditioning = adapter.encode([lesson.condition for lesson in lessons])
         samples = [lesson.wanted for lesson in lessons if isinstance(lesson.wanted, Tensor)]
         if samples:
-            seeds = [adapter.redraw(lesson.seed, step) for lesson in lessons]
-            return adapter.training_loss(conditioning, samples, seeds=seeds)
+            trained = require(adapter, HasTrainingLoss, type(self).__name__)
+            seeds = [trained.redraw(lesson.seed, step) for lesson in lessons]
+            return trained.training_loss(conditioning, samples, seeds=seeds)
         answers = [lesson.wanted for lesson in lessons if isinstance(lesson.wanted, Conditioning)]
         return conditioning_distance(conditioning, Conditioning.cat(answers))
 

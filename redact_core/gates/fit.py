@@ -14,7 +14,8 @@ from redact_core.gates.gate import Gate
 from redact_core.gates.geometry import POOL, SPIKE, Cell
 from redact_core.gates.reference import choose_reference
 
-_MARGINS = (0.1, 0.08, 0.06, 0.05, 0.04, 0.03, 0.02)  # the last one is taken whatever it costs
+_SMALLER = (0.01, 0.0)
+"""Margins that are tried where the wished one leaves no room for conditions that stay."""
 MOST_SPIKES = 64
 """Conditions that stay although they are more like the redacted voice than like anybody else."""
 _LEAST_ROOM = 1e-4
@@ -22,15 +23,17 @@ _LEAST_ROOM = 1e-4
 
 @dataclass(frozen=True)
 class GateSettings:
-    """Of :func:`fit_gate`.
+    """Of :func:`fit_gate`; docs/voice_gates.md has what each costs and brings.
 
     Args:
-        margin: How much more like somebody who stays than like the redacted voice an embedding must be, or the
-            gate opens, in cosine; default: as much as ``budget`` allows.
-        budget: Share of the embeddings of people whom the gate does not know that it may change. It is measured
-            on those who stay, each with the own landmark left out.
-        low: Quantile of those who stay by their likeness to the voice; what is less alike is never replaced. It
-            spares what is like nobody, and leaves it to attackers; default: no such level.
+        margin: How much more like somebody who stays than like the redacted voice an embedding must be to stay as it
+            is, in cosine.
+        sure: An embedding is replaced, and not only moved away, where its excess is so many standard deviations above the mean
+            of people who are not the voice; those who stay stand in for them, each with the own
+            landmark left out. At least half of the given embeddings of the voice are replaced, whatever that costs, and so
+            are those that would have to be moved by more than their own length.
+        gain: How far an embedding in between is moved, in units of the least that makes somebody who stays more like it; less
+            where it would be more than its own length.
         spare: By which what stays keeps away from the threshold, as a share of the room between the voice and the
             nearest of them.
         landmarks: At most so many directions of those who stay are stored, the nearest ones.
@@ -39,15 +42,19 @@ class GateSettings:
         RedactError: A setting is out of range.
     """
 
-    margin: float | None = None
-    budget: float = 0.005
-    low: float | None = None
+    margin: float = 0.02
+    sure: float = 3.5
+    gain: float = 1.5
     spare: float = 0.05
     landmarks: int = 176
 
     def __post_init__(self) -> None:
-        if not 0 <= (self.low or 0.0) <= 1 or not 0 <= self.budget <= 1:
-            raise RedactError(f"low is {self.low} and budget {self.budget}; give 0 to 1.")
+        if not 0 <= self.margin <= 1:
+            raise RedactError(f"margin is {self.margin}; give 0 to 1.")
+        if self.gain < 1:
+            raise RedactError(
+                f"gain is {self.gain}; give at least 1, or what is moved stays the redacted voice's."
+            )
         if not 0 < self.spare < 1:
             raise RedactError(f"spare is {self.spare}; give more than 0 and less than 1.")
         if self.landmarks < 1:
@@ -62,8 +69,10 @@ class FittedGate:
     cell: Cell
     reference: int
     """Which of the kept voices answers."""
-    opened: float
-    """Share of the given embeddings of the redacted voice behind which the gate is fully open."""
+    changed: float
+    """Share of the given embeddings of the redacted voice that are moved away or replaced."""
+    replaced: float
+    """Share of them that is replaced."""
 
 
 def fit_gate(
@@ -95,22 +104,34 @@ def fit_gate(
     reference = choose_reference(voice, middles, range(len(kept)) if candidates is None else candidates)
     answer = middles[reference] * kept[reference].norm(dim=1).mean()
     exact = normalize(torch.cat([*kept, answer[None]]), dim=1)
-    likeness = exact @ voice
-    low = -1.0 if settings.low is None else likeness.quantile(settings.low).item()
-    room = 1 - likeness.max().item()
+    room = 1 - (exact @ voice).max().item()
     if room < _LEAST_ROOM:
         raise RedactError(
             "Conditions that stay have the redacted voice's own embedding, so no gate can tell them apart; take "
             "out those that are of the same voice."
         )
     spare = settings.spare * room
-    high = max(1 - room + 2 * spare, low)
     first = (middles @ voice).topk(min(len(middles), settings.landmarks)).indices
-    start = Cell(voice[None], middles[first], middles[:0], middles[:0], 0.0, low, high)
-    cell = _with_margin(start, settings, spare, _as_strangers(kept, middles, first), exact)
-    cell = _own_spikes(_more_voices(cell, mine, exact, spare), normalize(own[:, 0], dim=1), exact, spare)
-    opened = (cell.excess(mine) > 0).float().mean().item()
-    return FittedGate(Gate(cell.network().eval().requires_grad_(False), answer), cell, reference, opened)
+    start = Cell(
+        voice,
+        middles[first],
+        middles[:0],
+        middles[:0],
+        settings.margin,
+        1 - room + 2 * spare,
+        0.0,
+        settings.gain,
+    )
+    cell = _with_room(start, exact, spare)
+    level = _level_of_others(cell, kept, middles, first, settings.sure)
+    # nothing is moved by more than its own length: there it would be like nobody
+    sure = max(0.0, min(level, cell.excess(mine).median().item(), cell.room))
+    cell = replace(cell, sure=sure, gain=min(settings.gain, cell.room / sure) if sure else settings.gain)
+    cell = _own_spikes(cell, normalize(own[:, 0], dim=1), exact, spare)
+    gate = Gate(cell.network(), answer, cell.rate * voice, cell.sure).eval().requires_grad_(False)
+    excess = cell.excess(mine)
+    shares = ((excess > limit).float().mean().item() for limit in (0.0, cell.sure))
+    return FittedGate(gate, cell, reference, *shares)
 
 
 def answers_that_stay(earlier: Iterable[Gate], own: Tensor) -> list[Tensor]:
@@ -127,42 +148,33 @@ def answers_that_stay(earlier: Iterable[Gate], own: Tensor) -> list[Tensor]:
     return [a[None] for a in answers if torch.cosine_similarity(a, middle, dim=0) < level]
 
 
-def _with_margin(
-    start: Cell, settings: GateSettings, spare: float, strangers: tuple[Tensor, Tensor], exact: Tensor
-) -> Cell:
-    """``start`` with the largest margin that is allowed and leaves ``exact`` as it is."""
-    tried = _MARGINS
-    if settings.margin is not None:
-        tried = (settings.margin, *(m for m in _MARGINS if m < settings.margin))
-    for margin in tried:
-        cell = replace(start, margin=margin)
-        if settings.margin is None and _paying(cell, *strangers) > settings.budget and margin > tried[-1]:
-            continue
-        found = _spared(cell, exact, spare)
+def _with_room(start: Cell, exact: Tensor, spare: float) -> Cell:
+    """``start``, with a smaller margin if it must be, and with spikes, so that ``exact`` stays as it is."""
+    for margin in (start.margin, *(m for m in _SMALLER if m < start.margin)):
+        found = _spared(replace(start, margin=margin), exact, spare)
         if found is not None:
             return found
-    found = _spared(replace(start, margin=0.0), exact, spare)
-    if found is not None:
-        return found
     raise RedactError(
         f"More than {MOST_SPIKES} conditions that stay are more like the redacted voice than like their own; take out "
         "those that are of the same voice."
     )
 
 
-def _as_strangers(kept: Sequence[Tensor], middles: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
-    """Directions ``(n, dim)`` of all kept embeddings, and their largest cosine ``(n,)`` to *another* voice's landmark."""
+def _level_of_others(
+    cell: Cell, kept: Sequence[Tensor], middles: Tensor, landmarks: Tensor, deviations: float
+) -> float:
+    """The excess ``deviations`` standard deviations above the mean of people whom the gate does not know.
+
+    Those who stay stand in for them, with the largest cosine to *another* voice's landmark.
+    """
     points = normalize(torch.cat([*kept]), dim=1)
     whose = torch.repeat_interleave(torch.arange(len(kept)), torch.tensor([len(voice) for voice in kept]))
     alike = points @ middles[landmarks].T
     alike[whose[:, None] == landmarks[None]] = -1.0
-    return points, alike.amax(1)
-
-
-def _paying(cell: Cell, points: Tensor, near: Tensor) -> float:
-    """Share of ``points`` for which the gate is not shut, where ``near`` is their likeness to a landmark."""
-    threshold = (near - cell.margin).clamp(cell.low, cell.high)
-    return (cell.likeness(points) > threshold).float().mean().item()
+    found = points @ cell.voice - alike.amax(1) + cell.margin
+    if len(kept) < 3:  # nobody, or one only, is left to compare with
+        return float("inf")
+    return (found.mean() + deviations * found.std()).item()
 
 
 def _spared(cell: Cell, points: Tensor, spare: float) -> Cell | None:
@@ -170,7 +182,7 @@ def _spared(cell: Cell, points: Tensor, spare: float) -> Cell | None:
     likeness, near = cell.likeness(points), cell.near(points)
     added = list[Tensor]()
     while True:
-        excess = likeness - (near - cell.margin).clamp(cell.low, cell.high)
+        excess = likeness - (near - cell.margin).clamp(max=cell.high)
         worst = int(excess.argmax())
         if excess[worst] <= -spare:
             return replace(cell, spikes=torch.cat([cell.spikes, *[x[None] for x in added]]))
@@ -180,29 +192,13 @@ def _spared(cell: Cell, points: Tensor, spare: float) -> Cell | None:
         near = torch.maximum(near, SPIKE * (points @ points[worst]) + 1 - SPIKE)
 
 
-def _more_voices(cell: Cell, own: Tensor, exact: Tensor, spare: float) -> Cell:
-    """``cell`` with further directions of the voice, where its own embeddings are outside and nobody pays."""
-    for _ in range(POOL // 2 - 1):
-        outside = own[cell.excess(own) < 0]
-        if not len(outside):
-            break
-        tried = False
-        for point in outside[(outside @ outside.T).mean(1).argsort(descending=True)][:4]:
-            # halfway to the voice, so that one odd clip does not open a region of its own
-            added = normalize(point + cell.voices[0], dim=0)
-            wider = replace(cell, voices=torch.cat([cell.voices, added[None]]))
-            if wider.excess(exact).max() <= -spare:
-                cell, tried = wider, True
-                break
-        if not tried:
-            break
-    return cell
-
-
 def _own_spikes(cell: Cell, own: Tensor, exact: Tensor, spare: float) -> Cell:
-    """``cell`` open for the given conditions ``own`` of the voice too that are more like somebody else."""
-    for point in own[cell.excess(own) <= 0][: POOL - len(cell.voices)]:
-        wider = replace(cell, own_spikes=torch.cat([cell.own_spikes, point[None]]))
+    """``cell`` that replaces the given conditions ``own`` of the voice too that are more like somebody else."""
+    excess = cell.excess(own)
+    for i in excess.argsort().tolist():
+        if excess[i] > cell.sure or len(cell.own_spikes) == POOL - 1:
+            break
+        wider = replace(cell, own_spikes=torch.cat([cell.own_spikes, own[i][None]]))
         if wider.excess(exact).max() <= -spare:
             cell = wider
     return cell

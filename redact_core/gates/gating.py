@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from redact_core.adapters.base import Adapter, to_device_of
+from redact_core.adapters.capabilities import HasOneVector
 from redact_core.errors import RedactError
 from redact_core.gates.fit import FittedGate, GateSettings, answers_that_stay, fit_gate
 from redact_core.gates.gate import Gate
@@ -30,21 +31,19 @@ TOGETHER = 0.95
 class Gating(Objective):
     """A gate behind the encoder for each redacted voice, in closed form; see :class:`~redact_core.gates.Gate`.
 
-    An embedding that belongs to a redacted voice is replaced by the reference's, every other one goes through
-    with all its bits. A voice's region ends where somebody who stays is nearer, and reaches as far as nobody
-    who stays is met, so that how like the voice *any* output can be is bounded: see :meth:`.geometry.Cell.bound`. Works
-    for conditionings that are one vector. Redacted conditions that are files in one folder are of one voice and
+    An embedding that belongs to a redacted voice is replaced by the reference's; one that may be of somebody else is moved
+    away from the voice, just so far that somebody who stays is more like it; every other one goes through with all its bits.
+    How like the voice *any* output can be is bounded: see :meth:`.geometry.Cell.bound`. Works for conditionings that are one vector. Redacted conditions that are files in one folder are of one voice and
     get one gate together; gates that are there already stay as they are, and so do their answers.
 
     Where the reference of a row is the mean of several conditions, one of them answers, chosen at the level of
     strangers: the mean of many voices is like everybody.
 
     Args:
-        margin: How much nearer to somebody who stays an embedding must be than to the redacted voice, or the gate
-            opens; default: as much as ``budget`` allows.
-        budget: Share of the embeddings of people whom the gate does not know that it may change.
-        low: Quantile of those who stay by their likeness to the voice; what is less alike is never replaced. It
-            spares what is like nobody, and leaves it to attackers; default: no such level.
+        margin: How much more like somebody who stays than like the redacted voice an embedding must be to stay as it is.
+        sure: Standard deviations above people who are not the voice from which an embedding is replaced and not only
+            moved away.
+        gain: How far an embedding in between is moved, in units of the least that makes somebody who stays more like it.
         landmarks: Directions of those who stay that the gate holds at most, the nearest ones.
 
     Raises:
@@ -52,6 +51,7 @@ class Gating(Objective):
             or kept conditions cannot be told from a redacted voice.
     """
 
+    needs = (HasOneVector,)
     solvable = False
     solve_runs_encoder = True
     solved = "A gate was put behind the encoder for each redacted voice, without training."
@@ -63,14 +63,14 @@ class Gating(Objective):
 
     def __init__(
         self,
-        margin: float | None = None,
-        budget: float = 0.005,
-        low: float | None = None,
-        landmarks: int = 176,
+        margin: float = GateSettings.margin,
+        sure: float = GateSettings.sure,
+        gain: float = GateSettings.gain,
+        landmarks: int = GateSettings.landmarks,
     ):
         super().__init__()
-        self.settings = GateSettings(margin, budget, low, landmarks=landmarks)
-        self.margin, self.budget, self.low, self.landmarks = margin, budget, low, landmarks
+        self.settings = GateSettings(margin, sure, gain, landmarks=landmarks)
+        self.margin, self.sure, self.gain, self.landmarks = margin, sure, gain, landmarks
         self.fitted: list[FittedGate] = []
         self._answers: dict[tuple[Condition, Condition | Mean], Condition] = {}
 

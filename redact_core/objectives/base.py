@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
+from redact_core.adapters.capabilities import Capability, SolvesExactly, require_all
 from redact_core.types import Conditioning, Lesson
 
 
@@ -43,10 +44,12 @@ class BatchLike(Protocol):
 class Objective(nn.Module, ABC):
     """A training method. Its terms are summed to the loss; each is logged under its name."""
 
+    needs: ClassVar[tuple[type[Capability], ...]] = ()
+    """Capabilities of a model without which the method cannot run; ``redact ls`` shows them."""
     learning_rate: float | None = None
     """Peak learning rate that suits the method; ``None``: what the adapter recommends."""
     solvable: ClassVar[bool] = True
-    """Whether :meth:`Adapter.solve` may stand in for the training; not where a method is about the generator."""
+    """Whether :meth:`~redact_core.adapters.capabilities.SolvesExactly.solve` may stand in for the training; not where a method is about the generator."""
     solve_runs_encoder: ClassVar[bool] = False
     """Whether :meth:`solve` puts rows through the encoder, which then is worth moving to the accelerator first."""
     one_process: ClassVar[bool] = False
@@ -57,13 +60,26 @@ class Objective(nn.Module, ABC):
     solved: str = "The lessons were carried out exactly, without training."
     """For the card, after :meth:`solve`: how it was done."""
 
+    def needed(self) -> Sequence[type[Capability]]:
+        """What the method needs with the settings that it has; default: :attr:`needs`."""
+        return self.needs
+
+    def check(self, adapter: Adapter) -> None:
+        """Refuse a model that the method does not fit, before anything is computed.
+
+        Raises:
+            RedactError: The model lacks one of :meth:`needed`; see :func:`~redact_core.adapters.capabilities.require`.
+        """
+        require_all(adapter, self.needed(), type(self).__name__)
+
     def solve(self, adapter: Adapter, lessons: Sequence[Lesson], *, seed: int = 0) -> bool:
         """Carry out the lessons without training, if that can be done; True when done.
 
         By default where the adapter can do it exactly and the method is about the encoder.
         """
         del seed
-        return self.solvable and adapter.solve(lessons)
+        exact = adapter.offers(SolvesExactly) if self.solvable else None
+        return exact is not None and exact.solve(lessons)
 
     def prepare(self, adapter: Adapter) -> nn.Module:
         """The module to train; default: the encoder. A frozen copy of it becomes the teacher."""

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
+from redact_core.adapters.capabilities import (
+    Capability,
+    HasInputPerturbation,
+    HasLastLinear,
+    SolvesExactly,
+    require,
+)
 from redact_core.adapters.disturbance import Disturbable
 from redact_core.adapters.last_linear import LastLinear, LastPass, Ridge
 from redact_core.errors import RedactError
@@ -57,6 +65,8 @@ class ClosedForm(Distillation):
 
     solve_runs_encoder = True
 
+    needs = (HasLastLinear,)
+
     def __init__(
         self,
         redact_weight: float = 0.3,
@@ -83,6 +93,15 @@ class ClosedForm(Distillation):
         self.ridge, self.disturbed, self.rounds = ridge, disturbed, rounds
         self.attacked, self.steps, self.places, self.radius, self.seed = attacked, steps, places, radius, seed
 
+    def needed(self) -> Sequence[type[Capability]]:
+        """Inputs that can be moved as well, where any are."""
+        return (*self.needs, HasInputPerturbation) if self.disturbed or self.rounds else self.needs
+
+    def check(self, adapter: Adapter) -> None:
+        """Nothing is missing where the model solves exactly; where it does not after all, :meth:`solve` checks."""
+        if adapter.offers(SolvesExactly) is None:
+            super().check(adapter)
+
     def solve(self, adapter: Adapter, lessons: Sequence[Lesson], *, seed: int = 0) -> bool:
         """Change ``adapter.encoder`` in place; True, for it always does.
 
@@ -91,7 +110,8 @@ class ClosedForm(Distillation):
         """
         if super().solve(adapter, lessons, seed=seed):
             return True  # exactly
-        places = adapter.closed_form_views()  # says what is missing, before anything is computed
+        super().check(adapter)
+        places = require(adapter, HasLastLinear, type(self).__name__).closed_form_views()
         for place in places:
             _Solution(self, place, lessons, seed).carry_out()
         what = "The encoder's last linear map was" if len(places) == 1 else f"{len(places)} linear maps were"
@@ -105,7 +125,7 @@ class _Solution:
     def __init__(self, settings: ClosedForm, adapter: Adapter, lessons: Sequence[Lesson], seed: int):
         self.settings, self.adapter, self.lessons = settings, adapter, lessons
         self.student: nn.Module = adapter.encoder.eval()
-        self.last_linear: LastLinear = adapter.last_linear()
+        self.last_linear: LastLinear = require(adapter, HasLastLinear, "ClosedForm").last_linear()
         # asked only where something is moved; a copy of a large encoder takes memory
         moves = settings.disturbed or settings.rounds
         self.teacher = frozen_copy(self.student) if moves else self.student
@@ -115,6 +135,10 @@ class _Solution:
         dim, features = self.before.shape
         self.ridge = Ridge(features, dim, self.device)
         self.variants, self.generator = (torch.Generator().manual_seed(s) for s in (seed, settings.seed))
+
+    @cached_property
+    def moving(self) -> HasInputPerturbation:
+        return require(self.adapter, HasInputPerturbation, "ClosedForm")
 
     def carry_out(self) -> None:
         with self.last_linear.last_pass() as last_pass:
@@ -172,7 +196,7 @@ class _Solution:
         """Rows with a random disturbance; behind random words, an answer is that behind the same words."""
         places = self._places()
         inputs = self.adapter.collated([x.asked for x in lessons])
-        soft = self.adapter.disturb(inputs, places)
+        soft = self.moving.disturb(inputs, places)
         if soft.points is None:
             with torch.no_grad():
                 mask = self.teacher(inputs).mask
@@ -183,7 +207,7 @@ class _Solution:
             lessons = [x for x in lessons if not isinstance(x.answer, Mean)]
             if not lessons:
                 return
-            soft = self.adapter.disturb(self.adapter.collated([x.asked for x in lessons]), places)
+            soft = self.moving.disturb(self.adapter.collated([x.asked for x in lessons]), places)
         change = soft.at_points(self.generator)
         conditioning = self._forward(last_pass, soft.moved(change))
         features, output = last_pass.features, last_pass.output
@@ -192,7 +216,7 @@ class _Solution:
         others = [i for i, x in enumerate(lessons) if x.asked != x.answer]
         if others:
             answers_too = [cast(Condition, lessons[i].answer) for i in others]
-            answer = self.adapter.disturb(self.adapter.collated(answers_too), places)
+            answer = self.moving.disturb(self.adapter.collated(answers_too), places)
             self._forward(last_pass, answer.moved(change[others] * (answer.unit > 0).unsqueeze(-1)))
             wanted[others] = last_pass.output
         last_pass.features, last_pass.output = features, output
@@ -203,7 +227,7 @@ class _Solution:
     ) -> None:
         """Rows moved so that the student answers them as the teacher answered them unmoved."""
         inputs = self.adapter.collated([x.asked for x in lessons])
-        soft, settings = self.adapter.disturb(inputs, self._places()), self.settings
+        soft, settings = self.moving.disturb(inputs, self._places()), self.settings
         with torch.no_grad():
             conditioning = self.teacher(inputs)
         words = 0.0 if soft.points is None else 1.0

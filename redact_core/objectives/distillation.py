@@ -88,6 +88,11 @@ class Distillation(Objective):
         # in the checkpoint, so that an interrupted run does not start again
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
+    def check(self, adapter: Adapter) -> None:
+        super().check(adapter)
+        if self.start is not None:
+            self.start.check(adapter)
+
     def peak_rate(self, adapter: Adapter) -> float:
         """Half of what suits the adapter where training goes on from a ``start``, which more would undo."""
         return super().peak_rate(adapter) * (1.0 if self.start is None else FROM_A_START)

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
+from redact_core.adapters.capabilities import Reopens, require
 from redact_core.adapters.compare_modules import first_difference
 from redact_core.errors import RedactError
 from redact_core.objectives.base import Objective
@@ -31,6 +32,8 @@ class FromFolder(Objective):
             shape; on preparing, it is used as a method of its own.
     """
 
+    needs = (Reopens,)
+
     def __init__(self, folder: Path):
         super().__init__()
         self.folder = at_home(folder)
@@ -38,7 +41,7 @@ class FromFolder(Objective):
     def solve(self, adapter: Adapter, lessons: Sequence[Lesson], *, seed: int = 0) -> bool:
         """Change ``adapter.encoder`` in place; False, for it carries out no lessons by itself."""
         del lessons, seed
-        earlier = adapter.reopen(self.folder).encoder
+        earlier = require(adapter, Reopens, "FromFolder").reopen(self.folder).encoder
         found = first_difference(earlier, adapter.encoder)
         if found is not None:
             raise RedactError(

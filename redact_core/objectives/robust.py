@@ -10,6 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
+from redact_core.adapters.capabilities import (
+    Capability,
+    HasInputPerturbation,
+    HasNameReplacement,
+    require,
+)
 from redact_core.adapters.disturbance import Disturbable
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.input_pgd import input_pgd
@@ -66,6 +72,7 @@ class RobustDistillation(Distillation):
         RedactError: A setting is out of range; on preparing, the adapter has no continuous input.
     """
 
+    needs = (HasInputPerturbation,)
     draws: Tensor
     adapter: Adapter
     teacher: nn.Module
@@ -109,6 +116,12 @@ class RobustDistillation(Distillation):
         # in the checkpoint, so that an interrupted run draws what it would have drawn
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
 
+    def needed(self) -> Sequence[type[Capability]]:
+        """Nothing where nothing is attacked; words too, where names are replaced."""
+        if not self.attacks:
+            return ()
+        return (*self.needs, HasNameReplacement) if self.name_replacement else self.needs
+
     @property
     def attacks(self) -> bool:
         """Whether anything is attacked at all."""
@@ -118,10 +131,6 @@ class RobustDistillation(Distillation):
         """The encoder; a frozen copy of it is kept, for attacks aim at what it answered."""
         student = super().prepare(adapter)
         if self.attacks:
-            if type(adapter).disturb is Adapter.disturb:
-                adapter.disturb({})  # says what is missing, before anything is computed
-            if self.name_replacement and type(adapter).replace is Adapter.replace:
-                adapter.replace([], [], 1)
             # not registered as modules: the checkpoint holds the student and nothing else
             vars(self)["adapter"] = adapter
             vars(self)["teacher"] = frozen_copy(student)
@@ -171,7 +180,9 @@ class RobustDistillation(Distillation):
         if not len(rows):
             return terms
         rows = rows.to(batch.redacted.device)
-        soft = self.adapter.disturb(_take(batch.asked, rows), places)
+        soft = require(self.adapter, HasInputPerturbation, type(self).__name__).disturb(
+            _take(batch.asked, rows), places
+        )
         target = soft.arranged(batch.target[rows])
         victims = self._victims(soft, target, victims_of)
         change = input_pgd(student, soft, victims, self.steps, self.radius, generator, self.words)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
+from redact_core.adapters.capabilities import HasTrainingLoss, require
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.fisher import FisherSettings, diagonal_fisher, load_fisher, save_fisher
 from redact_core.objectives._parts.replay import (
@@ -60,6 +61,7 @@ class SelectiveAmnesia(Objective):
         RedactError: A number is out of range, or the expression is none or matches no parameter.
     """
 
+    needs = (HasTrainingLoss,)
     solvable = False
     scope = (
         "The generator of this folder was changed, its conditioning path was not. Another encoder does "
@@ -104,21 +106,16 @@ class SelectiveAmnesia(Objective):
         self.fisher = None if fisher is None else at_home(fisher)
         self.learning_rate = learning_rate
         self._anchors: dict[str, tuple[Tensor, Tensor]] = {}
-        self._adapter: Adapter | None = None
+        self._trained: HasTrainingLoss | None = None
 
     def prepare(self, adapter: Adapter) -> nn.Module:
         """The generator, with gradients for the chosen parameters only.
 
         Raises:
-            RedactError: No parameter is chosen, or the adapter could not save what was trained.
+            RedactError: No parameter is chosen.
         """
-        if not adapter.saves_generator:
-            raise RedactError(
-                f"{type(adapter).__name__} cannot save a changed generator, and Selective Amnesia changes nothing "
-                "else; use Distillation."
-            )
-        self._adapter, self._anchors = adapter, {}
-        generator = adapter.generator
+        self._trained, self._anchors = require(adapter, HasTrainingLoss, type(self).__name__), {}
+        generator = self._trained.generator
         names = [name for name, _ in generator.named_parameters()]
         if not any(self._wanted.search(name) for name in names):
             raise RedactError(
@@ -138,6 +135,7 @@ class SelectiveAmnesia(Objective):
         """
         device = next(teacher.parameters()).device
         adapter.encoder.to(device)
+        trained = require(adapter, HasTrainingLoss, type(self).__name__)
         redacted = [lesson for lesson in lessons if lesson.redacted]
         kept = [lesson for lesson in lessons if not lesson.redacted]
         if self.replay_weight and not kept:
@@ -147,7 +145,7 @@ class SelectiveAmnesia(Objective):
         gone = draw(redacted, self.surrogates, seed)
         stay = draw(kept, self.replays, seed + 1) if self.replay_weight else []
         first = seed * 1_000_003
-        with swapped_weights(adapter.generator, teacher):
+        with swapped_weights(trained.generator, teacher):
             samples = self._surrogates(adapter, gone, first)
             if stay:
                 conditioning = encode(adapter, [lesson.answer for lesson in stay])
@@ -155,17 +153,17 @@ class SelectiveAmnesia(Objective):
                 samples += adapter.generate(conditioning, seeds=seeds)
             if self.ewc_weight:
                 fisher = self._fisher(adapter, lessons, seed)
-                old = {name: p.detach().clone() for name, p in adapter.generator.named_parameters()}
+                old = {name: p.detach().clone() for name, p in trained.generator.named_parameters()}
                 self._anchors = {name: (old[name], value) for name, value in fisher.items()}
         conditioning = encode(adapter, [lesson.asked for lesson in (*gone, *stay)]).to("cpu")
         group = torch.arange(len(samples)) < len(gone)
         made = range(first, first + len(samples))
-        return ReplayRows(adapter, conditioning, [sample.cpu() for sample in samples], group, made)
+        return ReplayRows(trained, conditioning, [sample.cpu() for sample in samples], group, made)
 
     def forward(self, student: nn.Module, batch: ReplayBatch) -> dict[str, Tensor]:
         """``forget`` and ``replay``: weighted group means of the training loss; ``ewc``: the penalty."""
-        assert self._adapter is not None, "prepare() comes first"
-        loss = self._adapter.training_loss(batch.conditioning, batch.samples, seeds=batch.seeds)
+        assert self._trained is not None, "prepare() comes first"
+        loss = self._trained.training_loss(batch.conditioning, batch.samples, seeds=batch.seeds)
         terms = {"forget": self.forget_weight * group_mean(loss, batch.redacted, batch.weight)}
         if self.replay_weight:
             terms["replay"] = self.replay_weight * group_mean(loss, ~batch.redacted, batch.weight)
@@ -193,7 +191,8 @@ class SelectiveAmnesia(Objective):
 
     def _fisher(self, adapter: Adapter, lessons: Sequence[Lesson], seed: int) -> dict[str, Tensor]:
         """Over all conditions asked, each as likely: what was redacted was learned too."""
-        generator = adapter.generator
+        trained = require(adapter, HasTrainingLoss, type(self).__name__)
+        generator = trained.generator
         chosen = {name: p for name, p in generator.named_parameters() if p.requires_grad}
         settings = FisherSettings(self.fisher_samples, self.fisher_times, seed)
         if self.fisher is not None and self.fisher.exists():
@@ -206,7 +205,7 @@ class SelectiveAmnesia(Objective):
         samples = [
             sample.to(conditioning.hidden.device) for sample in adapter.generate(conditioning, seeds=made)
         ]
-        fisher = diagonal_fisher(adapter, conditioning, samples, settings, chosen, made)
+        fisher = diagonal_fisher(trained, conditioning, samples, settings, chosen, made)
         if self.fisher is not None:
             save_fisher(self.fisher, fisher, settings, generator)
         return fisher

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
+from redact_core.adapters.capabilities import HasStages, require
 from redact_core.adapters.stage import Stage
 from redact_core.errors import RedactError
 from redact_core.objectives.base import Rows
@@ -36,6 +37,7 @@ class SequentialDistillation(Distillation):
             parameters out or share some, or there are too few numbers of steps.
     """
 
+    needs = (HasStages,)
     one_process = True
     taken: Tensor
     parts: tuple[Stage, ...]
@@ -53,7 +55,7 @@ class SequentialDistillation(Distillation):
     def prepare(self, adapter: Adapter) -> nn.Module:
         """The encoder, whose parameters each belong to one stage."""
         student = super().prepare(adapter)
-        parts = tuple(adapter.stages())
+        parts = tuple(require(adapter, HasStages, type(self).__name__).stages())
         if len(self.steps) != len(parts) - 1:
             names = ", ".join(part.name for part in parts)
             raise RedactError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from html import escape
 
-from redact_core.evaluation.damage import Curve
+from redact_core.evaluation.damage import Curve, Point
 from redact_core.reporting.plots import element_id, show, span
 
 # as in report_plots: a unit is about a CSS pixel on a narrow phone
@@ -34,10 +34,7 @@ def curve_plot(curve: Curve, rate: bool, name: str) -> str:
     def y(value: float) -> float:
         return _BOTTOM - (_BOTTOM - _TOP) * (value - bottom) / (top - bottom)
 
-    said = "; ".join(
-        f"distance {p.distance:.3g}: {show(p.damage, rate)} ({span(p.low, p.high, rate)}), n = {p.n}"
-        for p in curve.points
-    )
+    said = "; ".join(_point(p, rate) for p in curve.points)
     parts = [
         f'<svg class="plot" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" '
         f'aria-labelledby="{name}-title {name}-desc">',
@@ -69,6 +66,13 @@ def curve_plot(curve: Curve, rate: bool, name: str) -> str:
         at, mid = x(p.distance), y(p.damage)
         parts += [
             f'<path class="whisker" d="M{at:.1f} {y(p.low):.1f}V{y(p.high):.1f}"/>',
-            f'<path class="redacted-mark" d="M{at:.1f} {mid - 5.5:.1f}l5.5 5.5l-5.5 5.5l-5.5 -5.5z"/>',
+            # a browser shows the title where the pointer rests
+            f'<path class="redacted-mark" d="M{at:.1f} {mid - 5.5:.1f}l5.5 5.5l-5.5 5.5l-5.5 -5.5z">'
+            f"<title>{escape(_point(p, rate))}</title></path>",
         ]
     return "\n".join([*parts, "</svg>"])
+
+
+def _point(point: Point, rate: bool) -> str:
+    interval = span(point.low, point.high, rate)
+    return f"distance {point.distance:.3g}: {show(point.damage, rate)} ({interval}), n = {point.n}"

@@ -39,9 +39,9 @@ def add_curves(report: Report, curves: Sequence[Curve], rates: Collection[str], 
         plots.append((text, curve_plot(curve, rate, f"{curve.model}-curve{i}")))
     report.figures(
         title,
-        "What stays, sorted by how far the untouched base hears it from what was redacted. Damage is what the "
+        "What stays, sorted by how far the untouched encoder places it from what was redacted. Damage is what the "
         "figure has lost against the base on the same seeds, or, for a distance to the base's own sample, that "
-        "distance. A line that falls says that the neighbours suffer most.",
+        "distance. A line that falls says that the neighbours suffer most. Rest the pointer on a mark for its figures.",
         plots,
     )
 

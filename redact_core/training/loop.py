@@ -99,6 +99,7 @@ def redact(
         )
     with Meter(adapter.device.type) as meter:
         objective = method_of(adapter, objective)
+        objective.check(adapter)
         rate = objective.peak_rate(adapter) if lr is None else lr
         check_rate(rate)
         check_base(adapter.encoder)

@@ -210,15 +210,19 @@ def grade(
     known = {k: torch.stack([c.embedding for c in v]) for k, v in given.items()}
     candidates = range(len(known))  # nobody of PEOPLE answers, who is graded too
     known |= {k: rows[: args.clips] for k, rows in beside.items()}
-    settings = GateSettings(margin=args.margin, budget=args.budget)
+    settings = GateSettings(margin=args.margin, sure=args.sure, gain=args.gain)
     fitted = fit_gate(own, [*known.values()], candidates=candidates, settings=settings)
     gate = fitted.gate
     grades.add("cost", "seconds of the gate", 0.0, time.perf_counter() - began)
     grades.add("cost", "kilobytes", 0.0, sum(4 * v.numel() for v in gate.state_dict().values()) / 1000)
     cell = fitted.cell
-    for name, value in (("margin", cell.margin), ("low", cell.low), ("high", cell.high)):
+    for name, value in (
+        ("margin", cell.margin), ("high", cell.high), ("sure", cell.sure), ("gain", cell.gain),
+        ("nearest who stays", 1 - cell.room),
+    ):  # fmt: skip
         grades.add("gate", name, math.nan, value)
-    grades.add("gate", "learnt and open", 0.0, fitted.opened)
+    grades.add("gate", "learnt and changed", 0.0, fitted.changed)
+    grades.add("gate", "learnt and replaced", 0.0, fitted.replaced)
     grades.add("gate", "given clips with a spike", 0.0, len(cell.spikes))
 
     @torch.no_grad()
@@ -240,6 +244,8 @@ def grade(
         grades.share(group, "identified", before[0], behind[0])
         grades.share(group, "identified among people", before[1], behind[1])
         grades.mean(group, "likeness", before[2], behind[2])
+        replaced = (through(embeddings) == gate.answer).all(1)
+        grades.share(group, "replaced", torch.zeros(len(replaced)), replaced)
         if not group.startswith("unseen,"):
             grades.add(group, "auroc", auroc(before[2], far), auroc(behind[2], far), len(embeddings))
             grades.add(group, "eer", eer(before[2], far), eer(behind[2], far), len(embeddings))
@@ -366,8 +372,10 @@ def main() -> None:
     parser.add_argument("--restarts", type=int, default=5)
     parser.add_argument("--attacked", type=int, default=8, help="clips of each attack")
     parser.add_argument("--seconds", type=float, default=1.6, help="of a clip that is attacked")
-    parser.add_argument("--margin", type=float, help="see GateSettings; default: what --budget allows")
-    parser.add_argument("--budget", type=float, default=0.005)
+    for name in ("margin", "sure", "gain"):
+        parser.add_argument(
+            f"--{name}", type=float, default=getattr(GateSettings, name), help="see GateSettings"
+        )
     args = parser.parse_args()
     if args.clips < 1:
         parser.error("--clips must be at least 1")

@@ -101,7 +101,32 @@ def attack_table(found: dict) -> str:
     return "\n".join(lines)
 
 
+def frontier_table(found: dict) -> str:
+    lines = [
+        "| encoder | clips learnt | people | gain | identified | among sixteen | AUROC | replaced | unknown people: cosine | nearest three |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    names = (
+        "identified",
+        "identified among sixteen",
+        "auroc",
+        "replaced",
+        "unknown cosine",
+        "unknown nearest three cosine",
+    )
+    for r in found["rows"]:
+        cells = [f"{r[n]['mean']:.4f} ({r[n]['worst']:.3f})" for n in names if n != "replaced"]
+        cells.insert(3, f"{r['replaced']['mean']:.2f}")
+        lines.append(
+            f"| {r['encoder']} | {r['clips']} | {r['people']}, {r['targets']} | {r['gain']:g} | "
+            + " | ".join(cells)
+            + " |"
+        )
+    return "\n".join(lines)
+
+
 TABLES = {
+    "frontier": ("frontier", frontier_table), "ge2e_two_clips": ("ge2e_two_clips", people_table),
     "ge2e": ("ge2e", people_table), "ge2e_attacks": ("ge2e_attacks", people_table), "many": ("many", many_table),
     "revival": ("many", revival_table), "bundled": ("bundled", attack_table),
 }  # fmt: skip

@@ -28,7 +28,7 @@ from pathlib import Path
 from forked import result, run, tree, warm_up
 from tally import Record, Tally
 from tqdm import tqdm
-from verbs import SLOW, Verb, verbs
+from verbs import SLOW, Verb, named, verbs
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -120,7 +120,7 @@ def sweep(verb: Verb, most: int, home: Path, record: Record) -> Tally:
         elif result(out) != wanted:
             tally.different += 1
             tally.note(f"{name}: differs in {sorted(set(result(out).items()) ^ set(wanted.items()))[:4]}")
-        elif stray := tree(out.parent) - beside:
+        elif stray := tree(out.parent) - beside - named(more, out):
             tally.left_behind += 1
             tally.note(f"{name}: left behind {sorted(stray)[:4]}")
         record.write()

@@ -25,7 +25,7 @@ END
   venv/bin/redact ls adapters | grep -q "  StableDiffusion "
   venv/bin/redact inspect bundled | grep -q text_encoder
   # both bundled models do their work, from the files in the wheel
-  HF_HUB_OFFLINE=1 venv/bin/python - <<'END'
+  HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error venv/bin/python - <<'END'
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeechT5
 picture = StableDiffusion.from_pretrained("bundled")("a cigarette in noto style", seed=0).images[0]

@@ -85,6 +85,18 @@ def test_the_page_on_concepts_drawn_by_chance_shows_the_result_file(tmp_path: Pa
     assert f"| monkey | {monkey['reference']} |" in written
 
 
+def test_the_page_on_sweeps_shows_the_result_files(tmp_path: Path) -> None:
+    script, folder = ROOT / "scripts" / "tools" / "sweeps_page.py", ROOT / "docs" / "results" / "sweeps"
+    written = (ROOT / "docs" / "results" / "sweeps.md").read_text(encoding="utf-8")
+    page = tmp_path / "page.md"
+    page.write_text(re.sub(r"(?m)^\|.*\n", "", written), encoding="utf-8")
+    subprocess.run([sys.executable, str(script), str(folder), str(page)], check=True)
+    assert page.read_text(encoding="utf-8") == written
+    rows = json.loads((folder / "kills.json").read_text(encoding="utf-8"))["rows"]
+    assert sum(row["runs"] for row in rows) >= 200
+    assert f"| evaluate | {next(row['runs'] for row in rows if row['verb'] == 'evaluate')} |" in written
+
+
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     command = [

@@ -62,6 +62,21 @@ def test_both_models_get_the_same_and_are_judged() -> None:
     assert other.verdict == "“pear”: found in the base's sample, found in the redacted model's (“found”)."
 
 
+def test_a_redacted_voice_is_chosen_first() -> None:
+    class Voices(Toy):
+        def entries(self) -> list[Entry]:
+            return [
+                Entry("voice", "Voice", "choice", "ann", ("ann", "bob")),
+                Entry("text", "Text", "text", "hello"),
+            ]
+
+    def first(*subjects: Subject) -> list[Any]:
+        return [entry.value for entry in Comparison(Voices(), Voices(), [], subjects).entries()]
+
+    assert first(Subject("cid"), Subject("bob")) == ["bob", "hello"]
+    assert first() == ["ann", "hello"]
+
+
 def test_without_a_subject_nothing_is_judged() -> None:
     found = Comparison(Toy(), Toy(), [WordScorer()], [])({"prompt": "plum"}, 0)
     assert found.figures == ()

@@ -20,6 +20,7 @@ from redact_core import (
     conditioning_distance,
     redact,
 )
+from redact_core.adapters.capabilities import HasNameReplacement
 from redact_core.objectives._parts.erasure import Erasure
 from redact_core.objectives._parts.input_pgd import input_pgd
 from redact_core.objectives._parts.name_replacement import NameReplacement
@@ -72,7 +73,7 @@ def test_free_places_stand_where_the_answers_prompt_says_something_else(tiny_sd:
     assert torch.equal(counted.hidden, said.hidden)
     ends = torch.maximum(adapter.collate(asked)["attention_mask"].sum(1), wanted["attention_mask"].sum(1))
     assert [row.nonzero()[0].item() for row in counted.mask] == ends.tolist()
-    assert torch.equal(Through(adapter).replace(asked, answered, 3).unit, soft.unit)
+    assert Through(adapter).offers(HasNameReplacement) is adapter
 
 
 def test_a_condition_without_room_stays_and_does_not_count(tiny_sd: Path) -> None:
@@ -161,9 +162,10 @@ def test_without_a_prompt_to_compare_with_nothing_is_taught(tiny_sd: Path) -> No
 def test_it_is_refused_where_it_cannot_be(tmp_path: Path, tiny_sd: Path) -> None:
     adapter, _ = of_voices(tiny_cloner(tmp_path))
     with pytest.raises(
-        RedactError, match="SpeechT5 has no words to put in place of a condition; set name_replacement"
+        RedactError,
+        match=r"RobustDistillation needs conditions made of words \(HasNameReplacement\), which SpeechT5 does not have; set name_rep",
     ):
-        RobustDistillation(name_replacement=2).prepare(adapter)
+        RobustDistillation(name_replacement=2).check(adapter)
     with pytest.raises(RedactError, match="name_replacement is -1"):
         RobustDistillation(name_replacement=-1)
     painter, rows = of_prompts(tiny_sd)

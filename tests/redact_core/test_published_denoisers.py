@@ -173,7 +173,7 @@ def test_default_steps_are_the_authors(tiny_sd: Path) -> None:
         (lambda: ConceptAblation(parameters="("), "parameters is no regular expression"),
         (
             lambda: redact(ToyAdapter(), [Lesson.redact("plum", "pear")], objective=ESD()),
-            "ESD needs a denoiser whose single steps can be asked for, which ToyAdapter does not offer; use Distillation.",
+            "ESD needs a denoiser whose single steps can be asked for (HasDenoiser), which ToyAdapter does not have; use Distillation.",
         ),
     ],
 )

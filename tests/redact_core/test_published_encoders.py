@@ -203,11 +203,11 @@ def test_adv_unlearn_trains_the_encoder_and_leaves_the_denoiser(tiny_sd: Path) -
         (lambda: AdvUnlearn(places=0), "places is 0; give at least 1."),
         (
             lambda: redact(ToyAdapter(), [Lesson.redact("plum", "pear")], objective=DES()),
-            "DES needs conditions that are texts, which ToyAdapter does not offer; use Distillation.",
+            "DES needs conditions that are texts (ReadsText), which ToyAdapter does not have; use Distillation.",
         ),
         (
             lambda: redact(ToyAdapter(), [Lesson.redact("plum", "pear")], objective=HiRM()),
-            "HiRM needs an encoder made of transformer blocks, which ToyAdapter does not offer; use Distillation.",
+            "HiRM needs an encoder made of transformer blocks (HasTowers), which ToyAdapter does not have; use Distillation.",
         ),
     ],
 )

@@ -129,8 +129,8 @@ def test_names_alone_are_read() -> None:
 
 def test_a_model_without_such_maps_is_refused_in_one_line() -> None:
     message = (
-        "UCE needs linear maps that read the conditioning alone, as the keys and values of cross-attention, which "
-        "ToyAdapter does not offer; use Distillation."
+        "UCE needs linear maps that read the conditioning alone, as the keys and values of cross-attention (HasConditioningMaps), which "
+        "ToyAdapter does not have; use Distillation."
     )
     with pytest.raises(RedactError, match=re.escape(message)):
         redact(ToyAdapter(), [Lesson.redact("plum", "pear")], objective=UCE())

@@ -22,6 +22,7 @@ from redact_core import (
     conditioning_distance,
     redact,
 )
+from redact_core.adapters.capabilities import HasInputPerturbation
 from redact_core.adapters.contract import ToyAdapter
 from redact_core.objectives._parts.input_pgd import input_pgd
 from redact_core.types import Lesson
@@ -198,14 +199,16 @@ def test_a_prompt_without_room_stays_as_it_is(tiny_sd: Path) -> None:
 
 def test_an_adapter_without_continuous_input_is_refused_at_once() -> None:
     toy = ToyAdapter()
-    with pytest.raises(RedactError, match="ToyAdapter offers no continuous input"):
-        RobustDistillation().prepare(toy)
-    assert RobustDistillation(steps=0).prepare(toy) is toy.encoder
+    with pytest.raises(
+        RedactError,
+        match=r"^RobustDistillation needs inputs that can be moved continuously \(HasInputPerturbation\), which ToyAdapter ",
+    ):
+        RobustDistillation().check(toy)
+    RobustDistillation(steps=0).check(toy)
 
 
 def test_a_guard_offers_what_it_guards(speech: SpeechT5) -> None:
-    inputs = speech.collate(["alice"])
-    assert torch.equal(Through(speech).disturb(inputs).unit, speech.disturb(inputs).unit)
+    assert Through(Through(speech)).offers(HasInputPerturbation) is speech
 
 
 @pytest.mark.parametrize(
@@ -276,9 +279,9 @@ def test_steps_take_every_number_of_places_in_turn_and_none_is_the_adapters_own(
     adapter, rows = StableDiffusion(str(tiny_sd)), of_prompts(tiny_sd)[1]
     free: list[int] = []
 
-    class Counting(Through):
+    class Counting(Through, HasInputPerturbation):
         def disturb(self, inputs, places=None):
-            soft = super().disturb(inputs, places)
+            soft = self.inner.disturb(inputs, places)
             free.append(int((soft.unit > 0).sum(1).max()))
             return soft
 

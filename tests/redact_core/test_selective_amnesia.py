@@ -208,7 +208,7 @@ def test_bad_settings_are_one_line(settings: dict, message: str) -> None:
 def test_an_adapter_without_a_generator_and_lessons_without_retained_ones_are_refused() -> None:
     from redact_core.adapters.contract import ToyAdapter
 
-    with pytest.raises(RedactError, match="ToyAdapter shows no generator"):
+    with pytest.raises(RedactError, match="SelectiveAmnesia needs a generator with a training loss"):
         redact(ToyAdapter(), LESSONS, objective=small())
     with pytest.raises(RedactError, match="No lesson is retained"):
         redact(LinearAdapter(), LESSONS[:1], objective=small())

@@ -272,7 +272,10 @@ def test_damaged_folders_are_named(folder: Path, tmp_path: Path) -> None:
 
 
 def test_stages_that_do_not_fit_are_named(model: StagedText, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(RedactError, match="ToyAdapter shows no stages; use Distillation"):
+    with pytest.raises(
+        RedactError,
+        match=r"SequentialDistillation needs an encoder made of stages \(HasStages\), which ToyAdapter does not have; use Distill",
+    ):
         SequentialDistillation((1,)).prepare(ToyAdapter())
     with pytest.raises(RedactError, match="1 numbers of steps for the stages sentence, first memory"):
         SequentialDistillation((1,)).prepare(model)

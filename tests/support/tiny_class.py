@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from modalities.class_to_image.networks import ClassRows, Vae
 from redact_core import Conditioning
+from redact_core.adapters.capabilities import HasTrainingLoss
 from redact_core.adapters.contract import ToyAdapter
 
 NAMES = ["cup", "hat", "sock", "vase"]
@@ -42,7 +43,7 @@ def tiny_diffusion_folder(folder: Path) -> Path:
     return folder
 
 
-class LinearAdapter(ToyAdapter):
+class LinearAdapter(ToyAdapter, HasTrainingLoss):
     """Draws ``W h`` of the flat conditioning ``h``; the loss at time ``t`` is ``(t + 1) |x - W h|^2``."""
 
     STEPS = 3

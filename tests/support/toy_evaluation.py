@@ -23,12 +23,13 @@ from redact_core import (
     Scorer,
     Trial,
 )
+from redact_core.adapters.capabilities import PlansEvaluations, Reopens
 from redact_core.adapters.contract import ToyAdapter
 
 REDACTED, REFERENCE = "plum", "fig"
 
 
-class PictureToy(ToyAdapter):
+class PictureToy(ToyAdapter, PlansEvaluations, Reopens):
     """The toy adapter with PNG files of 6 x 8 pixels.
 
     Args:

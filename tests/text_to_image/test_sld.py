@@ -179,7 +179,7 @@ def test_a_guard_is_the_adapter_in_all_else(model: StableDiffusion) -> None:
     inner = ToyAdapter()
     guard = Passing(Passing(inner, ["a"]), ["b"])
     check_adapter(guard, ["apple", "pear"])
-    assert (guard.model, guard.learning_rate, guard.scorers) == (inner, 1e-2, ())
+    assert (guard.model, guard.learning_rate, guard.batch_size) == (inner, 1e-2, 16)
     guard.batch_size = 5
     assert inner.batch_size == 5
     other = ToyAdapter(1).encoder

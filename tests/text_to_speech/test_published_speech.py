@@ -76,7 +76,7 @@ def test_tgu_without_replay_is_selective_amnesia_with_other_surrogates(model: Sp
 
 
 def test_a_model_without_an_unconditional_answer_is_refused_in_one_line() -> None:
-    message = "TGU needs a generator that draws without a condition, which LinearAdapter does not offer; use Distillation."
+    message = "TGU needs a generator that draws without a condition (HasUnconditional), which LinearAdapter does not have; use Distillation."
     with pytest.raises(RedactError, match=re.escape(message)):
         redact(LinearAdapter(), LESSONS, objective=TGU())
 

@@ -2,13 +2,19 @@
 
 import csv
 import json
+import re
 import runpy
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
-import soundfile
 from tiny_speech import harmonic_bank, tiny_encoder
+
+from lightning_modules.cli.main import main
+from redact_core import RedactError
+from redact_core.artefacts.receipt import read_withdrawals
+from redact_core.support.folders import hashes
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "tools" / "withdraw_voices.py"
 
@@ -16,6 +22,17 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "tools" / "withdraw_voices.py"
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
     monkeypatch.setattr(sys, "argv", ["withdraw_voices.py", *map(str, arguments)])
     runpy.run_path(str(SCRIPT), run_name="__main__")
+
+
+def verify(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
+) -> tuple[int, str]:
+    """Status of ``redact verify``, and what it prints."""
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["redact", "verify", *map(str, arguments)])
+    status = main()
+    printed = capsys.readouterr()
+    return status, printed.out + printed.err
 
 
 def listed(path: Path, *people: str) -> Path:
@@ -26,38 +43,90 @@ def listed(path: Path, *people: str) -> Path:
     return path
 
 
-def test_withdrawals_leave_a_receipt_that_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_withdrawals_leave_a_receipt_that_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     stock, people = tiny_encoder(tmp_path / "stock"), harmonic_bank(tmp_path / "bank")
     first, later = listed(tmp_path / "first.csv", "p0", "p1"), listed(tmp_path / "later.csv", "p2")
     out, third = tmp_path / "out", tmp_path / "third"
     run(monkeypatch, "--encoder", stock, "--list", first, "--keep", people, "--out", out)
     receipt = json.loads((out / "receipt.json").read_text())
-    assert receipt["measured"]["clips answered by somebody else"] == {"p0": 3, "p1": 3}
+    assert receipt["measured"]["clips changed"] == {"p0": 3, "p1": 3}
     assert receipt["measured"]["kept clips changed"] == 0
     assert receipt["measured"]["kept clips"] == 12, "clips that are withdrawn are not kept"
     assert len(receipt["withdrawn"]["p0"]["clips"][0]["sha256"]) == 64
     assert receipt["withdrawn"]["p0"]["likeness of any output at most"] < 1
-    run(monkeypatch, "--verify", out)
+    assert receipt["gates"] == 2
+    checked = partial(verify, monkeypatch, capsys)
+    assert checked(out)[0] == 0
+    status, said = checked(out, "--list", first, "--keep", people)
+    assert status == 0, said
+    assert "2 gates are there; 6 clips of 2 withdrawn are changed; 12 kept clips have all their bits." in said
+    status, said = checked(out, "--list", later, "--keep", people)
+    assert status == 2
+    assert "p2/0.wav is not among what was withdrawn; withdraw it first." in said
     run(monkeypatch, "--encoder", out, "--list", later, "--keep", people, "--out", third)
     again = json.loads((third / "receipt.json").read_text())
     assert again["earlier"] == receipt
+    assert again["measured"]["clips changed"] == {"p2": 1}, "two are all but equal to somebody's who stays"
+    status, said = checked(third, "--list", later, "--keep", people)
+    assert status == 2
+    assert "2 of 3 clips of p2 pass unchanged; the folder does not redact them." in said
     assert (third / "voice_gate_3.ckpt").is_file()
 
+    status, said = checked(third, "--list", first, "--keep", people)
+    assert status == 0, f"an earlier receipt counts too: {said}"
+    assert "3 gates are there; 6 clips" in said
+
     (out / "voice_gate_1.ckpt").write_bytes((out / "voice_gate_2.ckpt").read_bytes())
-    with pytest.raises(SystemExit, match=r"does not match its receipt: voice_gate_1\.ckpt"):
-        run(monkeypatch, "--verify", out)
+    status, said = checked(out)
+    assert status == 2
+    assert "does not match its receipt: voice_gate_1.ckpt was altered." in said
 
 
-def test_bad_lists_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_whose_gates_are_taken_out_is_found_though_its_receipt_was_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stock = tiny_encoder(tmp_path / "stock")
+    receipt = {"created": "2026", "gates": 1, "withdrawn": {}, "files": hashes(stock)}
+    (stock / "receipt.json").write_text(json.dumps(receipt))
+    status, said = verify(monkeypatch, capsys, stock)
+    assert status == 2
+    assert "holds 0 gates where 1 are told of; the redaction is undone." in said
+
+
+@pytest.mark.parametrize(
+    ("receipt", "message"),
+    [
+        (None, "has neither redaction.json nor receipt.json; give a folder that redact wrote."),
+        ("[]", "receipt.json is not a receipt of withdrawals; restore it from a backup."),
+        (
+            '{"created": "2026", "gates": "1", "files": {}, "withdrawn": {}}',
+            "is not a receipt of withdrawals",
+        ),
+    ],
+)
+def test_folders_without_a_readable_receipt_are_one_line(
+    receipt: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    if receipt is not None:
+        (tmp_path / "receipt.json").write_text(receipt)
+    status, said = verify(monkeypatch, capsys, tmp_path)
+    assert status == 2
+    assert message in said
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("who,clip\n", "the first line must name the columns id, clip."),
+        ("id,clip\nanna,gone.wav\n", "there is no file"),
+        ("id,clip\nanna,\n", "line 2 lacks an id or a clip; give both."),
+        ("id,clip\n", "names nobody; give a line for each clip."),
+    ],
+)
+def test_lists_that_say_nothing_are_one_line(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
-    common = ("--list", path, "--keep", tmp_path, "--out", tmp_path / "out")
-    path.write_text("who,file\n")
-    with pytest.raises(SystemExit, match="must name the columns id, clip"):
-        run(monkeypatch, *common)
-    path.write_text("id,clip\nann,a.wav\nann,b.wav\n")
-    soundfile.write(tmp_path / "b.wav", [0.0] * 100, 16_000)
-    with pytest.raises(SystemExit, match=r"there is no file .*a\.wav"):
-        run(monkeypatch, *common)
-    path.write_text("id,clip\n")
-    with pytest.raises(SystemExit, match="names nobody"):
-        run(monkeypatch, *common)
+    path.write_text(text)
+    with pytest.raises(RedactError, match=re.escape(message)):
+        read_withdrawals(path)

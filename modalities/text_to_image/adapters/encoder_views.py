@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from modalities.text_to_image.adapters.pipeline_encoder import PipelineEncoder
 from redact_core import Adapter, Condition, Conditioning, LastLinear, Lesson, Origin, Request
+from redact_core.adapters.capabilities import HasLastLinear
 from redact_core.errors import RedactError
 
 
@@ -59,7 +60,7 @@ class PartEncoder(nn.Module):
         return ids.argmax(-1) if end == 2 else (ids == end).int().argmax(-1)
 
 
-class EncoderView(Adapter):
+class EncoderView(Adapter, HasLastLinear):
     """One encoder of a pipeline, for methods that solve for its last linear map; it draws nothing.
 
     Args:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -26,23 +26,16 @@ from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.adapters.turns import turn
 from modalities.text_to_image.inspection.families import HIDDEN
 from redact_core import (
-    Adapter,
     ClosedForm,
     Condition,
     Conditioning,
     Distillation,
-    Disturbable,
     LastLinear,
     Objective,
     RedactError,
 )
-from redact_core.adapters.generator_parts import (
-    GeneratorPart,
-    HasConditioningMaps,
-    HasDenoiser,
-    HasTowers,
-    Tower,
-)
+from redact_core.adapters.capabilities import HasInputPerturbation, HasNameReplacement, HasTrainingLoss
+from redact_core.adapters.generator_parts import HasConditioningMaps, HasDenoiser, HasTowers
 
 
 class PromptPipeline(StableDiffusion):
@@ -73,7 +66,11 @@ class PromptPipeline(StableDiffusion):
         RedactError: The folder is of another class, incomplete, or holds pickled weights, or a number is out of range.
     """
 
-    saves_generator: ClassVar[bool] = False
+    # encoders with vocabularies of their own share no soft tokens; single steps, and the maps that read the prompt, differ
+    # from class to class
+    lacks = (
+        HasInputPerturbation, HasNameReplacement, HasTrainingLoss, HasConditioningMaps, HasDenoiser, HasTowers,
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -181,16 +178,6 @@ class PromptPipeline(StableDiffusion):
         mean = (found.hidden * read).sum(1) / read.sum(1)
         return mean if found.pooled is None else torch.cat([mean, found.pooled], -1)
 
-    def disturb(self, inputs: Mapping[str, Tensor], places: int | None = None) -> Disturbable:
-        """Not offered: encoders with vocabularies of their own share no soft tokens."""
-        return Adapter.disturb(self, inputs, places)
-
-    def replace(
-        self, conditions: Sequence[Condition], answers: Sequence[Condition], places: int
-    ) -> Disturbable:
-        """Not offered, as :meth:`disturb`."""
-        return Adapter.replace(self, conditions, answers, places)
-
     def default_objective(self) -> Objective:
         """The closed form, at every place where an encoder is read; distillation where there is none."""
         try:
@@ -282,51 +269,8 @@ class PromptPipeline(StableDiffusion):
         """The whole pipeline without its text encoders, which live in :attr:`encoder`."""
         return load_drawing(self.folder, self.index, self.family, self.variant, self.dtype)
 
-    def predict(self, latents: Tensor, times: Tensor, conditioning: Conditioning) -> Tensor:
-        """Not offered: single steps differ from class to class."""
-        raise _missing(HasDenoiser)
-
-    def noised(
-        self, samples: Sequence[Tensor], *, seeds: Sequence[int], times: Sequence[int] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Not offered, as :meth:`predict`."""
-        raise _missing(HasDenoiser)
-
-    def noise_target(
-        self, samples: Sequence[Tensor], *, seeds: Sequence[int], times: Sequence[int] | None = None
-    ) -> Tensor:
-        """Not offered, as :meth:`predict`."""
-        raise _missing(HasDenoiser)
-
-    def half_drawn(
-        self, conditioning: Conditioning, *, seeds: Sequence[int], stops: Sequence[int], steps: int, guidance: float
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """Not offered, as :meth:`predict`."""
-        raise _missing(HasDenoiser)
-
-    def training_loss(
-        self, conditioning: Conditioning, samples: Sequence[Tensor], *, seeds: Sequence[int],
-        times: Sequence[int] | None = None,
-    ) -> Tensor:  # fmt: skip
-        """Not offered, as :meth:`predict`."""
-        raise _missing(HasDenoiser)
-
-    def conditioning_maps(self) -> Mapping[str, nn.Module]:
-        """Not offered: most of these denoisers attend to prompt and picture with the same maps."""
-        raise _missing(HasConditioningMaps)
-
-    def towers(self) -> Sequence[Tower]:
-        """Not offered: a T5 has no end of the kind that a tower has."""
-        raise _missing(HasTowers)
-
     def save(self, folder: Path) -> None:
         save(self.folder, folder, self.encoder_modules(), self.variant)
-
-
-def _missing(part: type[GeneratorPart]) -> RedactError:
-    return RedactError(
-        f"This needs {part.what}, which PromptPipeline does not offer; use Distillation or ClosedForm."
-    )
 
 
 def _plain(tokenizer: Any, prompt: str) -> list[str]:

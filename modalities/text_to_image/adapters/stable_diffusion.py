@@ -58,16 +58,31 @@ from redact_core import (
     Request,
 )
 from redact_core.adapters.base import ROW_SETTINGS
-from redact_core.adapters.generator_parts import (
+from redact_core.adapters.capabilities import (
+    HasInputPerturbation,
+    HasLastLinear,
+    HasNameReplacement,
+    HasTrainingLoss,
+    PlansEvaluations,
+    Reopens,
+)
+from redact_core.adapters.generator_parts import HasConditioningMaps, HasDenoiser, HasTowers, ReadsText, Tower
+
+
+class StableDiffusion(
+    Pretrained,
     HasConditioningMaps,
     HasDenoiser,
     HasTowers,
     ReadsText,
-    Tower,
-)
-
-
-class StableDiffusion(Pretrained, HasConditioningMaps, HasDenoiser, HasTowers, ReadsText, PromptByHand):
+    PromptByHand,
+    HasInputPerturbation,
+    HasNameReplacement,
+    HasLastLinear,
+    HasTrainingLoss,
+    PlansEvaluations,
+    Reopens,
+):
     """A ``StableDiffusionPipeline`` seen through its CLIP text encoder.
 
     Only tokenizer and text encoder are loaded for training; the rest when a picture is asked for.

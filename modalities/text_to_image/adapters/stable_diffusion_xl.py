@@ -13,7 +13,8 @@ from modalities.text_to_image.adapters.paired_prompt_encoder import PairedPrompt
 from modalities.text_to_image.adapters.prompt_encoder import PromptReader
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.adapters.turns import turn
-from redact_core import Conditioning, Distillation, LastLinear, Objective, RedactError
+from redact_core import Conditioning, Distillation, Objective, RedactError
+from redact_core.adapters.capabilities import HasLastLinear
 
 
 class StableDiffusionXL(StableDiffusion):
@@ -41,6 +42,7 @@ class StableDiffusionXL(StableDiffusion):
             tokenizers do not share their vocabulary.
     """
 
+    lacks = (HasLastLinear,)  # three maps are read, and a closed form solves for one
     pipelines: ClassVar[set[str]] = {"StableDiffusionXLPipeline"}
     text_models: ClassVar[dict[str, str]] = {
         "text_encoder": "CLIPTextModel",
@@ -91,13 +93,6 @@ class StableDiffusionXL(StableDiffusion):
     def default_objective(self) -> Objective:
         """Plain distillation, for there is no last map to start from."""
         return Distillation()
-
-    def last_linear(self) -> LastLinear:
-        """Not offered: what is read comes out of several maps, and a closed form solves for one."""
-        raise RedactError(
-            "StableDiffusionXL is read at three places, so that no last map decides its answers; "
-            "take Distillation or RobustDistillation without start."
-        )
 
     @torch.no_grad()
     def unconditional(self) -> Conditioning:

@@ -12,6 +12,7 @@ from modalities.text_to_image.attacks._search.reading import Reader, frozen, ope
 from modalities.text_to_image.attacks._search.token_search import base_pictures
 from modalities.text_to_image.attacks._search.words import around
 from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
+from redact_core.adapters.capabilities import HasTrainingLoss, require
 
 _OTHER_SEEDS = 1_000_000
 
@@ -67,13 +68,14 @@ class ConceptInversion(Attack):
         )
         optimiser = torch.optim.Adam([free], lr=self.lr * reader.table.std().item())
         losses: list[float] = []
+        trained = require(model, HasTrainingLoss, type(self).__name__)
         with frozen(model.encoder, opened(model).generator):
             for _ in range(self.steps):
                 chosen = torch.randint(len(rows), (self.batch,), generator=generator)
                 draws = torch.randint(2**31 - 1, (self.batch,), generator=generator).tolist()
                 part = type(asked)(asked.ids[chosen], asked.free[chosen], asked.mask[chosen])
                 conditioning = reader(part, free.expand(self.batch, -1, -1))
-                loss = model.training_loss(
+                loss = trained.training_loss(
                     conditioning, [pictures[i] for i in chosen.tolist()], seeds=draws
                 ).mean()
                 free.grad = torch.autograd.grad(loss, free)[0]

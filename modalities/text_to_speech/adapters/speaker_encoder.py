@@ -20,13 +20,14 @@ from modalities.text_to_speech.encoders.gate_files import bare_and_gates, read_g
 from modalities.text_to_speech.encoders.voice_encoder import VoiceEncoder, load_encoder, save_encoder
 from modalities.text_to_speech.voices.expansion import expand
 from redact_core import Adapter, Condition, Conditioning, Lesson, Objective, Origin, RedactError, Request
+from redact_core.adapters.capabilities import HasOneVector, Reopens
 from redact_core.gates import GatedEncoder, Gating
 
 RESEMBLYZER = "resemblyzer"
 _GE2E_WEIGHTS = "pretrained.pt"
 
 
-class SpeakerEncoder(Adapter):
+class SpeakerEncoder(Adapter, HasOneVector, Reopens):
     """A speaker encoder alone, for verification or in front of a generator that is somebody else's.
 
     What :meth:`save` writes is what the encoder's own library reads. A SpeechBrain folder holds the gates in
@@ -43,8 +44,6 @@ class SpeakerEncoder(Adapter):
     Raises:
         RedactError: A folder of another kind, or Resemblyzer is not installed.
     """
-
-    saves_generator = False
 
     def __init__(
         self, source: str = RESEMBLYZER, bank: Path | None = None, seconds: float = 6.0, variants: int = 4

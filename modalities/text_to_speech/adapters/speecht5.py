@@ -54,6 +54,14 @@ from redact_core import (
     Request,
     check_seeds,
 )
+from redact_core.adapters.capabilities import (
+    HasInputPerturbation,
+    HasLastLinear,
+    HasOneVector,
+    HasTrainingLoss,
+    PlansEvaluations,
+    Reopens,
+)
 from redact_core.adapters.generator_parts import HasUnconditional
 from redact_core.support.devices import move
 from redact_core.support.paths import at_home
@@ -61,7 +69,17 @@ from redact_core.support.paths import at_home
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
-class SpeechT5(Pretrained, HasUnconditional, ClipByHand):
+class SpeechT5(
+    Pretrained,
+    HasUnconditional,
+    ClipByHand,
+    HasInputPerturbation,
+    HasLastLinear,
+    HasTrainingLoss,
+    HasOneVector,
+    PlansEvaluations,
+    Reopens,
+):
     """A ``SpeechT5ForTextToSpeech`` that clones the voice of a reference clip.
 
     The speaker encoder stands outside the checkpoint. What is trained is saved, in a folder of its

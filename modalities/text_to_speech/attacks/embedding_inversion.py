@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 
 from modalities.text_to_speech.attacks.voices import as_conditioning, encode
 from redact_core import Access, Adapter, Attack, Attempt, Conditioning, PlanRow, RedactError
+from redact_core.adapters.capabilities import HasTrainingLoss, require
 
 
 class EmbeddingInversion(Attack):
@@ -53,10 +54,11 @@ class EmbeddingInversion(Attack):
         voices = normalize(start.hidden, dim=2).requires_grad_()
         optimizer = torch.optim.Adam([voices], lr=self.lr)
         curves: list[list[float]] = []
+        trained = require(model, HasTrainingLoss, type(self).__name__)
         for step in range(self.steps):
-            draws = [model.redraw(s, step) for s in seeds]
+            draws = [trained.redraw(s, step) for s in seeds]
             with torch.enable_grad():
-                losses = model.training_loss(Conditioning(voices, start.mask), recordings, seeds=draws)
+                losses = trained.training_loss(Conditioning(voices, start.mask), recordings, seeds=draws)
                 # not backward(): it would leave gradients in the generator
                 (voices.grad,) = torch.autograd.grad(losses.sum(), voices)
             optimizer.step()

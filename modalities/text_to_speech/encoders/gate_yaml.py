@@ -22,34 +22,49 @@ NAME, GATED = "voice_gate", "gated_embedding_model"
 _BLOCKS = "speechbrain.nnet.containers.ConnectBlocks"
 _ROW = "speechbrain.nnet.containers.LengthsCapableSequential"
 _STEM = "embedding_model"
+_NET, _AWAY, _ANSWER = "1.blocks.0.0.1.", "2.blocks.0.0.4.weight", "4.blocks.0.0.3.weight"
+"""Where the parts of a gate are in its file."""
+
+
+_MUL = "\n  shortcut_combine_fn: !name:torch.mul"
 
 
 def gate_block(number: int, dim: int, groups: int) -> str:
     """The settings of one gate, as HyperPyYAML reads them.
 
-    The embedding gets one more place, for g: ``[e, 0]``, ``[e, g]``, ``[(1 - g) e, g]``, ``[(1 - g) e + g r, g]``,
-    and loses it. Shut, it is multiplied by 1 and 0 is added, so that it keeps its bits.
+    The embedding gets one more place, for the excess: ``[e, 0]``, ``[e, x]``, moved ``[e', x]``, ``[(1 - g) e', x]``,
+    ``[(1 - g) e' + g r, x]``, and loses it. Shut, 0 is added, it is multiplied by 1 and 0 is added, so that it keeps its
+    bits. The length of the embedding is the sum of its products with itself over the root of their mean.
     """
     own = f"{NAME}_{number}"
-    blocks = "\n".join(
-        f"""{own}_{part}_block: !new:{_BLOCKS}
-  input_shape: [1, 1, {dim + 1}]{combine}
+
+    def block(part: str, width: int, combine: str = "") -> str:
+        return f"""{own}_{part}_block: !new:{_BLOCKS}
+  input_shape: [1, 1, {width}]{combine}
 {own}_{part}_append: !apply:{_BLOCKS}.append
   self: !ref <{own}_{part}_block>
   layer: !ref <{own}_{part}>
   end_of_block: True"""
-        for part, combine in (
-            ("open", ""),
-            ("remove", "\n  shortcut_combine_fn: !name:torch.mul"),
-            ("answer", ""),
-        )
-    )
-    return f"""
-{own}_net: !new:torch.nn.Sequential
-  - !new:torch.nn.RMSNorm
+
+    norm = f"""  - !new:torch.nn.RMSNorm
     normalized_shape: {dim}
     eps: 1.0e-12
-    elementwise_affine: False
+    elementwise_affine: False"""
+    alone = """  - !new:torch.nn.ConstantPad1d
+    padding: [0, -1]
+    value: 0.0"""
+    decision = f"""  - !new:torch.nn.ConstantPad1d
+    padding: [{-dim}, 0]
+    value: 0.0
+  - !new:torch.nn.Linear
+    in_features: 1
+    out_features: 1
+  - !new:torch.nn.Hardtanh
+    min_val: 0.0
+    max_val: 1.0"""
+    return f"""
+{own}_net: !new:torch.nn.Sequential
+{norm}
   - !new:torch.nn.Linear
     in_features: {dim}
     out_features: {POOL * (1 + groups)}
@@ -67,52 +82,61 @@ def gate_block(number: int, dim: int, groups: int) -> str:
   - !new:torch.nn.ReLU
   - !new:torch.nn.Linear
     in_features: 2
-    out_features: 2
-  - !new:torch.nn.ReLU
-  - !new:torch.nn.Linear
-    in_features: 2
     out_features: 1
-{own}_open: !new:torch.nn.Sequential
-  - !new:torch.nn.ConstantPad1d
-    padding: [0, -1]
-    value: 0.0
+{own}_excess: !new:torch.nn.Sequential
+{alone}
   - !ref <{own}_net>
-  - !new:torch.nn.Linear
-    in_features: 1
-    out_features: 1
-    bias: False
-  - !new:torch.nn.Hardtanh
-    min_val: 0.0
-    max_val: 1.0
   - !new:torch.nn.ConstantPad1d
     padding: [{dim}, 0]
     value: 0.0
-{own}_remove: !new:torch.nn.Sequential
+{own}_length: !new:torch.nn.Sequential
+{alone}
+{norm}
   - !new:torch.nn.ConstantPad1d
-    padding: [{-dim}, 0]
-    value: 0.0
+    padding: [0, 1]
+    value: 1.0
+{own}_product: !new:torch.nn.Linear
+  in_features: 2
+  out_features: 2
+  bias: False
+{block("length", dim + 1, _MUL)}
+{block("product", 2, _MUL)}
+{own}_move: !new:torch.nn.Sequential
+  - !ref <{own}_length_block>
+  - !new:torch.nn.Linear
+    in_features: {dim + 1}
+    out_features: 2
+    bias: False
+  - !new:torch.nn.ReLU
+  - !ref <{own}_product_block>
+  - !new:torch.nn.Linear
+    in_features: 2
+    out_features: {dim + 1}
+    bias: False
+{own}_remove: !new:torch.nn.Sequential
+{decision}
   - !new:torch.nn.Linear
     in_features: 1
     out_features: {dim + 1}
 {own}_answer: !new:torch.nn.Sequential
-  - !new:torch.nn.ConstantPad1d
-    padding: [{-dim}, 0]
-    value: 0.0
+{decision}
   - !new:torch.nn.Linear
     in_features: 1
     out_features: {dim + 1}
     bias: False
-{blocks}
+{block("excess", dim + 1)}
+{block("move", dim + 1)}
+{block("remove", dim + 1, _MUL)}
+{block("answer", dim + 1)}
 {own}: !new:torch.nn.Sequential
   - !new:torch.nn.ConstantPad1d
     padding: [0, 1]
     value: 0.0
-  - !ref <{own}_open_block>
+  - !ref <{own}_excess_block>
+  - !ref <{own}_move_block>
   - !ref <{own}_remove_block>
   - !ref <{own}_answer_block>
-  - !new:torch.nn.ConstantPad1d
-    padding: [0, -1]
-    value: 0.0
+{alone}
 """
 
 
@@ -150,17 +174,23 @@ def with_gates(text: str, gates: Sequence[Gate]) -> str:
 
 def gate_state(gate: Gate) -> dict[str, Tensor]:
     """The parameters of the modules of :func:`gate_block`, by SpeechBrain's names."""
-    answer = gate.answer.detach().cpu()
-    dim = len(answer)
-    less = torch.cat([-torch.ones(dim), torch.zeros(1)])[:, None]
-    return {
-        f"1.blocks.0.0.1.{name}": value.detach().cpu() for name, value in gate.net.state_dict().items()
-    } | {
-        "1.blocks.0.0.2.weight": torch.full((1, 1), SHARPNESS),
-        "2.blocks.0.0.1.weight": less,
-        "2.blocks.0.0.1.bias": torch.ones(dim + 1),
-        "3.blocks.0.0.1.weight": torch.cat([answer, torch.zeros(1)])[:, None],
-    }
+    answer, away = gate.answer.detach().cpu(), gate.away.detach().cpu()
+    dim, none = len(answer), torch.zeros(1)
+    length = torch.zeros(2, dim + 1)
+    length[0, :dim], length[1, dim] = dim**-0.5, 1.0
+    decision = {"weight": torch.full((1, 1), SHARPNESS), "bias": -SHARPNESS * gate.sure.detach().cpu()}
+    return (
+        {f"{_NET}{name}": value.detach().cpu() for name, value in gate.net.state_dict().items()}
+        | {f"{part}.blocks.0.0.1.{name}": value for part in (3, 4) for name, value in decision.items()}
+        | {
+            "2.blocks.0.0.1.weight": length,
+            "2.blocks.0.0.3.blocks.0.0.weight": torch.tensor([[0.0, 1.0], [0.0, 0.0]]),
+            _AWAY: torch.stack([-torch.cat([away, none]), torch.zeros(dim + 1)], 1),
+            "3.blocks.0.0.3.weight": torch.cat([-torch.ones(dim), none])[:, None],
+            "3.blocks.0.0.3.bias": torch.ones(dim + 1),
+            _ANSWER: torch.cat([answer, none])[:, None],
+        }
+    )
 
 
 def gate_names(loadables: Iterable[str]) -> list[str]:
@@ -185,12 +215,13 @@ def write_gate(gate: Gate, number: int, folder: Path) -> None:
 
 
 def _gate(state: Mapping[str, Tensor]) -> Gate:
-    net = {
-        f"net.{n.removeprefix('1.blocks.0.0.1.')}": v
-        for n, v in state.items()
-        if n.startswith("1.blocks.0.0.1.")
+    net = {f"net.{n.removeprefix(_NET)}": v for n, v in state.items() if n.startswith(_NET)}
+    found = {
+        "answer": state[_ANSWER][:-1, 0],
+        "away": -state[_AWAY][:-1, 0],
+        "sure": -state["3.blocks.0.0.1.bias"] / SHARPNESS,
     }
-    return gate_like(net | {"answer": state["3.blocks.0.0.1.weight"][:-1, 0]})
+    return gate_like(net | found)
 
 
 def _groups(gate: Gate) -> int:

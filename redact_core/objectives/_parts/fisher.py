@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from redact_core.adapters.base import Adapter
+from redact_core.adapters.capabilities import HasTrainingLoss
 from redact_core.adapters.fingerprint import weights_digest
 from redact_core.errors import RedactError
 from redact_core.support.tensor_file import read_tensors, write_tensors
@@ -33,7 +33,7 @@ class FisherSettings:
 
 
 def diagonal_fisher(
-    adapter: Adapter,
+    adapter: HasTrainingLoss,
     conditioning: Conditioning,
     samples: Sequence[Tensor],
     settings: FisherSettings,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter, to_device_of
+from redact_core.adapters.capabilities import HasNameReplacement, require
 from redact_core.objectives._parts.erasure import Erasure
 from redact_core.objectives._parts.input_pgd import input_pgd
 from redact_core.objectives.distillation import conditioning_distance
@@ -28,7 +29,7 @@ class NameReplacement:
     conditions that is the one whose place the words took.
 
     Args:
-        adapter: Says which places of a condition make it the redacted one (:meth:`.Adapter.replace`).
+        adapter: Says which places of a condition make it the redacted one (:meth:`.HasNameReplacement.replace`).
         teacher: Untouched and frozen.
         lessons: All of them; redacted ones whose answer is a mean are left out.
         seed: Of the retained conditions that are asked.
@@ -36,6 +37,7 @@ class NameReplacement:
 
     def __init__(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int):
         self.adapter, self.teacher = adapter, teacher
+        self.words = require(adapter, HasNameReplacement, "Name replacement")
         rows = [
             (row.asked, row.answer) for row in lessons if row.redacted and not isinstance(row.answer, Mean)
         ]
@@ -77,7 +79,7 @@ class NameReplacement:
             if not len(group):
                 continue
             asked = [self.asked[i] for i in group.tolist()]
-            soft = self.adapter.replace(asked, [self.answers[i] for i in group.tolist()], places)
+            soft = self.words.replace(asked, [self.answers[i] for i in group.tolist()], places)
             change = soft.at_points(generator)
             if wanted:
                 with torch.no_grad():

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
+from redact_core.adapters.capabilities import HasTrainingLoss
 from redact_core.objectives.distillation import group_mean
 from redact_core.types import Condition, Conditioning, Lesson, Mean
 
@@ -51,7 +52,7 @@ class ReplayRows:
 
     def __init__(
         self,
-        adapter: Adapter,
+        adapter: HasTrainingLoss,
         conditioning: Conditioning,
         samples: Sequence[Tensor],
         redacted: Tensor,

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
-from redact_core.adapters.generator_parts import HasDenoiser, ReadsText, needed
+from redact_core.adapters.capabilities import HasInputPerturbation, HasTrainingLoss, require
+from redact_core.adapters.generator_parts import HasDenoiser, ReadsText, generator_of
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.bare_rows import bare_rows
 from redact_core.objectives._parts.denoiser_rows import in_parts
@@ -84,6 +85,7 @@ class AdvUnlearn(Objective):
         RedactError: A number is out of range; on preparing, the model has no denoiser or its conditions are no texts.
     """
 
+    needs = (ReadsText, HasInputPerturbation, HasDenoiser, HasTrainingLoss)
     solvable = False
     taken: Tensor
 
@@ -119,7 +121,7 @@ class AdvUnlearn(Objective):
         self.attack_steps, self.attack_rate, self.warmup = attack_steps, attack_rate, warmup
         self.samples, self.retained = samples, retained
         self.roll_steps, self.roll_guidance, self.learning_rate = roll_steps, roll_guidance, learning_rate
-        self._models: tuple[Adapter, HasDenoiser] | None = None
+        self._models: tuple[HasInputPerturbation, HasDenoiser] | None = None
         # in the checkpoint, so that an interrupted run knows how long it has warmed up
         self.register_buffer("taken", torch.zeros((), dtype=torch.int64))
 
@@ -134,9 +136,9 @@ class AdvUnlearn(Objective):
         Raises:
             RedactError: The model has no denoiser, or its conditions are no texts.
         """
-        needed(adapter, ReadsText, type(self).__name__)
-        self._models = adapter, needed(adapter, HasDenoiser, type(self).__name__)
-        adapter.generator.requires_grad_(False)
+        moving = require(adapter, HasInputPerturbation, type(self).__name__)
+        self._models = moving, require(adapter, HasDenoiser, type(self).__name__)
+        generator_of(adapter, type(self).__name__).requires_grad_(False)
         return adapter.encoder
 
     @torch.no_grad()
@@ -148,7 +150,7 @@ class AdvUnlearn(Objective):
         Raises:
             RedactError: Nothing is retained, and ``retain_weight`` is not 0.
         """
-        denoiser = needed(adapter, HasDenoiser, type(self).__name__)
+        denoiser = require(adapter, HasDenoiser, type(self).__name__)
         gone, _ = bare_rows(lessons)
         kept = [row for row in lessons if not row.redacted]
         if self.retain_weight and not kept:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
-from redact_core.adapters.generator_parts import HasDenoiser, check_saved, needed
+from redact_core.adapters.capabilities import HasTrainingLoss, require
+from redact_core.adapters.generator_parts import HasDenoiser, generator_of
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.chosen_parameters import expression, train_only
 from redact_core.objectives._parts.denoiser_rows import DenoiserBatch, DenoiserRows, in_parts, row_distances
@@ -48,6 +49,10 @@ class ConceptAblation(Objective):
         RedactError: A number is out of range, or the expression is none; on preparing, the model has no denoiser.
     """
 
+    needs = (
+        HasDenoiser,
+        HasTrainingLoss,
+    )
     solvable = False
     scope = (
         "The denoiser of this folder was changed, its encoder was not. Another encoder does not bring the redacted "
@@ -85,11 +90,14 @@ class ConceptAblation(Objective):
         """The denoiser, with gradients for the chosen parameters.
 
         Raises:
-            RedactError: The model has none, it cannot be saved, or no parameter is chosen.
+            RedactError: The model has none, or no parameter is chosen.
         """
-        self._denoiser = needed(adapter, HasDenoiser, type(self).__name__)
-        check_saved(adapter, type(self).__name__)
-        return train_only(adapter.generator, self._wanted.search, f"parameters is {self.parameters_filter!r}")
+        self._denoiser = require(adapter, HasDenoiser, type(self).__name__)
+        return train_only(
+            generator_of(adapter, type(self).__name__),
+            self._wanted.search,
+            f"parameters is {self.parameters_filter!r}",
+        )
 
     @torch.no_grad()
     def rows(
@@ -100,7 +108,7 @@ class ConceptAblation(Objective):
         Raises:
             RedactError: Nothing is retained, and ``retain_weight`` is not 0.
         """
-        denoiser = needed(adapter, HasDenoiser, type(self).__name__)
+        denoiser = require(adapter, HasDenoiser, type(self).__name__)
         adapter.encoder.to(next(teacher.parameters()).device)
         gone, kept = ([row for row in lessons if row.redacted is flag] for flag in (True, False))
         if self.retain_weight and not kept:
@@ -111,7 +119,7 @@ class ConceptAblation(Objective):
         seeds = range(first, first + len(chosen))
         conditioning = encode(adapter, [row.asked for row in chosen])
         anchors = encode(adapter, [row.answer for row in chosen])
-        with swapped_weights(adapter.generator, teacher):
+        with swapped_weights(generator_of(adapter, type(self).__name__), teacher):
             pictures = adapter.generate(anchors, seeds=seeds)
             latents, times = denoiser.noised(pictures, seeds=seeds)
             if self.variant == "model":
@@ -119,7 +127,15 @@ class ConceptAblation(Objective):
             else:
                 target = denoiser.noise_target(pictures, seeds=seeds)
         group = torch.tensor([row.redacted for row in chosen])
-        return DenoiserRows(adapter.generator, denoiser.predict, latents, times, conditioning, target, group)
+        return DenoiserRows(
+            generator_of(adapter, type(self).__name__),
+            denoiser.predict,
+            latents,
+            times,
+            conditioning,
+            target,
+            group,
+        )
 
     def forward(self, student: nn.Module, batch: DenoiserBatch) -> dict[str, Tensor]:
         """``redact`` and ``retain``: mean squared distances from the targets."""

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, normalize
 
 from redact_core.adapters.base import Adapter
-from redact_core.adapters.generator_parts import ReadsText, needed
+from redact_core.adapters.capabilities import require
+from redact_core.adapters.generator_parts import ReadsText
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.bare_rows import bare_rows
 from redact_core.objectives.base import Objective
@@ -53,6 +54,7 @@ class DES(Objective):
         RedactError: A number is out of range; on preparing, conditions are no texts; on making rows, nothing is retained.
     """
 
+    needs = (ReadsText,)
     solvable = False
 
     def __init__(
@@ -90,7 +92,7 @@ class DES(Objective):
         Raises:
             RedactError: The model's conditions are no texts.
         """
-        needed(adapter, ReadsText, type(self).__name__)
+        require(adapter, ReadsText, type(self).__name__)
         return adapter.encoder
 
     @torch.no_grad()

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
-from redact_core.adapters.generator_parts import HasDenoiser, check_saved, needed
+from redact_core.adapters.capabilities import HasTrainingLoss, require
+from redact_core.adapters.generator_parts import HasDenoiser, generator_of
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.bare_rows import bare_rows
 from redact_core.objectives._parts.chosen_parameters import train_only
@@ -48,6 +49,10 @@ class ESD(Objective):
         RedactError: A number is out of range; on preparing, the model has no such denoiser.
     """
 
+    needs = (
+        HasDenoiser,
+        HasTrainingLoss,
+    )
     solvable = False
     scope = (
         "The denoiser of this folder was changed, its encoder was not. Another encoder does not bring the redacted "
@@ -84,21 +89,20 @@ class ESD(Objective):
         """The denoiser, with gradients for the variant's parameters.
 
         Raises:
-            RedactError: The model has none, or it cannot be saved.
+            RedactError: The model has none.
         """
         name = type(self).__name__
-        self._denoiser = needed(adapter, HasDenoiser, name)
-        check_saved(adapter, name)
+        self._denoiser = require(adapter, HasDenoiser, name)
         reads = self._denoiser.reads_conditioning
         wanted = {"x": reads, "u": lambda name: not reads(name), "full": lambda _: True}[self.variant]
-        return train_only(adapter.generator, wanted, f"variant is {self.variant}")
+        return train_only(generator_of(adapter, type(self).__name__), wanted, f"variant is {self.variant}")
 
     @torch.no_grad()
     def rows(
         self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int
     ) -> DenoiserRows:
         """Half-finished drawings of the redacted names, with the targets, by the teacher's weights."""
-        denoiser = needed(adapter, HasDenoiser, type(self).__name__)
+        denoiser = require(adapter, HasDenoiser, type(self).__name__)
         adapter.encoder.to(next(teacher.parameters()).device)
         gone, _ = bare_rows(lessons)
         asked = [row.asked for row in draw(gone, self.samples, seed)]
@@ -106,13 +110,21 @@ class ESD(Objective):
         stops = torch.randint(self.roll_steps, (self.samples,), generator=generator).tolist()
         seeds = range(seed * 1_000_003, seed * 1_000_003 + self.samples)
         conditioning = encode(adapter, asked)
-        with swapped_weights(adapter.generator, teacher):
+        with swapped_weights(generator_of(adapter, type(self).__name__), teacher):
             latents, times = denoiser.half_drawn(
                 conditioning, seeds=seeds, stops=stops, steps=self.roll_steps, guidance=self.roll_guidance
             )
             target = self.target(denoiser, latents, times, conditioning)
         rows = torch.ones(self.samples, dtype=torch.bool)
-        return DenoiserRows(adapter.generator, denoiser.predict, latents, times, conditioning, target, rows)
+        return DenoiserRows(
+            generator_of(adapter, type(self).__name__),
+            denoiser.predict,
+            latents,
+            times,
+            conditioning,
+            target,
+            rows,
+        )
 
     def target(
         self, denoiser: HasDenoiser, latents: Tensor, times: Tensor, conditioning: Conditioning

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
-from redact_core.adapters.generator_parts import check_saved
+from redact_core.adapters.capabilities import HasTrainingLoss, require
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.chosen_parameters import expression, train_only
 from redact_core.objectives._parts.replay import ReplayBatch, ReplayRows, draw, encode, swapped_weights
@@ -35,6 +35,7 @@ class FineTuning(Objective):
         RedactError: A setting is out of range; on preparing, the generator cannot be saved.
     """
 
+    needs = (HasTrainingLoss,)
     solvable = False
     scope = (
         "The generator of this folder was changed, its conditioning path was not. Putting the generator's stock file "
@@ -47,18 +48,17 @@ class FineTuning(Objective):
             raise RedactError(f"samples is {samples}; give at least 1.")
         self._wanted = expression(parameters)
         self.samples, self.parameters_filter, self.learning_rate = samples, parameters, learning_rate
-        self._adapter: Adapter | None = None
+        self._trained: HasTrainingLoss | None = None
 
     def prepare(self, adapter: Adapter) -> nn.Module:
         """The generator, with gradients for the chosen parameters.
 
         Raises:
-            RedactError: It cannot be saved, or no parameter is chosen.
+            RedactError: No parameter is chosen.
         """
-        check_saved(adapter, type(self).__name__)
-        self._adapter = adapter
+        self._trained = require(adapter, HasTrainingLoss, type(self).__name__)
         what = f"parameters is {self.parameters_filter!r}"
-        return train_only(adapter.generator, self._wanted.search, what)
+        return train_only(self._trained.generator, self._wanted.search, what)
 
     @torch.no_grad()
     def rows(
@@ -76,15 +76,16 @@ class FineTuning(Objective):
         chosen = draw(kept, self.samples, seed)
         conditioning = encode(adapter, [row.asked for row in chosen])
         made = range(seed * 1_000_003, seed * 1_000_003 + len(chosen))
-        with swapped_weights(adapter.generator, teacher):
+        trained = require(adapter, HasTrainingLoss, type(self).__name__)
+        with swapped_weights(trained.generator, teacher):
             samples = [sample.cpu() for sample in adapter.generate(conditioning, seeds=made)]
         group = torch.zeros(len(chosen), dtype=torch.bool)
-        return _Rows(adapter, conditioning.to("cpu"), samples, group, made)
+        return _Rows(trained, conditioning.to("cpu"), samples, group, made)
 
     def forward(self, student: nn.Module, batch: ReplayBatch) -> dict[str, Tensor]:
         """``retain``: the weighted mean of the training loss."""
-        assert self._adapter is not None, "prepare() comes first"
-        loss = self._adapter.training_loss(batch.conditioning, batch.samples, seeds=batch.seeds)
+        assert self._trained is not None, "prepare() comes first"
+        loss = self._trained.training_loss(batch.conditioning, batch.samples, seeds=batch.seeds)
         return {"retain": group_mean(loss, ~batch.redacted, batch.weight)}
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
-from redact_core.adapters.generator_parts import check_saved
+from redact_core.adapters.capabilities import HasTrainingLoss, require
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.chosen_parameters import expression, train_only
 from redact_core.objectives._parts.replay import ReplayBatch, ReplayRows, draw, encode, swapped_weights
@@ -42,6 +42,7 @@ class GradientAscent(Objective):
         RedactError: A setting is out of range; on preparing, the generator cannot be saved.
     """
 
+    needs = (HasTrainingLoss,)
     solvable = False
     scope = (
         "The generator of this folder was changed, its conditioning path was not. Putting the generator's stock file "
@@ -71,7 +72,7 @@ class GradientAscent(Objective):
         self.forget_weight, self.replay_weight, self.bound = forget_weight, replay_weight, bound
         self.samples, self.replays = samples, replays
         self.parameters_filter, self.learning_rate = parameters, learning_rate
-        self._adapter: Adapter | None = None
+        self._trained: HasTrainingLoss | None = None
         # in the checkpoint: the bound is that of the untouched model
         self.register_buffer("before", torch.zeros(()))
 
@@ -79,12 +80,11 @@ class GradientAscent(Objective):
         """The generator, with gradients for the chosen parameters.
 
         Raises:
-            RedactError: It cannot be saved, or no parameter is chosen.
+            RedactError: No parameter is chosen.
         """
-        check_saved(adapter, type(self).__name__)
-        self._adapter = adapter
+        self._trained = require(adapter, HasTrainingLoss, type(self).__name__)
         what = f"parameters is {self.parameters_filter!r}"
-        return train_only(adapter.generator, self._wanted.search, what)
+        return train_only(self._trained.generator, self._wanted.search, what)
 
     @torch.no_grad()
     def rows(
@@ -104,16 +104,17 @@ class GradientAscent(Objective):
         conditioning = encode(adapter, [row.asked for row in chosen])
         made = range(seed * 1_000_003, seed * 1_000_003 + len(chosen))
         group = torch.arange(len(chosen)) < self.samples
-        with swapped_weights(adapter.generator, teacher):
+        trained = require(adapter, HasTrainingLoss, type(self).__name__)
+        with swapped_weights(trained.generator, teacher):
             samples = [sample.cpu() for sample in adapter.generate(conditioning, seeds=made)]
-            rows = _Rows(adapter, conditioning.to("cpu"), samples, group, made)
-            self.before.fill_(rows.measure(adapter.generator)["forgotten loss"])
+            rows = _Rows(trained, conditioning.to("cpu"), samples, group, made)
+            self.before.fill_(rows.measure(trained.generator)["forgotten loss"])
         return rows
 
     def forward(self, student: nn.Module, batch: ReplayBatch) -> dict[str, Tensor]:
         """``forget``, which falls as the loss of redacted samples rises, and ``replay``."""
-        assert self._adapter is not None, "prepare() comes first"
-        loss = self._adapter.training_loss(batch.conditioning, batch.samples, seeds=batch.seeds)
+        assert self._trained is not None, "prepare() comes first"
+        loss = self._trained.training_loss(batch.conditioning, batch.samples, seeds=batch.seeds)
         bounded = loss.clamp(max=self.bound * self.before.to(loss))
         terms = {"forget": -self.forget_weight * group_mean(bounded, batch.redacted, batch.weight)}
         if self.replay_weight:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
-from redact_core.adapters.generator_parts import HasTowers, Tower, needed
+from redact_core.adapters.capabilities import require
+from redact_core.adapters.generator_parts import HasTowers, Tower
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.bare_rows import bare_rows
 from redact_core.objectives._parts.replay import swapped_weights
@@ -45,6 +46,7 @@ class HiRM(Objective):
         RedactError: A setting is out of range; on preparing, the encoder is made of no transformer.
     """
 
+    needs = (HasTowers,)
     solvable = False
 
     def __init__(
@@ -74,7 +76,7 @@ class HiRM(Objective):
         Raises:
             RedactError: It has none.
         """
-        self._towers = needed(adapter, HasTowers, type(self).__name__).towers()
+        self._towers = require(adapter, HasTowers, type(self).__name__).towers()
         chosen = {id(p) for tower in self._towers for p in tower.first.parameters()}
         for parameter in adapter.encoder.parameters():
             parameter.requires_grad_(id(parameter) in chosen)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
-from redact_core.adapters.generator_parts import HasUnconditional, needed
+from redact_core.adapters.capabilities import HasTrainingLoss, require
+from redact_core.adapters.generator_parts import HasUnconditional
 from redact_core.objectives.selective_amnesia import SelectiveAmnesia
 from redact_core.types import Lesson
 
@@ -39,6 +40,8 @@ class TGU(SelectiveAmnesia):
         RedactError: A setting is out of range; on preparing, the model does not draw without a condition.
     """
 
+    needs = (HasUnconditional, HasTrainingLoss)
+
     def __init__(
         self,
         forget_weight: float = 1.0,
@@ -54,10 +57,10 @@ class TGU(SelectiveAmnesia):
         )  # fmt: skip
 
     def prepare(self, adapter: Adapter) -> nn.Module:
-        needed(adapter, HasUnconditional, type(self).__name__)
+        require(adapter, HasUnconditional, type(self).__name__)
         return super().prepare(adapter)
 
     def _surrogates(self, adapter: Adapter, lessons: Sequence[Lesson], first: int) -> list[Tensor]:
-        free = needed(adapter, HasUnconditional, type(self).__name__).unconditional()
+        free = require(adapter, HasUnconditional, type(self).__name__).unconditional()
         every = torch.zeros(len(lessons), dtype=torch.int64, device=free.hidden.device)
         return adapter.generate(free[every], seeds=range(first, first + len(lessons)))

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
-from redact_core.adapters.generator_parts import HasConditioningMaps, check_saved, needed
+from redact_core.adapters.capabilities import HasTrainingLoss, require
+from redact_core.adapters.generator_parts import HasConditioningMaps, generator_of
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.map_rows import MapPlaces, MapRows, Places
 from redact_core.objectives.base import Objective
@@ -41,6 +42,10 @@ class UCE(Objective):
         RedactError: A weight is out of range; on solving, the model has no such maps.
     """
 
+    needs = (
+        HasConditioningMaps,
+        HasTrainingLoss,
+    )
     solvable = False
     solve_runs_encoder = True
     scope = (
@@ -70,23 +75,22 @@ class UCE(Objective):
         """The generator.
 
         Raises:
-            RedactError: It has no maps that read the conditioning alone, or cannot be saved.
+            RedactError: It has no maps that read the conditioning alone.
         """
-        needed(adapter, HasConditioningMaps, type(self).__name__)
-        check_saved(adapter, type(self).__name__)
-        return adapter.generator
+        require(adapter, HasConditioningMaps, type(self).__name__)
+        return generator_of(adapter, type(self).__name__)
 
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> MapRows:
         """Rows that measure the maps."""
         del seed
-        maps = needed(adapter, HasConditioningMaps, type(self).__name__)
+        maps = require(adapter, HasConditioningMaps, type(self).__name__)
         return MapRows(self._read(adapter, lessons), list(maps.conditioning_maps()), teacher)
 
     @torch.no_grad()
     def solve(self, adapter: Adapter, lessons: Sequence[Lesson], *, seed: int = 0) -> bool:
         """Change the maps in place; True, for it always does."""
         del seed
-        maps = needed(adapter, HasConditioningMaps, type(self).__name__).conditioning_maps()
+        maps = require(adapter, HasConditioningMaps, type(self).__name__).conditioning_maps()
         self.edit(maps, self._read(adapter, lessons))
         self.solved = "Maps of the generator were solved for in closed form; nothing was trained."
         return True
@@ -119,7 +123,7 @@ class UCE(Objective):
 
     def _read(self, adapter: Adapter, lessons: Sequence[Lesson]) -> MapPlaces:
         adapter.encoder.eval()
-        maps = needed(adapter, HasConditioningMaps, type(self).__name__)
+        maps = require(adapter, HasConditioningMaps, type(self).__name__)
         return MapPlaces(adapter, maps, lessons, self.places)
 
 

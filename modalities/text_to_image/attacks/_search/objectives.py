@@ -10,6 +10,7 @@ from torch import Tensor
 
 from modalities.text_to_image.attacks._search.reading import Reader, Slots, opened
 from redact_core import Adapter, Conditioning, PlanRow, conditioning_distance
+from redact_core.adapters.capabilities import HasTrainingLoss, require
 
 SearchObjective = Callable[[Conditioning, int], Tensor]
 """Conditioning of a batch and number of the step -> ``(batch,)`` what shall fall."""
@@ -70,10 +71,11 @@ def towards_pictures(
             steps can then be compared. ``None``: another time and noise at every step.
     """
     times = _times(model, rows, time)
+    trained = require(model, HasTrainingLoss, "The search against a denoiser")
 
     def loss(conditioning: Conditioning, step: int) -> Tensor:
         draws = _draws(rows, seed, 0 if times else step)
-        return model.training_loss(conditioning, pictures, seeds=draws, times=times)
+        return trained.training_loss(conditioning, pictures, seeds=draws, times=times)
 
     return loss
 

@@ -1,0 +1,55 @@
+"""Write the tables of docs/results/sweeps.md from what scripts/sweeps/ found.
+
+    python scripts/tools/sweeps_page.py docs/results/sweeps docs/results/sweeps.md
+
+The folder holds ``kills.json``, ``faults.json`` and ``lies.json``. Everything between the page's two marks is
+replaced; the rest of the page stays.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "sweeps"))
+
+from tally import table, table_by_kind
+
+BEGIN, END = "<!-- from the sweeps -->", "<!-- end -->"
+TITLES = {
+    "kills": "Killed at random moments",
+    "faults": "A full disk, a read-only disk",
+    "lies": "Bad inputs",
+}
+
+
+def tables(folder: Path) -> str:
+    """The three tables as Markdown, each with its date and how many runs it counts."""
+    lines: list[str] = []
+    for name, title in TITLES.items():
+        found = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        rows = found["rows"]
+        count = len(rows) if name == "lies" else sum(row["runs"] for row in rows)
+        shown = table_by_kind(rows) if name == "lies" else table(rows)
+        lines += [f"## {title}", "", f"{count} runs on {found['date']}.", "", *shown, ""]
+    return "\n".join(lines).strip()
+
+
+def filled(page: str, folder: Path) -> str:
+    """``page`` with the tables of ``folder`` between its marks."""
+    before, rest = page.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{tables(folder)}\n\n{END}{rest.split(END)[1]}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("page", type=Path)
+    args = parser.parse_args()
+    args.page.write_text(filled(args.page.read_text(encoding="utf-8"), args.folder), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
