@@ -193,9 +193,7 @@ def test_mistakes_are_told(
     model = PromptPipeline(str(folders["PixArtSigmaPipeline"]))
     with pytest.raises(RedactError, match="is longer than one of the encoders reads"):
         model.collate(["x" * 600])
-    with pytest.raises(
-        RedactError, match="moved continuously"
-    ):
+    with pytest.raises(RedactError, match="moved continuously"):
         redact(model, ROWS, objective=ClosedForm())
     with pytest.raises(RedactError, match="is read at 5 places"):
         PromptPipeline(str(folders["StableDiffusion3Pipeline"])).last_linear()
