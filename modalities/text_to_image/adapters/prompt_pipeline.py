@@ -36,6 +36,7 @@ from redact_core import (
 )
 from redact_core.adapters.capabilities import HasInputPerturbation, HasNameReplacement, HasTrainingLoss
 from redact_core.adapters.generator_parts import HasConditioningMaps, HasDenoiser, HasTowers
+from redact_core.adapters.state_gates import HasStateGates
 
 
 class PromptPipeline(StableDiffusion):
@@ -70,7 +71,7 @@ class PromptPipeline(StableDiffusion):
     # encoders with vocabularies of their own share no soft tokens, a T5 has no end as a CLIP tower has, single steps
     # differ from class to class, and most of these denoisers read prompt and picture with the same maps
     lacks = (
-        HasInputPerturbation, HasNameReplacement, HasTowers, HasTrainingLoss, HasDenoiser, HasConditioningMaps,
+        HasInputPerturbation, HasNameReplacement, HasStateGates, HasTowers, HasTrainingLoss, HasDenoiser, HasConditioningMaps,
     )  # fmt: skip
 
     def __init__(

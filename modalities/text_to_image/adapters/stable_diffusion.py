@@ -524,7 +524,7 @@ class StableDiffusion(
 
     def _gated_model(self) -> nn.Module:
         """The text model that gets a gate block."""
-        (model,) = self._text_models().values()
+        (model,) = self.encoder_modules().values()
         return model
 
     def towers(self) -> Sequence[Tower]:
