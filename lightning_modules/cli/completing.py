@@ -36,7 +36,7 @@ def parsers() -> dict[str, Any]:
     """Verb -> a parser of jsonargparse with its options, of every verb; this imports all of Lightning."""
     import jsonargparse
 
-    from lightning_modules.cli import demo, exporting, inspecting, report, showing
+    from lightning_modules.cli import demo, exporting, inspecting, report, showing, verify
     from lightning_modules.cli.app import app_parser
     from lightning_modules.cli.attack import attack_parser
     from lightning_modules.cli.evaluate import evaluate_parser, score_parser
@@ -47,8 +47,8 @@ def parsers() -> dict[str, Any]:
         "app": app_parser(),
     }  # fmt: skip
     small: dict[str, Callable[[ArgumentParser], None]] = {
-        "report": report.options, "card": showing.card_options, "export": exporting.options,
-        "inspect": inspecting.options,
+        "report": report.options, "card": showing.card_options, "verify": verify.options,
+        "export": exporting.options, "inspect": inspecting.options,
         "demo": demo.options, "ls": showing.ls_options, "completion": options,
     }  # fmt: skip
     for verb, add in small.items():

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning_modules.cli.hints import Parser
 from lightning_modules.support.output import say
 from redact_core.artefacts import receipt as receipts
 from redact_core.artefacts.card import FILE as CARD
@@ -24,20 +25,13 @@ def verify(arguments: Sequence[str]) -> None:
     Raises:
         RedactError: Something differs; it says what.
     """
-    parser = ArgumentParser(
-        prog="redact verify",
-        description="Check a redacted folder against its card and its receipt of withdrawals: every hash, that "
+    parser = Parser(
+        "verify",
+        "Check a redacted folder against its card and its receipt of withdrawals: every hash, that "
         "gates are there, and, with --list, that the clips were withdrawn and are changed. The status is 0 if all "
         "holds, else 2.",
     )
-    parser.add_argument("folder", type=Path, help="Folder that redact fit or withdraw_voices.py wrote.")
-    parser.add_argument(
-        "--list", type=Path, help="CSV file with the columns id,clip: clips that were withdrawn."
-    )
-    parser.add_argument(
-        "--keep", type=Path, help="Folder with a subfolder of clips for each person who stays."
-    )
-    parser.add_argument("--key", type=Path, help="Of a card that lists its request as digests; with --list.")
+    options(parser)
     config = parser.parse_args(list(arguments))
     folder = at_home(config.folder)
     found: list[str] = []
@@ -45,7 +39,7 @@ def verify(arguments: Sequence[str]) -> None:
     if (folder / CARD).is_file():
         card = RedactionCard.read(folder)
         _refuse(folder, "card", [p for p in card.verify(folder) if not p.startswith(f"{receipts.FILE} ")])
-        gates = int("Gating" in json.dumps(card.method))
+        gates = int("Gating" in json.dumps(card.method, allow_nan=False))
         found.append(f"{len(card.files)} files match the card of {card.created}")
     if (folder / receipts.FILE).is_file():
         receipt = receipts.read_receipt(folder)
@@ -68,6 +62,18 @@ def verify(arguments: Sequence[str]) -> None:
         if config.list:
             found += _withdrawn(model, receipts.read_withdrawals(config.list), card, receipt, config.key)
     say(f"{folder}: " + "; ".join(found) + ".")
+
+
+def options(parser: ArgumentParser) -> None:
+    """Of ``redact verify``."""
+    parser.add_argument("folder", type=Path, help="Folder that redact fit or withdraw_voices.py wrote.")
+    parser.add_argument(
+        "--list", type=Path, help="CSV file with the columns id,clip: clips that were withdrawn."
+    )
+    parser.add_argument(
+        "--keep", type=Path, help="Folder with a subfolder of clips for each person who stays."
+    )
+    parser.add_argument("--key", type=Path, help="Of a card that lists its request as digests; with --list.")
 
 
 def _withdrawn(

@@ -243,7 +243,7 @@ def main() -> None:
         for kind in families:
             with tempfile.TemporaryDirectory() as place:
                 rows.append(picture_family(kind, Path(place)))
-                print(json.dumps(rows[-1]), flush=True)
+                print(json.dumps(rows[-1], allow_nan=False), flush=True)
         if not config.only:
             with tempfile.TemporaryDirectory() as place:
                 rows.append(voice_table(Path(place)))
@@ -252,6 +252,7 @@ def main() -> None:
             json.dumps(
                 {"versions": versions, "families": rows, "memory": [memory(name) for name in PUBLISHED]},
                 indent=1,
+                allow_nan=False,
             )
             + "\n",
             encoding="utf-8",

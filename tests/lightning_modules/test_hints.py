@@ -19,6 +19,8 @@ NEEDED = {
     "score": ["evidence"],
     "report": ["evidence"],
     "card": ["folder"],
+    "verify": ["folder"],
+    "export": ["folder", "--as", "lora", "--out", "out"],
     "inspect": ["bundled"],
     "completion": ["bash"],
 }

@@ -1,12 +1,15 @@
 """Peak memory where a model's real size would multiply it: what is kept of answers, and whole vocabularies."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from memory import peak_bytes
 from torch import Tensor, nn
 
-from redact_core import Conditioning, Distillation, Lesson, Mean, Targets
+from redact_core import Condition, Conditioning, Distillation, Lesson, Mean, Targets
 from redact_core.adapters import disturbance
+from redact_core.adapters.capabilities import HasNameReplacement
 from redact_core.adapters.contract import ToyAdapter
 from redact_core.adapters.disturbance import Disturbable
 from redact_core.objectives._parts.name_replacement import NameReplacement
@@ -51,12 +54,17 @@ def test_gathering_answers_takes_their_own_size_and_one_part() -> None:
     assert peak_bytes(gather) < 1.3 * parts * rows * ROW
 
 
-class _Wide(ToyAdapter):
+class _Wide(ToyAdapter, HasNameReplacement):
     """A toy whose answers are as large as those of a text model, beside its inputs."""
 
     def __init__(self) -> None:
         super().__init__()
         self.encoder = _WideEncoder()
+
+    def replace(
+        self, conditions: Sequence[Condition], answers: Sequence[Condition], places: int
+    ) -> Disturbable:
+        raise NotImplementedError  # only what is kept before is measured
 
 
 class _WideEncoder(nn.Module):
