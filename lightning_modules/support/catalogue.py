@@ -150,13 +150,13 @@ class _Catalogue:
 
     def abstract(self, found: _Class) -> bool:
         """Whether an abstract method is left without a body."""
-        line = self.lineage(found)
-        if any(one.node.name == "Guard" for one in line):
-            # a guard takes what it does not write out from what it guards; redact_core.adapters.guard sets these members
-            line = [one for one in line if one.node.name != "Adapter"]
-        bound: dict[str, bool] = {}
+        line, bound = self.lineage(found), dict[str, bool]()
         for one in line:
             bound = {**one.names, **bound}
+        if any(one.node.name == "Guard" for one in line):
+            # a guard takes the members of an adapter from what it guards; redact_core.adapters.guard sets all but this one
+            adapter = next(one.names for one in line if one.node.name == "Adapter")
+            bound |= dict.fromkeys(adapter.keys() - {"generate"}, False)
         return any(bound.values())
 
     def summary(self, found: _Class) -> str:
