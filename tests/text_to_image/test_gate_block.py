@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
 from tiny import tiny_stable_diffusion_xl
 from transformers import CLIPTextModel
@@ -91,6 +92,33 @@ def test_the_folder_is_loaded_by_transformers_alone(model: StableDiffusion, tmp_
     assert not any(p.requires_grad for p in gate_blocks(again.encoder.model)[0].parameters())
     stored = load_file(part / "model.safetensors")
     assert all(torch.isfinite(value.float()).all() for value in stored.values())
+
+
+def test_diffusers_alone_draws_what_stays_as_before(model: StableDiffusion, tmp_path: Path) -> None:
+    model.save(tmp_path / "before")
+    with torch.no_grad():
+        gone, answer, *kept = model.gate_states(model.collated(["a zebra", "a violin", *KEPT[:2]]))
+    word = gone[2]  # behind the start and the article
+    nearest = max((states @ word).max().item() for states in kept)
+    assert nearest + 2 * SPARE < 1
+    model.add_gate(word[None], torch.tensor([nearest + SPARE]), answer[2:3], SPARE)
+    model.save(tmp_path / "gated")
+    load = {"safety_checker": None, "requires_safety_checker": False}
+    pipelines = [StableDiffusionPipeline.from_pretrained(tmp_path / x, **load) for x in ("before", "gated")]
+    drawn = [
+        [
+            pipe(
+                prompt,
+                num_inference_steps=1,
+                generator=torch.Generator().manual_seed(0),
+                output_type="latent",
+            ).images
+            for prompt in (*KEPT[:2], "a zebra")
+        ]
+        for pipe in pipelines
+    ]
+    same = [bool((one == other).all()) for one, other in zip(*drawn, strict=True)]
+    assert same == [True, True, False]
 
 
 def test_a_later_concept_gets_a_block_of_its_own(model: StableDiffusion, tmp_path: Path) -> None:
