@@ -44,7 +44,7 @@ class GateSettings:
 
     margin: float = 0.02
     sure: float = 3.5
-    gain: float = 1.5
+    gain: float = 2.0
     spare: float = 0.05
     landmarks: int = 176
 
