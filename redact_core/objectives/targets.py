@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter, to_device_of
 from redact_core.errors import RedactError
+from redact_core.objectives._parts.spread_rows import spread_rows
 from redact_core.objectives.base import BatchLike, Objective, Rows
 from redact_core.objectives.distillation import conditioning_distance, group_mean
 from redact_core.objectives.target_store import TargetStore
@@ -78,7 +79,7 @@ class Targets:
     def measure(self, student: nn.Module, limit: int = 512) -> dict[str, float]:
         """Mean distance to the targets, redacted and retained, over at most ``limit`` rows."""
         device = next(student.parameters()).device
-        rows = torch.linspace(0, len(self) - 1, min(limit, len(self))).long().unique()
+        rows = spread_rows(len(self), limit)
         found, redacted = [], []
         for part in rows.split(64):
             batch = self.batch(part).to(device)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.objectives._parts.replay import swapped_weights
+from redact_core.objectives._parts.spread_rows import spread_rows
 from redact_core.objectives.distillation import group_mean
 from redact_core.types import Conditioning
 
@@ -86,7 +87,7 @@ class DenoiserRows:
     @torch.no_grad()
     def measure(self, student: nn.Module, limit: int = 128) -> dict[str, float]:
         """Mean squared distance of what the denoiser says from the targets, over at most ``limit`` rows."""
-        rows = torch.linspace(0, len(self) - 1, min(limit, len(self))).long().unique()
+        rows = spread_rows(len(self), limit)
         device = next(self._generator.parameters()).device
         with nullcontext() if student is self._generator else swapped_weights(self._generator, student):
             parts = [self.batch(part).to(device) for part in rows.split(_CHUNK)]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
 from redact_core.adapters.capabilities import HasTrainingLoss
+from redact_core.objectives._parts.spread_rows import spread_rows
 from redact_core.objectives.distillation import group_mean
 from redact_core.types import Condition, Conditioning, Lesson, Mean
 
@@ -82,7 +83,7 @@ class ReplayRows:
     def measure(self, student: nn.Module, limit: int = 256) -> dict[str, float]:
         """Mean training loss of surrogates and of replays, over at most ``limit`` rows."""
         device = next(student.parameters()).device
-        rows = torch.linspace(0, len(self) - 1, min(limit, len(self))).long().unique()
+        rows = spread_rows(len(self), limit)
         found: list[Tensor] = []
         for part in rows.split(32):
             batch = self.batch(part).to(device)

@@ -15,6 +15,7 @@ from redact_core.errors import RedactError
 from redact_core.objectives._parts.bare_rows import bare_rows
 from redact_core.objectives._parts.denoiser_rows import in_parts
 from redact_core.objectives._parts.replay import draw, encode
+from redact_core.objectives._parts.spread_rows import spread_rows
 from redact_core.objectives.base import Objective
 from redact_core.objectives.distillation import group_mean
 from redact_core.types import Conditioning, Lesson
@@ -238,7 +239,7 @@ class PromptRows:
     def measure(self, student: nn.Module, limit: int = 64) -> dict[str, float]:
         """Mean squared distances of what the denoiser says, without an attack, over at most ``limit`` rows."""
         device = next(student.parameters()).device
-        rows = torch.linspace(0, len(self) - 1, min(limit, len(self))).long().unique()
+        rows = spread_rows(len(self), limit)
         parts = [self.batch(part).to(device) for part in rows.split(32)]
         found = torch.cat([self._method.distances(student, p.asked, p, p.target) for p in parts]).cpu()
         gone, measures = self.found.redacted[rows], dict[str, float]()

@@ -13,6 +13,7 @@ from redact_core.adapters.capabilities import require
 from redact_core.adapters.generator_parts import ReadsText
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.bare_rows import bare_rows
+from redact_core.objectives._parts.spread_rows import spread_rows
 from redact_core.objectives.base import Objective
 from redact_core.objectives.distillation import group_mean
 from redact_core.objectives.targets import Targets
@@ -114,7 +115,7 @@ class DES(Objective):
                 [flattened(teacher({k: v.to(device) for k, v in one.items()})) for one in inputs]
             )
 
-        few = torch.linspace(0, len(kept) - 1, min(self.candidates, len(kept))).long().unique().tolist()
+        few = spread_rows(len(kept), self.candidates).tolist()
         safe = normalize(flat([kept[i] for i in few]))
         least = torch.cat([(normalize(part) @ safe.T).argmin(1) for part in flat(gone).split(_CHUNK)])
         unlike = [
@@ -159,7 +160,7 @@ class _Rows(Targets):
         """``redact distance`` and ``retain distance``, over at most ``limit`` rows."""
         method, device = self._objective, next(student.parameters()).device
         assert isinstance(method, DES)
-        rows = torch.linspace(0, len(self) - 1, min(limit, len(self))).long().unique()
+        rows = spread_rows(len(self), limit)
         terms = method(student, self.batch(rows).to(device))
         weights = {"redact": method.unsafe_weight, "retain": method.safe_weight}
         return {f"{name} distance": terms[name].item() / w for name, w in weights.items() if w}
