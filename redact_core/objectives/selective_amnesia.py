@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,7 @@ from redact_core.adapters.base import Adapter
 from redact_core.adapters.capabilities import HasTrainingLoss, require
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.fisher import FisherSettings, diagonal_fisher, load_fisher, save_fisher
+from redact_core.objectives._parts.generator_method import GeneratorMethod
 from redact_core.objectives._parts.replay import (
     ReplayBatch,
     ReplayRows,
@@ -22,13 +22,12 @@ from redact_core.objectives._parts.replay import (
     noise_like,
     swapped_weights,
 )
-from redact_core.objectives.base import Objective
 from redact_core.objectives.distillation import group_mean
 from redact_core.support.paths import at_home
 from redact_core.types import Conditioning, Lesson
 
 
-class SelectiveAmnesia(Objective):
+class SelectiveAmnesia(GeneratorMethod):
     """Heng & Soh, "Selective Amnesia" (NeurIPS 2023, arXiv 2305.10120), over any training loss.
 
     With ``l`` the generator's training loss (a negative evidence lower bound, or the error of a
@@ -61,8 +60,6 @@ class SelectiveAmnesia(Objective):
         RedactError: A number is out of range, or the expression is none or matches no parameter.
     """
 
-    needs = (HasTrainingLoss,)
-    solvable = False
     scope = (
         "The generator of this folder was changed, its conditioning path was not. Another encoder does "
         "not bring the redacted conditions back; putting the generator's stock file back does, and so "
@@ -83,7 +80,7 @@ class SelectiveAmnesia(Objective):
         fisher: Path | None = None,
         learning_rate: float = 1e-4,
     ):
-        super().__init__()
+        super().__init__(parameters)
         weights = {"forget_weight": forget_weight, "replay_weight": replay_weight, "ewc_weight": ewc_weight}
         for name, value in weights.items():
             if not 0 <= value < float("inf"):
@@ -95,35 +92,17 @@ class SelectiveAmnesia(Objective):
                 raise RedactError(f"{name} is {count}; give at least 1.")
         if surrogate not in ("reference", "noise"):
             raise RedactError(f"surrogate is {surrogate!r}; give reference or noise.")
-        try:
-            self._wanted = re.compile(parameters)
-        except re.error as error:
-            raise RedactError(f"parameters is no regular expression ({error}); correct it.") from error
-        self.surrogate, self.parameters_filter = surrogate, parameters
+        self.surrogate = surrogate
         self.forget_weight, self.replay_weight, self.ewc_weight = forget_weight, replay_weight, ewc_weight
         self.surrogates, self.replays = surrogates, replays
         self.fisher_samples, self.fisher_times = fisher_samples, fisher_times
         self.fisher = None if fisher is None else at_home(fisher)
         self.learning_rate = learning_rate
         self._anchors: dict[str, tuple[Tensor, Tensor]] = {}
-        self._trained: HasTrainingLoss | None = None
 
     def prepare(self, adapter: Adapter) -> nn.Module:
-        """The generator, with gradients for the chosen parameters only.
-
-        Raises:
-            RedactError: No parameter is chosen.
-        """
-        self._trained, self._anchors = require(adapter, HasTrainingLoss, type(self).__name__), {}
-        generator = self._trained.generator
-        names = [name for name, _ in generator.named_parameters()]
-        if not any(self._wanted.search(name) for name in names):
-            raise RedactError(
-                f"parameters is {self.parameters_filter!r}, which no parameter matches; one is called {names[0]}."
-            )
-        for name, parameter in generator.named_parameters():
-            parameter.requires_grad_(bool(self._wanted.search(name)))
-        return generator
+        self._anchors = {}
+        return super().prepare(adapter)
 
     def rows(
         self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int

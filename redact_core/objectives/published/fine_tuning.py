@@ -10,14 +10,13 @@ from torch import Tensor, nn
 from redact_core.adapters.base import Adapter
 from redact_core.adapters.capabilities import HasTrainingLoss, require
 from redact_core.errors import RedactError
-from redact_core.objectives._parts.chosen_parameters import expression, train_only
+from redact_core.objectives._parts.generator_method import GeneratorMethod
 from redact_core.objectives._parts.replay import ReplayBatch, ReplayRows, draw, encode, swapped_weights
-from redact_core.objectives.base import Objective
 from redact_core.objectives.distillation import group_mean
 from redact_core.types import Lesson
 
 
-class FineTuning(Objective):
+class FineTuning(GeneratorMethod):
     """The baseline of Golatkar et al., "Eternal Sunshine of the Spotless Net" (CVPR 2020, arXiv 1911.04933, "fine-tune").
 
     The generator's own training loss on samples of retained conditions, and nothing else: it forgets what it is not shown,
@@ -35,30 +34,16 @@ class FineTuning(Objective):
         RedactError: A setting is out of range; on preparing, the generator cannot be saved.
     """
 
-    needs = (HasTrainingLoss,)
-    solvable = False
     scope = (
         "The generator of this folder was changed, its conditioning path was not. Putting the generator's stock file "
         "back brings the redacted conditions back."
     )
 
     def __init__(self, samples: int = 512, parameters: str = "", learning_rate: float = 1e-4):
-        super().__init__()
+        super().__init__(parameters)
         if samples < 1:
             raise RedactError(f"samples is {samples}; give at least 1.")
-        self._wanted = expression(parameters)
-        self.samples, self.parameters_filter, self.learning_rate = samples, parameters, learning_rate
-        self._trained: HasTrainingLoss | None = None
-
-    def prepare(self, adapter: Adapter) -> nn.Module:
-        """The generator, with gradients for the chosen parameters.
-
-        Raises:
-            RedactError: No parameter is chosen.
-        """
-        self._trained = require(adapter, HasTrainingLoss, type(self).__name__)
-        what = f"parameters is {self.parameters_filter!r}"
-        return train_only(self._trained.generator, self._wanted.search, what)
+        self.samples, self.learning_rate = samples, learning_rate
 
     @torch.no_grad()
     def rows(

@@ -10,14 +10,13 @@ from torch import Tensor, nn
 from redact_core.adapters.base import Adapter
 from redact_core.adapters.capabilities import HasTrainingLoss, require
 from redact_core.errors import RedactError
-from redact_core.objectives._parts.chosen_parameters import expression, train_only
+from redact_core.objectives._parts.generator_method import GeneratorMethod
 from redact_core.objectives._parts.replay import ReplayBatch, ReplayRows, draw, encode, swapped_weights
-from redact_core.objectives.base import Objective
 from redact_core.objectives.distillation import group_mean
 from redact_core.types import Lesson
 
 
-class GradientAscent(Objective):
+class GradientAscent(GeneratorMethod):
     """Thudi et al., "Unrolling SGD" (EuroS&P 2022, arXiv 2109.13398), with replay: the baseline of forgetting.
 
     With ``l`` the generator's training loss ::
@@ -42,8 +41,6 @@ class GradientAscent(Objective):
         RedactError: A setting is out of range; on preparing, the generator cannot be saved.
     """
 
-    needs = (HasTrainingLoss,)
-    solvable = False
     scope = (
         "The generator of this folder was changed, its conditioning path was not. Putting the generator's stock file "
         "back brings the redacted conditions back, and so may training it again."
@@ -60,7 +57,7 @@ class GradientAscent(Objective):
         parameters: str = "",
         learning_rate: float = 1e-5,
     ):
-        super().__init__()
+        super().__init__(parameters)
         for name, value in {"forget_weight": forget_weight, "replay_weight": replay_weight}.items():
             if not 0 <= value < float("inf"):
                 raise RedactError(f"{name} is {value}; give a finite number of at least 0.")
@@ -68,23 +65,10 @@ class GradientAscent(Objective):
             raise RedactError(f"bound is {bound}; give a finite number above 1.")
         if min(samples, replays) < 1:
             raise RedactError(f"samples is {samples} and replays {replays}; give at least 1 of each.")
-        self._wanted = expression(parameters)
         self.forget_weight, self.replay_weight, self.bound = forget_weight, replay_weight, bound
-        self.samples, self.replays = samples, replays
-        self.parameters_filter, self.learning_rate = parameters, learning_rate
-        self._trained: HasTrainingLoss | None = None
+        self.samples, self.replays, self.learning_rate = samples, replays, learning_rate
         # in the checkpoint: the bound is that of the untouched model
         self.register_buffer("before", torch.zeros(()))
-
-    def prepare(self, adapter: Adapter) -> nn.Module:
-        """The generator, with gradients for the chosen parameters.
-
-        Raises:
-            RedactError: No parameter is chosen.
-        """
-        self._trained = require(adapter, HasTrainingLoss, type(self).__name__)
-        what = f"parameters is {self.parameters_filter!r}"
-        return train_only(self._trained.generator, self._wanted.search, what)
 
     @torch.no_grad()
     def rows(
