@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from redact_core.adapters.generator_parts import HasDenoiser
 from redact_core.objectives._parts.replay import swapped_weights
 from redact_core.objectives._parts.spread_rows import spread_rows
 from redact_core.objectives.distillation import group_mean
@@ -92,11 +93,18 @@ class DenoiserRows:
         with nullcontext() if student is self._generator else swapped_weights(self._generator, student):
             parts = [self.batch(part).to(device) for part in rows.split(_CHUNK)]
             found = torch.cat([row_distances(self._predict, part) for part in parts]).cpu()
-        gone, measures = self.redacted[rows], dict[str, float]()
-        for name, group in (("redact distance", gone), ("retain distance", ~gone)):
-            if bool(group.any()):
-                measures[name] = group_mean(found, group).item()
-        return measures
+        return mean_distances(found, self.redacted[rows])
+
+
+def mean_distances(found: Tensor, redacted: Tensor) -> dict[str, float]:
+    """``redact distance`` and ``retain distance``, each where there are such rows.
+
+    Args:
+        found: ``(rows,)`` distances.
+        redacted: ``(rows,)`` bool.
+    """
+    groups = {"redact distance": redacted, "retain distance": ~redacted}
+    return {name: group_mean(found, group).item() for name, group in groups.items() if bool(group.any())}
 
 
 def row_distances(predict: Predict, batch: DenoiserBatch) -> Tensor:
@@ -110,3 +118,20 @@ def in_parts(predict: Predict, latents: Tensor, times: Tensor, conditioning: Con
     """What the denoiser says of many rows, some at a time."""
     parts = zip(latents.split(_CHUNK), times.split(_CHUNK), range(0, len(times), _CHUNK), strict=True)
     return torch.cat([predict(x, t, conditioning[i : i + _CHUNK]) for x, t, i in parts])
+
+
+def half_finished(
+    denoiser: HasDenoiser, conditioning: Conditioning, seed: int, steps: int, guidance: float
+) -> tuple[Tensor, Tensor]:
+    """Latents of drawings of ``conditioning`` that were left after a number of ``steps`` drawn with ``seed``, and the times."""
+    count = len(conditioning)
+    stops = torch.randint(steps, (count,), generator=torch.Generator().manual_seed(seed)).tolist()
+    seeds = range(seed * 1_000_003, seed * 1_000_003 + count)
+    return denoiser.half_drawn(conditioning, seeds=seeds, stops=stops, steps=steps, guidance=guidance)
+
+
+def without_condition(denoiser: HasDenoiser, latents: Tensor, times: Tensor) -> Tensor:
+    """What the denoiser says of ``latents`` where nothing is asked for."""
+    nothing = denoiser.unconditional()
+    every = torch.zeros(len(times), dtype=torch.int64, device=nothing.hidden.device)
+    return in_parts(denoiser.predict, latents, times, nothing[every])

@@ -120,6 +120,16 @@ def encode(adapter: Adapter, conditions: Sequence[Condition | Mean]) -> Conditio
     return found[torch.tensor([order[c] for c in conditions], device=found.hidden.device)]
 
 
+def own_samples(
+    adapter: Adapter, rows: Sequence[Lesson], seed: int
+) -> tuple[Conditioning, list[Tensor], range]:
+    """The generator's samples of what ``rows`` ask, on the CPU: their conditioning, they themselves, their seeds."""
+    conditioning = encode(adapter, [row.asked for row in rows])
+    made = range(seed * 1_000_003, seed * 1_000_003 + len(rows))
+    samples = [sample.cpu() for sample in adapter.generate(conditioning, seeds=made)]
+    return conditioning.to("cpu"), samples, made
+
+
 def draw(lessons: Sequence[Lesson], count: int, seed: int) -> list[Lesson]:
     """``count`` of ``lessons`` with replacement, by their weights."""
     weight = torch.tensor([float(lesson.weight) for lesson in lessons])

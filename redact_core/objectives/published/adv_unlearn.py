@@ -13,7 +13,12 @@ from redact_core.adapters.capabilities import HasInputPerturbation, HasTrainingL
 from redact_core.adapters.generator_parts import HasDenoiser, ReadsText, generator_of
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.bare_rows import bare_rows
-from redact_core.objectives._parts.denoiser_rows import in_parts
+from redact_core.objectives._parts.denoiser_rows import (
+    half_finished,
+    in_parts,
+    mean_distances,
+    without_condition,
+)
 from redact_core.objectives._parts.replay import draw, encode
 from redact_core.objectives._parts.spread_rows import spread_rows
 from redact_core.objectives.base import Objective
@@ -158,18 +163,12 @@ class AdvUnlearn(Objective):
             raise RedactError("No lesson is retained; retain some, or set retain_weight to 0.")
         chosen = draw(gone, self.samples, seed)
         chosen += draw(kept, self.retained, seed + 1) if self.retain_weight else []
-        generator = torch.Generator().manual_seed(seed)
-        stops = torch.randint(self.roll_steps, (len(chosen),), generator=generator).tolist()
-        seeds = range(seed * 1_000_003, seed * 1_000_003 + len(chosen))
         student, adapter.encoder = adapter.encoder, teacher  # the drawings are the untouched model's
         try:
             conditioning = encode(adapter, [row.asked for row in chosen])
-            latents, times = denoiser.half_drawn(
-                conditioning, seeds=seeds, stops=stops, steps=self.roll_steps, guidance=self.roll_guidance
-            )
+            latents, times = half_finished(denoiser, conditioning, seed, self.roll_steps, self.roll_guidance)
             base = in_parts(denoiser.predict, latents, times, conditioning)
-            every = torch.zeros(len(times), dtype=torch.int64, device=conditioning.hidden.device)
-            free = in_parts(denoiser.predict, latents, times, denoiser.unconditional()[every])
+            free = without_condition(denoiser, latents, times)
         finally:
             adapter.encoder = student
         group = torch.tensor([row.redacted for row in chosen])
@@ -242,8 +241,4 @@ class PromptRows:
         rows = spread_rows(len(self), limit)
         parts = [self.batch(part).to(device) for part in rows.split(32)]
         found = torch.cat([self._method.distances(student, p.asked, p, p.target) for p in parts]).cpu()
-        gone, measures = self.found.redacted[rows], dict[str, float]()
-        for name, group in (("redact distance", gone), ("retain distance", ~gone)):
-            if bool(group.any()):
-                measures[name] = group_mean(found, group).item()
-        return measures
+        return mean_distances(found, self.found.redacted[rows])

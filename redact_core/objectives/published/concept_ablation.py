@@ -9,18 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
-from redact_core.adapters.capabilities import HasTrainingLoss, require
+from redact_core.adapters.capabilities import require
 from redact_core.adapters.generator_parts import HasDenoiser, generator_of
 from redact_core.errors import RedactError
-from redact_core.objectives._parts.chosen_parameters import expression, train_only
+from redact_core.objectives._parts.chosen_parameters import expression
+from redact_core.objectives._parts.denoiser_method import DenoiserMethod
 from redact_core.objectives._parts.denoiser_rows import DenoiserBatch, DenoiserRows, in_parts, row_distances
 from redact_core.objectives._parts.replay import draw, encode, swapped_weights
-from redact_core.objectives.base import Objective
 from redact_core.objectives.distillation import group_mean
 from redact_core.types import Lesson
 
 
-class ConceptAblation(Objective):
+class ConceptAblation(DenoiserMethod):
     """Kumari et al., "Ablating Concepts in Text-to-Image Diffusion Models" (ICCV 2023, arXiv 2303.13516), eq. 5.
 
     With ``x_t`` a picture of the anchor with noise, ``c*`` a prompt with the concept and ``c`` the same prompt with
@@ -49,16 +49,6 @@ class ConceptAblation(Objective):
         RedactError: A number is out of range, or the expression is none; on preparing, the model has no denoiser.
     """
 
-    needs = (
-        HasDenoiser,
-        HasTrainingLoss,
-    )
-    solvable = False
-    scope = (
-        "The denoiser of this folder was changed, its encoder was not. Another encoder does not bring the redacted "
-        "conditions back; putting the denoiser's stock file back does, and so may training it again."
-    )
-
     def __init__(
         self,
         variant: Literal["model", "noise"] = "model",
@@ -79,12 +69,6 @@ class ConceptAblation(Objective):
         self.variant, self.parameters_filter = variant, parameters
         self.samples, self.retained, self.retain_weight = samples, retained, retain_weight
         self.learning_rate = learning_rate
-        self._denoiser: HasDenoiser | None = None
-
-    def default_steps(self, adapter: Adapter) -> int:
-        """200, as the authors have it for objects."""
-        del adapter
-        return 200
 
     def prepare(self, adapter: Adapter) -> nn.Module:
         """The denoiser, with gradients for the chosen parameters.
@@ -92,12 +76,7 @@ class ConceptAblation(Objective):
         Raises:
             RedactError: The model has none, or no parameter is chosen.
         """
-        self._denoiser = require(adapter, HasDenoiser, type(self).__name__)
-        return train_only(
-            generator_of(adapter, type(self).__name__),
-            self._wanted.search,
-            f"parameters is {self.parameters_filter!r}",
-        )
+        return self.prepare_where(adapter, self._wanted.search, f"parameters is {self.parameters_filter!r}")
 
     @torch.no_grad()
     def rows(

@@ -9,19 +9,25 @@ import torch
 from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
-from redact_core.adapters.capabilities import HasTrainingLoss, require
+from redact_core.adapters.capabilities import require
 from redact_core.adapters.generator_parts import HasDenoiser, generator_of
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.bare_rows import bare_rows
-from redact_core.objectives._parts.chosen_parameters import train_only
-from redact_core.objectives._parts.denoiser_rows import DenoiserBatch, DenoiserRows, in_parts, row_distances
+from redact_core.objectives._parts.denoiser_method import DenoiserMethod
+from redact_core.objectives._parts.denoiser_rows import (
+    DenoiserBatch,
+    DenoiserRows,
+    half_finished,
+    in_parts,
+    row_distances,
+    without_condition,
+)
 from redact_core.objectives._parts.replay import draw, encode, swapped_weights
-from redact_core.objectives.base import Objective
 from redact_core.objectives.distillation import group_mean
 from redact_core.types import Conditioning, Lesson
 
 
-class ESD(Objective):
+class ESD(DenoiserMethod):
     """Gandikota et al., "Erasing Concepts from Diffusion Models" (ICCV 2023, arXiv 2303.07345), eq. 7.
 
     With ``e`` the denoiser, ``e0`` the untouched one, ``c`` a redacted name and ``z`` a drawing of it that ``e0`` has
@@ -49,16 +55,6 @@ class ESD(Objective):
         RedactError: A number is out of range; on preparing, the model has no such denoiser.
     """
 
-    needs = (
-        HasDenoiser,
-        HasTrainingLoss,
-    )
-    solvable = False
-    scope = (
-        "The denoiser of this folder was changed, its encoder was not. Another encoder does not bring the redacted "
-        "conditions back; putting the denoiser's stock file back does, and so may training it again."
-    )
-
     def __init__(
         self,
         variant: Literal["x", "u", "full"] = "x",
@@ -78,12 +74,6 @@ class ESD(Objective):
             raise RedactError(f"samples is {samples} and roll_steps {roll_steps}; give at least 1 of each.")
         self.variant, self.strength, self.samples = variant, strength, samples
         self.roll_steps, self.roll_guidance, self.learning_rate = roll_steps, roll_guidance, learning_rate
-        self._denoiser: HasDenoiser | None = None
-
-    def default_steps(self, adapter: Adapter) -> int:
-        """200, as the authors have it."""
-        del adapter
-        return 200
 
     def prepare(self, adapter: Adapter) -> nn.Module:
         """The denoiser, with gradients for the variant's parameters.
@@ -91,11 +81,9 @@ class ESD(Objective):
         Raises:
             RedactError: The model has none.
         """
-        name = type(self).__name__
-        self._denoiser = require(adapter, HasDenoiser, name)
-        reads = self._denoiser.reads_conditioning
+        reads = require(adapter, HasDenoiser, type(self).__name__).reads_conditioning
         wanted = {"x": reads, "u": lambda name: not reads(name), "full": lambda _: True}[self.variant]
-        return train_only(generator_of(adapter, type(self).__name__), wanted, f"variant is {self.variant}")
+        return self.prepare_where(adapter, wanted, f"variant is {self.variant}")
 
     @torch.no_grad()
     def rows(
@@ -106,14 +94,9 @@ class ESD(Objective):
         adapter.encoder.to(next(teacher.parameters()).device)
         gone, _ = bare_rows(lessons)
         asked = [row.asked for row in draw(gone, self.samples, seed)]
-        generator = torch.Generator().manual_seed(seed)
-        stops = torch.randint(self.roll_steps, (self.samples,), generator=generator).tolist()
-        seeds = range(seed * 1_000_003, seed * 1_000_003 + self.samples)
         conditioning = encode(adapter, asked)
         with swapped_weights(generator_of(adapter, type(self).__name__), teacher):
-            latents, times = denoiser.half_drawn(
-                conditioning, seeds=seeds, stops=stops, steps=self.roll_steps, guidance=self.roll_guidance
-            )
+            latents, times = half_finished(denoiser, conditioning, seed, self.roll_steps, self.roll_guidance)
             target = self.target(denoiser, latents, times, conditioning)
         rows = torch.ones(self.samples, dtype=torch.bool)
         return DenoiserRows(
@@ -133,9 +116,7 @@ class ESD(Objective):
         asked = in_parts(denoiser.predict, latents, times, conditioning)
         if self.strength == 0:
             return asked
-        every = torch.zeros(len(times), dtype=torch.int64, device=conditioning.hidden.device)
-        free = in_parts(denoiser.predict, latents, times, denoiser.unconditional()[every])
-        return asked - self.strength * (asked - free)
+        return asked - self.strength * (asked - without_condition(denoiser, latents, times))
 
     def forward(self, student: nn.Module, batch: DenoiserBatch) -> dict[str, Tensor]:
         """``redact``: the mean squared distance from the targets."""

@@ -11,7 +11,7 @@ from redact_core.adapters.base import Adapter
 from redact_core.adapters.capabilities import HasTrainingLoss, require
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.generator_method import GeneratorMethod
-from redact_core.objectives._parts.replay import ReplayBatch, ReplayRows, draw, encode, swapped_weights
+from redact_core.objectives._parts.replay import ReplayBatch, ReplayRows, draw, own_samples, swapped_weights
 from redact_core.objectives.distillation import group_mean
 from redact_core.types import Lesson
 
@@ -59,13 +59,10 @@ class FineTuning(GeneratorMethod):
             raise RedactError("No lesson is retained, so there is nothing to train on; retain some.")
         adapter.encoder.to(next(teacher.parameters()).device)
         chosen = draw(kept, self.samples, seed)
-        conditioning = encode(adapter, [row.asked for row in chosen])
-        made = range(seed * 1_000_003, seed * 1_000_003 + len(chosen))
         trained = require(adapter, HasTrainingLoss, type(self).__name__)
         with swapped_weights(trained.generator, teacher):
-            samples = [sample.cpu() for sample in adapter.generate(conditioning, seeds=made)]
-        group = torch.zeros(len(chosen), dtype=torch.bool)
-        return _Rows(trained, conditioning.to("cpu"), samples, group, made)
+            conditioning, samples, made = own_samples(adapter, chosen, seed)
+        return _Rows(trained, conditioning, samples, torch.zeros(len(chosen), dtype=torch.bool), made)
 
     def forward(self, student: nn.Module, batch: ReplayBatch) -> dict[str, Tensor]:
         """``retain``: the weighted mean of the training loss."""

@@ -11,7 +11,7 @@ from redact_core.adapters.base import Adapter
 from redact_core.adapters.capabilities import HasTrainingLoss, require
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.generator_method import GeneratorMethod
-from redact_core.objectives._parts.replay import ReplayBatch, ReplayRows, draw, encode, swapped_weights
+from redact_core.objectives._parts.replay import ReplayBatch, ReplayRows, draw, own_samples, swapped_weights
 from redact_core.objectives.distillation import group_mean
 from redact_core.types import Lesson
 
@@ -85,13 +85,11 @@ class GradientAscent(GeneratorMethod):
         adapter.encoder.to(next(teacher.parameters()).device)
         chosen = draw(gone, self.samples, seed)
         chosen += draw(kept, self.replays, seed + 1) if self.replay_weight else []
-        conditioning = encode(adapter, [row.asked for row in chosen])
-        made = range(seed * 1_000_003, seed * 1_000_003 + len(chosen))
         group = torch.arange(len(chosen)) < self.samples
         trained = require(adapter, HasTrainingLoss, type(self).__name__)
         with swapped_weights(trained.generator, teacher):
-            samples = [sample.cpu() for sample in adapter.generate(conditioning, seeds=made)]
-            rows = _Rows(trained, conditioning.to("cpu"), samples, group, made)
+            conditioning, samples, made = own_samples(adapter, chosen, seed)
+            rows = _Rows(trained, conditioning, samples, group, made)
             self.before.fill_(rows.measure(trained.generator)["forgotten loss"])
         return rows
 
