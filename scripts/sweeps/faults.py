@@ -25,10 +25,11 @@ from collections.abc import Callable
 from ctypes import c_int
 from pathlib import Path
 
+from aftermath import Undisturbed, aftermath
 from forked import result, run, tree, warm_up
 from tally import Record, Tally
 from tqdm import tqdm
-from verbs import SLOW, Verb, named, verbs
+from verbs import SLOW, Verb, verbs
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -86,7 +87,7 @@ def sweep(verb: Verb, most: int, home: Path, record: Record) -> Tally:
     done = run(verb.arguments(reference), home / "log", before=fault(reference.parent, 0, 0, seen))
     if done.status:
         raise SystemExit(f"{verb.name} fails without a fault:\n{done.errors}")
-    wanted, beside, writes = result(reference), tree(reference.parent), seen.value
+    undisturbed, writes = Undisturbed(result(reference), tree(reference.parent)), seen.value
     most = most if verb.name != SLOW else (most + 4) // 5
     places = sorted({1 + round(k * (writes - 1) / max(1, most - 1)) for k in range(min(most, writes))})
     faults = [
@@ -109,20 +110,7 @@ def sweep(verb: Verb, most: int, home: Path, record: Record) -> Tally:
         elif starved.status != 2 or "Traceback" in starved.errors or len(lines) != 1:
             tally.unclear += 1
             tally.note(f"{name}: status {starved.status}, {starved.errors[-400:]}")
-        if not verb.sound(out):
-            tally.half_written += 1
-            tally.note(f"{name}: half written: {sorted(tree(out))}")
-        more = verb.go_on(out)
-        last = run([*verb.arguments(out), *more], home / "log") if more is not None else None
-        if last is not None and last.status:
-            tally.failed += 1
-            tally.note(f"{name}: cannot go on: {last.errors[-300:]}")
-        elif result(out) != wanted:
-            tally.different += 1
-            tally.note(f"{name}: differs in {sorted(set(result(out).items()) ^ set(wanted.items()))[:4]}")
-        elif stray := tree(out.parent) - beside - named(more, out):
-            tally.left_behind += 1
-            tally.note(f"{name}: left behind {sorted(stray)[:4]}")
+        aftermath(tally, name, verb, out, undisturbed, home / "log")
         record.write()
         shutil.rmtree(out.parent)
     return tally

@@ -16,10 +16,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from aftermath import Undisturbed, aftermath
 from forked import result, run, tree, warm_up
 from tally import Record, Tally
 from tqdm import tqdm
-from verbs import SLOW, Verb, named, verbs
+from verbs import SLOW, Verb, verbs
 
 LONGEST_WAIT = 0.02
 """Seconds that a kill may come later than its moment in processor time: a run also waits for the disk."""
@@ -36,7 +37,7 @@ def sweep(verb: Verb, kills: int, seed: int, home: Path, record: Record) -> Tall
     done = run(verb.arguments(reference), home / "log")
     if done.status:
         raise SystemExit(f"{verb.name} fails without being killed:\n{done.errors}")
-    wanted, beside = result(reference), tree(reference.parent)
+    undisturbed = Undisturbed(result(reference), tree(reference.parent))
     for number in tqdm(range(tally.runs, kills), desc=verb.name, unit="kill"):
         rng = random.Random(f"{seed} {verb.name} {number}")
         place = home / f"{number}"
@@ -46,20 +47,7 @@ def sweep(verb: Verb, kills: int, seed: int, home: Path, record: Record) -> Tall
         cut = run(verb.arguments(out), home / "log", kill_after=moment, later=later)
         tally.runs += 1
         tally.ended_well += cut.status == 0
-        if not verb.sound(out):
-            tally.half_written += 1
-            tally.note(f"{number}: half written: {sorted(tree(out))}")
-        more = verb.go_on(out)
-        last = run([*verb.arguments(out), *more], home / "log") if more is not None else None
-        if last is not None and last.status:
-            tally.failed += 1
-            tally.note(f"{number}: {last.errors[-300:]}")
-        elif result(out) != wanted:
-            tally.different += 1
-            tally.note(f"{number}: differs in {sorted(set(result(out).items()) ^ set(wanted.items()))[:4]}")
-        elif stray := tree(place) - beside - named(more, out):
-            tally.left_behind += 1
-            tally.note(f"{number}: left behind {sorted(stray)[:4]}")
+        aftermath(tally, str(number), verb, out, undisturbed, home / "log")
         record.write()
         shutil.rmtree(place)
     return tally

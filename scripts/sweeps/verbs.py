@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +24,6 @@ class Verb:
     """Whether what lies there after a kill is absent or whole."""
     go_on: Callable[[Path], list[str] | None]
     """More arguments of the command that goes on; ``None`` where the work is done."""
-
-
-def named(more: Sequence[str] | None, out: Path) -> set[str]:
-    """The checkpoint that a command went on from: whoever names a file keeps it."""
-    files = [Path(text) for text in more or () if text.endswith(".ckpt")]
-    return {path.relative_to(out.parent).as_posix() for path in files}
 
 
 def verbs(root: Path) -> list[Verb]:

@@ -47,8 +47,7 @@ def table(found: dict) -> str:
 
 def filled(page: str, found: dict) -> str:
     """``page`` with the table of ``found`` between its marks."""
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{table(found)}\n\n{END}{rest.split(END)[1]}"
+    return between(page, BEGIN, END, table(found))
 
 
 def main() -> None:

@@ -248,8 +248,7 @@ def body(found: Figures) -> str:
 
 def filled(page: str, found: Figures) -> str:
     """``page`` with the tables between its marks."""
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{body(found)}\n{END}{rest.split(END)[1]}"
+    return between(page, BEGIN, END, body(found).rstrip("\n"))
 
 
 def main() -> None:

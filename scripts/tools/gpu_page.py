@@ -136,9 +136,8 @@ def tables(name: str, found: dict) -> str:
 
 def filled(page: str, runs: Sequence[Path]) -> str:
     """``page`` with the figures of ``runs`` between its marks."""
-    before, rest = page.split(BEGIN)
     shown = [tables(path.stem, json.loads(path.read_text(encoding="utf-8"))) for path in runs]
-    return "\n\n".join([before + BEGIN, *shown, END + rest.split(END)[1]])
+    return between(page, BEGIN, END, "\n\n".join(shown))
 
 
 def main() -> None:

@@ -37,8 +37,7 @@ def tables(folder: Path) -> str:
 
 def filled(page: str, folder: Path) -> str:
     """``page`` with the tables of ``folder`` between its marks."""
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{tables(folder)}\n\n{END}{rest.split(END)[1]}"
+    return between(page, BEGIN, END, tables(folder))
 
 
 def main() -> None:
