@@ -9,6 +9,7 @@ marks is replaced.
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +18,10 @@ from typing import Any
 
 import diffusers
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+
+from marks import between
 from published import PUBLISHED, on_meta
 from safetensors.torch import load_file
 from tiny import tiny_stable_diffusion, tiny_stable_diffusion_xl
@@ -260,9 +265,7 @@ def main() -> None:
     found = json.loads(config.json.read_text(encoding="utf-8"))
     text = config.page.read_text(encoding="utf-8")
     for mark, written in ((BEGIN, table(found["families"])), (MEMORY, memory_table(found["memory"]))):
-        start = text.index(mark) + len(mark)
-        end = text.index(END, start)
-        text = f"{text[:start]}\n\n{written}\n\n{text[end:]}"
+        text = between(text, mark, END, written)
     config.page.write_text(text, encoding="utf-8")
 
 

@@ -9,6 +9,8 @@ import argparse
 import json
 from pathlib import Path
 
+from marks import between
+
 BEGIN, END = "<!-- from chance_concepts.json -->", "<!-- end -->"
 GONE = ("redacted", "reworded", "synonyms")
 

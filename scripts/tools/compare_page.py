@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from marks import between
+
 from redact_core.metrics.statistics import Rate, wilson
 
 BEGIN, END = "<!-- from compare_methods.json -->", "<!-- end -->"

@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from marks import between
+
 BEGIN, END = "<!-- from the runs -->", "<!-- end -->"
 
 

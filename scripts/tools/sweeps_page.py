@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sweeps"))
 
+from marks import between
 from tally import table, table_by_kind
 
 BEGIN, END = "<!-- from the sweeps -->", "<!-- end -->"
