@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from modalities.headers import config
 from modalities.text_to_image.adapters.folders import BUNDLED
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.adapters.stable_diffusion_xl import StableDiffusionXL
@@ -104,12 +104,8 @@ def _lora(
     metadata = {"redact": "the difference of a redacted text encoder to its base", "base": stock.name}
     made.write(part, dtype, metadata)
     ranks = made.ranks
-    measured = {
-        "diffusers and ComfyUI": _fidelity(folder, stock, made, variant, biases=True),
-        "Stable Diffusion web UI, which takes no biases": _fidelity(
-            folder, stock, made, variant, biases=False
-        ),
-    }
+    readers = ("diffusers and ComfyUI", "Stable Diffusion web UI, which takes no biases")
+    measured = dict(zip(readers, _fidelity(folder, stock, made, variant) or (None, None), strict=True))
     sentences = [
         f"Wrote the changes of {len(ranks)} linear maps into {{out}}, ranks {min(ranks)} to {max(ranks)}: one file with the "
         "key names of diffusers, one with those of ComfyUI and the Stable Diffusion web UI."
@@ -139,13 +135,13 @@ def _lora(
     return {"sentences": sentences, "values": values}
 
 
-def _fidelity(folder: Path, base: Path, made: Lora, variant: str | None, *, biases: bool) -> Fidelity | None:
-    kind = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name")
+def _fidelity(folder: Path, base: Path, made: Lora, variant: str | None) -> tuple[Fidelity, Fidelity] | None:
+    kind = str(config(folder / "model_index.json").get("_class_name"))
     adapter, prompts = _ADAPTERS.get(kind), _asked(folder)
     if adapter is None or not prompts:
         return None
     models = [adapter(str(one), variant=variant, truncate=True) for one in (base, folder)]
-    return fidelity(models[0], models[1], made.parts, prompts, biases=biases)
+    return fidelity(models[0], models[1], made.parts, prompts)
 
 
 def _asked(folder: Path) -> list[str]:
