@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from modalities.headers import config
@@ -19,7 +18,7 @@ from modalities.text_to_image.exports import single_file
 from modalities.text_to_image.exports.encoders import CLIP, PREFIX, Encoder, encoders
 from modalities.text_to_image.exports.fidelity import Fidelity, fidelity
 from modalities.text_to_image.exports.lora import Lora
-from modalities.weight_files import entries, save_safe
+from modalities.weight_files import entries, metadata_in, save_safe
 from redact_core import RedactError, RedactionCard
 from redact_core.artefacts.card import FILE
 from redact_core.support.folders import hashes, new_folder
@@ -187,9 +186,7 @@ def _encoders(folder: Path, part: Path, variant: str | None) -> dict[str, Any]:
             for name, value in entries(path):
                 outside = encoder.kind not in CLIP or name.startswith((PREFIX, "text_projection"))
                 tensors[name if outside else PREFIX + name] = value
-        with safe_open(encoder.redacted.files[0], "pt") as file:
-            metadata = file.metadata() or {"format": "pt"}
-        save_safe(tensors, part / f"{encoder.part}.safetensors", metadata)
+        save_safe(tensors, part / f"{encoder.part}.safetensors", metadata_in(encoder.redacted.files[0]))
         sentences.append(f"Wrote {{out}}/{encoder.part}.safetensors, the whole {encoder.kind}, without loss.")
     return {"sentences": sentences, "values": {}}
 
