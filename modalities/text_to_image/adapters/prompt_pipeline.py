@@ -213,10 +213,6 @@ class PromptPipeline(StableDiffusion):
             )
         return dict(self.encoder.parts.items())
 
-    def unconditional(self) -> Conditioning:
-        """The conditioning of the empty prompt."""
-        return self.encode([""])
-
     @torch.no_grad()
     def _draw(
         self, conditioning: Conditioning, seeds: Sequence[int], guidance: float | None = None,
@@ -270,7 +266,9 @@ class PromptPipeline(StableDiffusion):
     @cached_property
     def pipeline(self) -> Any:
         """The whole pipeline without its text encoders, which live in :attr:`encoder`."""
-        return load_drawing(self.folder, self.index, self.family, self.variant, self.dtype)
+        return self._loaded_once(
+            lambda: load_drawing(self.folder, self.index, self.family, self.variant, self.dtype)
+        )
 
     def save(self, folder: Path) -> None:
         save(self.folder, folder, self.encoder_modules(), self.variant)
