@@ -53,7 +53,7 @@ def write_like(base: Path, target: Path, state: Mapping[str, Tensor], kind: str,
         new = in_dtype(name, named[name], old.dtype, old) if name in named else old
         # a pickle may hold one storage under two names, safetensors may not
         tensors[name] = new.contiguous() if base.suffix == SAFE else new.clone()
-    save_safe(tensors, target, _metadata(base))
+    save_safe(tensors, target, metadata_in(base))
 
 
 def in_dtype(name: str, value: Tensor, dtype: torch.dtype, old: Tensor | None = None) -> Tensor:
@@ -136,7 +136,8 @@ def check_plain(path: Path) -> None:
         next(entries(path), None)
 
 
-def _metadata(path: Path) -> dict[str, str]:
+def metadata_in(path: Path) -> dict[str, str]:
+    """What a weight file says of itself; where it says nothing, that its tensors are PyTorch's."""
     if path.suffix != SAFE:
         return {"format": "pt"}
     with safe_open(path, "pt") as file:

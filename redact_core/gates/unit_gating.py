@@ -8,12 +8,13 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from redact_core.adapters.base import Adapter
 from redact_core.adapters.capabilities import HasInputPerturbation, HasNameReplacement, require
 from redact_core.adapters.state_gates import HasStateGates
 from redact_core.errors import RedactError
-from redact_core.gates.units import MARGIN, SPARE, UnitSettings, fit_units, states_of
+from redact_core.gates.units import MARGIN, SPARE, UnitSettings, fit_units
 from redact_core.objectives.base import Objective
 from redact_core.types import Condition, Conditioning, Lesson, Mean
 
@@ -111,7 +112,7 @@ class UnitGating(Objective):
             raise RedactError(
                 "The encoder tells nothing that is redacted from its reference; name another one."
             )
-        stays = states_of([_states(adapter, model, kept)])
+        stays = normalize(_states(adapter, model, kept).flatten(0, 1), dim=1)
         search = _Search(adapter, model, redacted, self.searched, self.search_steps, seed)
         units = fit_units(
             own[different], instead[different], own[:, -1], stays, search, settings=self.settings, seed=seed

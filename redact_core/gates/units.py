@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -226,8 +226,3 @@ def _start(own: Tensor, middle: Tensor, units: int, generator: torch.Generator) 
     directions = normalize(centres - middle, dim=1)
     level = 0.6 * (own @ directions.T).median()
     return directions, level.expand(units).clone()
-
-
-def states_of(parts: Sequence[Tensor]) -> Tensor:
-    """``(n, dim)`` of length 1, from states ``(batch, length, dim)`` of several batches."""
-    return normalize(torch.cat([part.flatten(0, 1) for part in parts]), dim=1)

@@ -101,7 +101,7 @@ def test_diffusers_loads_the_lora_and_encodes_as_the_folder_does(
     ):  # diffusers takes no biases from this one, so the rest is that of the biases
         plain = StableDiffusionPipeline.from_pretrained(base, **load)
         found, _ = changes(*(state(find(folder / "text_encoder")) for folder in pair))
-        add(plain.text_encoder, {name: factors(one, None, 0) for name, one in found.items()}, biases=False)
+        add(plain.text_encoder, {name: factors(one, None, 0) for name, one in found.items()})
         torch.testing.assert_close(encoded(stock), encoded(plain), rtol=1e-3, atol=1e-3)
     else:
         assert left < 0.001 * (before - encoded(wanted)).norm()
@@ -300,6 +300,6 @@ def test_added_changes_are_those_of_the_file(pair: tuple[Path, Path]) -> None:
     layer.mlp = torch.nn.Linear(3, 2)  # pyright: ignore[reportAttributeAccessIssue]
     change = factors(Change(torch.ones(2, 3), torch.ones(2)), None, 0)
     before = {name: value.clone() for name, value in layer.state_dict().items()}
-    add(layer, {"mlp": change}, biases=False)
+    add(layer, {"mlp": change})
     torch.testing.assert_close(layer.state_dict()["mlp.weight"], before["mlp.weight"] + 1)
     assert torch.equal(layer.state_dict()["mlp.bias"], before["mlp.bias"])

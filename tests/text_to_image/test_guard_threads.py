@@ -6,9 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
+from tiny_pipelines import tiny_pipeline
 from torch import Tensor
 
-from modalities.text_to_image import DualLatent, Espresso, SafeLatentDiffusion, StableDiffusion
+from modalities.text_to_image import (
+    DualLatent,
+    Espresso,
+    PromptPipeline,
+    SafeLatentDiffusion,
+    StableDiffusion,
+)
 from redact_core import Adapter
 
 PROMPTS, SEEDS = ["a cat in snow", "a dog", "a cat"], [3, 4, 5]
@@ -52,8 +59,9 @@ def test_two_threads_get_what_each_gets_alone(tiny_sd: Path) -> None:
             assert all(map(torch.equal, pictures, alone[index])), f"{index} beside {first + second - index}"
 
 
-def test_a_pipeline_is_loaded_once_for_all_threads(tiny_sd: Path) -> None:
-    base = StableDiffusion(str(tiny_sd), steps=1)
-    found: list[object] = []
-    beside(*[lambda: found.append(base.pipeline) or [] for _ in range(3)])  # type: ignore[func-returns-value]
-    assert len({id(pipeline) for pipeline in found}) == 1
+def test_a_pipeline_is_loaded_once_for_all_threads(tiny_sd: Path, tmp_path: Path) -> None:
+    other = PromptPipeline(str(tiny_pipeline(tmp_path / "pixart", "PixArtSigmaPipeline")))
+    for base in (StableDiffusion(str(tiny_sd), steps=1), other):
+        found: list[object] = []
+        beside(*[lambda b=base, f=found: f.append(b.pipeline) or [] for _ in range(3)])  # type: ignore[func-returns-value]
+        assert len({id(pipeline) for pipeline in found}) == 1

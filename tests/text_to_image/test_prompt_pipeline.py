@@ -19,7 +19,8 @@ from modalities.text_to_image.adapters.encoder_views import _map
 from modalities.text_to_image.adapters.pipeline_encoder import as_bytes, as_mask, as_texts
 from modalities.text_to_image.adapters.prompt_pipeline import PromptPipeline
 from modalities.text_to_image.inspection.families import FAMILIES, HIDDEN
-from redact_core import ClosedForm, Distillation, Lesson, RedactError, redact
+from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary
+from redact_core import ClosedForm, Distillation, Lesson, RedactError, Request, redact
 from redact_core.adapters.contract import check_adapter
 from redact_core.objectives.distillation import conditioning_distance as distance
 from redact_core.objectives.published.hirm import HiRM
@@ -154,6 +155,24 @@ def test_distillation_trains_all_encoders_jointly(folders: dict[str, Path]) -> N
         if not torch.equal(value, before[name])
     }
     assert moved == {"text_encoder", "text_encoder_2", "text_encoder_3"}
+
+
+def test_a_concept_is_redacted_by_its_name(folders: dict[str, Path]) -> None:
+    model = PromptPipeline(str(folders["PixArtSigmaPipeline"]))
+    model.vocabulary = bundled_vocabulary()  # a smaller one
+    rows = model.expand(Request(("cigarette",)))
+    (reference,) = (row.answer for row in rows if row.redacted and row.asked == "a cigarette")
+    assert model.chosen_references[0].startswith(f"{str(reference).removeprefix('a ')} (chosen, at ")
+    for named in ("a cigarette", "the cigarette", "cigarette"):
+        with pytest.raises(RedactError, match="is itself redacted"):
+            model.with_references(Request(("cigarette",), (named,)))
+
+
+def test_what_prompts_say_is_measured_with_the_pooled_vector(folders: dict[str, Path]) -> None:
+    model = PromptPipeline(str(folders["StableDiffusion3Pipeline"]))
+    found, said = model.encode(["a cat", "a guitar"]), model.summary_embeddings(["a cat", "a guitar"])
+    assert found.pooled is not None
+    torch.testing.assert_close(said, torch.cat([found.hidden.mean(1), found.pooled], -1))
 
 
 def test_one_encoder_alone_leaves_the_others_open(folders: dict[str, Path]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from modalities.stock import Stock
 from modalities.weight_files import entries, in_dtype, names_in, save_safe
 from redact_core import RedactError
+from redact_core.support.strict_json import strict_json
 
 _SILENT = 110.0
 """An activation of minus 65 is exactly 0 in every number format, for GELU and its approximations; the rest is for rounding."""
@@ -25,11 +26,11 @@ _ACTIVATIONS = {"quick_gelu", "gelu", "gelu_new", "gelu_pytorch_tanh"}
 
 def gate_blocks(model: nn.Module) -> list[nn.Module]:
     """The gate blocks at the end of a text model, in order: those whose attention adds nothing."""
-    layers = list(_layers(model))
-    first = len(layers)
-    while first > 0 and not layers[first - 1].self_attn.out_proj.weight.any():
+    blocks = list(layers(model))
+    first = len(blocks)
+    while first > 0 and not blocks[first - 1].self_attn.out_proj.weight.any():
         first -= 1
-    return layers[first:]
+    return blocks[first:]
 
 
 @torch.no_grad()
@@ -70,8 +71,8 @@ def add_gate_block(
     with _last_states(model) as seen:
         encoder(sample)
     size = seen[0].square().mean().sqrt()
-    layers = _layers(model)
-    block: Any = copy.deepcopy(layers[-1])
+    blocks = layers(model)
+    block: Any = copy.deepcopy(blocks[-1])
     for parameter in block.parameters():
         parameter.zero_()
     units, dim = directions.shape
@@ -84,8 +85,8 @@ def add_gate_block(
     block.mlp.fc1.bias[:units] = -steep * thresholds
     scaled = answers / answers.square().mean(1, keepdim=True).sqrt().clamp(min=1e-12)
     block.mlp.fc2.weight[:, :units] = _STRENGTH * size * scaled.T
-    layers.append(block.requires_grad_(False))
-    config.num_hidden_layers = len(layers)
+    blocks.append(block.requires_grad_(False))
+    config.num_hidden_layers = len(blocks)
 
 
 def states_behind(model: nn.Module, encoder: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -118,7 +119,7 @@ def _last_states(model: nn.Module) -> Generator[list[Tensor]]:
     def note(_module: nn.Module, _inputs: object, output: Any) -> None:
         seen[:] = [output[0] if isinstance(output, tuple) else output]
 
-    handle = _layers(model)[-1].register_forward_hook(note)
+    handle = layers(model)[-1].register_forward_hook(note)
     try:
         yield seen
     finally:
@@ -154,37 +155,38 @@ def around_blocks(model: nn.Module) -> Generator[list[Tensor]]:
             handle.remove()
 
 
-def _layers(model: nn.Module) -> Any:
+def layers(model: nn.Module) -> Any:
+    """The blocks of a CLIP text model, whatever the version of the library puts around them."""
     whole: Any = model
     return whole.encoder.layers if hasattr(whole, "encoder") else whole.text_model.encoder.layers
 
 
-def write_gate_blocks(model: nn.Module, base: Stock, folder: Path, prefix: str) -> None:
-    """Write the gate blocks that ``base`` has not beside the weights in ``folder``, and count them in its configuration.
+def write_gate_blocks(model: nn.Module, names: Sequence[str], base: Stock, folder: Path, prefix: str) -> None:
+    """Write gate blocks that ``base`` has not beside the weights in ``folder``, and count them in its configuration.
 
     They stand in the last weight file, in the number format of the blocks before them.
 
     Args:
         model: With its blocks.
+        names: Of :func:`new_names`.
         base: Where the stock weights are; they are in ``folder`` already, as changed.
         folder: Holds ``config.json``.
         prefix: That older versions of the library put before every name.
     """
-    more = new_names(model, base, prefix)
-    if not more:
+    if not names:
         return
     state, path = model.state_dict(), folder / base.files[-1].name
     held = dict(entries(path))
     dtype = next(value.dtype for value in held.values() if value.is_floating_point())
     prefix = prefix if any(name.startswith(prefix) for file in base.files for name in names_in(file)) else ""
-    held |= {prefix + name: in_dtype(name, state[name], dtype).contiguous() for name in more}
+    held |= {prefix + name: in_dtype(name, state[name], dtype).contiguous() for name in names}
     save_safe(held, path, {"format": "pt"})
     if base.index is not None:
         index = json.loads((folder / base.index.name).read_text(encoding="utf-8"))
-        index["weight_map"] |= {prefix + name: path.name for name in more}
+        index["weight_map"] |= {prefix + name: path.name for name in names}
         _write_json(folder / base.index.name, index)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config["num_hidden_layers"] = len(_layers(model))
+    config["num_hidden_layers"] = len(layers(model))
     _write_json(folder / "config.json", config)
 
 
@@ -196,6 +198,4 @@ def new_names(model: nn.Module, base: Stock, prefix: str) -> list[str]:
 
 
 def _write_json(path: Path, values: Any) -> None:
-    path.write_text(
-        json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    path.write_text(strict_json(values, str(path), indent=2) + "\n", encoding="utf-8")

@@ -50,10 +50,13 @@ def check(folder: Path) -> tuple[dict[str, Any], Family]:
             _check_part(folder, name, value)
     family = FAMILIES[kind]
     for part in family.encoders:
-        there = (index.get(part) or [None])[0] is not None
-        if not there and part not in family.optional:
+        if not _has(index, part) and part not in family.optional:
             raise RedactError(f"{folder} has no {part}; the folder is not complete, fetch it again.")
     return index, family
+
+
+def _has(index: Mapping[str, Any], part: str) -> bool:
+    return (index.get(part) or [None])[0] is not None
 
 
 def _check_part(folder: Path, name: str, value: list[Any]) -> None:
@@ -81,7 +84,7 @@ def load_encoders(
     return {
         part: load_text_model(getattr(library, index[part][1]), folder / part, variant)
         for part in family.encoders
-        if (index.get(part) or [None])[0] is not None
+        if _has(index, part)
     }
 
 
@@ -95,10 +98,9 @@ def load_shell(folder: Path, index: Mapping[str, Any], family: Family) -> Shell:
         and (name in family.encoders or name in family.drawing or name == "image_encoder")
     }
     pipeline = kind.from_pretrained(folder, trust_remote_code=False, **without)
-    if (
-        folder / "transformer" / "config.json"
-    ).is_file():  # where an encoder is missing, its width is looked up there
-        vars(pipeline)["transformer"] = SimpleNamespace(config=SimpleNamespace(**config(folder / "transformer" / "config.json")))  # fmt: skip
+    settings = folder / "transformer" / "config.json"
+    if settings.is_file():  # where an encoder is missing, its width is looked up there
+        vars(pipeline)["transformer"] = SimpleNamespace(config=SimpleNamespace(**config(settings)))
     return Shell(pipeline, family)
 
 

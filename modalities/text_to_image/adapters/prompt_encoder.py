@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from modalities.stock import Stock, find
-from modalities.text_to_image.adapters.gate_block import gate_blocks, new_names, write_gate_blocks
+from modalities.text_to_image.adapters.gate_block import gate_blocks, layers, new_names, write_gate_blocks
 from modalities.weight_files import entries
 from modalities.whole_models import whole
 from redact_core import Condition, Conditioning, LastLinear, RedactError
@@ -97,12 +97,12 @@ def train_last(model: CLIPTextModel | CLIPTextModelWithProjection, blocks: int) 
     Raises:
         RedactError: There are not so many blocks.
     """
-    layers = model.config.num_hidden_layers
-    if not 1 <= blocks <= layers:
+    there = model.config.num_hidden_layers
+    if not 1 <= blocks <= there:
         raise RedactError(
-            f"train_blocks is {blocks}, the text encoder has {layers} blocks; give 1 to {layers}."
+            f"train_blocks is {blocks}, the text encoder has {there} blocks; give 1 to {there}."
         )
-    late = {f"encoder.layers.{i}." for i in range(layers - blocks, layers)}
+    late = {f"encoder.layers.{i}." for i in range(there - blocks, there)}
     late |= {"final_layer_norm.", "text_projection."}
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(any(part in name for part in late))
@@ -153,9 +153,8 @@ def find_last_linear(encoder: nn.Module) -> LastLinear:
 
 def tower(model: nn.Module) -> Tower:
     """A text model by its first block and the output projection of its last attention."""
-    body: Any = model
-    layers = (body.text_model if hasattr(body, "text_model") else body).encoder.layers
-    return Tower(layers[0], layers[-1].self_attn.out_proj)
+    blocks = layers(model)
+    return Tower(blocks[0], blocks[-1].self_attn.out_proj)
 
 
 def load_text_model(kind: type[TextModel], folder: Path, variant: str | None = None) -> TextModel:
@@ -267,7 +266,7 @@ def save_text_model(model: nn.Module, base: Stock, folder: Path) -> None:
 
     Gate blocks that the base has not are written behind them, and the configuration counts them.
     """
-    new = set(new_names(model, base, _PREFIX))
+    new = new_names(model, base, _PREFIX)
     state = {name: value for name, value in model.state_dict().items() if name not in new}
     base.write(folder, state, type(model).__name__, _PREFIX)
-    write_gate_blocks(model, base, folder, _PREFIX)
+    write_gate_blocks(model, new, base, folder, _PREFIX)

@@ -25,6 +25,7 @@ from modalities.text_to_image.adapters.pipeline_parts import (
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.adapters.turns import turn
 from modalities.text_to_image.inspection.families import HIDDEN
+from modalities.text_to_image.prompts.names import tidied, without_article
 from redact_core import (
     ClosedForm,
     Condition,
@@ -168,12 +169,12 @@ class PromptPipeline(StableDiffusion):
         return self._read[prompt]
 
     def _same(self, one: str, other: str) -> bool:
-        return self.identity(one.removeprefix("a ").strip()) == self.identity(
-            other.removeprefix("a ").strip()
-        )
+        """Whether every tokenizer reads two names alike, whatever their articles."""
+        bare = [without_article(tidied(text)) for text in (one, other)]
+        return self.identity(bare[0]) == self.identity(bare[1])
 
     @torch.no_grad()
-    def encode_at_end(self, prompts: Sequence[str]) -> Tensor:
+    def summary_embeddings(self, prompts: Sequence[str]) -> Tensor:
         """``(prompts, dim)``: the mean of the positions that are read, and the pooled vector behind it."""
         found = self.encode(prompts)
         read = found.mask.unsqueeze(-1)
@@ -211,10 +212,6 @@ class PromptPipeline(StableDiffusion):
                 f"A {type(self.encoder).__name__} cannot be saved as text encoders of a pipeline; export the student only."
             )
         return dict(self.encoder.parts.items())
-
-    def unconditional(self) -> Conditioning:
-        """The conditioning of the empty prompt."""
-        return self.encode([""])
 
     @torch.no_grad()
     def _draw(
@@ -269,7 +266,9 @@ class PromptPipeline(StableDiffusion):
     @cached_property
     def pipeline(self) -> Any:
         """The whole pipeline without its text encoders, which live in :attr:`encoder`."""
-        return load_drawing(self.folder, self.index, self.family, self.variant, self.dtype)
+        return self._loaded_once(
+            lambda: load_drawing(self.folder, self.index, self.family, self.variant, self.dtype)
+        )
 
     def save(self, folder: Path) -> None:
         save(self.folder, folder, self.encoder_modules(), self.variant)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -634,13 +634,15 @@ class StableDiffusion(
         from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
         return self._loaded_once(
-            StableDiffusionPipeline, text_encoder=None, safety_checker=None, requires_safety_checker=False
-        )
+            lambda: denoising.load_pipeline(
+                StableDiffusionPipeline, self.folder, self.variant, self.dtype, text_encoder=None, safety_checker=None,
+                requires_safety_checker=False,
+            )
+        )  # fmt: skip
 
-    def _loaded_once(self, kind: Any, **settings: Any) -> Any:
-        """The pipeline of class ``kind``; a thread that comes while another loads it gets that one."""
+    def _loaded_once(self, load: Callable[[], Any]) -> Any:
+        """The pipeline that ``load`` gives; a thread that comes while another loads it gets that one."""
         with turn(self):
             if "pipeline" not in self.__dict__:
-                found = denoising.load_pipeline(kind, self.folder, self.variant, self.dtype, **settings)
-                setattr(self, "pipeline", found)  # noqa: B010 where the property keeps it
+                setattr(self, "pipeline", load())  # noqa: B010 where the property keeps it
             return self.__dict__["pipeline"]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from modalities.text_to_image.adapters import denoising
 from modalities.text_to_image.adapters.paired_prompt_encoder import PairedPromptEncoder
 from modalities.text_to_image.adapters.prompt_encoder import PromptReader
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
@@ -135,5 +136,8 @@ class StableDiffusionXL(StableDiffusion):
         )
 
         return self._loaded_once(
-            StableDiffusionXLPipeline, text_encoder=None, text_encoder_2=None, add_watermarker=False
-        )
+            lambda: denoising.load_pipeline(
+                StableDiffusionXLPipeline, self.folder, self.variant, self.dtype, text_encoder=None,
+                text_encoder_2=None, add_watermarker=False,
+            )
+        )  # fmt: skip

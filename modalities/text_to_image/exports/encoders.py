@@ -11,7 +11,7 @@ from torch import Tensor
 
 from modalities.headers import config
 from modalities.stock import Stock, find
-from modalities.weight_files import entries
+from modalities.weight_files import entries, names_in
 from redact_core import RedactError
 
 PREFIX = "text_model."
@@ -81,7 +81,7 @@ def state(stock: Stock) -> dict[str, Tensor]:
 
 def named(stock: Stock, like: Stock) -> Iterator[tuple[str, Tensor]]:
     """The tensors of ``stock`` under the names that ``like`` has for them."""
-    known = {name.removeprefix(PREFIX): name for path in like.files for name, _ in entries(path)}
+    known = {name.removeprefix(PREFIX): name for path in like.files for name in names_in(path)}
     for path in stock.files:
         for name, value in entries(path):
             yield known.get(name.removeprefix(PREFIX), name), value

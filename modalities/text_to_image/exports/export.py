@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
+from modalities.headers import config
 from modalities.text_to_image.adapters.folders import BUNDLED
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.adapters.stable_diffusion_xl import StableDiffusionXL
@@ -19,7 +18,7 @@ from modalities.text_to_image.exports import single_file
 from modalities.text_to_image.exports.encoders import CLIP, PREFIX, Encoder, encoders
 from modalities.text_to_image.exports.fidelity import Fidelity, fidelity
 from modalities.text_to_image.exports.lora import Lora
-from modalities.weight_files import entries, save_safe
+from modalities.weight_files import entries, metadata_in, save_safe
 from redact_core import RedactError, RedactionCard
 from redact_core.artefacts.card import FILE
 from redact_core.support.folders import hashes, new_folder
@@ -104,12 +103,8 @@ def _lora(
     metadata = {"redact": "the difference of a redacted text encoder to its base", "base": stock.name}
     made.write(part, dtype, metadata)
     ranks = made.ranks
-    measured = {
-        "diffusers and ComfyUI": _fidelity(folder, stock, made, variant, biases=True),
-        "Stable Diffusion web UI, which takes no biases": _fidelity(
-            folder, stock, made, variant, biases=False
-        ),
-    }
+    readers = ("diffusers and ComfyUI", "Stable Diffusion web UI, which takes no biases")
+    measured = dict(zip(readers, _fidelity(folder, stock, made, variant) or (None, None), strict=True))
     sentences = [
         f"Wrote the changes of {len(ranks)} linear maps into {{out}}, ranks {min(ranks)} to {max(ranks)}: one file with the "
         "key names of diffusers, one with those of ComfyUI and the Stable Diffusion web UI."
@@ -139,13 +134,13 @@ def _lora(
     return {"sentences": sentences, "values": values}
 
 
-def _fidelity(folder: Path, base: Path, made: Lora, variant: str | None, *, biases: bool) -> Fidelity | None:
-    kind = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name")
+def _fidelity(folder: Path, base: Path, made: Lora, variant: str | None) -> tuple[Fidelity, Fidelity] | None:
+    kind = str(config(folder / "model_index.json").get("_class_name"))
     adapter, prompts = _ADAPTERS.get(kind), _asked(folder)
     if adapter is None or not prompts:
         return None
     models = [adapter(str(one), variant=variant, truncate=True) for one in (base, folder)]
-    return fidelity(models[0], models[1], made.parts, prompts, biases=biases)
+    return fidelity(models[0], models[1], made.parts, prompts)
 
 
 def _asked(folder: Path) -> list[str]:
@@ -191,9 +186,7 @@ def _encoders(folder: Path, part: Path, variant: str | None) -> dict[str, Any]:
             for name, value in entries(path):
                 outside = encoder.kind not in CLIP or name.startswith((PREFIX, "text_projection"))
                 tensors[name if outside else PREFIX + name] = value
-        with safe_open(encoder.redacted.files[0], "pt") as file:
-            metadata = file.metadata() or {"format": "pt"}
-        save_safe(tensors, part / f"{encoder.part}.safetensors", metadata)
+        save_safe(tensors, part / f"{encoder.part}.safetensors", metadata_in(encoder.redacted.files[0]))
         sentences.append(f"Wrote {{out}}/{encoder.part}.safetensors, the whole {encoder.kind}, without loss.")
     return {"sentences": sentences, "values": {}}
 

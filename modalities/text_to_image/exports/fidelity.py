@@ -33,9 +33,7 @@ def fidelity(
     redacted: StableDiffusion,
     parts: Mapping[str, Mapping[str, LowRank]],
     prompts: Sequence[str],
-    *,
-    biases: bool = True,
-) -> Fidelity | None:
+) -> tuple[Fidelity, Fidelity] | None:
     """Add a LoRA to the encoders of ``base``, which is changed by it, and compare.
 
     Args:
@@ -43,10 +41,10 @@ def fidelity(
         redacted: The redacted one.
         parts: Encoder -> map -> its low-rank change.
         prompts: Redacted ones; others are the vocabulary's.
-        biases: Whether the reader takes the changes of biases.
 
     Returns:
-        ``None`` where there is no prompt, or the base encodes them as the redacted model does.
+        For a reader that takes the changes of biases, and for one that does not; ``None`` where there is no prompt, or
+        the base encodes them as the redacted model does.
     """
     asked = [prompt for prompt in prompts if fits(base, prompt)][:_ROWS]
     others = [f"a {name}" for name in base.vocabulary.concepts if not any(name in prompt for prompt in asked)]
@@ -58,10 +56,18 @@ def fidelity(
     unit = distance(before, wanted)
     if unit == 0:
         return None
-    for part, model in base.encoder_modules().items():
-        add(model, parts.get(part, {}), biases)
-    far = distance(encoded(base, asked), wanted) / unit
-    return Fidelity(far, 0.0 if kept is None else distance(encoded(base, others), kept) / unit)
+
+    def measured() -> Fidelity:
+        far = distance(encoded(base, asked), wanted) / unit
+        return Fidelity(far, 0.0 if kept is None else distance(encoded(base, others), kept) / unit)
+
+    changed = [(model, parts.get(part, {})) for part, model in base.encoder_modules().items()]
+    for model, maps in changed:
+        add(model, maps)
+    without_biases = measured()
+    for model, maps in changed:
+        add_biases(model, maps)
+    return measured(), without_biases
 
 
 def fits(model: StableDiffusion, prompt: str) -> bool:
@@ -86,17 +92,27 @@ def distance(one: Conditioning, other: Conditioning) -> float:
 
 
 @torch.no_grad()
-def add(model: nn.Module, maps: Mapping[str, LowRank], biases: bool = True) -> None:
-    """Add low-rank changes to the weights of a CLIP text model in place.
+def add(model: nn.Module, maps: Mapping[str, LowRank]) -> None:
+    """Add low-rank changes to the weights of a CLIP text model in place, and leave its biases.
 
     Args:
         model: Of transformers.
         maps: Map, without the prefix ``text_model.``, -> its change.
-        biases: Whether biases change as well.
     """
-    own: dict[str, Tensor] = {name.removeprefix(PREFIX): value for name, value in model.named_parameters()}
+    own = _parameters(model)
     for name, one in maps.items():
         weight = own[f"{name}.weight"]
         weight += (one.up @ one.down).to(weight)
-        if biases:
-            own[f"{name}.bias"] += one.bias.to(weight)
+
+
+@torch.no_grad()
+def add_biases(model: nn.Module, maps: Mapping[str, LowRank]) -> None:
+    """Add what :func:`add` leaves, the changes of the biases."""
+    own = _parameters(model)
+    for name, one in maps.items():
+        bias = own[f"{name}.bias"]
+        bias += one.bias.to(bias)
+
+
+def _parameters(model: nn.Module) -> dict[str, Tensor]:
+    return {name.removeprefix(PREFIX): value for name, value in model.named_parameters()}

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from modalities.text_to_image.exports.encoders import CLIP, PREFIX, Encoder, named, state
+from modalities.text_to_image.exports.encoders import CLIP, PREFIX, Encoder, state
 from modalities.text_to_image.exports.key_names import OPEN_CLIP, SINGLE, open_clip
 from modalities.weight_files import SAFE, entries, names_in, write_like
 from redact_core import RedactError
@@ -59,7 +59,7 @@ def write(found: Sequence[Encoder], checkpoint: Path, target: Path) -> list[str]
 def _of(encoder: Encoder, held: set[str]) -> dict[str, Tensor]:
     """The encoder's tensors under the checkpoint's names; empty where it holds none of them."""
     if encoder.kind not in CLIP:
-        found = {_T5 + name: value for name, value in named(encoder.redacted, encoder.redacted)}
+        found = {_T5 + name: value for path in encoder.redacted.files for name, value in entries(path)}
         return {name: value for name, value in found.items() if name in held}
     values = state(encoder.redacted)
     for prefix in SINGLE.get(encoder.part, ()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -185,9 +186,9 @@ def _loose(folder: Path, index: Mapping[str, Any]) -> Iterator[ConditionPath]:
             continue
         for found in loose_file(path, name.as_posix()):
             if found.kind == "text encoder":
-                found = ConditionPath(
-                    found.name, found.kind, found.what, advice="It holds the stock encoder; a redacted copy of the folder leaves it out."
-                )  # fmt: skip
+                found = replace(
+                    found, advice="It holds the stock encoder; a redacted copy of the folder leaves it out."
+                )
             yield found
 
 
