@@ -75,7 +75,7 @@ def write_report(evidence: Evidence, target: Path) -> None:
     report = Report("What was redacted, and what it cost", rates=rates)
     # what an attack does to other figures than the leak is nobody's wish
     judged = [row for row in summary if row["metric"] == main] if attacks else summary
-    said = verdicts_of(evidence, summary)
+    said = verdicts_of(evidence, summary, attacks)
     report.opening(said, *_conduct(evidence, bool(attacks), main))
     by_key = {(row["model"], row["index"]): row for row in rows}
     models = [model for model in evidence.models if model != BASE]

@@ -15,6 +15,7 @@ from redact_core.evaluation.figures import all_metrics, figures_of
 from redact_core.evaluation.scoring import scorer_records
 from redact_core.evaluation.set_scoring import set_records
 from redact_core.evaluation.summarise import findings, found_wrong
+from redact_core.reporting.attack_table import attack_table
 from redact_core.reporting.conclusions import verdicts_of
 from redact_core.reporting.curves import curve_plot
 from redact_core.reporting.plots import show, span
@@ -78,6 +79,7 @@ def add_costs(report: Report, costs: Sequence[Mapping[str, Any]]) -> None:
 def report_json(evidence: Evidence) -> dict[str, Any]:
     """What ``report.json`` holds; the schema is in ``docs/reference/evaluation.md``."""
     rows, metrics = figures_of(evidence), all_metrics(evidence)
+    attacks = attack_table(evidence, rows)
     used = {row["metric"] for row in rows}
     manifest = evidence.manifest
     return {
@@ -90,7 +92,7 @@ def report_json(evidence: Evidence) -> dict[str, Any]:
         "metrics": {name: vars(metric) for name, metric in metrics.items() if name in used},
         "findings": findings(rows, metrics),
         "warnings": [vars(one) for one in explained(found_wrong(rows, metrics), metrics)],
-        "verdicts": [verdict.as_json() for verdict in verdicts_of(evidence, rows)],
+        "verdicts": [verdict.as_json() for verdict in verdicts_of(evidence, rows, attacks)],
         "rows": rows,
         "curves": [curve.as_json() for curve in damage_curves(evidence.rows(), metrics)],
         "costs": costs_of(evidence),
