@@ -101,7 +101,7 @@ def verdicts(
         own = [row for row in rows if row["metric"] == main]
         floor = _pooled([row for row in rows if row["metric"] in floors], "base")
         subject = (subjects or {}).get(task, task)
-        answers = _answers(own, floor, metrics[main])
+        answers = _answers(own, floor)
         judge = (judges or {}).get(main) or f"“{main}”"
         headline = _headline(subject, answers)
         found.append(
@@ -110,8 +110,8 @@ def verdicts(
     return found
 
 
-def _answers(rows: Sequence[SummaryRow], floor: Rate | None, metric: Metric) -> tuple[Answer, ...]:
-    gone = [row for row in rows if row.get("wanted") == "low" and metric.redacted == "low"]
+def _answers(rows: Sequence[SummaryRow], floor: Rate | None) -> tuple[Answer, ...]:
+    gone = [row for row in rows if row.get("wanted") == "low"]
     stay = [row for row in rows if row not in gone]
     named = [row for row in gone if row["group"] == ASKED] or gone
     others = [row for row in gone if row not in named]
