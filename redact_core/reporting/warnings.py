@@ -31,7 +31,7 @@ def explained(findings: Sequence[Finding], metrics: Mapping[str, Metric]) -> lis
         metrics: Of the scorers.
     """
     main = leak_metric(metrics)
-    order = ("low", "not gone", "as base", "at most base", "ideal", "unscored", "high")
+    order = ("low", "not gone", "as base", "changed", "at most base", "ideal", "unscored", "high")
 
     def rank(finding: Finding) -> tuple[bool, int]:
         return not _by_main(finding, main), order.index(finding.kind)
@@ -74,6 +74,10 @@ def _explain(finding: Finding, main: str | None) -> Explained:
             "Check that the request names what these samples ask for, train longer, or use another method."
             if asked
             else "Redact these names or clips too (--redact takes several).",
+        ),
+        "changed": (
+            "What shall stay is not near enough to the untouched model's own sample of the same request: this is damage.",
+            "Train fewer steps, or retain it by name or with more of its kind (--retain).",
         ),
         "not gone": (
             "It has become rarer, but still comes back.",
