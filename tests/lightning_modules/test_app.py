@@ -123,6 +123,10 @@ def test_the_card_says_what_was_redacted_where_it_discloses_it(tmp_path: Path) -
     ]  # fmt: skip
     assert subjects_of(tmp_path, ["a", "b"], ["c"]) == [Subject("a", "c"), Subject("b", "c")]
     assert subjects_of(tmp_path, ["a", "b"], ["c", "d"]) == [Subject("a", "c"), Subject("b", "d")]
+    with pytest.raises(
+        RedactError, match="3 redactions but 2 references; give one for all, one for each, or none"
+    ):
+        subjects_of(tmp_path, ["a", "b", "c"], ["d", "e"])
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     RedactionCard({}, {}, {"disclosure": "digest", "asked": ["0f"]}, {}, {}, {}, {}, "").write(hidden)
