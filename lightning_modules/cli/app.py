@@ -11,6 +11,7 @@ from lightning_modules.app.compare import Comparison, subjects_of
 from lightning_modules.app.page import gradio, page, serve
 from lightning_modules.cli.options import parsed
 from lightning_modules.evaluation.judges import chosen_scorers, default_judges
+from lightning_modules.support import mishaps
 from lightning_modules.support.arguments import Names, names_in
 from lightning_modules.support.devices import DEVICE_HELP, chosen_device
 from lightning_modules.support.environment import quiet
@@ -57,7 +58,8 @@ def app(arguments: Sequence[str]) -> None:
         raise RedactError(f"--port is {config['port']}; give 1 to 65535.")
     device = chosen_device(config["device"])
     ((name, folder),) = folders_by_name([config["redacted"]]).items()
-    ready = parser.instantiate_classes(config)
+    with mishaps.building():
+        ready = parser.instantiate_classes(config)
     base: Adapter = ready["base"]
     redacted = require(base, Reopens, "redact app").reopen(folder)
     scorers, _ = chosen_scorers(config, ready, default_judges(base)[0])
