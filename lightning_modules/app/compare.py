@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from redact_core import Adapter, Metric, RedactError, RedactionCard, Scorer, Trial
+from redact_core import Adapter, Metric, RedactError, RedactionCard, Request, Scorer, Trial
 from redact_core.adapters.by_hand import Entry, TriedByHand
 from redact_core.artefacts.card import FILE as CARD
 from redact_core.evaluation.evidence import BASE
@@ -58,19 +58,20 @@ def subjects_of(folder: Path, given: Sequence[str], references: Sequence[str]) -
         folder: That ``redact fit`` exported.
         given: Names.
         references: One for all or one for each.
+
+    Raises:
+        RedactError: There are more or fewer references.
     """
     if given:
-        one = references[0] if len(references) == 1 else None
-        return [
-            Subject(name, references[i] if len(references) == len(given) else one)
-            for i, name in enumerate(given)
-        ]
+        asked = Request(tuple(given), tuple(references))
+        asked.check_references()
+        return [Subject(name, asked.reference_of(i)) for i, name in enumerate(given)]
     if not (folder / CARD).is_file():
         return []
     request = RedactionCard.read(folder).request
-    asked = request.get("asked") if request.get("disclosure") == "text" else None
+    lines = request.get("asked") if request.get("disclosure") == "text" else None
     found: list[Subject] = []
-    for line in asked if isinstance(asked, list) else []:
+    for line in lines if isinstance(lines, list) else []:
         name, _, reference = str(line).partition(" -> ")
         found.append(Subject(name.removeprefix("style: "), reference.removeprefix("style: ") or None))
     return found

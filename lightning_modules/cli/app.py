@@ -10,11 +10,12 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning_modules.app.compare import Comparison, subjects_of
 from lightning_modules.app.page import gradio, page, serve
 from lightning_modules.cli.options import parsed
-from lightning_modules.evaluation.judges import default_judges
+from lightning_modules.evaluation.judges import chosen_scorers, default_judges
+from lightning_modules.support import mishaps
 from lightning_modules.support.arguments import Names, names_in
 from lightning_modules.support.devices import DEVICE_HELP, chosen_device
 from lightning_modules.support.environment import quiet
-from lightning_modules.support.specs import build, folders_by_name, specs_of
+from lightning_modules.support.specs import folders_by_name
 from redact_core import Adapter, RedactError, Scorer
 from redact_core.adapters.capabilities import Reopens, require
 
@@ -57,12 +58,11 @@ def app(arguments: Sequence[str]) -> None:
         raise RedactError(f"--port is {config['port']}; give 1 to 65535.")
     device = chosen_device(config["device"])
     ((name, folder),) = folders_by_name([config["redacted"]]).items()
-    ready = parser.instantiate_classes(config)
+    with mishaps.building():
+        ready = parser.instantiate_classes(config)
     base: Adapter = ready["base"]
     redacted = require(base, Reopens, "redact app").reopen(folder)
-    scorers = ready["scorers"] or [
-        build(Scorer, spec) for spec in specs_of(config["scorers"], default_judges(base)[0])
-    ]
+    scorers, _ = chosen_scorers(config, ready, default_judges(base)[0])
     for one in (base, redacted, *scorers):
         one.to(device)
     subjects = subjects_of(folder, names_in(config["redact"]), names_in(config["reference"]))

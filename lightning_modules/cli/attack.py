@@ -14,14 +14,14 @@ from lightning_modules.cli.evaluate import LIBRARIES, guarded
 from lightning_modules.cli.options import add_models, add_request, parsed
 from lightning_modules.evaluation.attacking import attacked_plan, carry_out
 from lightning_modules.evaluation.finish import finish
-from lightning_modules.evaluation.judges import Judges, default_judges
+from lightning_modules.evaluation.judges import Judges, chosen_scorers, default_judges
 from lightning_modules.evaluation.replay import replays
 from lightning_modules.support import mishaps
 from lightning_modules.support.arguments import names_in
 from lightning_modules.support.devices import DEVICE_HELP, chosen_device
 from lightning_modules.support.environment import quiet
 from lightning_modules.support.output import say
-from lightning_modules.support.specs import build, folders_by_name, spec_of, specs_of
+from lightning_modules.support.specs import build, folders_by_name, spec_of
 from redact_core import Adapter, Attack, PlanRow, RedactError, Request, Scorer, read_plan
 from redact_core.adapters.capabilities import PlansEvaluations, Reopens, require
 from redact_core.adapters.fingerprint import fingerprint
@@ -70,8 +70,7 @@ def attack(arguments: Sequence[str]) -> None:
     base: Adapter = ready["base"]
     if config["batch_size"] is not None:
         base.batch_size = config["batch_size"]
-    specs = specs_of(config["scorers"], default_judges(base)[0])
-    scorers = ready["scorers"] or [build(Scorer, spec) for spec in specs]
+    scorers, specs = chosen_scorers(config, ready, default_judges(base)[0])
     attacks, records = _attacks(config, base, scorers)
     rows = _rows(config, base)
     folders = folders_by_name(config["redacted"] or [])

@@ -62,7 +62,7 @@ def write(out: Path, lead: str, parts: Sequence[Graded], subjects: Mapping[str, 
     said: list[Verdict] = []
     for name, metric in _MAIN.items():
         own = [
-            cast(SummaryRow, {**row, "wanted": "low" if row["group"] in _GONE else "as base"})
+            cast(SummaryRow, {**row, "wanted": metric.wish(row["group"] in _GONE)})
             for row in rows
             if row["metric"] == name
         ]

@@ -26,7 +26,7 @@ def finish(evidence: Evidence, judges: Judges) -> None:
         _print_attacks(attacks)
     else:
         _print_table(summary)
-    for verdict in verdicts_of(evidence, summary):
+    for verdict in verdicts_of(evidence, summary, attacks):
         say(f"{verdict.model}: {verdict.headline}")
     if attacks:
         return

@@ -47,6 +47,20 @@ def default_judges(base: Adapter) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return ((), ()) if planned is None else (planned.scorers, planned.set_scorers)
 
 
+def chosen_scorers(
+    config: Namespace, ready: Mapping[str, Any] | Namespace, names: Sequence[str]
+) -> tuple[Sequence[Scorer], list[dict[str, Any]]]:
+    """Scorers that were chosen, else those that are named; and class and arguments of each.
+
+    Args:
+        config: What was parsed.
+        ready: The same with classes instantiated.
+        names: Of scorers, where none were chosen.
+    """
+    specs = specs_of(config["scorers"], names)
+    return ready["scorers"] or [build(Scorer, spec) for spec in specs], specs
+
+
 def add_judges(parser: ArgumentParser, default: str) -> None:
     """The options ``--scorers`` and ``--set_scorers``."""
     parser.add_argument("--scorers", type=list[Scorer] | None, help=f"Judge samples. Default: {default}")
@@ -66,9 +80,9 @@ def load_judges(
         names: Of scorers, where none were chosen.
         set_names: Of set scorers, where none were chosen.
     """
-    specs, sets = specs_of(config["scorers"], names), specs_of(config["set_scorers"], set_names)
+    sets = specs_of(config["set_scorers"], set_names)
     return Judges(
-        ready["scorers"] or [build(Scorer, spec) for spec in specs], specs,
+        *chosen_scorers(config, ready, names),
         ready["set_scorers"] or [build(SetScorer, spec) for spec in sets], sets,
     )  # fmt: skip
 

@@ -18,11 +18,11 @@ from redact_core.evaluation.evidence import BASE, Evidence
 from redact_core.evaluation.summary import SummaryRow
 from redact_core.metrics.scorer import Metric
 from redact_core.metrics.set_scorer import Group, Pair, SetScorer
-from redact_core.metrics.statistics import jackknife_blocks, jackknife_error
+from redact_core.metrics.statistics import Z, jackknife_blocks, jackknife_error
 from redact_core.support.folders import sha256
 from redact_core.support.jsonl import line, replace_file
 
-_FOLDER, _Z = "sets", 1.959964
+_FOLDER = "sets"
 
 
 def score_sets(evidence: Evidence, scorers: Sequence[SetScorer], specs: Sequence[Mapping[str, Any]]) -> float:
@@ -100,7 +100,7 @@ def _interval(
 ) -> tuple[float | None, float | None]:
     if len(parts) < 2 or math.isnan(value):
         return None, None
-    half = _Z * jackknife_error([of(part) for part in parts])
+    half = Z * jackknife_error([of(part) for part in parts])
     return value - half, value + half
 
 

@@ -45,7 +45,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, Metric]) 
     return found
 
 
-Kind = Literal["unscored", "ideal", "as base", "low", "at most base", "high", "not gone"]
+Kind = Literal["unscored", "ideal", "as base", "low", "changed", "at most base", "high", "not gone"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Finding:
     """A figure that contradicts its wish."""
 
     kind: Kind
-    """The wish that it contradicts; ``not gone`` is a rate that fell and still shows."""
+    """The wish that it contradicts; ``not gone`` is a rate that fell and still shows, ``changed`` a distance to the base's
+    own sample that shall be low where something stays."""
     row: SummaryRow
     text: str
     """As a sentence."""
@@ -96,7 +97,8 @@ def found_wrong(summary: Sequence[SummaryRow], metrics: Mapping[str, Metric]) ->
         elif wanted == "low" and low <= (1 - metrics[row["metric"]].share) * abs(row["base"] or 0.0):
             share = metrics[row["metric"]].share
             enough = "lower than in the base" if share == 1 else f"below {share:g} of the base's"
-            note("low", row, f"{where} is not {enough} ({figures}).")
+            kind = "low" if metrics[row["metric"]].redacted == "low" else "changed"
+            note(kind, row, f"{where} is not {enough} ({figures}).")
         elif wanted == "at most base" and high < 0:
             note("at most base", row, f"{where} is higher than in the base ({figures}).")
         elif wanted == "high" and high >= 0:

@@ -7,6 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+Z = 1.959964
+"""Normal quantile of an interval at 95 %."""
+
 
 class Rate(NamedTuple):
     """A share of ``n`` with its interval; all three are ``nan`` for ``n = 0``."""
@@ -20,7 +23,7 @@ class Rate(NamedTuple):
         return f"{100 * self.value:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}] (n={self.n})"
 
 
-def wilson(successes: int, n: int, z: float = 1.959964) -> Rate:
+def wilson(successes: int, n: int, z: float = Z) -> Rate:
     """Wilson's score interval for a binomial rate (Wilson 1927), by default at 95 %.
 
     Args:

@@ -9,7 +9,7 @@ from redact_core.evaluation.figures import all_metrics
 from redact_core.evaluation.scoring import scorer_records
 from redact_core.evaluation.summary import SummaryRow
 from redact_core.plan import SUBJECT
-from redact_core.reporting.attack_table import attack_table
+from redact_core.reporting.attack_table import AttackRow
 from redact_core.reporting.attack_verdict import attack_verdicts
 from redact_core.reporting.verdict import Verdict, verdicts
 
@@ -18,12 +18,15 @@ UNNAMED = "what was redacted"
 _NAMED = 3
 
 
-def verdicts_of(evidence: Evidence, summary: Sequence[SummaryRow]) -> list[Verdict]:
+def verdicts_of(
+    evidence: Evidence, summary: Sequence[SummaryRow], attacks: Sequence[AttackRow]
+) -> list[Verdict]:
     """What is said of each model and task: of its attacks where there were any.
 
     Args:
         evidence: Scored.
         summary: Of its scores.
+        attacks: Of both, from :func:`redact_core.reporting.attack_table.attack_table`.
     """
     subjects: dict[str, dict[str, None]] = {}
     for row in evidence.plan:
@@ -37,7 +40,6 @@ def verdicts_of(evidence: Evidence, summary: Sequence[SummaryRow]) -> list[Verdi
         for metric in record["metrics"]
         if record.get("about")
     }
-    attacks = attack_table(evidence, summary)
     if attacks:
         return attack_verdicts(attacks, names, judges)
     return verdicts(summary, all_metrics(evidence), names, judges)

@@ -75,7 +75,7 @@ def write_report(evidence: Evidence, target: Path) -> None:
     report = Report("What was redacted, and what it cost", rates=rates)
     # what an attack does to other figures than the leak is nobody's wish
     judged = [row for row in summary if row["metric"] == main] if attacks else summary
-    said = verdicts_of(evidence, summary)
+    said = verdicts_of(evidence, summary, attacks)
     report.opening(said, *_conduct(evidence, bool(attacks), main))
     by_key = {(row["model"], row["index"]): row for row in rows}
     models = [model for model in evidence.models if model != BASE]
@@ -180,23 +180,9 @@ def _first(
         p for p in pairs if p[1]["redacted"]
     ]
     kept = [pair for pair in pairs if pair[1]["group"] == NEAR] or [p for p in pairs if not p[1]["redacted"]]
-    show_pairs(
-        report,
-        evidence,
-        f"{name}Asked for what was redacted",
-        gone[:_FIRST],
-        "Not chosen: the first ones.",
-        main or "",
-    )
-    if kept:
-        show_pairs(
-            report,
-            evidence,
-            f"{name}Asked for what shall stay",
-            kept[:_FIRST],
-            "Not chosen: the first ones.",
-            main or "",
-        )
+    for title, chosen in (("Asked for what was redacted", gone), ("Asked for what shall stay", kept)):
+        note = "Not chosen: the first ones."
+        show_pairs(report, evidence, f"{name}{title}", chosen[:_FIRST], note, main or "")
     for verdict in said:
         task = f"{verdict.subject}: " if len(said) > 1 else ""
         attacked = any(answer.key.startswith("attack") for answer in verdict.answers)

@@ -14,7 +14,8 @@ from redact_core.evaluation.evidence import Evidence
 from redact_core.evaluation.figures import all_metrics, figures_of
 from redact_core.evaluation.scoring import scorer_records
 from redact_core.evaluation.set_scoring import set_records
-from redact_core.evaluation.summarise import findings, found_wrong
+from redact_core.evaluation.summarise import found_wrong
+from redact_core.reporting.attack_table import attack_table
 from redact_core.reporting.conclusions import verdicts_of
 from redact_core.reporting.curves import curve_plot
 from redact_core.reporting.plots import show, span
@@ -46,17 +47,17 @@ def add_curves(report: Report, curves: Sequence[Curve], rates: Collection[str], 
     )
 
 
-_COST: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], float | None]]] = {
-    "seconds_per_sample": ("Seconds a sample", lambda cost: cost.get("seconds_per_sample")),
-    "slower": ("Times the base's", lambda cost: cost.get("slower")),
-    "peak": ("Peak memory, MB", lambda cost: _mega(cost.get("peak_bytes"))),
-    "parameters": ("Encoder parameters", lambda cost: cost.get("parameters")),
-    "changed": ("Of them changed", lambda cost: cost.get("changed")),
-    "size": ("Files, MB", lambda cost: _mega(cost.get("bytes"))),
-    "changed_size": ("Of them new, MB", lambda cost: _mega(cost.get("changed_bytes"))),
-    "training": ("Training, s", lambda cost: cost.get("training", {}).get("seconds")),
-    "training_peak": ("Training peak, MB", lambda cost: _mega(cost.get("training", {}).get("peak_bytes"))),
-}  # fmt: skip
+_COST: Mapping[str, Callable[[Mapping[str, Any]], float | None]] = {
+    "Seconds a sample": lambda cost: cost.get("seconds_per_sample"),
+    "Times the base's": lambda cost: cost.get("slower"),
+    "Peak memory, MB": lambda cost: _mega(cost.get("peak_bytes")),
+    "Encoder parameters": lambda cost: cost.get("parameters"),
+    "Of them changed": lambda cost: cost.get("changed"),
+    "Files, MB": lambda cost: _mega(cost.get("bytes")),
+    "Of them new, MB": lambda cost: _mega(cost.get("changed_bytes")),
+    "Training, s": lambda cost: cost.get("training", {}).get("seconds"),
+    "Training peak, MB": lambda cost: _mega(cost.get("training", {}).get("peak_bytes")),
+}
 _ABREAST = 4
 """Models in a table; more than these columns do not fit a page."""
 
@@ -69,7 +70,7 @@ def add_costs(report: Report, costs: Sequence[Mapping[str, Any]]) -> None:
     )
     for start in range(0, len(costs), _ABREAST):
         part = costs[start : start + _ABREAST]
-        rows = [{"what": text, **{cost["model"]: of(cost) for cost in part}} for text, of in _COST.values()]
+        rows = [{"what": text, **{cost["model"]: of(cost) for cost in part}} for text, of in _COST.items()]
         shown = [row for row in rows if any(row[cost["model"]] is not None for cost in part)]
         columns = {"what": "", **{cost["model"]: cost["model"] for cost in part}}
         report.table(shown, columns, title="Cost" if not start else "Cost, further models", caption=caption)
@@ -78,7 +79,8 @@ def add_costs(report: Report, costs: Sequence[Mapping[str, Any]]) -> None:
 def report_json(evidence: Evidence) -> dict[str, Any]:
     """What ``report.json`` holds; the schema is in ``docs/reference/evaluation.md``."""
     rows, metrics = figures_of(evidence), all_metrics(evidence)
-    used = {row["metric"] for row in rows}
+    attacks = attack_table(evidence, rows)
+    used, wrong = {row["metric"] for row in rows}, found_wrong(rows, metrics)
     manifest = evidence.manifest
     return {
         "schema": SCHEMA,
@@ -88,9 +90,9 @@ def report_json(evidence: Evidence) -> dict[str, Any]:
         "plan": {"rows": len(evidence.plan), "sha256": manifest["plan"]},
         "scorers": [*scorer_records(evidence), *set_records(evidence)],
         "metrics": {name: vars(metric) for name, metric in metrics.items() if name in used},
-        "findings": findings(rows, metrics),
-        "warnings": [vars(one) for one in explained(found_wrong(rows, metrics), metrics)],
-        "verdicts": [verdict.as_json() for verdict in verdicts_of(evidence, rows)],
+        "findings": [one.text for one in wrong],
+        "warnings": [vars(one) for one in explained(wrong, metrics)],
+        "verdicts": [verdict.as_json() for verdict in verdicts_of(evidence, rows, attacks)],
         "rows": rows,
         "curves": [curve.as_json() for curve in damage_curves(evidence.rows(), metrics)],
         "costs": costs_of(evidence),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from redact_core.evaluation.summarise import TOLERATED
 from redact_core.evaluation.summary import SummaryRow
 from redact_core.metrics.scorer import Metric, leak_metric
-from redact_core.metrics.statistics import Rate, wilson
+from redact_core.metrics.statistics import Rate, Z, wilson
 from redact_core.plan import ASKED, FAR, NEAR
 from redact_core.reporting.plots import show
 
@@ -18,7 +18,7 @@ FOLLOWED = 0.5
 """An untouched model that shows what is asked for in a smaller share of samples cannot show that it is gone."""
 NOTICEABLE = 0.1
 """A loss of what shall stay is excluded if the interval excludes a loss as large as this share of all samples."""
-ENOUGH = math.ceil(1.959964**2 * (1 - TOLERATED) / TOLERATED)
+ENOUGH = math.ceil(Z**2 * (1 - TOLERATED) / TOLERATED)
 """So many samples without one leak bound the rate by :data:`TOLERATED`."""
 
 State = Literal["gone", "leaks", "unclear", "kept", "harmed", "cannot tell", "not measured"]
@@ -101,7 +101,7 @@ def verdicts(
         own = [row for row in rows if row["metric"] == main]
         floor = _pooled([row for row in rows if row["metric"] in floors], "base")
         subject = (subjects or {}).get(task, task)
-        answers = _answers(own, floor, metrics[main])
+        answers = _answers(own, floor)
         judge = (judges or {}).get(main) or f"“{main}”"
         headline = _headline(subject, answers)
         found.append(
@@ -110,8 +110,8 @@ def verdicts(
     return found
 
 
-def _answers(rows: Sequence[SummaryRow], floor: Rate | None, metric: Metric) -> tuple[Answer, ...]:
-    gone = [row for row in rows if row.get("wanted") == "low" and metric.redacted == "low"]
+def _answers(rows: Sequence[SummaryRow], floor: Rate | None) -> tuple[Answer, ...]:
+    gone = [row for row in rows if row.get("wanted") == "low"]
     stay = [row for row in rows if row not in gone]
     named = [row for row in gone if row["group"] == ASKED] or gone
     others = [row for row in gone if row not in named]

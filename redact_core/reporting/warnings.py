@@ -31,13 +31,17 @@ def explained(findings: Sequence[Finding], metrics: Mapping[str, Metric]) -> lis
         metrics: Of the scorers.
     """
     main = leak_metric(metrics)
-    order = ("low", "not gone", "as base", "at most base", "ideal", "unscored", "high")
+    order = ("low", "not gone", "as base", "changed", "at most base", "ideal", "unscored", "high")
 
     def rank(finding: Finding) -> tuple[bool, int]:
-        first = finding.row["metric"] == main and finding.kind in order[:3]
-        return not first, order.index(finding.kind)
+        return not _by_main(finding, main), order.index(finding.kind)
 
     return [_explain(finding, main) for finding in sorted(findings, key=rank)]
+
+
+def _by_main(finding: Finding, main: str | None) -> bool:
+    """Whether the main judge says so of a leak or of damage."""
+    return finding.row["metric"] == main and finding.kind in ("low", "not gone", "as base")
 
 
 def _explain(finding: Finding, main: str | None) -> Explained:
@@ -55,7 +59,7 @@ def _explain(finding: Finding, main: str | None) -> Explained:
         ),
         "as base": (
             "What shall stay has changed: this is damage."
-            if row.get("wanted") == "as base" and of_main
+            if of_main
             else "A side of the samples that the redaction should leave alone has changed.",
             "Retain it by name or with more of its kind (--retain), train fewer steps, or name a reference that is "
             "nearer to what was redacted.",
@@ -70,6 +74,10 @@ def _explain(finding: Finding, main: str | None) -> Explained:
             "Check that the request names what these samples ask for, train longer, or use another method."
             if asked
             else "Redact these names or clips too (--redact takes several).",
+        ),
+        "changed": (
+            "What shall stay is not near enough to the untouched model's own sample of the same request: this is damage.",
+            "Train fewer steps, or retain it by name or with more of its kind (--retain).",
         ),
         "not gone": (
             "It has become rarer, but still comes back.",
@@ -87,4 +95,4 @@ def _explain(finding: Finding, main: str | None) -> Explained:
     }[kind]
     if row["n"] < ENOUGH and kind not in ("unscored", "low", "not gone"):
         advice += f" With n = {row['n']} chance is large; evaluate with a larger --n first."
-    return Explained(finding.text, means, advice, of_main and kind in ("low", "not gone", "as base"))
+    return Explained(finding.text, means, advice, _by_main(finding, main))

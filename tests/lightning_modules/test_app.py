@@ -5,9 +5,11 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+from command import redact
 from torch import Tensor
 from toy_evaluation import PictureToy, WordScorer
 
@@ -123,6 +125,10 @@ def test_the_card_says_what_was_redacted_where_it_discloses_it(tmp_path: Path) -
     ]  # fmt: skip
     assert subjects_of(tmp_path, ["a", "b"], ["c"]) == [Subject("a", "c"), Subject("b", "c")]
     assert subjects_of(tmp_path, ["a", "b"], ["c", "d"]) == [Subject("a", "c"), Subject("b", "d")]
+    with pytest.raises(
+        RedactError, match="3 redactions but 2 references; give one for all, one for each, or none"
+    ):
+        subjects_of(tmp_path, ["a", "b", "c"], ["d", "e"])
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     RedactionCard({}, {}, {"disclosure": "digest", "asked": ["0f"]}, {}, {}, {}, {}, "").write(hidden)
@@ -142,6 +148,18 @@ def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         RedactError, match=r"needs the package gradio; install it: pip install 'redact-core\[app\]'"
     ):
         gradio()
+
+
+def test_a_package_that_a_model_lacks_is_one_line_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lacking(self: PictureToy) -> None:
+        raise ImportError("No module named 'x'")
+
+    monkeypatch.setitem(sys.modules, "gradio", ModuleType("gradio"))
+    monkeypatch.setattr(PictureToy, "__init__", lacking)
+    assert redact("app", "--base", "toy_evaluation.PictureToy", "--redacted", tmp_path) == 2
+    assert capsys.readouterr().err == "redact: No module named 'x'\n"
 
 
 @contextlib.contextmanager

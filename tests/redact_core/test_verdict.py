@@ -158,6 +158,19 @@ def test_warnings_begin_with_leaks_and_say_what_to_do() -> None:
     assert page.index("synonyms") < page.index("<summary>3 more</summary>") < page.index("This is no leak")
 
 
+def test_a_distance_of_what_shall_stay_is_damage_and_no_leak() -> None:
+    metrics = METRICS | {"distance": Metric("mean", None, "low", 0.5)}
+    far: Any = {**row("neighbours", 10, 10, 20), "metric": "distance", "kind": "mean", "wanted": "low"}
+    leaks = row("synonyms", 20, 20, 20, "clip")
+    leak, damage = explained(found_wrong([far, leaks], metrics), metrics)
+    assert "does not reach this way of asking" in leak.means
+    assert damage.text == (
+        "m, concept, neighbours: distance is not below 0.5 of the base's (base 0.5, redacted 0.5, n = 20)."
+    )
+    assert damage.means.endswith("this is damage.")
+    assert "Redact" not in damage.advice
+
+
 def test_the_page_opens_with_the_verdict_and_five_cards() -> None:
     rows = [row("redacted", 12, 0, 12), row("retained", 1, 0, 12, "unasked")]
     found = verdicts(rows, METRICS, {"concept": "<b>"})

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from modalities.text_to_image.prompts.expansion import understand
+from modalities.text_to_image.prompts.expansion import reference_of, understand
 from modalities.text_to_image.prompts.vocabulary import Vocabulary
 from redact_core import PlanRow, RedactError
 from redact_core.adapters.by_hand import Entry, TriedByHand, stated
@@ -40,12 +40,17 @@ class PromptByHand(TriedByHand):
         return row, sample
 
     def judged_for(self, subject: str, reference: str | None) -> Mapping[str, str]:
+        kind, name = "concept", subject
         try:
-            kind = understand(subject, self.vocabulary).kind
+            known = understand(subject, self.vocabulary)
+            if known.kind != "prompts":
+                # as scorers know it: "style: noto" is called noto
+                kind, name = known.kind, known.names[0]
+            if reference:
+                reference = reference_of(known, reference, self.vocabulary)
         except RedactError:
-            kind = "concept"
-        kind = "style" if kind == "style" or subject in self.vocabulary.styles else "concept"
-        return {"kind": kind, kind: subject} | ({"reference": reference} if reference else {})
+            pass  # judges will not know it either
+        return {"kind": kind, kind: name} | ({"reference": reference} if reference else {})
 
     @abstractmethod
     def generate_rows(self, rows: Sequence[PlanRow]) -> list[Tensor]:

@@ -75,18 +75,17 @@ class VoiceScorer(Scorer):
         column = {voice: i for i, voice in enumerate(heard.voices)}
         found: list[dict[str, float]] = []
         for alike, trial in zip(heard.similarity, rows, strict=True):
-            voice, reference = (column.get(trial.row.labels.get(key, "")) for key in ("voice", "reference"))
+            labels, redacted, nearest = trial.row.labels, trial.row.redacted, alike.argmax().item()
+            voice, reference, subject = (
+                column.get(labels.get(key, "")) for key in ("voice", "reference", SUBJECT)
+            )
             scores = {
-                "identified": math.nan if voice is None else float(alike.argmax().item() == voice),
+                "identified": math.nan if voice is None else float(nearest == voice),
                 "similarity": math.nan if voice is None else alike[voice].item(),
             }
-            if trial.row.redacted and "reference" in trial.row.labels:
+            if redacted and "reference" in labels:
                 scores["similarity to reference"] = math.nan if reference is None else alike[reference].item()
-            subject = trial.row.labels.get(SUBJECT)
-            if not trial.row.redacted and subject is not None:
-                known = column.get(subject)
-                scores["identified unasked"] = (
-                    math.nan if known is None else float(alike.argmax().item() == known)
-                )
+            if not redacted and SUBJECT in labels:
+                scores["identified unasked"] = math.nan if subject is None else float(nearest == subject)
             found.append(scores)
         return found
