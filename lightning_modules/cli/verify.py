@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,17 @@ from redact_core.artefacts.card import RedactionCard, digest
 from redact_core.errors import RedactError
 from redact_core.support.folders import sha256
 from redact_core.support.paths import at_home
+
+_GATING, _UNIT_GATING = "redact_core.gates.gating.Gating", "redact_core.gates.unit_gating.UnitGating"
+_SPEECH = "modalities.text_to_speech"
+_ENCODERS = (
+    f"{_SPEECH}.adapters.speaker_encoder.SpeakerEncoder", f"{_SPEECH}.adapters.speecht5.SpeechT5",
+)  # fmt: skip
+"""Adapters, as cards name them, whose redacted encoders and gates a SpeakerEncoder reads."""
+_NOT_GATED = (
+    "{} has no gates behind a speaker encoder, so whether it redacts listed clips cannot be told; leave --list out, "
+    "or ask 'redact evaluate'."
+)
 
 
 def verify(arguments: Sequence[str]) -> None:
@@ -35,12 +45,16 @@ def verify(arguments: Sequence[str]) -> None:
     config = parser.parse_args(list(arguments))
     folder = at_home(config.folder)
     found: list[str] = []
-    gates, card, receipt = 0, None, None
+    gates, card, receipt, reads = 0, None, None, False
     if (folder / CARD).is_file():
         card = RedactionCard.read(folder)
         _refuse(folder, "card", [p for p in card.verify(folder) if not p.startswith(f"{receipts.FILE} ")])
-        gates = int("Gating" in json.dumps(card.method, allow_nan=False))
         found.append(f"{len(card.files)} files match the card of {card.created}")
+        objective, reads = card.method.get("objective"), card.method.get("adapter") in _ENCODERS
+        if objective == _GATING and reads:
+            gates = 1
+        elif objective in (_GATING, _UNIT_GATING):
+            found.append("its gates were not looked for, hashes alone were compared")
     if (folder / receipts.FILE).is_file():
         receipt = receipts.read_receipt(folder)
         _refuse(folder, "receipt", receipts.receipt_problems(folder, receipt))
@@ -50,14 +64,18 @@ def verify(arguments: Sequence[str]) -> None:
         raise RedactError(
             f"{folder} has neither {CARD} nor {receipts.FILE}; give a folder that redact wrote."
         )
+    if config.list and not (reads or receipt):
+        raise RedactError(_NOT_GATED.format(folder))
     if gates or config.list:
         # the packages of modalities are named and never imported here
-        model = importlib.import_module("modalities.text_to_speech").SpeakerEncoder(str(folder), config.keep)
+        model = importlib.import_module(_SPEECH).SpeakerEncoder(str(folder), config.keep)
         there = len(getattr(model.encoder, "gates", ()))
         if there < gates:
             raise RedactError(
                 f"{folder} holds {there} gates where {gates} are told of; the redaction is undone."
             )
+        if not there:
+            raise RedactError(_NOT_GATED.format(folder))
         found.append(f"{there} gates are there")
         if config.list:
             found += _withdrawn(model, receipts.read_withdrawals(config.list), card, receipt, config.key)
