@@ -13,6 +13,7 @@ from lightning_modules.support.output import say
 from redact_core.artefacts import receipt as receipts
 from redact_core.artefacts.card import FILE as CARD
 from redact_core.artefacts.card import RedactionCard, digest
+from redact_core.artefacts.disclosure import read_key
 from redact_core.errors import RedactError
 from redact_core.support.folders import sha256
 from redact_core.support.paths import at_home
@@ -103,8 +104,11 @@ def _withdrawn(
     clips = [clip for some in gone.values() for clip in some]
     strange = receipts.unlisted(receipt, gone) if receipt else []
     if card is not None and key is not None:
-        digests = set(card.request.get("digests", ()))
-        secret = at_home(key).read_bytes()
+        digests, secret = card.request.get("digests"), read_key(key)
+        if digests is None:
+            raise RedactError(
+                "The card lists no digests, so there is nothing to compare by a key; leave --key out."
+            )
         strange += [clip for clip in clips if digest(clip, secret) not in digests]
     if strange:
         raise RedactError(f"{strange[0]} is not among what was withdrawn; withdraw it first.")

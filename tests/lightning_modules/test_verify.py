@@ -111,3 +111,30 @@ def test_a_list_of_clips_is_compared_where_gates_are_and_nowhere_else(
             "has no gates behind a speaker encoder, so whether it redacts listed clips cannot be told; leave "
             "--list out, or ask 'redact evaluate'."
         )
+
+
+def test_clips_are_compared_with_the_digests_of_a_card_that_lists_some(
+    speakers: SpeakerEncoder, tmp_path: Path, bank: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed, key, short = tmp_path / "list.csv", tmp_path / "key", tmp_path / "short"
+    key.write_bytes(bytes(range(16)))
+    short.write_bytes(b"short")
+    result = redact(speakers, VOICE, objective=Gating())
+    for disclosure in ("digest", "count"):
+        result.save(tmp_path / disclosure, disclosure=disclosure, key=key)
+    for person, expected in (
+        (0, "1 clips of 1 withdrawn are changed"),
+        (1, "is not among what was withdrawn"),
+    ):
+        listed.write_text(f"id,clip\np{person},bank/p{person}/0.wav\n")
+        status, line = verified(capsys, tmp_path / "digest", "--list", listed, "--key", key)
+        assert expected in line
+        assert status == 2 * person
+    status, line = verified(capsys, tmp_path / "count", "--list", listed, "--key", key)
+    assert status == 2
+    assert line.endswith(
+        "The card lists no digests, so there is nothing to compare by a key; leave --key out."
+    )
+    status, line = verified(capsys, tmp_path / "digest", "--list", listed, "--key", short)
+    assert status == 2
+    assert line.endswith("the key has 5 bytes; give at least 16 random ones.")
