@@ -12,7 +12,8 @@ import pytest
 from tiny_speech import harmonic_bank, tiny_encoder
 
 from lightning_modules.cli.main import main
-from redact_core import RedactError
+from modalities.text_to_speech import SpeakerEncoder
+from redact_core import RedactError, Request, redact
 from redact_core.artefacts.receipt import read_withdrawals
 from redact_core.support.folders import hashes
 
@@ -82,6 +83,19 @@ def test_withdrawals_leave_a_receipt_that_holds(
     status, said = checked(out)
     assert status == 2
     assert "does not match its receipt: voice_gate_1.ckpt was altered." in said
+
+
+def test_a_model_made_of_a_folder_of_withdrawals_has_a_card_and_not_its_receipt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stock, people = tiny_encoder(tmp_path / "stock"), harmonic_bank(tmp_path / "bank")
+    first = listed(tmp_path / "first.csv", "p0")
+    run(monkeypatch, "--encoder", stock, "--list", first, "--keep", people, "--out", tmp_path / "out")
+    model = SpeakerEncoder(str(tmp_path / "out"), people, seconds=1.0, variants=2)
+    redact(model, Request(("p1",), ("p5",))).save(tmp_path / "again")
+    status, said = verify(monkeypatch, capsys, tmp_path / "again", "--list", first)
+    assert status == 0, said
+    assert "2 gates are there; 3 clips of 1 withdrawn are changed." in said
 
 
 def test_a_folder_whose_gates_are_taken_out_is_found_though_its_receipt_was_mended(
