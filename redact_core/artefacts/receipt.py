@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from redact_core.errors import RedactError
+from redact_core.support.csv_rows import read_csv
 from redact_core.support.folders import hashes, sha256
 from redact_core.support.paths import at_home
 
@@ -19,21 +19,17 @@ def read_withdrawals(path: Path) -> dict[str, list[Path]]:
     """Id -> clips of a CSV file with the columns ``id,clip``, a line for each clip; paths are relative to it.
 
     Raises:
-        RedactError: It cannot be read, columns are missing, or clips that are named are not there.
+        RedactError: It cannot be read (see :func:`read_csv`), columns are missing, or clips that are named are not there.
     """
     path = at_home(path)
+    columns, rows = read_csv(path)
+    if not {"id", "clip"} <= set(columns):
+        raise RedactError(f"{path}: the first line must name the columns id, clip.")
     found: dict[str, list[Path]] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"id", "clip"} <= set(reader.fieldnames or ()):
-                raise RedactError(f"{path}: the first line must name the columns id, clip.")
-            for row in reader:
-                if not row["id"] or not row["clip"]:
-                    raise RedactError(f"{path}: line {reader.line_num} lacks an id or a clip; give both.")
-                found.setdefault(row["id"].strip(), []).append(path.parent / row["clip"].strip())
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RedactError(f"{path} cannot be read as CSV; give a list with the columns id, clip.") from error
+    for number, row in rows:
+        if not row["id"] or not row["clip"]:
+            raise RedactError(f"{path}: line {number} lacks an id or a clip; give both.")
+        found.setdefault(row["id"].strip(), []).append(path.parent / row["clip"].strip())
     missing = [str(clip) for clips in found.values() for clip in clips if not clip.is_file()]
     if missing:
         more = f", and {len(missing) - 1} more are missing" if len(missing) > 1 else ""

@@ -136,6 +136,7 @@ def test_folders_without_a_readable_receipt_are_one_line(
         ("who,clip\n", "the first line must name the columns id, clip."),
         ("id,clip\nanna,gone.wav\n", "there is no file"),
         ("id,clip\nanna,\n", "line 2 lacks an id or a clip; give both."),
+        ("id,clip\nanna,a, b.wav\n", "has 3 cells for 2 columns"),
         ("id,clip\n", "names nobody; give a line for each clip."),
     ],
 )
