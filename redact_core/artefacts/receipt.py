@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,9 @@ def read_receipt(folder: Path) -> dict[str, Any]:
     path = folder / FILE
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        files, withdrawn = found["files"], found["withdrawn"]
-        good = all(isinstance(value, str) for value in files.values()) and isinstance(found["created"], str)
-        good = good and isinstance(found["gates"], int)
-        good = good and all(
-            isinstance(clip["sha256"], str) for entry in withdrawn.values() for clip in entry["clips"]
-        )
+        good = isinstance(found["created"], str) and isinstance(found["gates"], int)
+        good = good and all(isinstance(value, str) for value in found["files"].values())
+        good = good and all(isinstance(value, str) for _, value in _told(found))
     except OSError as error:
         raise RedactError(f"{folder} has no {FILE}; give a folder of withdrawals.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -85,15 +82,12 @@ def withdrawn_hashes(receipt: Mapping[str, Any]) -> set[str]:
     return {value for _, value in _told(receipt)}
 
 
-def _told(receipt: Mapping[str, Any]) -> set[tuple[str, str]]:
-    found: set[tuple[str, str]] = set()
+def _told(receipt: Mapping[str, Any]) -> set[tuple[str, Any]]:
+    """Id and SHA-256 of every clip that the receipt, or an earlier one in it, lists."""
+    found: set[tuple[str, Any]] = set()
     earlier: Any = receipt
-    while isinstance(earlier, Mapping):
-        withdrawn: Mapping[str, Any] = earlier.get("withdrawn", {})
-        found |= {(name, clip["sha256"]) for name, entry in withdrawn.items() for clip in _clips(entry)}
+    while earlier is not None:
+        withdrawn: Mapping[str, Any] = earlier["withdrawn"]
+        found |= {(name, clip["sha256"]) for name, entry in withdrawn.items() for clip in entry["clips"]}
         earlier = earlier.get("earlier")
     return found
-
-
-def _clips(entry: Any) -> Iterable[Mapping[str, str]]:
-    return entry["clips"]

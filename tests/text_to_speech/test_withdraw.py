@@ -118,6 +118,14 @@ def test_a_folder_whose_gates_are_taken_out_is_found_though_its_receipt_was_mend
             '{"created": "2026", "gates": "1", "files": {}, "withdrawn": {}}',
             "is not a receipt of withdrawals",
         ),
+        (
+            '{"created": "2026", "gates": 1, "files": {}, "withdrawn": {}, "earlier": {"withdrawn": []}}',
+            "is not a receipt of withdrawals",
+        ),
+        (
+            '{"created": "2026", "gates": 1, "files": {}, "withdrawn": {}, "earlier": {"withdrawn": {"p": {"clips": [{}]}}}}',
+            "is not a receipt of withdrawals",
+        ),
     ],
 )
 def test_folders_without_a_readable_receipt_are_one_line(
