@@ -1,11 +1,15 @@
 """``redact verify`` of folders with gates of each kind, and without: it says what it looked at, and guesses nothing."""
 
+import inspect
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from command import redact as command
 from tiny_speech import harmonic_bank, tiny_encoder, tiny_speecht5
 
+from lightning_modules.cli.verify import ENCODERS
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeakerEncoder, SpeechT5
 from redact_core import Adapter, Distillation, Lesson, Objective, Request, redact
@@ -138,3 +142,35 @@ def test_clips_are_compared_with_the_digests_of_a_card_that_lists_some(
     status, line = verified(capsys, tmp_path / "digest", "--list", listed, "--key", short)
     assert status == 2
     assert line.endswith("the key has 5 bytes; give at least 16 random ones.")
+
+
+def test_clips_are_looked_at_in_the_length_that_the_redaction_took(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Voices that go up and down, so that the first second of a clip is not like six."""
+    draw, time, listed = np.random.default_rng(0), np.arange(7 * 16_000) / 16_000, tmp_path / "list.csv"
+    for person in range(6):
+        (tmp_path / "bank" / f"p{person}").mkdir(parents=True)
+        for clip in range(3):
+            pitch = 90 + 45 * person + 12 * np.sin(0.9 * time + draw.uniform(0, 6))
+            phase = 2 * np.pi * np.cumsum(pitch) / 16_000
+            wave = sum(0.2 / k * np.sin(k * phase) for k in (1, 2, 3 + person)) + 0.003 * draw.normal(
+                size=len(time)
+            )
+            soundfile.write(tmp_path / "bank" / f"p{person}" / f"{clip}.wav", wave, 16_000)
+    listed.write_text("id,clip\n" + "".join(f"p1,bank/p1/{clip}.wav\n" for clip in range(3)))
+    model = SpeakerEncoder(str(tiny_encoder(tmp_path / "stock")), tmp_path / "bank", seconds=1.0, variants=2)
+    folder = written(model, Request(("p1",), ("p5",)), Gating(), tmp_path / "out")
+    asked = (folder, "--list", listed, "--keep", tmp_path / "bank")
+    status, line = verified(capsys, *asked, "--seconds", 1)
+    assert status == 0, line
+    assert line.endswith("3 clips of 1 withdrawn are changed; 15 kept clips have all their bits.")
+    status, line = verified(capsys, *asked)
+    assert status == 2
+    assert line.endswith("Of each 6 s were looked at; give --seconds if the redaction took another length.")
+
+
+def test_the_lengths_of_clips_are_those_of_the_adapters() -> None:
+    for adapter in (SpeakerEncoder, SpeechT5):
+        default = inspect.signature(adapter).parameters["seconds"].default
+        assert ENCODERS[f"{adapter.__module__}.{adapter.__qualname__}"] == default
