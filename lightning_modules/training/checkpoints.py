@@ -94,18 +94,12 @@ def own_folder(folder: Path) -> Generator[None]:
     missing = [place for place in (folder, *folder.absolute().parents) if not place.exists()]
     try:
         with claimed(folder):
-            refused = True
             try:
                 yield
-                refused = False
-            except RedactError:
-                raise
-            except BaseException:
-                refused = False  # a fault, or someone who stops the run: what is there may help
-                raise
-            finally:
-                if missing and refused and not any(folder.rglob("*.ckpt")):
+            except RedactError:  # of a fault, or of someone who stops the run, what is there may help
+                if missing and not any(folder.rglob("*.ckpt")):
                     shutil.rmtree(folder, ignore_errors=True)
+                raise
     finally:
         for place in missing:
             with suppress(OSError):

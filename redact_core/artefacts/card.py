@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from redact_core.artefacts.receipt import FILE as RECEIPT
 from redact_core.errors import RedactError
 from redact_core.support.folders import hashes
 from redact_core.support.inside import links_out
@@ -19,8 +20,8 @@ from redact_core.types import Condition, Lesson, Mean
 
 SCHEMA = 1
 FILE = "redaction.json"
-OWN_FILES = frozenset({FILE, "README.md", "config.yaml"})
-"""What an artefact holds beside the model."""
+OWN_FILES = frozenset({FILE, RECEIPT, "README.md", "config.yaml"})
+"""What an artefact holds beside the model; the next one made of it has its own."""
 _OWN = {FILE, "README.md"}
 SCOPE = (
     "The conditioning path of this folder was changed. The generator's own weights were not, so "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from redact_core.errors import RedactError
+from redact_core.support.csv_rows import read_csv
 from redact_core.support.folders import hashes, sha256
 from redact_core.support.paths import at_home
 
@@ -19,21 +19,17 @@ def read_withdrawals(path: Path) -> dict[str, list[Path]]:
     """Id -> clips of a CSV file with the columns ``id,clip``, a line for each clip; paths are relative to it.
 
     Raises:
-        RedactError: It cannot be read, columns are missing, or clips that are named are not there.
+        RedactError: It cannot be read (see :func:`read_csv`), columns are missing, or clips that are named are not there.
     """
     path = at_home(path)
+    columns, rows = read_csv(path)
+    if not {"id", "clip"} <= set(columns):
+        raise RedactError(f"{path}: the first line must name the columns id, clip.")
     found: dict[str, list[Path]] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"id", "clip"} <= set(reader.fieldnames or ()):
-                raise RedactError(f"{path}: the first line must name the columns id, clip.")
-            for row in reader:
-                if not row["id"] or not row["clip"]:
-                    raise RedactError(f"{path}: line {reader.line_num} lacks an id or a clip; give both.")
-                found.setdefault(row["id"].strip(), []).append(path.parent / row["clip"].strip())
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RedactError(f"{path} cannot be read as CSV; give a list with the columns id, clip.") from error
+    for number, row in rows:
+        if not row["id"] or not row["clip"]:
+            raise RedactError(f"{path}: line {number} lacks an id or a clip; give both.")
+        found.setdefault(row["id"].strip(), []).append(path.parent / row["clip"].strip())
     missing = [str(clip) for clips in found.values() for clip in clips if not clip.is_file()]
     if missing:
         more = f", and {len(missing) - 1} more are missing" if len(missing) > 1 else ""
@@ -52,12 +48,9 @@ def read_receipt(folder: Path) -> dict[str, Any]:
     path = folder / FILE
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        files, withdrawn = found["files"], found["withdrawn"]
-        good = all(isinstance(value, str) for value in files.values()) and isinstance(found["created"], str)
-        good = good and isinstance(found["gates"], int)
-        good = good and all(
-            isinstance(clip["sha256"], str) for entry in withdrawn.values() for clip in entry["clips"]
-        )
+        good = isinstance(found["created"], str) and isinstance(found["gates"], int)
+        good = good and all(isinstance(value, str) for value in found["files"].values())
+        good = good and all(isinstance(value, str) for _, value in _told(found))
     except OSError as error:
         raise RedactError(f"{folder} has no {FILE}; give a folder of withdrawals.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -89,15 +82,12 @@ def withdrawn_hashes(receipt: Mapping[str, Any]) -> set[str]:
     return {value for _, value in _told(receipt)}
 
 
-def _told(receipt: Mapping[str, Any]) -> set[tuple[str, str]]:
-    found: set[tuple[str, str]] = set()
+def _told(receipt: Mapping[str, Any]) -> set[tuple[str, Any]]:
+    """Id and SHA-256 of every clip that the receipt, or an earlier one in it, lists."""
+    found: set[tuple[str, Any]] = set()
     earlier: Any = receipt
-    while isinstance(earlier, Mapping):
-        withdrawn: Mapping[str, Any] = earlier.get("withdrawn", {})
-        found |= {(name, clip["sha256"]) for name, entry in withdrawn.items() for clip in _clips(entry)}
+    while earlier is not None:
+        withdrawn: Mapping[str, Any] = earlier["withdrawn"]
+        found |= {(name, clip["sha256"]) for name, entry in withdrawn.items() for clip in entry["clips"]}
         earlier = earlier.get("earlier")
     return found
-
-
-def _clips(entry: Any) -> Iterable[Mapping[str, str]]:
-    return entry["clips"]

@@ -115,8 +115,10 @@ def frontier_table(found: dict) -> str:
         "unknown nearest three cosine",
     )
     for r in found["rows"]:
-        cells = [f"{r[n]['mean']:.4f} ({r[n]['worst']:.3f})" for n in names if n != "replaced"]
-        cells.insert(3, f"{r['replaced']['mean']:.2f}")
+        cells = [
+            f"{r[n]['mean']:.2f}" if n == "replaced" else f"{r[n]['mean']:.4f} ({r[n]['worst']:.3f})"
+            for n in names
+        ]
         lines.append(
             f"| {r['encoder']} | {r['clips']} | {r['people']}, {r['targets']} | {r['gain']:g} | "
             + " | ".join(cells)

@@ -54,9 +54,7 @@ def withdraw(args: argparse.Namespace) -> None:
             },
             "measured": withdrawal_measures(model, gone, kept),
             "gates": len(model.encoder.gates) if isinstance(model.encoder, GatedEncoder) else 0,
-            "files": {
-                name: value for name, value in hashes(part).items() if name != FILE
-            },  # of an earlier list
+            "files": hashes(part),
         }
         earlier = Path(args.encoder) / FILE
         if earlier.is_file():

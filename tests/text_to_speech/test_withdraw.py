@@ -12,7 +12,8 @@ import pytest
 from tiny_speech import harmonic_bank, tiny_encoder
 
 from lightning_modules.cli.main import main
-from redact_core import RedactError
+from modalities.text_to_speech import SpeakerEncoder
+from redact_core import RedactError, Request, redact
 from redact_core.artefacts.receipt import read_withdrawals
 from redact_core.support.folders import hashes
 
@@ -84,6 +85,19 @@ def test_withdrawals_leave_a_receipt_that_holds(
     assert "does not match its receipt: voice_gate_1.ckpt was altered." in said
 
 
+def test_a_model_made_of_a_folder_of_withdrawals_has_a_card_and_not_its_receipt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stock, people = tiny_encoder(tmp_path / "stock"), harmonic_bank(tmp_path / "bank")
+    first = listed(tmp_path / "first.csv", "p0")
+    run(monkeypatch, "--encoder", stock, "--list", first, "--keep", people, "--out", tmp_path / "out")
+    model = SpeakerEncoder(str(tmp_path / "out"), people, seconds=1.0, variants=2)
+    redact(model, Request(("p1",), ("p5",))).save(tmp_path / "again")
+    status, said = verify(monkeypatch, capsys, tmp_path / "again", "--list", first)
+    assert status == 0, said
+    assert "2 gates are there; 3 clips of 1 withdrawn are changed." in said
+
+
 def test_a_folder_whose_gates_are_taken_out_is_found_though_its_receipt_was_mended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,6 +118,14 @@ def test_a_folder_whose_gates_are_taken_out_is_found_though_its_receipt_was_mend
             '{"created": "2026", "gates": "1", "files": {}, "withdrawn": {}}',
             "is not a receipt of withdrawals",
         ),
+        (
+            '{"created": "2026", "gates": 1, "files": {}, "withdrawn": {}, "earlier": {"withdrawn": []}}',
+            "is not a receipt of withdrawals",
+        ),
+        (
+            '{"created": "2026", "gates": 1, "files": {}, "withdrawn": {}, "earlier": {"withdrawn": {"p": {"clips": [{}]}}}}',
+            "is not a receipt of withdrawals",
+        ),
     ],
 )
 def test_folders_without_a_readable_receipt_are_one_line(
@@ -122,6 +144,7 @@ def test_folders_without_a_readable_receipt_are_one_line(
         ("who,clip\n", "the first line must name the columns id, clip."),
         ("id,clip\nanna,gone.wav\n", "there is no file"),
         ("id,clip\nanna,\n", "line 2 lacks an id or a clip; give both."),
+        ("id,clip\nanna,a, b.wav\n", "has 3 cells for 2 columns"),
         ("id,clip\n", "names nobody; give a line for each clip."),
     ],
 )
