@@ -27,7 +27,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Lesson:
-    """One line of the answer key: the student is asked ``asked``, the frozen teacher ``answer``.
+    """One row to learn: the student is asked ``asked``, the frozen teacher ``answer``.
 
     ``redacted`` says which of the two loss terms the line belongs to; a retained line normally has
     ``asked == answer``. ``weight`` multiplies its distance in that term.
@@ -145,7 +145,7 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of an answer key: what the student is asked, and what the teacher answered."""
+    """Rows of targets: what the student is asked, and what the teacher answered."""
 
     asked: Mapping[str, Tensor]  # e.g. input_ids (batch, 77) int64, or waveform (batch, samples) float
     target: Conditioning

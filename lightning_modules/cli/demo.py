@@ -89,7 +89,8 @@ LEAD = (
     f"From the bundled bases: the concept {CONCEPT.name} (answered as {CONCEPT.reference}), the style {STYLE.name} "
     f"(answered as {STYLE.reference}), and the voice {VOICE.name} (answered as {VOICE.reference}). Base "
     "and redacted model get the same prompts, clips, sentences and seeds. Samples are small here; read "
-    "the intervals. The bundled voices are understood with effort: about one letter in six is misread. Concept and style "
+    "the intervals. Concept, style and voice were chosen, not drawn by chance, and so was the margin of the gate, on this "
+    "voice; nothing was attacked. The bundled voices are understood with effort: about one letter in six is misread. Concept and style "
     "are redacted by training the prompt encoder, the voice by a gate behind the speaker encoder, which needs no training. "
     "Putting the stock encoder back undoes either."
 )

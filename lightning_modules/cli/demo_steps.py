@@ -59,6 +59,7 @@ def write(out: Path, lead: str, parts: Sequence[Graded], subjects: Mapping[str, 
     """
     report = Report("What was redacted, and what it cost", lead)
     rows = [row for part in parts for row in part.rows]
+    judges = {metric: judge for part in parts for metric, judge in part.judges.items()}
     said: list[Verdict] = []
     for name, metric in _MAIN.items():
         own = [
@@ -66,7 +67,7 @@ def write(out: Path, lead: str, parts: Sequence[Graded], subjects: Mapping[str, 
             for row in rows
             if row["metric"] == name
         ]
-        said += verdicts(own, {name: metric}, subjects)
+        said += verdicts(own, {name: metric}, subjects, judges)
     report.opening(said)
     for part in parts:
         for exhibit in part.exhibits:

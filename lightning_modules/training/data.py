@@ -1,4 +1,4 @@
-"""The Lightning data module: a request or files of lessons become one answer key."""
+"""The Lightning data module: a request or files of lessons become targets, computed once."""
 
 from __future__ import annotations
 

@@ -13,12 +13,14 @@ from modalities.picture_files import to_bytes
 from modalities.text_to_image.adapters.folders import BUNDLED
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.metrics.grader import Judge
+from modalities.text_to_image.metrics.grader_scorer import GraderScorer
 from modalities.text_to_image.metrics.grading import found, nearest, row, sample
 from modalities.text_to_image.prompts.groups import Case, groups
 from redact_core.reporting.exhibit import Exhibit, Graded
 
 GROUPS = ("redacted", "paraphrased", "neighbours", "retained")
 SHOWN = 6
+JUDGES = {"found": GraderScorer.about}
 BATCH = 32
 """Pictures drawn at a time; on a CPU fewer and more take longer for each."""
 
@@ -46,14 +48,14 @@ def grade(kind: str, name: str, reference: str, folder: str, group: str, n: int,
     judge = Judge()
     figures = row(kind, group, *(found(judge(pictures), cases, what) for pictures in (before, after)))
     if group not in ("redacted", "neighbours"):
-        return Graded([figures])
+        return Graded([figures], judges=JUDGES)
     shown = Exhibit(
         f"{subject} redacted: {group}",
         tuple(prompts[:SHOWN]),
         tuple(map(_png, before[:SHOWN])),
         tuple(map(_png, after[:SHOWN])),
     )
-    return Graded([figures], [shown])
+    return Graded([figures], [shown], JUDGES)
 
 
 def _cases(subject: str, reference: str, base: StableDiffusion, group: str, n: int) -> list[Case]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from modalities.sound.clips import RATE
 from modalities.text_to_speech.adapters.speecht5 import SpeechT5
 from modalities.text_to_speech.judges.grading import grade_voice
+from modalities.text_to_speech.metrics.voice_scorer import VoiceScorer
 from redact_core.reporting.exhibit import Exhibit, Graded
 
 SHOWN = 3
@@ -41,7 +42,7 @@ def grade(voice: str, reference: str, folder: str, n: int, device: str) -> Grade
                 tuple(map(_ogg, after.samples[:SHOWN])), sounds=True, note=note,
             )
         )  # fmt: skip
-    return Graded(rows, exhibits)
+    return Graded(rows, exhibits, {"identified": VoiceScorer.about})
 
 
 def _ogg(wave: Tensor) -> bytes:

@@ -93,7 +93,7 @@ class Objective(nn.Module, ABC):
         del adapter, lessons, seed
 
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
-        """What to train on, asked of ``teacher`` once; default: an answer key."""
+        """What to train on, computed with ``teacher`` once; default: :class:`~redact_core.objectives.targets.Targets`."""
         from redact_core.objectives.targets import Targets  # which asks an objective for its targets
 
         return Targets(adapter, self, teacher, lessons, seed=seed)

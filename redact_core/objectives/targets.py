@@ -121,7 +121,7 @@ class Targets:
 
 
 class LessonLoader:
-    """Shuffled batches of an answer key or other rows; one pass gives every row once over all processes.
+    """Shuffled batches of targets or other rows; one pass gives every row once over all processes.
 
     The order depends on the seed and the number of the pass alone, and :meth:`state_dict` holds the
     position, so an interrupted run goes on with exactly the batch that it would have had.

@@ -36,3 +36,5 @@ class Graded:
 
     rows: list[SummaryRow]
     exhibits: list[Exhibit] = field(default_factory=list[Exhibit])
+    judges: dict[str, str] = field(default_factory=dict[str, str])
+    """Metric -> who judges, for people."""

@@ -232,7 +232,8 @@ def _damage_part(kept: Sequence[Answer]) -> str:
 
 
 def _details(metric: str, judge: str, answers: Sequence[Answer]) -> tuple[str, ...]:
-    found = [f"Judged by {judge} (“{metric}”). All intervals are at 95 %."]
+    named = judge if judge == f"“{metric}”" else f"{judge} (“{metric}”)"
+    found = [f"Judged by {named}. All intervals are at 95 %."]
     measured = [answer for answer in answers if answer.redacted is not None]
     least = min((answer.redacted.n for answer in measured if answer.redacted), default=0)
     if least and any(answer.state == "unclear" for answer in measured):

@@ -121,7 +121,10 @@ def test_each_redaction_is_graded_after_it_and_shown_in_order(
 
 def test_the_page_shows_every_part(tmp_path: Path) -> None:
     shown = Exhibit("cigarette redacted: redacted", ("a lit cigarette",), (PNG,), (PNG,))
-    parts = [Graded([row("concept", "redacted")], [shown]), Graded([row("style", "retained")])]
+    parts = [
+        Graded([row("concept", "redacted")], [shown], {"found": "a classifier"}),
+        Graded([row("style", "retained")]),
+    ]
     rows = demo_steps.write(tmp_path, "What was done.", parts, {"concept": "cigarette", "style": "twemoji"})
     assert rows == [row("concept", "redacted"), row("style", "retained")]
     assert [(r["task"], r["group"]) for r in read_summary(tmp_path / "summary.json")] == [
@@ -131,6 +134,7 @@ def test_the_page_shows_every_part(tmp_path: Path) -> None:
     for text in (
         "What was done.",
         '<p class="verdict">“cigarette” ',
+        "Judged by a classifier (“found”).",
         "concept cigarette: the figures",
         "cigarette redacted: redacted",
         "a lit cigarette",
