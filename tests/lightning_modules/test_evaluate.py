@@ -172,7 +172,7 @@ def test_scoring_again_does_not_generate(
         raise AssertionError("a model was asked")
 
     monkeypatch.setattr(PictureToy, "generate", refuse)
-    monkeypatch.setattr(PictureToy, "__init__", refuse)
+    monkeypatch.setattr("toy_evaluation.PictureToy", refuse)
     assert redact("score", out, "--scorers+=toy_evaluation.WordScorer") == 0
     assert result(out) == result(whole)
     assert redact("score", out) == 0
