@@ -78,7 +78,7 @@ class Bench:
         """What the file of ``concept`` holds: the reference, hits of ``n`` for each group, seconds."""
         began = time.perf_counter()
         n, seed = settings["n"], settings["seed"]
-        model = self._opened()
+        model = self.opened()
         given = settings["references"].get(concept)
         request = Request((concept,), (given,) if given else (), tuple(settings["retain"]), seed=seed)
         for name, value in settings["adapter"].items():
@@ -98,10 +98,10 @@ class Bench:
                 for name, asked in (("floor", "reference"), ("after", "prompt")):
                     if group in cases:
                         drawer = self.base if name == "floor" else model
-                        hits[f"{group} {name}"] = self._found(drawer, cases[group], asked)
+                        hits[f"{group} {name}"] = self.found(drawer, cases[group], asked)
             kept = [case for case in cases["neighbours"] if case.concept != reference]
             hits |= {
-                f"kept {name}": self._found(m, kept, "prompt")
+                f"kept {name}": self.found(m, kept, "prompt")
                 for name, m in (("before", self.base), ("after", model))
             }
         seconds = {"training": trained, "all": time.perf_counter() - began}
@@ -110,15 +110,15 @@ class Bench:
             "n": n, "n_kept": len(kept), "settings": settings, "seconds": seconds,
         }  # fmt: skip
 
-    def _opened(self) -> StableDiffusion:
-        """A copy of the base that may be trained; the denoiser is shared, for it does not change."""
-        model = self.base.reopen(self.base.folder)
+    def opened(self, folder: Path | None = None) -> StableDiffusion:
+        """The base, or a redaction of it in ``folder``, that may be trained; the denoiser is shared, for it does not change."""
+        model = self.base.reopen(folder or self.base.folder)
         model.bundled, model.vocabulary = self.base.bundled, self.base.vocabulary
         model.encoder.to(self.device)
         model.pipeline = self.base.pipeline
         return model
 
-    def _found(self, model: StableDiffusion, cases: Sequence[Case], asked: str) -> int:
+    def found(self, model: StableDiffusion, cases: Sequence[Case], asked: str) -> int:
         """In how many pictures the judge finds the cases' concept; the seed of a case is its number."""
         hits = 0
         for start in range(0, len(cases), _CHUNK):

@@ -42,6 +42,7 @@ from modalities.text_to_image.inspection.pipelines import uncovered_remark
 from modalities.text_to_image.prompts import expansion, planning, references
 from modalities.text_to_image.prompts.implicit_synonyms import implicit_synonyms
 from modalities.text_to_image.prompts.names import tidied, without_article
+from modalities.text_to_image.prompts.shares import MOST_ROWS
 from modalities.text_to_image.prompts.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
 from modalities.text_to_image.suites import SUITES
 from redact_core import (
@@ -105,10 +106,12 @@ class StableDiffusion(
         per_name: Random compositions that redact a name of a concept, beside one plain row for each wording; a style
             has eight times as many. More bring what is redacted closer to its reference, for longer preparation.
         random_wordings: Prompts that redact a style in wordings of random words, for wordings that nobody thought of.
+        most_rows: Redacted prompts of our own making in all. Where many names are redacted together, each gets fewer, down to
+            one.
 
     Raises:
         RedactError: The folder is of another class, incomplete, or holds pickled weights, or ``implicit_synonyms``,
-            ``per_name`` or ``random_wordings`` is below 0, or ``steps`` or ``batch_size`` below 1.
+            ``per_name`` or ``random_wordings`` is below 0, or ``steps``, ``batch_size`` or ``most_rows`` below 1.
     """
 
     # the independent CLIP is used where it is shipped
@@ -141,6 +144,7 @@ class StableDiffusion(
         implicit_synonyms: int = 0,
         per_name: int = 30,
         random_wordings: int = 0,
+        most_rows: int = MOST_ROWS,
     ):
         counts = {
             "implicit_synonyms": implicit_synonyms,
@@ -150,7 +154,7 @@ class StableDiffusion(
         for name, value in counts.items():
             if value < 0:
                 raise RedactError(f"{name} is {value}; give at least 0.")
-        for name, value in {"steps": steps, "batch_size": batch_size}.items():
+        for name, value in {"steps": steps, "batch_size": batch_size, "most_rows": most_rows}.items():
             if value is not None and value < 1:
                 raise RedactError(f"{name} is {value}; give at least 1.")
         if not isinstance(source, str | Path):
@@ -173,6 +177,7 @@ class StableDiffusion(
             per_name,
             random_wordings,
         )
+        self.most_rows = most_rows
         self.bundled = bundled
         self.learning_rate = 1e-3 if bundled else 1e-5
         self.tokenizer: CLIPTokenizer = self._tokenizer("tokenizer")
@@ -277,6 +282,7 @@ class StableDiffusion(
             find_synonyms=find_synonyms if self.implicit_synonyms else None,
             identity=self.identity,
             note=note,
+            most_rows=self.most_rows,
         )
         if self.truncate:
             cut = {str(row.asked) for row in rows if not self._fits(str(row.asked))}
@@ -437,7 +443,7 @@ class StableDiffusion(
         other.vocabulary, other.soft_tokens = self.vocabulary, self.soft_tokens
         other.learning_rate = self.learning_rate
         other.implicit_synonyms, other.per_name = self.implicit_synonyms, self.per_name
-        other.random_wordings = self.random_wordings
+        other.random_wordings, other.most_rows = self.random_wordings, self.most_rows
         return other
 
     @torch.no_grad()

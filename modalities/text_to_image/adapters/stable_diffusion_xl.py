@@ -14,6 +14,7 @@ from modalities.text_to_image.adapters.paired_prompt_encoder import PairedPrompt
 from modalities.text_to_image.adapters.prompt_encoder import PromptReader
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.adapters.turns import turn
+from modalities.text_to_image.prompts.shares import MOST_ROWS
 from redact_core import Conditioning, Distillation, Objective, RedactError
 from redact_core.adapters.capabilities import HasLastLinear
 from redact_core.adapters.state_gates import HasStateGates
@@ -38,6 +39,7 @@ class StableDiffusionXL(StableDiffusion):
         implicit_synonyms: How many prompts that are heard as a redacted concept are redacted with it; default: none.
         per_name: Random compositions that redact a name of a concept.
         random_wordings: Prompts that redact a style in wordings of random words.
+        most_rows: Redacted prompts of our own making in all; of many names each gets fewer.
 
     Raises:
         RedactError: The folder is of another class, incomplete, or holds pickled weights, or the two
@@ -66,6 +68,7 @@ class StableDiffusionXL(StableDiffusion):
         implicit_synonyms: int = 0,
         per_name: int = 30,
         random_wordings: int = 0,
+        most_rows: int = MOST_ROWS,
     ):
         super().__init__(
             source,
@@ -79,6 +82,7 @@ class StableDiffusionXL(StableDiffusion):
             implicit_synonyms,
             per_name,
             random_wordings,
+            most_rows,
         )
 
     def _open(self) -> PromptReader:

@@ -24,6 +24,7 @@ from modalities.text_to_image.prompts.names import (
 from modalities.text_to_image.prompts.phrasing import draw, random_wording, with_article, wordings
 from modalities.text_to_image.prompts.prompt_files import read_prompts
 from modalities.text_to_image.prompts.retained_prompts import from_files, mentions, retained
+from modalities.text_to_image.prompts.shares import MOST_ROWS, share
 from modalities.text_to_image.prompts.vocabulary import Vocabulary, plural
 from redact_core import Lesson, RedactError, Request
 from redact_core.support.paths import at_home
@@ -34,6 +35,8 @@ FindSynonyms = Callable[[Sequence[str], Sequence[str]], list[str]]
 """A concept's names, and words that may not be used -> prompts that the model hears as this concept."""
 
 _WORDINGS_OF_HEARD = 2
+_OF_STYLE = 8
+"""Random compositions of a style for each of ``per_name``."""
 _STYLE = re.compile(
     r"^(?:style:\s*|(?:in the |the )?style of\s+|by\s+)(?P<a>.+)$|^(?P<b>.+?)[ -]style$", re.IGNORECASE
 )
@@ -127,6 +130,7 @@ def expand(
     find_synonyms: FindSynonyms | None = None,
     identity: Identity = plainly,
     note: Callable[[str], None] = lambda remark: None,
+    most_rows: int = MOST_ROWS,
 ) -> list[Lesson]:
     """All rows of a request.
 
@@ -141,6 +145,8 @@ def expand(
         find_synonyms: Looks for prompts that the model hears as a concept, which are redacted with it; None: not looked for.
         identity: What the encoder reads of a prompt: prompts that it reads alike are one.
         note: Gets a sentence on what was left out of our own making.
+        most_rows: Of our own making that are redacted. Where names are so many that ``per_name`` would make more, each gets
+            fewer, down to one.
 
     Raises:
         RedactError: A concept has no reference (:mod:`.references` chooses one, with a model), a reference is itself
@@ -159,15 +165,22 @@ def expand(
     usable = [word for word in words if word.lower() not in gone]
     # a seed of their own: what is drawn without random wordings stays the same
     strange = random.Random(f"random wordings:{request.seed}")
+    made = [subject for subject in subjects if subject.kind != "prompts"]
+    shares = share([_size(subject, random_wordings) for subject in made], per_name, most_rows, request.seed)
+    if remark := shares.remark(per_name, len(made)):
+        note(remark)
     rows: list[Lesson] = []
-    for subject, reference in zip(subjects, references, strict=True):
+    for place, (subject, reference) in enumerate(zip(subjects, references, strict=True)):
         if reference and (reference.lower() in gone or identity(reference) in gone_read):
             raise RedactError(f'The reference "{reference}" is itself redacted; name a reference that stays.')
         before = len(rows)
-        rows += _redacted(subject, reference, vocabulary, gone, rng, per_name)
+        of_subject = _redacted(subject, reference, vocabulary, gone, rng, shares.per_name)
         if subject.kind == "style":
             style = subject.names[0]
-            rows += _in_random_wordings(style, reference, vocabulary, gone, usable, strange, random_wordings)
+            of_subject += _in_random_wordings(
+                style, reference, vocabulary, gone, usable, strange, random_wordings
+            )
+        rows += of_subject if subject.kind == "prompts" else shares.cut(of_subject, place)
         if subject.kind != "prompts" and not any(fits(str(row.asked)) for row in rows[before:]):
             raise RedactError(
                 f'No prompt with "{subject.names[0]:.60}" fits into what the encoder reads; shorten it.'
@@ -268,6 +281,14 @@ def reference_of(subject: Subject, given: str | None, vocabulary: Vocabulary) ->
     return ""
 
 
+def _size(subject: Subject, random_wordings: int) -> tuple[int, int]:
+    """Rows whatever ``per_name`` is, and random compositions for each of it."""
+    plain = len(wordings("seen"))
+    if subject.kind == "style":
+        return plain + random_wordings, _OF_STYLE
+    return plain * len(subject.names), len(subject.names)
+
+
 def _redacted(
     subject: Subject,
     reference: str,
@@ -297,7 +318,7 @@ def _redacted(
         return rows
     name = subject.names[0]
     subjects = rng.sample(concepts, len(concepts))
-    for i in range(8 * per_name if subjects else 0):
+    for i in range(_OF_STYLE * per_name if subjects else 0):
         concept = subjects[i % len(subjects)]
         wording, setting = draw(rng), rng.choice(["", *settings])
         what = rng.choice([concept.name, concept.name, *concept.seen])
