@@ -56,6 +56,8 @@ class Origin:
     """Relative name -> local file, everything that :meth:`Adapter.save` copies or replaces."""
     kept: tuple[str, ...] = ()
     """Parts of the folder that a redaction leaves alone, where the model came from memory and has no files yet."""
+    entries: frozenset[str] = frozenset()
+    """Files of which each is a condition of its own, such as a stored voice: leaving one out is a redaction."""
 
     def keeps(self, name: str) -> bool:
         """Whether the file ``name`` of the folder belongs to one of :attr:`kept`."""

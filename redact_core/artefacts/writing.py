@@ -96,6 +96,8 @@ def write_artefact(
             before = sha256(origin.files[name]) if name in origin.files else None
             if before != after and not (untouched and before is None and origin.keeps(name)):
                 changed[name] = {"before": before, "after": after}
+        for name in sorted(origin.entries - set(files)):
+            changed[name] = {"before": sha256(origin.files[name]), "after": None}
         # a configuration that was adapted redacts nothing
         if not {name for name in set(changed) - OWN_FILES if not name.endswith(".json")}:
             raise RedactError(UNCHANGED)

@@ -86,7 +86,7 @@ def test_stored_voices_and_names_are_counted(tmp_path: Path) -> None:
     (kokoro / "voices").mkdir()
     for name in ("af_heart.pt", "am_adam.pt"):
         (kokoro / "voices" / name).write_bytes(b"")
-    assert inspect(str(kokoro)).paths[0].what == "2 voice packs"
+    assert inspect(str(kokoro)).paths[0].what == "2 voice packs (pt)"
     piper = folder(tmp_path / "piper", "en.onnx.json", num_speakers=3, speaker_id_map={"a": 0, "b": 1})
     assert inspect(str(piper)).paths[0].what == "2 names, 3 rows"
     omni = folder(

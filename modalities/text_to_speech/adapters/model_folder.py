@@ -10,7 +10,7 @@ from torch import nn
 
 from modalities.stated_dtype import load_in_float32
 from modalities.stock import Stock, find
-from modalities.text_to_speech.adapters.table_files import copy, files
+from modalities.text_to_speech.tables.row_files import copy, files
 from modalities.weight_files import SAFE, check_plain, write_like
 from redact_core import RedactError
 from redact_core.artefacts.card import OWN_FILES

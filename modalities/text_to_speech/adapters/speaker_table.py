@@ -12,7 +12,7 @@ from transformers import VitsModel, VitsTokenizer
 
 from modalities.pretrained import Pretrained
 from modalities.sound.audio import Audio, Audios
-from modalities.text_to_speech.adapters import table_files
+from modalities.text_to_speech.tables import row_files as table_files
 from modalities.text_to_speech.voices import speaker_planning
 from modalities.text_to_speech.voices.speaker_names import FILE, forget, load_names, write_json
 from modalities.whole_models import check_whole, whole

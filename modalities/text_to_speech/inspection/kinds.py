@@ -11,6 +11,7 @@ GUARDS = (
     "There is no encoder that could be redacted: the recording itself is the condition. Screen the speech with the "
     "guard VoiceFilter, and the reference clips, before the model gets them, by a verifier."
 )
+STORED = "The model still speaks in any voice whose values it is given."
 OUTSIDE = "An embedding of the stock encoder goes around a redacted one; do not take embeddings from callers."
 
 
@@ -43,7 +44,7 @@ def encoder(name: str, what: str, by: str | None = None) -> ConditionPath:
     return ConditionPath(name, "speaker encoder", what, by, advice=advice)
 
 
-def files(folder: Path, name: str, pattern: str, what: str) -> ConditionPath | None:
+def files(folder: Path, name: str, pattern: str, what: str, by: str | None = None) -> ConditionPath | None:
     """Stored voices; ``None`` where there is none."""
     found = (
         sorted(path.name for path in (folder / name).glob(pattern)) if name else sorted(folder.glob(pattern))
@@ -54,8 +55,10 @@ def files(folder: Path, name: str, pattern: str, what: str) -> ConditionPath | N
         name or pattern,
         "voice files",
         f"{len(found)} {what}",
-        advice="Remove the file of a person, or put another voice's values in it; the model still speaks in any voice "
-        "whose file it is given.",
+        by,
+        advice=STORED
+        if by
+        else "Remove the file of a person, or put another voice's values in it. " + STORED,
     )
 
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from modalities.headers import config, header
 from modalities.json_files import read_json
-from modalities.text_to_speech.inspection.kinds import encoder, files, given, in_context, table
+from modalities.text_to_speech.inspection.kinds import STORED, encoder, files, given, in_context, table
 from redact_core.adapters.condition_paths import ConditionPath, Inspection
 
 _CLASS = re.compile(r"embedding_model:\s*!new:([\w.]+)")
 _YAML = 200_000
+_PACKS = "KokoroVoices"
 
 
 def inspect(folder: Path) -> Inspection | None:
@@ -112,15 +113,18 @@ def _kokoro(folder: Path) -> Inspection | None:
     weights = [*folder.glob("kokoro*.pth"), *folder.glob("kokoro*.onnx"), *folder.glob("model*.onnx")]
     values = read_json(folder / "config.json")
     known = isinstance(values, dict) and "istftnet" in values
-    stored = files(folder, "voices", "*", "voice packs") or files(
-        folder, "", "voices*.*", "files of voice packs"
-    )
-    if not known and not (weights and stored):
+    archives = [p.name for kind in ("npz", "bin") for p in sorted(folder.glob(f"voices*.{kind}"))]
+    stored = [
+        *(files(folder, "voices", f"*.{kind}", f"voice packs ({kind})", _PACKS) for kind in ("pt", "bin", "npz")),
+        *(ConditionPath(name, "voice files", "archive of voice packs", _PACKS, advice=STORED) for name in archives),
+    ]  # fmt: skip
+    if not known and not (weights and any(stored)):
         return None
     return _found(
         folder,
         "Kokoro",
-        [stored, given("ref_s", "a style vector from the caller; names with commas are averaged")],
+        [*stored, given("ref_s", "a style vector from the caller; names with commas are averaged")],
+        _PACKS if any(stored) else None,
     )
 
 

@@ -1,0 +1,1 @@
+"""Voices that a model keeps as values: one small file for each format that stores them."""
