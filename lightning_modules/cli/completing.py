@@ -39,12 +39,13 @@ def parsers() -> dict[str, Any]:
     from lightning_modules.cli import demo, exporting, inspecting, report, showing, verify
     from lightning_modules.cli.app import app_parser
     from lightning_modules.cli.attack import attack_parser
+    from lightning_modules.cli.compare import compare_parser
     from lightning_modules.cli.evaluate import evaluate_parser, score_parser
     from lightning_modules.cli.fit import fit_parser
 
     made: dict[str, Any] = {
         "fit": fit_parser(), "evaluate": evaluate_parser(), "attack": attack_parser(), "score": score_parser(),
-        "app": app_parser(),
+        "compare": compare_parser(), "app": app_parser(),
     }  # fmt: skip
     small: dict[str, Callable[[ArgumentParser], None]] = {
         "report": report.options, "card": showing.card_options, "verify": verify.options,

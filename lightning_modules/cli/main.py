@@ -25,6 +25,8 @@ USAGE = """usage: {program} VERB ...
   attack  try to bring back what was redacted, on base and redacted models, with the same evidence:
                                {program} attack --base StableDiffusion --base.source bundled \\
                                    --redacted out/no_cigarette --redact cigarette --suite quick --out out/attacks
+  compare  apply several methods to a model, attack and judge all alike, one table:
+                               {program} compare bundled --redact cigarette --methods ClosedForm UCE --out out/compared
   score  score evidence again, without a model:          {program} score EVIDENCE [--scorers+=NAME]
   report build the HTML report from evidence alone:      {program} report EVIDENCE
   card   show and verify the card of a redacted folder:  {program} card FOLDER
@@ -132,6 +134,15 @@ def attack(arguments: Sequence[str]) -> int:
     return 0
 
 
+def compare(arguments: Sequence[str]) -> int:
+    """Put methods side by side; see :mod:`lightning_modules.cli.compare`."""
+    _quiet()
+    from lightning_modules.cli import compare as compare_cli
+
+    compare_cli.compare(arguments[1:])
+    return 0
+
+
 def score(arguments: Sequence[str]) -> int:
     """Score an evidence folder again."""
     _quiet()
@@ -219,8 +230,8 @@ def completion(arguments: Sequence[str]) -> int:
 
 
 _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
-    "fit": fit, "evaluate": evaluate, "attack": attack, "score": score, "report": report, "card": card, "verify": verify,
-    "export": export, "inspect": inspect, "app": app, "demo": demo, "ls": ls, "completion": completion,
+    "fit": fit, "evaluate": evaluate, "attack": attack, "compare": compare, "score": score, "report": report, "card": card,
+    "verify": verify, "export": export, "inspect": inspect, "app": app, "demo": demo, "ls": ls, "completion": completion,
 }  # fmt: skip
 
 

@@ -89,11 +89,26 @@ def expanded(arguments: Sequence[str]) -> list[str]:
     Raises:
         RedactError: The class of a model cannot be told from its folder, or there is no such folder.
     """
-    verb, rest = list(arguments[:1]), list(arguments[1:])
-    model: list[str] = []
+    model, rest = _apart(arguments[1:])
+    return [*arguments[:1], *_model(model, "model.adapter"), *(_whole(token) for token in rest)]
+
+
+def as_options(arguments: Sequence[str], option: str) -> list[str]:
+    """``arguments``, without the verb, with ``--OPTION CLASS`` and its source in place of MODEL.
+
+    Raises:
+        RedactError: The class of a model cannot be told from its folder, or there is no such folder.
+    """
+    model, rest = _apart(arguments)
+    return [*_model(model, option), *rest]
+
+
+def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """At most two words that name a model, and the options behind them."""
+    model, rest = list[str](), list(arguments)
     while rest and len(model) < 2 and not rest[0].startswith("-"):
         model.append(rest.pop(0))
-    return [*verb, *_model(model), *(_whole(token) for token in rest)]
+    return model, rest
 
 
 def _whole(token: str) -> str:
@@ -103,7 +118,7 @@ def _whole(token: str) -> str:
     return f"--{SHORT[option['name']][0]}{option['rest']}"
 
 
-def _model(given: Sequence[str]) -> list[str]:
+def _model(given: Sequence[str], option: str) -> list[str]:
     """Options for the adapter."""
     if not given:
         return []
@@ -113,14 +128,14 @@ def _model(given: Sequence[str]) -> list[str]:
             raise RedactError(
                 f"There is no class {name}{meant(name, _CLASSES.values())}; redact ls adapters lists them."
             )
-        return ["--model.adapter", name, *(["--model.adapter.source", source[0]] if source else [])]
+        return [f"--{option}", name, *([f"--{option}.source", source[0]] if source else [])]
     if source:
         raise RedactError(
             f"{name} {source[0]}: give one model, as in redact fit bundled, or a class and its source, as in redact fit "
             "SpeechT5 bundled."
         )
     found = "StableDiffusion" if name == "bundled" else _detected(name)
-    return ["--model.adapter", found, "--model.adapter.source", name]
+    return [f"--{option}", found, f"--{option}.source", name]
 
 
 def _detected(source: str) -> str:

@@ -20,6 +20,7 @@ ADDING = {
     "fit": ("data.redact", "data.reference", "data.retain"),
     "evaluate": ("redact", "reference"),
     "attack": ("redact", "reference"),
+    "compare": ("redact", "reference"),
 }
 """Verb -> options with names, of which every one counts where an option is given more than once."""
 _FOLDERS = "redacted"

@@ -10,9 +10,14 @@ from typing import Any
 
 import pytest
 
+from lightning_modules.comparison.bench import Made
+from lightning_modules.comparison.figures import Figures
+from lightning_modules.comparison.running import Comparison, key, taken
 from redact_core import RedactError
+from redact_core.metrics.statistics import wilson
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+GROUPS = {"redacted": True, "reworded": True, "synonyms": True, "neighbours": False, "retained": False}
 
 
 @pytest.fixture(scope="module")
@@ -29,46 +34,61 @@ class CountingBench:
     """Nothing is drawn: a method leaks by what it is called, and every call is counted."""
 
     n_attacked = 2
-    base = None
-    leaks = {"untouched": 10, "UCE": 1, "HiRM": 4}  # noqa: RUF012 never changed
+    base = SimpleNamespace(leak=10)
+    leaks = {"UCE": 1, "HiRM": 4}  # noqa: RUF012 never changed
+    attacks = {"greedy words": None}  # noqa: RUF012
 
     def __init__(self, dies_at: int = 10_000):
         self.calls, self.dies_at = 0, dies_at
 
-    def plan(self, task: str, seed: int, n: int | None = None) -> dict[str, list[int]]:
+    def plan(self, task: str, seed: int, n: int | None = None) -> dict[str, list[Any]]:
         del task, seed
-        groups = ("asked", "reworded", "other names", "ten nearest", "others")
-        return {group: list(range(n or 10)) for group in groups}
+        return {group: [SimpleNamespace(redacted=gone)] * (n or 10) for group, gone in GROUPS.items()}
 
-    def made(self, method: Any, settings: Any, task: str, seed: int) -> Any:
-        del seed
-        name = next(
-            (k for k, v in sys.modules["compare_methods"].METHODS.items() if v is method), "untouched"
-        )
+    def attacked_rows(self, task: str, seed: int) -> list[Any]:
+        return self.plan(task, seed)["redacted"][:2]
+
+    def made(self, name: str, method: Any, settings: Any, task: str, seed: int, *, keep: bool = True) -> Made:
+        del method, seed, keep
         if name == "robust":
             raise RedactError("Robust needs more; give more.")
         leak = self.leaks[name] + (5 if settings and task == "umbrella" else 0)
-        made = sys.modules["compare_methods"].Made
-        return made(SimpleNamespace(leak=leak), 2.0, float("nan"), 2**20)
+        model: Any = SimpleNamespace(leak=leak)
+        return Made(
+            model, "generator" if name == "UCE" else "encoder", {"seconds": 2.0, "changed bytes": 2**20}
+        )
 
-    def hits(self, model: Any, rows: list[int]) -> int:
+    def plain(self, model: Any, task: str, seed: int, group: str, n: int | None = None) -> dict[str, Any]:
+        return {"found": self._figure(model, len(self.plan(task, seed, n)[group]))}
+
+    def attacked(self, model: Any, changes: str, name: str, task: str, seed: int) -> dict[str, Any]:
+        del name
+        found = self._figure(model, len(self.attacked_rows(task, seed)))
+        return {**found, "access": "encoder gradient", "adaptive": changes == "encoder", "budget": "6 steps"}
+
+    def time_ratio(self, model: Any, task: str, seed: int) -> float:
+        del model, task, seed
+        return 1.0
+
+    def _figure(self, model: Any, n: int) -> dict[str, Any]:
         self.calls += 1
         if self.calls > self.dies_at:
             raise KeyboardInterrupt
-        return min(model.leak, len(rows))
+        rate = wilson(min(model.leak, n), n)
+        return {
+            "value": rate.value,
+            "low": rate.low,
+            "high": rate.high,
+            "n": n,
+            "hits": min(model.leak, n),
+            "asked": n,
+        }
 
-    def attacked(self, model: Any, name: str, rows: list[int], seed: int) -> int:
-        del name, seed
-        return self.hits(model, rows)
 
-    def drawing_seconds(self, model: Any, rows: list[int]) -> float:
-        del model, rows
-        return 1.0
-
-
-def compared(script: ModuleType, bench: CountingBench, out: Path) -> Any:
-    found = script.Comparison(bench, out, trials=2, n_tuned=20)
-    found.run(["UCE", "HiRM", "robust"], ["guitar"], [0], ["greedy words"])
+def compared(script: ModuleType, bench: Any, out: Path) -> Any:
+    methods = {name: script.compare_pictures.METHODS[name] for name in ("UCE", "HiRM", "robust")}
+    found = Comparison(bench, out, methods, development="umbrella", trials=2, n_tuned=20)
+    found.run(["guitar"], [0])
     return found
 
 
@@ -88,7 +108,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(
     assert results[0] == results[1]
     assert second.calls < whole.calls
     lines = (tmp_path / "cut" / "rows.jsonl").read_text().splitlines()
-    assert len({script.key(json.loads(line)) for line in lines}) == len(lines)  # one of each
+    assert len({key(json.loads(line)) for line in lines}) == len(lines)  # one of each
     third = CountingBench()
     compared(script, third, tmp_path / "whole")
     assert third.calls == 0  # nothing is missing
@@ -96,36 +116,79 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(
     rows = {(r["method"], r["group"], r["metric"]): r for r in results[1]["rows"]}
     greedy = rows["HiRM", "greedy words", "found"]
     assert (greedy["hits"], greedy["n"], greedy["ceiling"], greedy["adaptive"]) == (2, 2, 1.0, True)
-    assert (
-        rows["UCE", "greedy words", "found"]["adaptive"] is False
-    )  # it looks at the encoder, UCE changes the denoiser
     assert rows["UCE", "cost", "changed bytes"]["value"] == 2**20
-    text = page.filled(f"# Page\n{page.BEGIN}\nstale table\n{page.END}\nrest\n", page.Figures(results[1]))
+    marks = page.begin("compare_methods"), page.END
+    text = page.filled(
+        f"# Page\n{marks[0]}\nstale table\n{marks[1]}\nrest\n", Figures(results[1]), "compare_methods"
+    )
     assert "stale table" not in text
     assert text.endswith("rest\n")
-    assert "| **UCE** | denoiser | 10 % [2, 40] |" in text
+    assert "| UCE * | generator | 10 % [2, 40] |" in text
+    # it looks at the encoder, UCE changes the denoiser
     assert "| UCE | 50 % [9, 91] (static) |" in text.split("## Under attack")[1]
     assert "- robust: Robust needs more; give more." in text
-    assert "10 prompts a group and 2 under attack, and 1 seed (0)" in text
+    assert "10 samples a group and 2 under attack, and 1 seed (0)" in text
 
 
-def test_settings_are_taken_by_the_written_rule(scripts: tuple[ModuleType, ModuleType]) -> None:
+def test_what_is_asked_for_with_more_rows_is_measured_again(
+    scripts: tuple[ModuleType, ModuleType], tmp_path: Path
+) -> None:
     script, _ = scripts
+    compared(script, CountingBench(), tmp_path)
 
+    class Larger(CountingBench):
+        def plan(self, task: str, seed: int, n: int | None = None) -> dict[str, list[Any]]:
+            return super().plan(task, seed, n or 12)
+
+    larger = Larger()
+    found = compared(script, larger, tmp_path)
+    assert larger.calls == 3 * len(GROUPS)  # of three models, and no attack again
+    assert found.rows["UCE", "guitar", "redacted", "found", 0]["n"] == 12
+
+
+def test_settings_are_taken_by_the_written_rule() -> None:
     def trial(name: str, leak: float, kept: float) -> dict[str, Any]:
         return {"settings": {"name": name}, "leak": leak, "kept": kept}
 
     tight, loose, wild = trial("tight", 0.0, 0.7), trial("loose", 0.05, 0.9), trial("wild", 0.06, 1.0)
-    assert script.taken([tight, loose, wild]) == {"name": "loose"}
-    assert script.taken([wild, trial("worse", 0.5, 1.0)]) == {"name": "wild"}
-    assert script.taken([trial("only", 1.0, 0.0)]) == {"name": "only"}
+    assert taken([tight, loose, wild]) == {"name": "loose"}
+    assert taken([wild, trial("worse", 0.5, 1.0)]) == {"name": "wild"}
+    assert taken([trial("only", 1.0, 0.0)]) == {"name": "only"}
     first, second = trial("first", 0.0, 0.9), trial("second", 0.0, 0.9)
-    assert script.taken([first, second]) == {"name": "first"}
+    assert taken([first, second]) == {"name": "first"}
+
+
+def test_the_front_weighs_leak_damage_and_seconds() -> None:
+    def rows(name: str, leak: int, kept: int, seconds: float | None) -> list[dict[str, Any]]:
+        common = {
+            "method": name,
+            "task": "guitar",
+            "seed": 0,
+            "changes": "encoder",
+            "metric": "found",
+            "kind": "plain",
+            "n": 10,
+        }
+        found = [
+            {**common, "group": "redacted", "redacted": True, "hits": leak, "value": leak / 10},
+            {**common, "group": "neighbours", "redacted": False, "hits": kept, "value": kept / 10},
+        ]
+        cost = {**common, "group": "cost", "kind": "cost", "metric": "seconds", "value": seconds}
+        return [*found, cost] if seconds is not None else found
+
+    found = [
+        *rows("untouched", 10, 10, 0.0), *rows("slow and tight", 0, 10, 90.0), *rows("fast and loose", 3, 10, 1.0),
+        *rows("slower", 0, 10, 100.0), *rows("damaging", 0, 5, 95.0), *rows("unknown time", 0, 10, None),
+    ]  # fmt: skip
+    figures = Figures({"rows": found, "tuning": {}, "refused": {}, "rule": "", "development": None})
+    assert figures.front() == ["slow and tight", "fast and loose"]
+    assert figures.lost("damaging") == 50.0
 
 
 def test_every_method_has_as_many_trials_and_development_is_no_task(
     scripts: tuple[ModuleType, ModuleType],
 ) -> None:
     script, _ = scripts
-    assert {len(method.trials) for method in script.METHODS.values()} == {4}
-    assert script.DEVELOPMENT not in script.TASKS
+    for known in script.MODALITIES.values():
+        assert {len(method.trials) for method in known.METHODS.values()} == {4}
+        assert known.DEVELOPMENT not in known.TASKS

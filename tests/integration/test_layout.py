@@ -70,7 +70,7 @@ def test_an_unknown_verb_is_one_line(
     error = capsys.readouterr().err
     assert (
         error
-        == "redact: There is no verb 'fitt', did you mean fit; the verbs are fit, evaluate, attack, score, report, card, verify, export, inspect, app, demo, ls, completion.\n"
+        == "redact: There is no verb 'fitt', did you mean fit; the verbs are fit, evaluate, attack, compare, score, report, card, verify, export, inspect, app, demo, ls, completion.\n"
     )
 
 

@@ -10,7 +10,9 @@ import pytest
 from command import redact
 
 from lightning_modules.cli.attack import attack_parser
+from lightning_modules.cli.compare import compare_parser
 from lightning_modules.cli.evaluate import evaluate_parser
+from lightning_modules.cli.short_forms import as_options
 from lightning_modules.support.names import import_named
 
 ROOT = Path(__file__).parents[2]
@@ -75,14 +77,15 @@ def test_scripts_have_the_options_that_are_written() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["evaluate", "attack"])
-def test_evaluate_and_attack_take_what_is_written(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("verb", ["evaluate", "attack", "compare"])
+def test_evaluate_attack_and_compare_take_what_is_written(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    make = {"evaluate": evaluate_parser, "attack": attack_parser}[verb]
+    make = {"evaluate": evaluate_parser, "attack": attack_parser, "compare": compare_parser}[verb]
     for words in COMMANDS:
         if words[:2] == ["redact", verb]:
             import_named(words[1:])
-            make().parse_args(words[2:])
+            given = as_options(words[2:], "base") if verb == "compare" else words[2:]
+            make().parse_args(given)
 
 
 @pytest.mark.slow

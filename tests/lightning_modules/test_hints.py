@@ -17,6 +17,7 @@ NEEDED = {
     "fit": ["--model.adapter", "redact_core.adapters.contract.ToyAdapter"],
     "evaluate": ["--base", "redact_core.adapters.contract.ToyAdapter", "--out", "out"],
     "attack": ["--base", "redact_core.adapters.contract.ToyAdapter", "--out", "out"],
+    "compare": ["--base", "redact_core.adapters.contract.ToyAdapter", "--redact", "plum", "--out", "out"],
     "score": ["evidence"],
     "report": ["evidence"],
     "card": ["folder"],
