@@ -101,7 +101,7 @@ class RedactCLI(LightningCLI):
         off |= {"checkpoint"} if trainer.get("fast_dev_run") else set()  # a try is nothing to go on from
         parser.callback_keys = [key for key in parser.callback_keys if key not in off]
         if trainer.max_steps == -1 and trainer.max_epochs in (None, -1):
-            steps = self.model.objective.default_steps(self.model.adapter)
+            steps = self.model.run.steps()
             trainer.max_steps = self.config["fit"]["trainer"]["max_steps"] = steps
         with mishaps.building("The trainer cannot be made: "):
             made = super().instantiate_trainer(**options)
@@ -146,11 +146,11 @@ class RedactCLI(LightningCLI):
         if not _multiplies(self.trainer):
             # lessons are made with the encoder, too: prompts that are read as the concept, nearest voices
             model.adapter.to(self.trainer.strategy.root_device)
-        _ = model.base  # of the weights as they are before anything is read with them or solved
+        _ = model.run.base  # of the weights as they are before anything is read with them or solved
         datamodule.setup("fit")
         # a method that runs rows through the encoder solves them all: one process is enough, and writes
         idle = model.objective.solve_runs_encoder and not self.trainer.is_global_zero
-        if not idle and not model.objective.solve(model.adapter, datamodule.lessons, seed=datamodule.seed):
+        if not idle and not model.run.solve(datamodule.lessons, seed=datamodule.seed):
             check_plan(self.trainer)
             with mishaps.training(), resuming():
                 self.trainer.fit(model, datamodule=datamodule, **options)

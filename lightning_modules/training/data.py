@@ -10,9 +10,10 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning_modules.support.arguments import Names, names_in
 from lightning_modules.training.lesson_files import load_lessons
 from lightning_modules.training.module import RedactionModule
-from redact_core import Adapter, Lesson, LessonLoader, RedactError, Request, check_lessons
+from redact_core import Adapter, Lesson, LessonLoader, RedactError, Request
 from redact_core.artefacts.work import asked_for
 from redact_core.objectives.base import Rows
+from redact_core.training.run import lessons_of
 
 
 class RedactionData(L.LightningDataModule):
@@ -45,8 +46,6 @@ class RedactionData(L.LightningDataModule):
         self.lessons: list[Lesson] = []
         self.key: Rows | None = None
         self._chosen_references: tuple[str, ...] = ()
-        self.before: dict[str, float] = {}
-        """What the rows measure of the model as it was."""
 
     @property
     def settings(self) -> dict[str, float]:
@@ -61,13 +60,12 @@ class RedactionData(L.LightningDataModule):
         if not self.request.redact and self.file is None:
             raise RedactError("Nothing to redact was named; give --data.redact WHAT or --data.lessons FILE.")
         rows = [] if self.file is None else load_lessons(self.file)
-        if self.request.redact:
-            rows += self.adapter.expand(self.request)
+        request = self.request if self.request.redact else None
+        self.lessons = lessons_of(self.adapter, request, rows)
+        if request is not None:
             self._chosen_references = self.adapter.chosen_references
             for remark in self.adapter.remarks:
                 rank_zero_info(remark)
-        check_lessons(rows, self.adapter.identity)
-        self.lessons = rows
 
     def train_dataloader(self) -> LessonLoader:
         """Walk over the rows; every process takes its share."""
@@ -82,10 +80,7 @@ class RedactionData(L.LightningDataModule):
         """What the method makes of the lessons and its teacher, which is asked once and then let go."""
         if self.key is None:
             rank_zero_info(f"Preparing {len(self.lessons)} rows for {type(module.objective).__name__}.")
-            teacher = module.teacher.to(module.device)
-            self.key = module.objective.rows(self.adapter, teacher, self.lessons, seed=self.seed)
-            self.before = self.key.measure(teacher)
-            module.release_teacher()
+            self.key = module.run.targets(self.lessons, seed=self.seed, device=module.device)
         return self.key
 
     def asked_for(self) -> list[str]:

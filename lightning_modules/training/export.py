@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,15 +15,11 @@ from lightning_modules.training.data import RedactionData
 from lightning_modules.training.done import Done, done, tries_only
 from lightning_modules.training.module import RedactionModule
 from redact_core import RedactError
-from redact_core.adapters.fingerprint import weights_digest
 from redact_core.artefacts.card import Disclosure
 from redact_core.artefacts.disclosure import disclosed_config, read_key
-from redact_core.artefacts.work import Work
-from redact_core.artefacts.writing import UNCHANGED, card_of, write_artefact
 from redact_core.support.folders import check_space, check_target
 from redact_core.support.meter import Meter
 from redact_core.support.paths import at_home
-from redact_core.training.soundness import check_measures, check_weights, shortfalls
 
 
 class ExportRedacted(L.Callback):
@@ -47,8 +42,6 @@ class ExportRedacted(L.Callback):
         self.folder, self.key_file = at_home(folder), None if key is None else at_home(key)
         self.config: dict[str, Any] = {}
         self._meter, self._earlier = Meter(), 0.0
-        self._changed = False
-        """The trained weights are known to be others than the base's."""
         self._written = False
         """Nothing more is to be written."""
 
@@ -59,7 +52,7 @@ class ExportRedacted(L.Callback):
             self._key()
             module = _our_module(pl_module)
             check_space(self.folder, module.adapter.origin.files.values())
-            _ = module.base  # of the untouched weights; the teacher goes later
+            _ = module.run.base  # of the untouched weights; the teacher goes later
         self._meter = Meter(trainer.strategy.root_device.type).__enter__()
 
     def state_dict(self) -> dict[str, Any]:
@@ -71,7 +64,7 @@ class ExportRedacted(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if isinstance(pl_module, RedactionModule) and trainer.is_global_zero and trainer.global_step:
-            self._check_changed(pl_module)  # before a checkpoint is kept of nothing
+            pl_module.run.check_changed()  # before a checkpoint is kept of nothing
         for checkpoint in trainer.checkpoint_callbacks:
             if isinstance(checkpoint, LastCheckpoint) and not trainer.interrupted:
                 checkpoint.keep(trainer)
@@ -105,42 +98,25 @@ class ExportRedacted(L.Callback):
             RedactError: Weights or measures are not finite, or no weight differs from the base's.
         """
         self._meter.__exit__(None, None, None)
-        cost = {"seconds": self._earlier + self._meter.seconds}
-        if not math.isnan(self._meter.peak_bytes):
-            cost["peak_bytes"] = self._meter.peak_bytes
         module.student.float()
-        check_weights(module.student)
-        end = data.targets(module).measure(module.student)
-        measures = {f"{name} before": value for name, value in data.before.items()}
-        measures |= {f"{name} after": value for name, value in end.items()}
-        check_measures(measures)
-        self._check_changed(module)
-        work = Work(
-            module.objective,
+        data.targets(module)  # which says that it prepares them
+        redaction = module.run.finish(
             data.lessons,
             data.asked_for(),
-            module.lr,
-            data.batch_size,
-            data.seed,
-            measures,
-            cost,
-            did,
-            shortfalls(data.before, end),
+            batch_size=data.batch_size,
+            seed=data.seed,
+            cost=self._meter.cost(self._earlier),
+            done=did,
         )
-        card = card_of(module.adapter, work, self.disclosure, self._key())
         config = disclosed_config(self.config, self.disclosure)
         text = yaml.safe_dump(config, sort_keys=False) if config else ""
-        write_artefact(self.folder, module.adapter, card, config=text, advice=_RESUME)
+        redaction.save(
+            self.folder, disclosure=self.disclosure, key=self.key_file, config=text, advice=_RESUME
+        )
         self._written = True
-        for sentence in (*work.shortfalls, *(did.notes() if did else ())):
+        for sentence in (*redaction.shortfalls, *(did.notes() if did else ())):
             say(sentence)
         rank_zero_info(f"Wrote {self.folder}; 'redact card {self.folder}' shows what was done.")
-
-    def _check_changed(self, module: RedactionModule) -> None:
-        """Refuse a student that is the base still; the digest of all weights is taken once."""
-        if not self._changed and weights_digest(module.student) == module.base:
-            raise RedactError(UNCHANGED)
-        self._changed = True
 
     def _key(self) -> bytes | None:
         if self.disclosure != "digest":

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_modules.training.checkpoints import KEPT
 from redact_core import Adapter, Objective, RedactError
-from redact_core.adapters.fingerprint import weights_digest
-from redact_core.objectives.base import frozen_copy
-from redact_core.objectives.distillation import method_of
 from redact_core.training.identity import check_same, run_identity
 from redact_core.training.loop import adamw, cosine_decay
-from redact_core.training.soundness import check_base, check_rate, check_terms, check_weights
+from redact_core.training.run import TrainingRun
+from redact_core.training.soundness import check_terms, check_weights
 
 _LOOK = 10
 """Every so many batches an accelerator is asked whether the loss is finite."""
@@ -42,33 +39,9 @@ class RedactionModule(L.LightningModule):
     def __init__(self, adapter: Adapter, objective: Objective | None = None, lr: float | None = None):
         super().__init__()
         self.adapter = adapter
-        self.objective = method_of(adapter, objective)
-        self.objective.check(adapter)
-        self.student: nn.Module = self.objective.prepare(adapter)
-        # copied now: on resuming, the student's weights are restored before the data are prepared
-        self._teacher = [frozen_copy(self.student)]
-        self.lr = self.objective.peak_rate(adapter) if lr is None else lr
-        check_rate(self.lr)
-
-    @property
-    def teacher(self) -> nn.Module:
-        """The untouched copy; in a list, so that it is no part of the checkpoint, which holds the student alone."""
-        (found,) = self._teacher
-        return found
-
-    def release_teacher(self) -> None:
-        """Let the teacher go: its answers are all that is needed."""
-        self._teacher.clear()
-
-    @cached_property
-    def base(self) -> str:
-        """SHA-256 of the untouched weights of what is trained; asked before the teacher is let go.
-
-        Raises:
-            RedactError: They are not finite.
-        """
-        check_base(self.teacher)
-        return weights_digest(self.teacher)
+        # copies the teacher now: on resuming, the student's weights are restored before the data are prepared
+        self.run = TrainingRun(adapter, objective, lr)
+        self.objective, self.student, self.lr = self.run.objective, self.run.student, self.run.rate
 
     def setup(self, stage: str) -> None:
         """Note what this training depends on, before a checkpoint is read and before the method changes."""
@@ -76,7 +49,9 @@ class RedactionModule(L.LightningModule):
         trained = [name for name, value in self.student.named_parameters() if value.requires_grad]
         settings = {"learning rate": self.lr} | getattr(data, "settings", {})
         lessons = getattr(data, "lessons", ())
-        self.identity = run_identity(self.adapter, self.objective, self.base, trained, lessons, **settings)
+        self.identity = run_identity(
+            self.adapter, self.objective, self.run.base, trained, lessons, **settings
+        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         check_weights(self.student)
@@ -98,7 +73,7 @@ class RedactionModule(L.LightningModule):
         """Initialise the student, once a checkpoint has been read."""
         data = getattr(self.trainer, "datamodule", None)
         lessons, seed = getattr(data, "lessons", ()), getattr(data, "seed", 0)
-        self.objective.initialise(self.adapter, lessons, seed=seed)
+        self.run.initialise(lessons, seed=seed)
 
     def on_train_start(self) -> None:
         """Refuse an optimiser that cannot go on where another one was; it is made after the checkpoint is read."""

@@ -59,6 +59,10 @@ class Origin:
     entries: frozenset[str] = frozenset()
     """Files of which each is a condition of its own, such as a stored voice: leaving one out is a redaction."""
 
+    def __post_init__(self) -> None:
+        """A folder may be given as a path; cards and evidence hold texts."""
+        object.__setattr__(self, "source", str(self.source))
+
     def keeps(self, name: str) -> bool:
         """Whether the file ``name`` of the folder belongs to one of :attr:`kept`."""
         return name.partition("/")[0] in self.kept

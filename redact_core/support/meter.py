@@ -43,6 +43,15 @@ class Meter:
         """Seconds so far; 0 before the block."""
         return time.perf_counter() - self._began if hasattr(self, "_began") else 0.0
 
+    def cost(self, earlier: float = 0.0) -> dict[str, float]:
+        """``seconds`` and, where it is known, ``peak_bytes`` of the block, for a card.
+
+        Args:
+            earlier: Seconds that were spent before, in a run that was interrupted.
+        """
+        found = {"seconds": earlier + self.seconds}
+        return found if math.isnan(self.peak_bytes) else found | {"peak_bytes": self.peak_bytes}
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

@@ -11,23 +11,14 @@ import torch
 from torch import nn
 
 from redact_core.adapters.base import Adapter
-from redact_core.adapters.fingerprint import weights_digest
 from redact_core.artefacts.work import Done, Work, asked_for
 from redact_core.errors import RedactError
-from redact_core.lessons.rules import check_lessons
-from redact_core.objectives.base import Objective, frozen_copy
-from redact_core.objectives.distillation import method_of
+from redact_core.objectives.base import Objective
 from redact_core.objectives.targets import LessonLoader
 from redact_core.support.meter import Meter
 from redact_core.training.result import Redaction
-from redact_core.training.soundness import (
-    check_base,
-    check_rate,
-    check_steps,
-    check_terms,
-    check_weights,
-    shortfalls,
-)
+from redact_core.training.run import TrainingRun, lessons_of
+from redact_core.training.soundness import check_terms, check_weights
 from redact_core.types import Lesson, Request
 
 
@@ -92,36 +83,20 @@ def redact(
             weight, or if the training diverges; the weights are then of no use; or if
             the encoder's weights are not float32.
     """
-    if adapter.dtype != torch.float32:
-        raise RedactError(
-            f"The encoder's weights are {str(adapter.dtype).removeprefix('torch.')}; training needs float32: call "
-            "to(dtype=torch.float32), or load the model anew."
-        )
     with Meter(adapter.device.type) as meter:
-        objective = method_of(adapter, objective)
-        objective.check(adapter)
-        rate = objective.peak_rate(adapter) if lr is None else lr
-        check_rate(rate)
-        check_base(adapter.encoder)
-        wanted = _wanted(what, reference, retain, seed)
-        rows = adapter.expand(wanted) if isinstance(wanted, Request) else wanted
-        check_lessons(rows, adapter.identity)
-        student = objective.prepare(adapter)
-        teacher = frozen_copy(student)
-        check_base(teacher)
-        base = weights_digest(teacher)
+        run = TrainingRun(adapter, objective, lr)
+        _ = run.base  # of the weights as they are before anything is read with them or solved
+        request, rows = _wanted(what, reference, retain, seed)
+        lessons = lessons_of(adapter, request, rows)
         losses: dict[str, float] = {}
         done: Done | None = None
-        solved = objective.solve(adapter, rows, seed=seed)
-        count = objective.default_steps(adapter) if steps is None else steps
-        if not solved:
-            check_steps(count)
-            objective.initialise(adapter, rows, seed=seed)
-        key = objective.rows(adapter, teacher, rows, seed=seed)
-        before = key.measure(teacher)
-        del teacher  # its answers are all that is needed
-        if not solved:
-            loader = LessonLoader(key, batch_size, seed=seed)
+        if run.solve(lessons, seed=seed):
+            run.targets(lessons, seed=seed)
+        else:
+            count = run.steps(steps)
+            run.initialise(lessons, seed=seed)
+            targets = run.targets(lessons, seed=seed)
+            loader = LessonLoader(targets, batch_size, seed=seed)
             with adapter.progress(count) if progress else nullcontext(_unseen) as watch:
 
                 def told(step: int, terms: dict[str, float]) -> None:
@@ -129,24 +104,24 @@ def redact(
                     if on_step is not None:
                         on_step(step, terms)
 
-                losses = _train(student, objective, loader, count, rate, told)
+                losses = _train(run, loader, count, told)
             settings = {"precision": "32-true", "optimizer": "AdamW"}
-            done = Done(count, count, min(len(key), count * batch_size), len(key), settings)
-        after = key.measure(student)
-        if not solved:
-            check_terms(after, count, rate)  # the last step may have been the one that went too far
-    measures = {f"{name} before": value for name, value in before.items()}
-    measures |= {f"{name} after": value for name, value in after.items()}
-    cost = {"seconds": meter.seconds}
-    if not math.isnan(meter.peak_bytes):
-        cost["peak_bytes"] = meter.peak_bytes
-    asked = asked_for(wanted, adapter.chosen_references) if isinstance(wanted, Request) else [_listed(rows)]
-    fell_short = shortfalls(before, after)
-    for sentence in fell_short:
+            done = Done(count, count, min(len(targets), count * batch_size), len(targets), settings)
+    asked = [_listed(rows)] if request is None else asked_for(request, adapter.chosen_references)
+    remarks = () if request is None else adapter.remarks
+    result = run.finish(
+        lessons,
+        asked,
+        batch_size=batch_size,
+        seed=seed,
+        cost=meter.cost(),
+        done=done,
+        losses=losses,
+        remarks=remarks,
+    )
+    for sentence in result.shortfalls:
         warnings.warn(sentence, stacklevel=2)
-    work = Work(objective, rows, asked, rate, batch_size, seed, measures, cost, done, fell_short)
-    remarks = adapter.remarks if isinstance(wanted, Request) else ()
-    result = Redaction(adapter, student, base, _after(adapter, work), losses, remarks)
+    result.work = _after(adapter, result.work)
     adapter.redaction = result
     return result
 
@@ -156,8 +131,8 @@ def _wanted(
     reference: str | Sequence[str] | None,
     retain: str | Sequence[str] | None,
     seed: int,
-) -> Request | list[Lesson]:
-    """A request, or ready rows.
+) -> tuple[Request | None, list[Lesson]]:
+    """A request, or ready rows without one.
 
     Raises:
         RedactError: Nothing is named, names and rows are mixed, or rows or a request come with a reference.
@@ -172,12 +147,14 @@ def _wanted(
             raise RedactError("Names and rows stand in one list; give names, or rows.")
         request = Request(names, _names(reference), _names(retain), seed)
         request.check_references()
-        return request
+        return request, []
     if reference is not None or retain is not None:
         raise RedactError(
             "reference and retain belong to names; a request and rows say for themselves what is answered and kept."
         )
-    return what if isinstance(what, Request) else [row for row in what if isinstance(row, Lesson)]
+    if isinstance(what, Request):
+        return what, []
+    return None, [row for row in what if isinstance(row, Lesson)]
 
 
 def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -207,11 +184,9 @@ def _unseen(step: int, terms: Mapping[str, float]) -> None:
 
 
 def _train(
-    student: nn.Module,
-    objective: Objective,
+    run: TrainingRun,
     loader: LessonLoader,
     steps: int,
-    rate: float,
     on_step: Callable[[int, dict[str, float]], None],
 ) -> dict[str, float]:
     """The terms of the last of ``steps`` optimiser steps.
@@ -219,9 +194,10 @@ def _train(
     Raises:
         RedactError: The training diverges.
     """
+    student = run.student
     parameters = [p for p in student.parameters() if p.requires_grad]
     device = parameters[0].device
-    optimizer = adamw(parameters, rate)
+    optimizer = adamw(parameters, run.rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine_decay(steps))
     student.eval()  # no dropout: the target is a deterministic answer
     terms: dict[str, float] = {}
@@ -229,9 +205,9 @@ def _train(
     while step < steps:
         for batch in loader:
             batch = batch.to(device)
-            losses = objective(student, batch)
+            losses = run.objective(student, batch)
             terms = {name: value.item() for name, value in losses.items()}
-            check_terms(terms, step + 1, rate)
+            check_terms(terms, step + 1, run.rate)
             optimizer.zero_grad()
             torch.stack(list(losses.values())).sum().backward()
             optimizer.step()

@@ -8,15 +8,13 @@ from pathlib import Path
 from torch import nn
 
 from redact_core.adapters.base import Adapter
-from redact_core.adapters.fingerprint import weights_digest
 from redact_core.artefacts.card import Disclosure, RedactionCard
 from redact_core.artefacts.disclosure import read_key
 from redact_core.artefacts.work import Work
-from redact_core.artefacts.writing import UNCHANGED, card_of, write_artefact
-from redact_core.errors import RedactError
+from redact_core.artefacts.writing import card_of, write_artefact
 from redact_core.support.folders import check_space, check_target
 from redact_core.support.paths import at_home
-from redact_core.training.soundness import check_measures, check_weights
+from redact_core.training.soundness import check_changed, check_measures, check_weights
 
 
 class Redaction(Mapping[str, float]):
@@ -25,7 +23,7 @@ class Redaction(Mapping[str, float]):
     Args:
         adapter: The redacted model.
         student: What of it was trained or solved for.
-        base: SHA-256 of the untouched weights of ``student``.
+        base: SHA-256 of the untouched weights of ``student``; ``None``: they are known to be others now.
         work: What was done.
         losses: Loss term -> its value in the last step; empty where nothing was trained.
         remarks: What the adapter did beyond what was asked for.
@@ -35,7 +33,7 @@ class Redaction(Mapping[str, float]):
         self,
         adapter: Adapter,
         student: nn.Module,
-        base: str,
+        base: str | None,
         work: Work,
         losses: Mapping[str, float],
         remarks: tuple[str, ...] = (),
@@ -71,7 +69,15 @@ class Redaction(Mapping[str, float]):
             self._card = card_of(self._adapter, self.work)
         return self._card
 
-    def save(self, folder: Path | str, *, disclosure: Disclosure = "text", key: Path | None = None) -> Path:
+    def save(
+        self,
+        folder: Path | str,
+        *,
+        disclosure: Disclosure = "text",
+        key: Path | None = None,
+        config: str = "",
+        advice: str = "then run again",
+    ) -> Path:
         """Write the original library's folder and the card; whole, or not at all.
 
         Args:
@@ -79,6 +85,8 @@ class Redaction(Mapping[str, float]):
             disclosure: What the card says about the redacted conditions: their ``text``, keyed ``digest`` values,
                 or only their ``count``.
             key: File with the secret key of the digests, at least 16 bytes.
+            config: Text of ``config.yaml``; empty for none.
+            advice: What to do once there is room, for the message about a full disk.
 
         Returns:
             The folder.
@@ -93,10 +101,10 @@ class Redaction(Mapping[str, float]):
         check_space(folder, self._adapter.origin.files.values())
         check_weights(self._student)
         check_measures(self.work.measures)
-        if weights_digest(self._student) == self._base:
-            raise RedactError(UNCHANGED)
+        if self._base is not None:
+            check_changed(self._student, self._base)
         card = card_of(self._adapter, self.work, disclosure, secret)
-        self._card = write_artefact(folder, self._adapter, card)
+        self._card = write_artefact(folder, self._adapter, card, config=config, advice=advice)
         return folder
 
     def __getitem__(self, name: str) -> float:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from redact_core.adapters.fingerprint import weights_digest
+from redact_core.artefacts.writing import UNCHANGED
 from redact_core.errors import RedactError
 
 LITTLE = 0.9
@@ -81,6 +83,20 @@ def check_base(module: nn.Module) -> None:
         )
 
 
+def check_changed(student: nn.Module, base: str) -> None:
+    """Refuse a student whose weights are those of the base still.
+
+    Args:
+        student: What was trained or solved for.
+        base: SHA-256 of its untouched weights; see :func:`~redact_core.adapters.fingerprint.weights_digest`.
+
+    Raises:
+        RedactError: See above.
+    """
+    if weights_digest(student) == base:
+        raise RedactError(UNCHANGED)
+
+
 def _not_finite(module: nn.Module) -> str | None:
     for name, value in module.named_parameters():
         if not bool(torch.isfinite(value).all()):
@@ -100,7 +116,7 @@ def check_measures(measures: Mapping[str, float]) -> None:
     for name, value in measures.items():
         if not math.isfinite(value):
             raise RedactError(
-                f'The measure "{name}" is {value}, so the training diverged and nothing was exported; '
+                f'The measure "{name}" is {value}, so the training diverged. Nothing of it can be used; '
                 "give a lower learning rate."
             )
 

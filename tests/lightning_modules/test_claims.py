@@ -17,14 +17,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lightning_modules import ExportRedacted, RedactionData, RedactionModule
-from lightning_modules.training import export
 from lightning_modules.training.checkpoints import LastCheckpoint
 from lightning_modules.training.progress import StepProgress
 from modalities.text_to_image import StableDiffusion
-from redact_core import Distillation, Lesson, Objective, RedactError, RedactionCard, redact
+from redact_core import Adapter, Distillation, Lesson, Objective, RedactError, RedactionCard, redact
 from redact_core.adapters.contract import ToyAdapter
 from redact_core.support.folders import check_space, hashes
 from redact_core.support.strict_json import strict_json
+from redact_core.training import run, soundness
 
 ROOT = Path(__file__).parents[2]
 LESSONS = [Lesson.redact("plum", "pear"), *(Lesson.retain(w) for w in ("fig", "kiwi", "lime", "melon"))]
@@ -200,9 +200,12 @@ def test_a_run_that_goes_on_leaves_no_checkpoint_of_the_stopped_one(tmp_path: Pa
 
 def test_the_digest_of_all_weights_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[nn.Module] = []
-    monkeypatch.setattr(export, "weights_digest", lambda module: taken.append(module) or str(len(taken)))
+    for module in (run, soundness):
+        monkeypatch.setattr(module, "weights_digest", lambda part: taken.append(part) or str(len(taken)))
     trained(tmp_path / "out")
-    assert len(taken) == 1
+    teacher, student = taken
+    assert not any(p.requires_grad for p in teacher.parameters())
+    assert any(p.requires_grad for p in student.parameters())
 
 
 def test_a_checkpoint_of_another_optimiser_is_refused(checkpoint: Path, tmp_path: Path, monkeypatch) -> None:
@@ -297,7 +300,7 @@ def test_json_is_strict_and_says_where_a_number_is_not_finite() -> None:
         ({"lr": -1e-3}, "The learning rate is -0.001"),
         ({"lr": math.inf}, "The learning rate is inf"),
         ({"lr": 1e30, "steps": 5}, "The training diverged: in step 2"),
-        ({"lr": 1e30, "steps": 1}, "The training diverged: in step 1"),
+        ({"lr": 1e30, "steps": 1}, 'The measure "redact distance after" is nan, so the training diverged.'),
     ],
 )
 def test_redact_in_python_refuses_the_same(options: dict, message: str) -> None:
@@ -312,6 +315,27 @@ def test_a_base_that_is_damaged_is_refused_before_training(tmp_path: Path) -> No
         RedactError, match=r"untouched model.s weight mix is not finite .*fetch the model again"
     ):
         trained(tmp_path / "out", adapter=adapter)
+
+
+class Weights(Distillation):
+    """Trains the generator, as methods about it do."""
+
+    def prepare(self, adapter: Adapter) -> nn.Module:
+        return nn.Linear(2, 2)
+
+
+def test_a_damaged_encoder_or_one_in_half_precision_is_refused_by_every_way_to_train(tmp_path: Path) -> None:
+    damaged, half = ToyAdapter(), ToyAdapter().to(dtype=torch.float16)
+    next(damaged.encoder.parameters()).data[0] = math.nan
+    for train in (
+        lambda adapter, method: redact(adapter, LESSONS, objective=method, steps=1),
+        lambda adapter, method: trained(tmp_path / "out", adapter=adapter, objective=method),
+    ):
+        with pytest.raises(RedactError, match=r"untouched model.s weight mix is not finite"):
+            train(damaged, Weights())
+        with pytest.raises(RedactError, match=r"weights are float16; training needs float32"):
+            train(half, None)
+    assert list(tmp_path.glob("out")) == []
 
 
 def test_a_disk_without_room_is_refused_before_training(tmp_path: Path, monkeypatch) -> None:
