@@ -27,6 +27,7 @@ from redact_core import (
 )
 from redact_core.adapters.contract import ToyAdapter
 from redact_core.adapters.last_linear import Ridge
+from redact_core.training.run import TrainingRun
 from redact_core.types import Mean
 
 PLAIN = {"disturbed": 0, "rounds": 0, "ridge": 1e-9}
@@ -208,7 +209,7 @@ def test_fit_moves_the_encoder_unless_training_copies_the_process(
     command.trainer = SimpleNamespace(strategy=strategy, is_global_zero=True, world_size=1)  # pyright: ignore[reportAttributeAccessIssue]
     data = RedactionData(module.adapter, redact="plum")
     monkeypatch.setattr(RedactionData, "setup", lambda self, stage: None)
-    monkeypatch.setattr(RedactionModule, "base", "untouched")
+    monkeypatch.setattr(TrainingRun, "base", "untouched")
     with pytest.raises(Reached):
         command._carry_out(module, data, SimpleNamespace())  # pyright: ignore
 
