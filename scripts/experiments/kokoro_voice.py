@@ -100,9 +100,11 @@ def redacted(base: Path, voice: str, reference: str, out: Path, config: argparse
             },
             "modalities.text_to_speech.metrics.prosody_scorer.ProsodyScorer": {},
         }  # fmt: skip
-        given = json.dumps([{"class_path": name, "init_args": args} for name, args in scorers.items()])
+        given = json.dumps(
+            [{"class_path": name, "init_args": args} for name, args in scorers.items()], allow_nan=False
+        )
         run(
-            "evaluate", "--base", "KokoroVoices", "--base.source", base, "--base.sentences", json.dumps(judged), "--redacted",
+            "evaluate", "--base", "KokoroVoices", "--base.source", base, "--base.sentences", json.dumps(judged, allow_nan=False), "--redacted",
             folder, *request, "--n", len(judged), "--out", evidence, "--scorers", given,
         )  # fmt: skip
     if not page.is_file():

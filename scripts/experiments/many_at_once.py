@@ -114,7 +114,7 @@ def redacted(
         known = {"seconds": time.process_time() - began, "rows": sum(row.redacted for row in lessons)}
         with new_folder(folder) as part:
             model.save(part)
-        write_whole(notes, json.dumps(known).encode())
+        write_whole(notes, json.dumps(known, allow_nan=False).encode())
     known = json.loads(notes.read_text(encoding="utf-8"))
     return bench.opened(folder), known["seconds"], known["rows"]
 
