@@ -1,4 +1,4 @@
-"""Standard streams that may lose their reader, as in ``redact ls | head``."""
+"""Standard streams that may lose their reader, as in ``redact ls | head``, or that cannot write every letter."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ def closed_pipes_allowed() -> Iterator[None]:
 
 
 class _Stream:
-    """A text stream whose descriptor becomes the null device once its reader has gone."""
+    """A text stream whose descriptor becomes the null device once its reader has gone.
+
+    Letters that the terminal's encoding lacks are written as question marks.
+    """
 
     def __init__(self, stream: TextIO):
         self._stream = stream
@@ -35,6 +38,9 @@ class _Stream:
     def write(self, text: str) -> int:
         try:
             return self._stream.write(text)
+        except UnicodeEncodeError:  # a question mark in a name is better than no answer
+            known = self._stream.encoding
+            return self._stream.write(text.encode(known, "replace").decode(known))
         except BrokenPipeError:
             self._let_go()
             return len(text)

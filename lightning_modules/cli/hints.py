@@ -19,7 +19,7 @@ _WRONG = re.compile(
 
 def meant(word: str, known: Iterable[str]) -> str:
     """``, did you mean WORD`` for the word of ``known`` that is spelled most like ``word``; empty where none is near."""
-    found = difflib.get_close_matches(word, list(known), 1)
+    found = difflib.get_close_matches(word.lower(), list(known), 1)
     return f", did you mean {found[0]}" if found and found[0] != word else ""
 
 
@@ -49,7 +49,11 @@ def with_hint(message: str, options: Iterable[str]) -> str:
         return message
     token = wrong["name"] if wrong["name"].startswith("-") else f"--{wrong['name']}"
     near = nearest(token, options)
-    return f"{message.rstrip('. ')}; did you mean {near}?" if near and near != token else message
+    if near and near != token:
+        return f"{message.rstrip('. ')}; did you mean {near}?"
+    if message.startswith("unrecognized arguments:") and token != wrong["name"]:
+        return f"{message.rstrip('. ')}; an option takes one value: repeat it for another, or write [one, another]"
+    return message
 
 
 class Parser(ArgumentParser):

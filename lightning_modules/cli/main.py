@@ -14,6 +14,7 @@ from lightning_modules.cli.hints import meant
 from lightning_modules.support.names import folder_of, import_named
 from lightning_modules.support.output import printable
 from redact_core import RedactError
+from redact_core.version import __version__
 
 USAGE = """usage: {program} VERB ...
 
@@ -40,7 +41,7 @@ USAGE = """usage: {program} VERB ...
   ls     list what can be named, by kind:                {program} ls [adapters|objectives|attacks|...]
   completion  complete verbs and options in a shell:       eval "$({program} completion bash)"
 
-{program} fit --help explains every option; --print_config prints a file to start from.
+{program} --version says which this is; {program} fit --help explains every option; --print_config prints a file to start from.
 """
 
 
@@ -57,7 +58,12 @@ def main(program: str = "redact") -> int:
 def _run(program: str, arguments: Sequence[str]) -> int:
     try:
         _check_siblings()
-        if not arguments or arguments[0] in {"-h", "--help"}:
+        if arguments and arguments[0] == "help" and arguments[1:]:
+            arguments = [*arguments[1:], "--help"]
+        if arguments and arguments[0] in {"-V", "--version"}:
+            print(f"redact {__version__}")  # noqa: T201
+            return 0
+        if not arguments or arguments[0] in {"-h", "--help", "help"}:
             print(USAGE.format(program=program))  # noqa: T201
             return 0
         verb = _VERBS.get(arguments[0])

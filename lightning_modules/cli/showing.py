@@ -11,6 +11,9 @@ from lightning_modules.support.output import printable
 from redact_core import RedactError, RedactionCard
 from redact_core.support.paths import at_home
 
+_ALSO = {"method": "objective", "model": "adapter", "metric": "scorer", "judge": "scorer"}
+"""Words of the documentation for what a config calls otherwise."""
+
 
 def card(arguments: Sequence[str]) -> None:
     """Show the card of a folder and compare every hash with the files.
@@ -43,7 +46,7 @@ def ls(arguments: Sequence[str]) -> None:
     parser = Parser("ls", "List by kind what can be named in a config.")
     ls_options(parser)
     given = parser.parse_args(list(arguments)).kind
-    wanted = [name.lower().rstrip("s") for name in given]
+    wanted = [_ALSO.get(name.lower().rstrip("s"), name.lower().rstrip("s")) for name in given]
     headings = {kind: heading for kind, heading in HEADINGS.items() if not wanted or kind in wanted}
     for name, kind in zip(given, wanted, strict=True):
         if kind not in HEADINGS:

@@ -9,7 +9,7 @@ import pytest
 
 from lightning_modules.cli import main as cli
 from lightning_modules.support import names
-from redact_core import RedactError
+from redact_core import RedactError, __version__
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,6 +61,29 @@ def test_help_names_every_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert run(monkeypatch, "--help") == 0
     out = capsys.readouterr().out
     assert all(f"\n  {verb} " in out for verb in cli._VERBS)
+
+
+def test_the_version_and_help_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"redact {__version__}\n"
+    assert run(monkeypatch, "help") == 0
+    assert "usage: redact VERB" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, "help", "card")
+    assert ended.value.code == 0
+    assert "usage: redact card" in capsys.readouterr().out
+
+
+def test_kinds_go_by_the_words_of_the_documentation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "ls", "methods") == 0
+    out = capsys.readouterr().out
+    assert run(monkeypatch, "ls", "objectives") == 0
+    assert capsys.readouterr().out == out
+    assert "Distillation" in out
 
 
 def test_an_unknown_verb_is_one_line(

@@ -94,6 +94,11 @@ def test_a_wrong_key_of_a_config_is_told_with_the_nearest(
     [
         (["evalute"], "There is no verb 'evalute', did you mean evaluate; the verbs are fit, evaluate,"),
         (
+            ["fit", "bundled", "--redact", "cigarette", "guitar", "--out", "o"],
+            "unrecognized arguments: guitar; an option takes one value: repeat it for another, or write [one, another]; see",
+        ),
+        (["FIT"], "There is no verb 'FIT', did you mean fit; the verbs are fit, evaluate,"),
+        (
             ["ls", "Atacks"],
             "There is no kind 'Atacks' to list, did you mean attacks; the kinds are adapters,",
         ),

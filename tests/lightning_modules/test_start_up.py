@@ -139,6 +139,16 @@ def test_a_closed_pipe_changes_neither_status_nor_work(tmp_path: Path) -> None:
         assert process.wait() == status
 
 
+def test_a_letter_that_the_terminal_lacks_is_a_question_mark(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with (tmp_path / "out").open("w", encoding="ascii") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        with closed_pipes_allowed():
+            print("Fréchet, 5 ≤ 6")  # noqa: T201
+    assert (tmp_path / "out").read_text() == "Fr?chet, 5 ? 6\n"
+
+
 def test_what_is_written_to_a_closed_pipe_is_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     os.close(reader)
