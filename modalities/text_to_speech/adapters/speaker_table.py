@@ -14,7 +14,7 @@ from modalities.pretrained import Pretrained
 from modalities.sound.audio import Audio, Audios
 from modalities.text_to_speech.tables import row_files as table_files
 from modalities.text_to_speech.voices import speaker_planning
-from modalities.text_to_speech.voices.speaker_names import FILE, forget, load_names, write_json
+from modalities.text_to_speech.voices.speaker_names import keep_names, load_names
 from modalities.whole_models import check_whole, whole
 from redact_core import (
     Condition,
@@ -181,15 +181,7 @@ class SpeakerTable(Pretrained, SolvesExactly, HasOneVector, PlansEvaluations, Re
                 table_files.copy(path, folder / name)
         if redacted:
             table_files.write_table(base, folder / base.name, table)
-        self._save_names(folder, redacted)
-
-    def _save_names(self, folder: Path, redacted: set[int]) -> None:
-        file = None
-        if self.names_file is not None and self.names_file.is_relative_to(self.folder):
-            file = self.names_file.relative_to(self.folder).as_posix()
-        elif self.names_file is not None:  # the copy shall know its speakers without that file
-            write_json(folder / FILE, self.names.rows)
-        forget(folder, file, redacted)
+        keep_names(folder, self.folder, self.names, self.names_file, redacted)
 
     def _answer(self, table: Tensor, members: Sequence[str]) -> Tensor:
         """``(dim,)``: what a redacted row becomes, from the rows of ``table`` as they were."""

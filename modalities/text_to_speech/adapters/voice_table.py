@@ -40,8 +40,10 @@ class StoredRows(nn.Module):
 class VoiceTable(Pretrained, SolvesExactly, HasOneVector):
     """The stored voices of a model: packs, presets, or the rows of a table; nothing is trained, and nothing is spoken.
 
-    Formats: Kokoro voice packs (``.npz``, ``.pt``, ``.bin``). Conditions are names of voices. A redacted voice gets the
-    values of its reference; those of every other voice keep their bits.
+    Formats: voice packs of Kokoro (``.npz``, ``.pt``, ``.bin``), presets of Bark (``.npz``, ``.npy``),
+    ``speakers_xtts.pth``, ``spk2info.pt`` of CosyVoice, ``spk_dict.pt`` of Qwen-omni; the tables of Piper (ONNX), and of
+    FastSpeech2Conformer and SeamlessM4T (transformers). Conditions are names of voices, or numbers of rows. A redacted
+    voice gets the values of its reference; those of every other voice keep their bits.
 
     Args:
         source: Folder or hub id of the model.

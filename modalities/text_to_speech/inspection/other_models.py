@@ -14,7 +14,7 @@ from redact_core.adapters.condition_paths import ConditionPath, Inspection
 
 _CLASS = re.compile(r"embedding_model:\s*!new:([\w.]+)")
 _YAML = 200_000
-_PACKS = "KokoroVoices"
+_PACKS, _TABLE = "KokoroVoices", "VoiceTable"
 
 
 def inspect(folder: Path) -> Inspection | None:
@@ -71,7 +71,8 @@ def _piper(folder: Path) -> Inspection | None:
     return _found(
         folder,
         "Piper voice",
-        [table(f"{settings.stem}: emb_g.weight", f"{named} names, {speakers}", None, None)],
+        [table(f"{settings.stem}: emb_g.weight", f"{named} names, {speakers}", None, _TABLE)],
+        _TABLE,
     )
 
 
@@ -90,9 +91,16 @@ def _coqui(folder: Path) -> Inspection | None:
                 encoder(
                     "hifigan_decoder.speaker_encoder", "vector of width 512 for the vocoder (path 2 of 2)"
                 ),
-                files(folder, "", "speakers_xtts.pth", "dictionary of stored voices (a pickle, not read)"),
+                files(
+                    folder,
+                    "",
+                    "speakers_xtts.pth",
+                    "dictionary of stored voices (a pickle, not read)",
+                    _TABLE,
+                ),
                 given("gpt_cond_latent, speaker_embedding", "both from the caller"),
             ],
+            _TABLE if (folder / "speakers_xtts.pth").is_file() else None,
         )
     if kind in {"vits", "your_tts"}:
         args: Any = values.get("model_args") if isinstance(values, dict) else None
@@ -128,6 +136,17 @@ def _kokoro(folder: Path) -> Inspection | None:
     )
 
 
+def _suno(folder: Path) -> Inspection | None:
+    place = next(
+        (name for name in ("bark/assets/prompts", "assets/prompts") if (folder / name).is_dir()), None
+    )
+    stored = place and files(folder, place, "**/*.npz", "voice presets", _TABLE)
+    if not stored:
+        return None
+    given_too = in_context("history_prompt", "codes of a recording, stored or from the caller")
+    return _found(folder, "Bark of Suno", [stored, given_too], _TABLE)
+
+
 def _chatterbox(folder: Path) -> Inspection | None:
     if not (folder / "s3gen.safetensors").is_file() or not (folder / "ve.safetensors").is_file():
         return None
@@ -154,8 +173,9 @@ def _cosyvoice(folder: Path) -> Inspection | None:
             in_context(
                 "prompt tokens and spectrogram", "of the reference clip, where a voice is cloned from one"
             ),
-            files(folder, "", "spk2info.pt", "dictionary of stored voices (a pickle, not read)"),
+            files(folder, "", "spk2info.pt", "dictionary of stored voices (a pickle, not read)", _TABLE),
         ],
+        _TABLE if (folder / "spk2info.pt").is_file() else None,
     )
 
 
@@ -205,5 +225,5 @@ def _f5(folder: Path) -> Inspection | None:
 
 
 _MODELS: tuple[Callable[[Path], Inspection | None], ...] = (
-    _speechbrain, _piper, _coqui, _chatterbox, _cosyvoice, _openvoice, _kokoro, _styletts2, _f5,
+    _speechbrain, _piper, _coqui, _chatterbox, _cosyvoice, _openvoice, _kokoro, _suno, _styletts2, _f5,
 )  # fmt: skip

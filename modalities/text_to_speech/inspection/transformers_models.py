@@ -11,6 +11,7 @@ from modalities.text_to_speech.inspection.kinds import encoder, files, given, in
 from redact_core.adapters.condition_paths import ConditionPath, Inspection
 
 _Paths = list[ConditionPath | None]
+_TABLE = "VoiceTable"
 _Read = Callable[[Path, Mapping[str, Any]], _Paths]
 
 
@@ -64,7 +65,7 @@ def _fastspeech2(folder: Path, values: Mapping[str, Any]) -> _Paths:
     paths: _Paths = []
     if int(inner.get("num_speakers") or 0) > 1:
         paths.append(
-            table("weights: speaker_id_embedding", inner["num_speakers"], inner.get("hidden_size"), None)
+            table("weights: speaker_id_embedding", inner["num_speakers"], inner.get("hidden_size"), _TABLE)
         )
     if inner.get("speaker_embed_dim"):
         paths.append(
@@ -75,18 +76,18 @@ def _fastspeech2(folder: Path, values: Mapping[str, Any]) -> _Paths:
 
 def _seamless(folder: Path, values: Mapping[str, Any]) -> _Paths:
     return [
-        table("weights: vocoder.speaker_embedding", values.get("vocoder_num_spkrs", 200), values.get("spkr_embed_dim", 256), None)
+        table("weights: vocoder.speaker_embedding", values.get("vocoder_num_spkrs", 200), values.get("spkr_embed_dim", 256), _TABLE)
     ]  # fmt: skip
 
 
 def _bark(folder: Path, values: Mapping[str, Any]) -> _Paths:
-    stored = files(folder, "speaker_embeddings", "**/*.npy", "arrays of voice presets")
+    stored = files(folder, "speaker_embeddings", "**/*.npy", "arrays of voice presets", _TABLE)
     return [stored, in_context("voice_preset", "arrays of history tokens, stored or from the caller")]
 
 
 def _qwen2_omni(folder: Path, values: Mapping[str, Any]) -> _Paths:
     return [
-        files(folder, "", "spk_dict.pt", "dictionary of named voices (a pickle, not read)"),
+        files(folder, "", "spk_dict.pt", "dictionary of named voices (a pickle, not read)", _TABLE),
         encoder("weights: token2wav.spk_encoder", "ECAPA_TimeDelayNet of the reference spectrogram"),
     ]
 
@@ -120,12 +121,12 @@ def _pocket(folder: Path, values: Mapping[str, Any]) -> _Paths:
 _MODELS: Mapping[str, tuple[str | None, _Read]] = {
     "vits": ("SpeakerTable", _vits),
     "speecht5": ("SpeechT5", _speecht5),
-    "fastspeech2_conformer": (None, _fastspeech2),
-    "fastspeech2_conformer_with_hifigan": (None, _fastspeech2),
-    "seamless_m4t": (None, _seamless),
-    "seamless_m4t_v2": (None, _seamless),
-    "bark": (None, _bark),
-    "qwen2_5_omni": (None, _qwen2_omni),
+    "fastspeech2_conformer": (_TABLE, _fastspeech2),
+    "fastspeech2_conformer_with_hifigan": (_TABLE, _fastspeech2),
+    "seamless_m4t": (_TABLE, _seamless),
+    "seamless_m4t_v2": (_TABLE, _seamless),
+    "bark": (_TABLE, _bark),
+    "qwen2_5_omni": (_TABLE, _qwen2_omni),
     "qwen3_omni_moe": (None, _named_tokens),
     "qwen3_tts": (None, _named_tokens),
     "csm": (None, _in_context("codes of the conversation so far; speakers are numbers in the text")),

@@ -1,4 +1,4 @@
-"""The folder of a multi-speaker ``VitsModel``: finding it, checking it, its table, and copying it."""
+"""Folders of transformers with a table of speakers: finding a ``VitsModel``, its weights and table, and copying them."""
 
 from __future__ import annotations
 
@@ -59,8 +59,13 @@ def check(folder: Path) -> dict[str, Any]:
     return config
 
 
-def weights(folder: Path) -> list[Path]:
+def weights(folder: Path, table: str = TABLE, kind: str = "multi-speaker VitsModel") -> list[Path]:
     """The safetensors files that ``from_pretrained`` reads; the first one holds the table.
+
+    Args:
+        folder: Of the model.
+        table: How the name of the table ends.
+        kind: What the folder should hold, for the message.
 
     Raises:
         RedactError: None is there (pickles are named and refused), one is missing, damaged or elsewhere, or
@@ -83,16 +88,29 @@ def weights(folder: Path) -> list[Path]:
             f"{folder} holds no {_MODEL}; other kinds of weights are not read, convert them or fetch it again."
         )
     paths = [inside(folder, name, str(folder / _INDEX)) for name in sorted(names)]
-    paths.sort(key=_holds_table, reverse=True)
-    if not _holds_table(paths[0]):
-        raise RedactError(f"{paths[0]} holds no {TABLE}; it is no multi-speaker VitsModel, fetch it again.")
+    held = {path: _tables(path, table) for path in paths}
+    paths.sort(key=lambda path: len(held[path]), reverse=True)
+    if not held[paths[0]]:
+        raise RedactError(f"{paths[0]} holds no {table}; it is no {kind}, fetch it again.")
     return paths
 
 
-def read_table(path: Path) -> Tensor:
+def table_name(path: Path, table: str) -> str:
+    """The tensor of a file whose name ends in ``table``.
+
+    Raises:
+        RedactError: There are several.
+    """
+    found = _tables(path, table)
+    if len(found) != 1:
+        raise RedactError(f"{path} holds {len(found)} tensors {table}, wanted is one; fetch it again.")
+    return found[0]
+
+
+def read_table(path: Path, table: str = TABLE) -> Tensor:
     """The table ``(speakers, dim)`` in the file's own dtype."""
     with safe_open(path, "pt") as file:
-        return file.get_tensor(TABLE)
+        return file.get_tensor(table)
 
 
 def moved_rows(table: Tensor, stock: Tensor) -> tuple[Tensor, set[int]]:
@@ -106,12 +124,13 @@ def moved_rows(table: Tensor, stock: Tensor) -> tuple[Tensor, set[int]]:
     return torch.where(moved[:, None], table.to(stock.dtype), stock), set(moved.nonzero()[:, 0].tolist())
 
 
-def write_table(base: Path, target: Path, table: Tensor) -> None:
-    """Write ``base`` anew with another table: the same key names, dtypes and metadata."""
+def write_table(base: Path, target: Path, table: Tensor, name: str = TABLE) -> None:
+    """Write ``base`` anew with another table of this ``name``: the same key names, dtypes and metadata."""
     with safe_open(base, "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         metadata = file.metadata()
-    save_safe({**tensors, TABLE: in_dtype(TABLE, table, table.dtype).contiguous()}, target, metadata)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    save_safe({**tensors, name: in_dtype(name, table, table.dtype).contiguous()}, target, metadata)
 
 
 def files(folder: Path, read: list[Path]) -> dict[str, Path]:
@@ -135,11 +154,12 @@ def copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _holds_table(path: Path) -> bool:
+def _tables(path: Path, table: str) -> list[str]:
+    """Names of the tensors of a file that end in ``table``."""
     if not path.is_file():
         raise RedactError(f"{path} is missing; the folder is not complete, fetch it again.")
     try:
         with safe_open(path, "pt") as file:
-            return TABLE in file.keys()  # noqa: SIM118
+            return [key for key in file.keys() if key == table or key.endswith(f".{table}")]  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise RedactError(f"{path} is no readable safetensors file ({error}); fetch it again.") from error

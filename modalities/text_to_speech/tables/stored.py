@@ -28,7 +28,7 @@ class Holder(ABC):
     """
 
     single: ClassVar[bool] = False
-    """Each of its files holds one voice."""
+    """Each file belongs to one voice, or names several: one that is missing is a voice that was left out."""
 
     def __init__(self, folder: Path, files: Sequence[str], voices: Sequence[str]):
         self.folder, self.files, self.voices = folder, tuple(files), tuple(voices)
@@ -74,7 +74,7 @@ class StoredVoices:
 
     @property
     def single(self) -> frozenset[str]:
-        """Files that hold one voice each."""
+        """Files without which a voice is left out."""
         return frozenset(name for holder in self.holders if holder.single for name in holder.files)
 
     def read(self, row: int) -> Voice:

@@ -84,14 +84,14 @@ def load_names(
         path = folder / file if (folder / file).is_file() else at_home(file)
         if not path.is_file():
             raise RedactError(f"There is no file {file}; give a JSON file that maps names to ids.")
-        return SpeakerNames(_checked(read_json(path), str(path), count), count), path
+        return SpeakerNames(checked_names(read_json(path), str(path), count), count), path
     if (folder / FILE).is_file():
         path = folder / FILE
-        return SpeakerNames(_checked(read_json(path), str(path), count), count), path
+        return SpeakerNames(checked_names(read_json(path), str(path), count), count), path
     for key in _KEYS:
         if isinstance(config.get(key), dict) and config[key]:
             where = f"{folder / _CONFIG} ({key})"
-            return SpeakerNames(_checked(config[key], where, count), count), folder / _CONFIG
+            return SpeakerNames(checked_names(config[key], where, count), count), folder / _CONFIG
     return SpeakerNames({}, count), None
 
 
@@ -114,6 +114,24 @@ def forget(folder: Path, file: str | None, rows: set[int]) -> None:
         write_json(folder / _CONFIG, config | kept)
 
 
+def keep_names(target: Path, base: Path, names: SpeakerNames, file: Path | None, gone: set[int]) -> None:
+    """Leave the names of redacted rows out of a copy, which shall know its speakers without files elsewhere.
+
+    Args:
+        target: The redacted copy.
+        base: The folder that it was made of.
+        names: In use.
+        file: Where they stand; see :func:`load_names`.
+        gone: The redacted rows.
+    """
+    within = None
+    if file is not None and file.is_relative_to(base):
+        within = file.relative_to(base).as_posix()
+    elif file is not None:
+        write_json(target / FILE, names.rows)
+    forget(target, within, gone)
+
+
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Indented as the original library writes it."""
     path.write_text(
@@ -125,7 +143,12 @@ def _without(values: Mapping[str, Any], rows: set[int]) -> dict[str, Any]:
     return {name: row for name, row in values.items() if not (type(row) is int and row in rows)}
 
 
-def _checked(values: object, where: str, count: int) -> dict[str, int]:
+def checked_names(values: object, where: str, count: int) -> dict[str, int]:
+    """``values`` as a map of names to rows of a table of ``count``.
+
+    Raises:
+        RedactError: It is none, or leads out of the table; ``where`` says where it stands.
+    """
     if not isinstance(values, dict) or not values:
         raise RedactError(f'{where} is no map of names; write it as {{"alice": 0, "bob": 1}}.')
     wrong = [
