@@ -269,10 +269,13 @@ class _Solution:
         own = torch.tensor([float(x.weight) for x in lessons], device=self.device).unsqueeze(1)
         weight = mask / mask.sum(1, keepdim=True).clamp(min=1) * own
         gone = torch.tensor([x.redacted for x in lessons], device=self.device)
-        change = wanted - last_pass.output
+        # most rows want what they have: for them there is nothing to multiply
+        stays = all(x.asked == x.answer for x in lessons if not x.redacted)
         for name, group in ((_KEPT, ~gone), (_GONE, gone)):
             if group.any():
-                self.ridge.add(name, last_pass.features[group], change[group], weight[group])
+                nothing = stays and name == _KEPT
+                change = None if nothing else wanted[group] - last_pass.output[group]
+                self.ridge.add(name, last_pass.features[group], change, weight[group])
 
 
 def _wanted(output: Tensor, lessons: Sequence[Lesson], answers: Mapping[Condition | Mean, Tensor]) -> Tensor:

@@ -102,7 +102,7 @@ ESD_TRIALS: Sequence[Settings] = (
 )  # fmt: skip
 _FEW = {"places": "rest", "preserve_weight": 0.02}
 """A redaction retains a thousand prompts and redacts a handful of names; the sums of UCE are not means."""
-METHODS: Mapping[str, Method] = {
+METHODS: dict[str, Method] = {
     "word filter": Method(
         word_filter, ({}, {"slips": 0}, {"slips": 2}, {"replacement": "thing"}), guard=True
     ),
@@ -179,6 +179,14 @@ METHODS: Mapping[str, Method] = {
     "gating units": Method(UnitGating, ({}, {"radius": 0.3}, {"rounds": 20}, {"mixed": 0.25})),
     "robust": Method(RobustDistillation, ({}, {"share": 0.5}, {"steps": 8}, {"redact_weight": 2.0})),
 }
+METHODS |= {
+    # what changes the generator comes first: it asks the stock encoder what the names mean
+    "ESD-x and closed form": Method(lambda **s: [esd("x")(**s), ClosedForm()], ESD_TRIALS, batch_size=4),
+    "UCE and gating units": Method(
+        lambda **s: [UCE(**(_FEW | s)), UnitGating()],
+        ({}, {"preserve_weight": 0.1}, {"preserve_weight": 0.005}, {"keep_weight": 0.05}),
+    ),
+}  # fmt: skip
 ATTACKS: Mapping[str, Callable[[], Attack]] = {
     "greedy words": lambda: GreedyCoordinate(tokens=4, steps=6, candidates=24, checks=1),
     "greedy words in place": lambda: GreedyCoordinate(tokens=4, steps=6, candidates=24, checks=1, replace_name=True),

@@ -10,7 +10,7 @@ processor, so that other work on the machine counts little; on a GPU they are th
 CPU, of which torch and transformers take the line *nothing*.
 
 ``--rows`` are the prompts of a redaction that a method sees: HiRM trains on one name whatever they are, UCE encodes them, the closed
-form encodes each of them several times, and *distillation, one step* takes a batch of eight.
+form encodes each of them several times, and *one step* takes a batch of eight.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from real_size import prompts
 from torch import nn
 
 from modalities.text_to_image import StableDiffusion
-from redact_core import ClosedForm, Distillation, Lesson, Request, Targets, redact
+from redact_core import ClosedForm, Distillation, Lesson, Request, RobustDistillation, redact
 from redact_core.evaluation.cost import Meter
 from redact_core.objectives._parts.map_rows import MapPlaces
 from redact_core.objectives.base import frozen_copy
@@ -66,22 +66,26 @@ def closed_form(model: StableDiffusion, lessons: list[Lesson], device: str) -> C
     return lambda: ClosedForm().solve(model, lessons)
 
 
-def one_step(model: StableDiffusion, lessons: list[Lesson], device: str) -> Callable[[], object]:
-    objective = Distillation()
-    student = objective.prepare(model)
-    half = STEP // 2
-    gone, kept = ([row for row in lessons if row.redacted is flag] for flag in (True, False))
-    with torch.no_grad():
-        rows = Targets(model, objective, frozen_copy(student), [*gone[:half], *kept[:half]])
-    batch = rows.batch(torch.arange(len(rows))).to(device)
-    optimizer = adamw(list(student.parameters()), 1e-6)
+def one_step(
+    kind: Callable[[], Distillation],
+) -> Callable[[StableDiffusion, list[Lesson], str], Callable[[], object]]:
+    def ready(model: StableDiffusion, lessons: list[Lesson], device: str) -> Callable[[], object]:
+        objective = kind()
+        student = objective.prepare(model)
+        half = STEP // 2
+        gone, kept = ([row for row in lessons if row.redacted is flag] for flag in (True, False))
+        rows = objective.rows(model, frozen_copy(student), [*gone[:half], *kept[:half]], seed=0)
+        batch = rows.batch(torch.arange(len(rows))).to(device)
+        optimizer = adamw([p for p in student.parameters() if p.requires_grad], 1e-6)
 
-    def step() -> None:
-        torch.stack(list(objective(student, batch).values())).sum().backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        def step() -> None:
+            torch.stack(list(objective(student, batch).values())).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
 
-    return step
+        return step
+
+    return ready
 
 
 METHODS = {
@@ -90,7 +94,8 @@ METHODS = {
     "RECE, two rounds": edit(RECE()),
     "HiRM, 15 steps": hirm,
     "closed form": closed_form,
-    f"distillation, one step of {STEP}": one_step,
+    f"distillation, one step of {STEP}": one_step(Distillation),
+    f"robust distillation, one step of {STEP}": one_step(RobustDistillation),
 }
 
 

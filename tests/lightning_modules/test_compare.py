@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command import redact
-from toy_evaluation import PictureToy, without_plums
+from torch import Tensor
+from toy_attacks import OpenToy
+from toy_evaluation import PictureToy, WordScorer, without_plums
 
-from redact_core import RedactionCard
+from lightning_modules.comparison.bench import Bench
+from lightning_modules.comparison.methods import Method
+from redact_core import Distillation, Metric, RedactionCard, Request, Trial
 
 BASE = ["toy_attacks.OpenToy", "--redact", "plum", "--reference", "fig", "--n", "6", "--n_attacked", "3"]
 METHODS = ["Distillation", "toy_evaluation.ShadeGuard: {shade: 0.0}"]
@@ -143,3 +150,62 @@ def test_a_mistake_is_one_line_before_anything_is_computed(
     assert len(lines) == 1
     assert message in lines[0]
     assert not (tmp_path / "out" / "rows.jsonl").exists()
+
+
+def test_objectives_in_turn_are_one_method(tmp_path: Path) -> None:
+    scorer, request = WordScorer(), Request(("plum",), ("fig",))
+    bench = Bench(
+        OpenToy, scorer, lambda task, seed: request, {}, n=4, n_attacked=2, models=tmp_path / "models"
+    )
+    both = Method(lambda: [Distillation(redact_weight=0.5), Distillation()])
+    made = bench.made("both", both, {}, "plum", 0)
+    assert bench.plain(made.model, "plum", 0, "redacted")["found"]["hits"] == 0
+    card = RedactionCard.read(tmp_path / "models" / "plum_0_both")
+    assert any("redacted more than once" in note for note in card.notes)
+    # a second call opens the folder
+    again = bench.made("both", both, {}, "plum", 0)
+    assert again.costs.keys() == {"changed bytes"}
+    assert again.changes == made.changes == "encoder"
+
+
+def test_what_retained_samples_ask_for_is_looked_for_together(tmp_path: Path) -> None:
+    class TwoSided(WordScorer):
+        """Says of every second retained sample that the rest of what was asked for is missing."""
+
+        metrics = {**WordScorer.metrics, "rest found": Metric("rate", "as base", "as base")}  # noqa: RUF012
+
+        def score(self, samples: Sequence[Tensor], rows: Sequence[Trial]) -> list[dict[str, float]]:
+            found = super().score(samples, rows)
+            return [{**one, "rest found": float(i % 2)} for i, one in enumerate(found)]
+
+    request = Request(("plum",), ("fig",))
+    bench = Bench(OpenToy, TwoSided(), lambda task, seed: request, {}, n=4, n_attacked=2)
+    figures = bench.plain(bench.base, "plum", 0, "retained")
+    assert (figures["found"]["hits"], figures["together"]["hits"]) == (4, 2)
+    assert bench.plain(bench.base, "plum", 0, "redacted").keys() == {"found"}
+    assert all(
+        row.condition != "fig" for row in bench.plan("plum", 0)["retained"]
+    )  # the reference is no witness
+
+
+HELP = """
+import sys
+sys.argv = ["redact", "compare", "--help"]
+from lightning_modules.cli import main
+try:
+    main.main()
+except SystemExit as end:
+    assert not end.code
+heavy = [name for name in ("diffusers", "speechbrain", "modalities") if name in sys.modules]
+assert not heavy, heavy
+"""
+
+
+def test_help_loads_no_modality() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HELP], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(
+        "usage: redact compare MODEL --redact WHAT --methods NAME ... --out FOLDER [options]"
+    )
