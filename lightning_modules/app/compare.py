@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from redact_core import Adapter, Metric, RedactError, RedactionCard, Request, Scorer, Trial
-from redact_core.adapters.by_hand import Entry, TriedByHand
+from redact_core.adapters.by_hand import Entry, TriedByHand, try_by_hand
+from redact_core.adapters.capabilities import require
 from redact_core.artefacts.card import FILE as CARD
 from redact_core.evaluation.evidence import BASE
 from redact_core.metrics.scorer import checked_scores, leak_metric
@@ -93,12 +94,7 @@ class Comparison:
     def __init__(
         self, base: Adapter, redacted: Adapter, scorers: Sequence[Scorer], subjects: Sequence[Subject]
     ):
-        for model in (base, redacted):
-            if not isinstance(model, TriedByHand):
-                raise RedactError(
-                    f"{type(model).__name__} does not say what a person asks of it, so there is no page for it; use "
-                    "redact evaluate."
-                )
+        self.form, _ = (require(model, TriedByHand, "The page") for model in (base, redacted))
         self.base, self.redacted, self.scorers, self.subjects = base, redacted, scorers, subjects
         # deleted with this object, or when the process ends
         self._kept = tempfile.TemporaryDirectory(prefix="redact-app-")
@@ -107,11 +103,10 @@ class Comparison:
 
     def entries(self) -> list[Entry]:
         """What is asked, with what was redacted as the first value where it is one of the choices."""
-        assert isinstance(self.base, TriedByHand)
         names = [subject.name for subject in self.subjects]
         return [
             replace(entry, value=next((name for name in names if name in entry.choices), entry.value))
-            for entry in self.base.entries()
+            for entry in self.form.entries()
         ]
 
     def close(self) -> None:
@@ -135,16 +130,14 @@ class Comparison:
         paths: dict[str, Path] = {}
         row = None
         for name, model in ((BASE, self.base), ("redacted", self.redacted)):
-            assert isinstance(model, TriedByHand)
-            row, sample = model.by_hand(values, seed)
+            row, sample = try_by_hand(model, values, seed)
             paths[name] = model.write_sample(sample, self.folder / f"{self._count:06d}-{name}")
         assert row is not None
         chosen = next((one for one in self.subjects if one.name == subject), next(iter(self.subjects), None))
         if chosen is None:
             said = "Nobody says what was redacted, so nothing is judged; name it with --redact."
             return Compared(paths[BASE], paths["redacted"], said, ())
-        assert isinstance(self.base, TriedByHand)
-        labels = {**row.labels, **self.base.judged_for(chosen.name, chosen.reference)}
+        labels = {**row.labels, **self.form.judged_for(chosen.name, chosen.reference)}
         row = replace(row, group="redacted", redacted=True, labels=labels)
         trials = [Trial(row, name, path, paths[BASE]) for name, path in paths.items()]
         metrics: dict[str, Metric] = {}

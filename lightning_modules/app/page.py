@@ -11,7 +11,7 @@ from typing import Any
 from lightning_modules.app.compare import SEEDS, Comparison, Figure
 from lightning_modules.support.output import say
 from redact_core import RedactError
-from redact_core.adapters.by_hand import Entry, TriedByHand
+from redact_core.adapters.by_hand import Entry
 
 MISSING = "redact app needs the package gradio; install it: pip install 'redact-core[app]'."
 # nothing is fetched from elsewhere, whatever the library's own page names
@@ -52,8 +52,6 @@ def page(compare: Comparison, title: str) -> Any:
         title: Of the page.
     """
     gr = gradio()
-    base = compare.base
-    assert isinstance(base, TriedByHand)
     # what is uploaded and shown lies with the samples, and goes with them
     os.environ["GRADIO_TEMP_DIR"] = str(compare.folder / "page")
     entries = compare.entries()
@@ -68,7 +66,7 @@ def page(compare: Comparison, title: str) -> Any:
             )  # fmt: skip
         button = gr.Button("Compare", variant="primary")
         with gr.Row():
-            before, after = (_sample(gr, base.shows, label) for label in ("Base", "Redacted"))
+            before, after = (_sample(gr, compare.form.shows, label) for label in ("Base", "Redacted"))
         verdict = gr.HTML(label="Verdict", elem_classes="verdict")
         figures = gr.HTML(label="All figures", elem_classes="figures")
 

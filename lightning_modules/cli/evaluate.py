@@ -132,7 +132,8 @@ def score_again(arguments: Sequence[str]) -> None:
     config = parsed(parser, "score", arguments)
     device = chosen_device(config["device"])
     evidence = Evidence(config["evidence"])
-    judges = recorded_judges(config, parser.instantiate_classes(config), evidence).to(device)
+    with mishaps.building():
+        judges = recorded_judges(config, parser.instantiate_classes(config), evidence).to(device)
     with LineWriter(evidence.folder / ".lock"):
         evidence.note_command(shlex.join(["redact", "score", *arguments]))
         finish(evidence, judges)

@@ -1,14 +1,17 @@
-"""A capability: an adapter that says what a person states to try the model by hand, and answers it."""
+"""A capability: an adapter that says what a person states to try the model by hand."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
+from redact_core.adapters.base import Adapter
+from redact_core.adapters.capabilities import Capability, require
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
 
@@ -29,9 +32,11 @@ class Entry:
     hint: str = ""
 
 
-class TriedByHand(ABC):
-    """An adapter that a form can ask, beside ``redact evaluate``, which asks it by a plan."""
+class TriedByHand(Capability):
+    """A form can ask the model, beside ``redact evaluate``, which asks it by a plan."""
 
+    needed_for = "a model that says what a person asks of it"
+    instead = "use redact evaluate"
     shows: ClassVar[Literal["picture", "sound"]]
     """What comes out."""
 
@@ -40,8 +45,8 @@ class TriedByHand(ABC):
         """What is stated, beside the seed, with the model's own settings as first values."""
 
     @abstractmethod
-    def by_hand(self, values: Mapping[str, Any], seed: int) -> tuple[PlanRow, Tensor]:
-        """The row that was asked, for scorers, and its sample as :meth:`redact_core.Adapter.generate` gives one.
+    def row_by_hand(self, values: Mapping[str, Any], seed: int) -> PlanRow:
+        """The row that the values ask for.
 
         Args:
             values: By the entries' names.
@@ -52,8 +57,47 @@ class TriedByHand(ABC):
         """
 
     @abstractmethod
+    def set_by_hand(self, values: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """Around the sampling of such a row: the values that are settings of the model take the place of its own.
+
+        Raises:
+            RedactError: As :meth:`row_by_hand`.
+        """
+
+    @abstractmethod
     def judged_for(self, subject: str, reference: str | None) -> Mapping[str, str]:
         """The labels with which scorers look for ``subject`` and, where it is known, for ``reference``."""
+
+
+def try_by_hand(model: Adapter, values: Mapping[str, Any], seed: int) -> tuple[PlanRow, Tensor]:
+    """The row that was asked, for scorers, and its sample; guards around the model act on it as on any other.
+
+    Args:
+        model: Offers :class:`TriedByHand`.
+        values: By the entries' names.
+        seed: From 0.
+
+    Raises:
+        RedactError: As :meth:`TriedByHand.row_by_hand`, or the model cannot be asked by hand.
+    """
+    form = require(model, TriedByHand, "The page")
+    row = form.row_by_hand(values, seed)
+    with form.set_by_hand(values):
+        (sample,) = model.generate_rows([row])
+    return row, sample
+
+
+@contextmanager
+def replaced(part: Any, **values: Any) -> Generator[None]:
+    """Attributes of ``part``, replaced inside the block."""
+    own = {name: getattr(part, name) for name in values}
+    for name, value in values.items():
+        setattr(part, name, value)
+    try:
+        yield
+    finally:
+        for name, value in own.items():
+            setattr(part, name, value)
 
 
 def stated(values: Mapping[str, Any], entry: Entry) -> Any:

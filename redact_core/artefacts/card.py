@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from redact_core.artefacts.listed import differences
 from redact_core.artefacts.receipt import FILE as RECEIPT
 from redact_core.errors import RedactError
-from redact_core.support.folders import hashes
-from redact_core.support.inside import links_out
 from redact_core.support.paths import at_home
 from redact_core.support.strict_json import strict_json
 from redact_core.types import Condition, Lesson, Mean
@@ -114,21 +113,14 @@ class RedactionCard:
 
         A link that leads out of the folder is a difference: what it leads to is not part of the model.
         """
-        folder = at_home(folder)
-        out = [
-            f"{path.relative_to(folder)} is a link that leads out of the folder" for path in links_out(folder)
-        ]
-        now = {name: value for name, value in hashes(folder).items() if name not in _OWN}
-        then = {name: value for name, value in self.files.items() if name not in _OWN}
-        problems = out + [f"{name} is missing" for name in then if name not in now]
-        problems += [f"{name} was added after redaction" for name in now if name not in then]
-        for name in sorted(set(then) & set(now)):
-            if then[name] != now[name]:
-                stock = self.changed.get(name, {}).get("before") == now[name]
+        found = differences(at_home(folder), self.files, _OWN)
+        stock: dict[str, str] = {}
+        for name in found.altered:
+            if self.changed.get(name, {}).get("before") == found.now[name]:
                 # a configuration says how weights are loaded, and holds none
                 undone = "" if Path(name).name == "config.json" else ": the redaction is undone"
-                problems.append(f"{name} is the stock file again{undone}" if stock else f"{name} was altered")
-        return problems
+                stock[name] = f"is the stock file again{undone}"
+        return found.sentences(added="was added after redaction", altered=stock)
 
     def markdown(self) -> str:
         """The card for people, with the front matter that model hubs read."""

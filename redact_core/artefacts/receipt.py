@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from redact_core.artefacts.listed import differences
 from redact_core.errors import RedactError
 from redact_core.support.csv_rows import read_csv
-from redact_core.support.folders import hashes, sha256
+from redact_core.support.folders import sha256
 from redact_core.support.paths import at_home
 
 FILE = "receipt.json"
@@ -61,14 +62,8 @@ def read_receipt(folder: Path) -> dict[str, Any]:
 
 
 def receipt_problems(folder: Path, receipt: Mapping[str, Any]) -> list[str]:
-    """What differs between the files of ``folder`` and its receipt; empty if all hashes agree."""
-    now = {name: value for name, value in hashes(folder).items() if name != FILE}
-    then: Mapping[str, str] = receipt["files"]
-    problems = [f"{name} is missing" for name in sorted(set(then) - set(now))]
-    problems += [f"{name} was added" for name in sorted(set(now) - set(then))]
-    return problems + [
-        f"{name} was altered" for name in sorted(set(now) & set(then)) if now[name] != then[name]
-    ]
+    """What differs between the files of ``folder`` and its receipt; empty if all hashes agree and no link leads out."""
+    return differences(folder, receipt["files"], {FILE}).sentences()
 
 
 def unlisted(receipt: Mapping[str, Any], gone: Mapping[str, Sequence[Path]]) -> list[Path]:

@@ -144,11 +144,9 @@ class Evidence:
     def rows(self) -> list[dict[str, Any]]:
         """``rows.jsonl``; scores that could not be judged are ``nan``."""
         path = self.folder / "rows.jsonl"
-        rows = read_lines(path)
-        if path.is_file() and path.stat().st_size and not path.read_bytes().endswith(b"\n"):
-            raise RedactError(f"{path} is cut off; write it anew with redact score {self.folder}.")
+        rows = read_lines(path, cut=f"write it anew with redact score {self.folder}")
         for row in rows:
-            relative(row["sample"], str(self.folder / "rows.jsonl"))
+            relative(row["sample"], str(path))
             row["scores"] = {k: math.nan if v is None else v for k, v in row["scores"].items()}
         return rows
 

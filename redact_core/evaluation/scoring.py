@@ -14,7 +14,7 @@ from redact_core.errors import RedactError, raise_together
 from redact_core.evaluation.evidence import Evidence
 from redact_core.metrics.scorer import Metric, Scorer, checked_scores
 from redact_core.support.folders import sha256
-from redact_core.support.jsonl import LineWriter, line, read_lines
+from redact_core.support.jsonl import LineWriter, first_line, line, read_lines
 
 
 def score(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mapping[str, Any]]) -> float:
@@ -109,8 +109,8 @@ def _head(scorer: Scorer, spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _heads(folder: Path) -> dict[str, dict[str, Any]]:
-    found = (read_lines(path)[:1] for path in sorted(folder.glob("*.jsonl")))
-    return {head[0]["scorer"]: head[0] for head in found if head}
+    found = map(first_line, sorted(folder.glob("*.jsonl")))
+    return {head["scorer"]: head for head in found if head is not None}
 
 
 def _check_names(scorers: Sequence[Scorer]) -> None:

@@ -22,7 +22,8 @@ def summarise(rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, Metric]) 
     ``base`` and ``redacted`` are over the samples that could be judged, ``low`` and ``high`` bound
     ``redacted``; ``difference`` is the mean of base less redacted over the pairs of which both could
     be judged, with its paired bootstrap interval. ``unscored`` counts samples of the redacted model
-    that could not be judged.
+    that could not be judged. ``n`` counts those of the redacted model that could, ``base_n`` the base's where these
+    are not as many.
 
     Args:
         rows: From :meth:`redact_core.evaluation.evidence.Evidence.rows`.
@@ -124,12 +125,15 @@ def _row(
     before, after = (_rate(list(values.values()), kind) for values in (base, own))
     pairs = sorted(base.keys() & own.keys())
     gap = paired_bootstrap([base[i] for i in pairs], [own[i] for i in pairs])
-    return SummaryRow(
+    row = SummaryRow(
         model=model, task=task, group=group, metric=metric, kind=kind, wanted=wanted,
         base=before.value, redacted=after.value, n=after.n, low=after.low, high=after.high,
         difference=gap.value, difference_low=gap.low, difference_high=gap.high,
         unscored=len(own) - after.n,
     )  # fmt: skip
+    if before.n != after.n:
+        row["base_n"] = before.n
+    return row
 
 
 def _rate(values: Sequence[float], kind: str) -> Rate:

@@ -17,7 +17,7 @@ SCHEMA = 1
 _TEXTS, NUMBERS = ("task", "group", "metric"), ("base", "redacted", "low", "high")
 _OPTIONAL_TEXTS = ("model", "kind", "wanted")
 OPTIONAL_NUMBERS = ("difference", "difference_low", "difference_high")
-COUNTS = ("n", "unscored", "others")
+COUNTS = ("n", "base_n", "unscored", "others")
 
 
 class _Figures(TypedDict):
@@ -41,6 +41,8 @@ class SummaryRow(_Figures, total=False):
     """Name of the redacted model, where there are several."""
     kind: str
     """``rate``, ``mean`` or ``set``."""
+    base_n: int
+    """Samples of the base that could be judged, where they are not ``n`` as well."""
     wanted: str | None
     """A :data:`redact_core.metrics.scorer.Wish`; ``None`` where nothing is wished."""
     others: int

@@ -35,6 +35,7 @@ class AttackRow(TypedDict):
     low: float | None
     high: float | None
     n: int
+    base_n: int
     unscored: int
     queries: float | None
     """Mean over the rows of the redacted model."""
@@ -71,7 +72,7 @@ def attack_table(evidence: Evidence, summary: Sequence[SummaryRow]) -> list[Atta
                 model=model, access=record.get("access", "none"), attack=name, kind=kind,
                 budget=record.get("budget", ""), task=row["task"], metric=leak, base=row["base"],
                 redacted=row["redacted"], low=row["low"], high=row["high"], n=row["n"],
-                unscored=row.get("unscored", 0), queries=queries[model].get((row["task"], row["group"])),
+                base_n=row.get("base_n", row["n"]), unscored=row.get("unscored", 0), queries=queries[model].get((row["task"], row["group"])),
             )
         )  # fmt: skip
     found.sort(key=lambda r: (r["model"], r["task"], _ORDER.index(r["access"]), -(r["redacted"] or 0.0)))

@@ -70,9 +70,14 @@ def add_costs(report: Report, costs: Sequence[Mapping[str, Any]]) -> None:
     )
     for start in range(0, len(costs), _ABREAST):
         part = costs[start : start + _ABREAST]
-        rows = [{"what": text, **{cost["model"]: of(cost) for cost in part}} for text, of in _COST.items()]
-        shown = [row for row in rows if any(row[cost["model"]] is not None for cost in part)]
-        columns = {"what": "", **{cost["model"]: cost["model"] for cost in part}}
+        # numbers, for a model may have the name of another column
+        keys = [f"model {i}" for i in range(len(part))]
+        figures = [
+            (text, dict(zip(keys, map(of, part), strict=True)))  # a model has a column
+            for text, of in _COST.items()
+        ]
+        shown = [{"what": text, **row} for text, row in figures if any(x is not None for x in row.values())]
+        columns = {"what": "", **{key: cost["model"] for key, cost in zip(keys, part, strict=True)}}
         report.table(shown, columns, title="Cost" if not start else "Cost, further models", caption=caption)
 
 

@@ -267,6 +267,8 @@ ACCESS = (
 def rate_of(row: Mapping[str, Any], key: Literal["base", "redacted"]) -> Rate:
     """The rate in a row of a summary, with Wilson's interval from its number of samples."""
     value, n = row.get(key), row["n"]
+    if key == "base":
+        n = row.get("base_n", n)
     return (
         Rate(math.nan, math.nan, math.nan, 0)
         if value is None or math.isnan(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,28 +56,51 @@ def line(row: Mapping[str, Any]) -> bytes:
     return (text + "\n").encode("utf-8", "backslashreplace")
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path, *, cut: str | None = None) -> list[dict[str, Any]]:
     """The objects of a file, none if it is missing; a last line without its end is left out.
 
+    Args:
+        path: Of lines that :func:`line` wrote.
+        cut: Refuse a last line without its end, and advise this.
+
     Raises:
-        RedactError: The file cannot be read, or another line is damaged.
+        RedactError: The file cannot be read or, where ``cut`` says so, is cut off, or a line is damaged.
     """
+    return list(_lines(path, cut))
+
+
+def first_line(path: Path) -> dict[str, Any] | None:
+    """The first object of a file, without reading the rest; ``None`` if the file is missing or its first line has no end.
+
+    Raises:
+        RedactError: The file cannot be read, or the line is damaged.
+    """
+    return next(_lines(path), None)
+
+
+def _lines(path: Path, cut: str | None = None) -> Iterator[dict[str, Any]]:
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            for number, text in enumerate(file, 1):
+                if not text.endswith(b"\n"):
+                    if cut is not None:
+                        raise RedactError(f"{path} is cut off; {cut}.")
+                    return
+                yield _object(path, number, text)
     except FileNotFoundError:
-        return []
+        return
     except OSError as error:
         raise RedactError(f"{path} cannot be read ({error.strerror}); give another folder.") from error
-    rows = []
-    for number, text in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
-        try:
-            row = json.loads(text)
-        except ValueError as error:
-            raise RedactError(f"{path} line {number} is damaged ({error}); restore the file.") from error
-        if not isinstance(row, dict):
-            raise RedactError(f"{path} line {number} is no JSON object; restore the file.")
-        rows.append(row)
-    return rows
+
+
+def _object(path: Path, number: int, text: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(text)
+    except ValueError as error:
+        raise RedactError(f"{path} line {number} is damaged ({error}); restore the file.") from error
+    if not isinstance(row, dict):
+        raise RedactError(f"{path} line {number} is no JSON object; restore the file.")
+    return row
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -3,20 +3,22 @@
 import contextlib
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 from command import redact
 from torch import Tensor
 from toy_evaluation import PictureToy, WordScorer
 
 from lightning_modules.app.compare import Comparison, Figure, Subject, subjects_of
 from lightning_modules.app.page import gradio, table
-from redact_core import PlanRow, RedactError, RedactionCard
-from redact_core.adapters.by_hand import Entry, TriedByHand, stated
+from redact_core import Condition, Conditioning, Guard, PlanRow, RedactError, RedactionCard
+from redact_core.adapters.by_hand import Entry, TriedByHand, stated, try_by_hand
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -30,12 +32,14 @@ class Toy(PictureToy, TriedByHand):
             Entry("steps", "Steps", "whole number", 2, low=1),
         ]
 
-    def by_hand(self, values: Mapping[str, Any], seed: int) -> tuple[PlanRow, Tensor]:
+    def row_by_hand(self, values: Mapping[str, Any], seed: int) -> PlanRow:
         prompt, _ = (stated(values, entry) for entry in self.entries())
         if prompt not in self.WORDS:
             raise RedactError(f"“{prompt}” is no word; give one of {', '.join(self.WORDS)}.")
-        row = PlanRow(prompt, "by hand", "by hand", seed, False)
-        return row, self.generate([prompt], seeds=[seed])[0]
+        return PlanRow(prompt, "by hand", "by hand", seed, False)
+
+    def set_by_hand(self, values: Mapping[str, Any]) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def judged_for(self, subject: str, reference: str | None) -> dict[str, str]:
         return {"word": subject} | ({"reference": reference} if reference else {})
@@ -109,8 +113,28 @@ def test_what_cannot_be_asked_is_one_message(values: dict[str, Any], seed: Any, 
 
 
 def test_a_model_that_nobody_asks_by_hand_is_refused() -> None:
-    with pytest.raises(RedactError, match="PictureToy does not say what a person asks of it"):
+    with pytest.raises(
+        RedactError, match=r"TriedByHand\), which PictureToy does not have; use redact evaluate"
+    ):
         Comparison(Toy(), PictureToy(), [], [])
+
+
+class Grey(Guard):
+    def generate(
+        self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
+    ) -> list[Tensor]:
+        return [torch.zeros_like(sample) for sample in self.inner.generate(conditions, seeds=seeds)]
+
+
+def test_a_guard_acts_on_what_is_tried_by_hand() -> None:
+    """The capability is the guarded model's, the sample is the guard's."""
+    compare = Comparison(Toy(), Grey(Toy()), [], [])
+    assert [entry.name for entry in compare.entries()] == ["prompt", "steps"]
+    plain = try_by_hand(Toy(), {"prompt": "plum"}, 3)[1]
+    row, grey = try_by_hand(Grey(Toy()), {"prompt": "plum"}, 3)
+    assert (row.condition, row.seed) == ("plum", 3)
+    assert plain.abs().sum() > 0
+    assert not grey.any()
 
 
 def test_the_card_says_what_was_redacted_where_it_discloses_it(tmp_path: Path) -> None:

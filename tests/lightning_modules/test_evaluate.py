@@ -17,7 +17,7 @@ from command import redact
 from PIL import Image
 from toy_evaluation import PictureToy, without_plums
 
-from redact_core import RedactError
+from redact_core import RedactError, Scorer
 from redact_core.evaluation.evidence import Evidence
 from redact_core.evaluation.summary import read_summary
 from redact_core.support.folders import hashes
@@ -183,6 +183,21 @@ def test_scoring_again_does_not_generate(
     assert '"found": null' in (out / "rows.jsonl").read_text()
     assert redact("report", out) == 0
     assert (out / "report.html").is_file()
+
+
+class Lacking(Scorer):
+    """Of a package that is not there."""
+
+    def __init__(self) -> None:
+        raise ImportError("No module named 'x'")
+
+
+def test_a_package_that_a_judge_lacks_is_one_line_on_scoring_again(
+    redacted: Path, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        refusal(capsys, "score", whole, "--scorers+", f"{__name__}.Lacking") == "redact: No module named 'x'"
+    )
 
 
 def test_a_sample_that_cannot_be_judged_is_counted_and_not_averaged(redacted: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from toy_evaluation import PictureToy
 from lightning_modules.support.catalogue import entries, methods_of
 from lightning_modules.support.specs import build
 from redact_core import Adapter, Guard, Objective, RedactError, redact
-from redact_core.adapters import capabilities, generator_parts, state_gates
+from redact_core.adapters import by_hand, capabilities, generator_parts, state_gates
 from redact_core.adapters.capabilities import Capability, PlansEvaluations, Reopens, require
 from redact_core.adapters.contract import ToyAdapter
 from redact_core.attacks.hidden_state import HiddenState
@@ -18,7 +18,7 @@ from redact_core.types import Lesson
 
 CAPABILITIES = [
     one
-    for one in (vars(capabilities) | vars(generator_parts) | vars(state_gates)).values()
+    for one in (vars(capabilities) | vars(generator_parts) | vars(state_gates) | vars(by_hand)).values()
     if inspect.isclass(one) and issubclass(one, Capability) and one is not Capability
 ]
 

@@ -14,7 +14,8 @@ from redact_core import Metric, Request
 from redact_core.evaluation.cost import Meter, costs_of, model_cost, note_sampling
 from redact_core.evaluation.damage import damage_curves, slope
 from redact_core.reporting.evidence_report import write_report
-from redact_core.reporting.sections import report_json
+from redact_core.reporting.report import Report
+from redact_core.reporting.sections import add_costs, report_json
 
 METRICS = {"found": Metric("rate", "low", "as base"), "distance to base": Metric("mean", None, "low")}
 
@@ -118,6 +119,16 @@ def test_costs_are_counted(tmp_path: Path) -> None:
     first, second = costs_of(evidence)
     assert (first["seconds_per_sample"], first["peak_bytes"], first["slower"]) == (1.0, 5.0, 1.0)
     assert (second["seconds_per_sample"], second["slower"], second["samples"]) == (4.0, 4.0, 3)
+
+
+@pytest.mark.parametrize("names", [("what", "interval"), ("low", "high")])
+def test_a_model_may_have_the_name_of_a_column(names: tuple[str, str]) -> None:
+    report = Report("t", "")
+    add_costs(report, [{"model": name, "parameters": 11 + i} for i, name in enumerate(names)])
+    page = report.html()
+    assert all(text in page for text in (*names, "Encoder parameters", "11", "12"))
+    row = page[page.index("Encoder parameters") :].partition("</tr>")[0]
+    assert row.index("11") < row.index("12")
 
 
 def test_the_meter_sees_what_a_block_allocates() -> None:

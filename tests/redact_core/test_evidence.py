@@ -18,7 +18,7 @@ from redact_core.evaluation.summarise import findings, summarise
 from redact_core.metrics.scorer import checked_scores
 from redact_core.metrics.statistics import bootstrap_mean, paired_bootstrap
 from redact_core.reporting.evidence_report import write_evidence_summary, write_report
-from redact_core.support.jsonl import LineWriter, read_lines
+from redact_core.support.jsonl import LineWriter, first_line, read_lines
 
 
 @pytest.mark.parametrize(
@@ -144,6 +144,20 @@ def test_rows_that_are_cut_off_are_said(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(RedactError, match=r"rows\.jsonl is cut off; write it anew with redact score"):
             evidence.rows()
+
+
+def test_who_judged_is_read_without_the_scores(tmp_path: Path) -> None:
+    path = tmp_path / "scores.jsonl"
+    assert first_line(path) is None
+    path.write_bytes(b'{"scorer": "a"}\nno JSON\n')
+    assert first_line(path) == {"scorer": "a"}
+    with pytest.raises(RedactError, match=r"scores\.jsonl line 2 is damaged"):
+        read_lines(path)
+    path.write_bytes(b'{"scorer": "a"}')
+    assert first_line(path) is None, "its writer was killed"
+    path.write_bytes(b"[]\n")
+    with pytest.raises(RedactError, match=r"scores\.jsonl line 1 is no JSON object"):
+        first_line(path)
 
 
 def test_costs_that_are_damaged_are_said(tmp_path: Path) -> None:

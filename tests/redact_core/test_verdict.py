@@ -1,17 +1,18 @@
 """The sentence and the figures that stand first, and what warnings mean."""
 
+import math
 from typing import Any, cast
 
 import pytest
 
-from redact_core.evaluation.summarise import found_wrong
+from redact_core.evaluation.summarise import found_wrong, summarise
 from redact_core.evaluation.summary import SummaryRow
 from redact_core.metrics.scorer import Metric
 from redact_core.metrics.statistics import wilson
 from redact_core.reporting.attack_table import AttackRow
 from redact_core.reporting.attack_verdict import attack_verdicts
 from redact_core.reporting.report import Report
-from redact_core.reporting.verdict import ENOUGH, leak_state, verdicts
+from redact_core.reporting.verdict import ENOUGH, leak_state, rate_of, verdicts
 from redact_core.reporting.warnings import explained
 
 METRICS = {
@@ -92,6 +93,21 @@ def test_the_floor_is_the_judges_mistakes_on_the_untouched_model() -> None:
     assert any("The judge also finds it in 10.0 % of 200 samples" in detail for detail in verdict.details)
 
 
+def test_the_bases_rate_is_of_its_own_samples() -> None:
+    """Of which more could be judged than of the redacted model's."""
+    rows = [
+        {"model": model, "task": "t", "group": "g", "redacted": True, "index": i, "scores": {"found": score}}
+        for model, scores in (("base", [1.0] * 39 + [0.0]), ("m", [0.0] * 4 + [math.nan] * 36))
+        for i, score in enumerate(scores)
+    ]
+    (figure,) = summarise(rows, {"found": METRICS["found"]})
+    assert (figure["n"], figure.get("base_n"), figure.get("unscored")) == (4, 40, 36)
+    assert rate_of(figure, "base") == wilson(39, 40)
+    assert rate_of(figure, "redacted") == wilson(0, 4)
+    even = summarise([one for one in rows if one["index"] < 4], {"found": METRICS["found"]})
+    assert "base_n" not in even[0]
+
+
 def test_so_many_samples_without_a_leak_are_enough() -> None:
     assert leak_state(wilson(0, ENOUGH), wilson(ENOUGH, ENOUGH)) == "gone"
     assert leak_state(wilson(0, ENOUGH - 1), wilson(ENOUGH, ENOUGH)) == "unclear"
@@ -106,7 +122,7 @@ def attack(name: str, access: str, redacted: int, base: int = 100, n: int = 100)
     return AttackRow(
         model="m", access=access, attack=name, kind="" if name == "plain" else "adaptive", budget="4 steps",
         task="concept", metric="found", base=base / n, redacted=redacted / n, low=rate.low, high=rate.high, n=n,
-        unscored=0, queries=None,
+        base_n=n, unscored=0, queries=None,
     )  # fmt: skip
 
 

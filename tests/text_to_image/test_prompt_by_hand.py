@@ -1,9 +1,6 @@
 """What a person states on the page of ``redact app``, as scorers look for it."""
 
-from collections.abc import Sequence
-
 import pytest
-from torch import Tensor
 
 from modalities.text_to_image.adapters.prompt_by_hand import PromptByHand
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary
@@ -13,8 +10,16 @@ from redact_core import PlanRow
 class Asked(PromptByHand):
     steps, guidance, vocabulary = 1, 1.0, bundled_vocabulary()
 
-    def generate_rows(self, rows: Sequence[PlanRow]) -> list[Tensor]:
-        raise NotImplementedError
+
+def test_steps_and_guidance_hold_for_what_is_tried_alone() -> None:
+    """As settings of the model, so that guards, which take no guidance of single rows, act on it too."""
+    model = Asked()
+    values = {"prompt": "a kite", "steps": 3, "guidance": 0}
+    assert model.row_by_hand(values, 7) == PlanRow("a kite", "by hand", "by hand", 7, False)
+    with pytest.raises(KeyboardInterrupt), model.set_by_hand(values):
+        assert (model.steps, model.guidance) == (3, 0.0)
+        raise KeyboardInterrupt
+    assert (model.steps, model.guidance) == (1, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from modalities.text_to_image.adapters.encoder_views import _map
 from modalities.text_to_image.adapters.pipeline_encoder import as_bytes, as_mask, as_texts
 from modalities.text_to_image.adapters.prompt_pipeline import PromptPipeline
 from modalities.text_to_image.inspection.families import FAMILIES, HIDDEN
+from modalities.text_to_image.prompts.names import OR, says
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary
 from redact_core import ClosedForm, Distillation, Lesson, RedactError, Request, redact
 from redact_core.adapters.contract import check_adapter
@@ -76,6 +77,28 @@ def test_texts_travel_as_bytes() -> None:
 def test_every_family_has_a_folder_here_and_a_short_form() -> None:
     assert set(BUILDERS) == set(FAMILIES)
     assert {kind for kind, name in _CLASSES.items() if name == "PromptPipeline"} == set(FAMILIES)
+
+
+def test_a_name_is_found_where_two_tokenizers_split_it_differently() -> None:
+    """One of them has the word, the other parts of it; beside a prompt that both read alike."""
+    parts = {"cigarette": OR.join(["cigarette", "cigar ette"]), "kite": "kite"}
+    parts["a cigarette"] = OR.join(["a cigarette", "a cigar ette"])
+    parts["a cigarettes"] = OR.join(["a cigarettes", "a cigar ettes"])
+    parts |= {
+        "cigar": "cigar",
+        "a kite": "a kite",
+        "red cigarette | kite": OR.join(["red cigarette | kite"] * 2),
+    }
+
+    def found(prompt: str, name: str) -> bool:
+        return says(parts.__getitem__, prompt, name)
+
+    assert found("a cigarette", "cigarette")
+    assert found("red cigarette | kite", "kite")
+    assert found("a kite", "kite")
+    assert found("a cigarette", "cigar"), "as the second tokenizer reads it"
+    assert not found("a cigarettes", "cigarette")
+    assert not found("a kite", "cigarette")
 
 
 @pytest.mark.parametrize("kind", list(BUILDERS))

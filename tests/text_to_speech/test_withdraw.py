@@ -84,6 +84,13 @@ def test_withdrawals_leave_a_receipt_that_holds(
     assert status == 2
     assert "does not match its receipt: voice_gate_1.ckpt was altered." in said
 
+    mine = third / "voice_gate_3.ckpt"
+    mine.rename(tmp_path / "elsewhere.ckpt")
+    mine.symlink_to(tmp_path / "elsewhere.ckpt")
+    status, said = checked(third)
+    assert status == 2
+    assert "does not match its receipt: voice_gate_3.ckpt is a link that leads out of the folder." in said
+
 
 def test_a_model_made_of_a_folder_of_withdrawals_has_a_card_and_not_its_receipt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Literal
-
-from torch import Tensor
 
 from modalities.text_to_image.prompts.expansion import reference_of, understand
 from modalities.text_to_image.prompts.vocabulary import Vocabulary
 from redact_core import PlanRow, RedactError
-from redact_core.adapters.by_hand import Entry, TriedByHand, stated
+from redact_core.adapters.by_hand import Entry, TriedByHand, replaced, stated
 
 
 class PromptByHand(TriedByHand):
@@ -29,15 +27,13 @@ class PromptByHand(TriedByHand):
             Entry("guidance", "Guidance", "number", self.guidance, low=0, high=max(20.0, self.guidance)),
         )
 
-    def by_hand(self, values: Mapping[str, Any], seed: int) -> tuple[PlanRow, Tensor]:
-        prompt, steps, guidance = (stated(values, entry) for entry in self.entries())
-        row = PlanRow(prompt, "by hand", "by hand", seed, False, {"guidance": str(guidance)})
-        own, self.steps = self.steps, steps
-        try:
-            (sample,) = self.generate_rows([row])
-        finally:
-            self.steps = own
-        return row, sample
+    def row_by_hand(self, values: Mapping[str, Any], seed: int) -> PlanRow:
+        prompt, *_ = (stated(values, entry) for entry in self.entries())
+        return PlanRow(prompt, "by hand", "by hand", seed, False)
+
+    def set_by_hand(self, values: Mapping[str, Any]) -> AbstractContextManager[None]:
+        _, steps, guidance = (stated(values, entry) for entry in self.entries())
+        return replaced(self, steps=steps, guidance=guidance)
 
     def judged_for(self, subject: str, reference: str | None) -> Mapping[str, str]:
         kind, name = "concept", subject
@@ -51,7 +47,3 @@ class PromptByHand(TriedByHand):
         except RedactError:
             pass  # judges will not know it either
         return {"kind": kind, kind: name} | ({"reference": reference} if reference else {})
-
-    @abstractmethod
-    def generate_rows(self, rows: Sequence[PlanRow]) -> list[Tensor]:
-        """As :meth:`redact_core.Adapter.generate_rows`."""

@@ -25,7 +25,7 @@ from modalities.text_to_image.adapters.pipeline_parts import (
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.adapters.turns import turn
 from modalities.text_to_image.inspection.families import HIDDEN
-from modalities.text_to_image.prompts.names import tidied, without_article
+from modalities.text_to_image.prompts.names import OR, tidied, without_article
 from modalities.text_to_image.prompts.shares import MOST_ROWS
 from redact_core import (
     ClosedForm,
@@ -165,11 +165,11 @@ class PromptPipeline(StableDiffusion):
         return all(len(t(prompt, verbose=False)["input_ids"]) <= self._length(t) for t in self._tokenizers)
 
     def identity(self, condition: Condition) -> str:
-        """The prompt's tokens, as each tokenizer reads it, as one text."""
+        """The prompt's tokens as one text; as each tokenizer reads it, where two read it differently."""
         prompt = str(condition)
         if prompt not in self._read:
             read = [" ".join(_plain(t, prompt)) for t in self._tokenizers]
-            self._read[prompt] = " | ".join(dict.fromkeys(read))
+            self._read[prompt] = read[0] if len(set(read)) == 1 else OR.join(read)
         return self._read[prompt]
 
     def _same(self, one: str, other: str) -> bool:

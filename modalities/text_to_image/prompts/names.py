@@ -9,7 +9,10 @@ from collections.abc import Callable
 from redact_core import RedactError
 
 Identity = Callable[[str], str]
-"""A prompt -> its words as the encoder reads them, with a blank between two words."""
+"""A prompt -> its words as the encoder reads them, with a blank between two words; of several tokenizers that read it
+differently, one reading behind the other with :data:`OR` between them."""
+OR = "\x1f"
+"""Between two readings of a prompt; no tokenizer has it in a word of its own."""
 
 _ARTICLES = {"a", "an", "the"}
 _BETWEEN = re.compile(r"\s*(?:,|/|&|\+|\band\b|\bor\b)\s*", re.IGNORECASE)
@@ -35,9 +38,11 @@ def plainly(prompt: str) -> str:
 
 
 def says(identity: Identity, prompt: str, name: str) -> bool:
-    """Does the encoder read ``name`` in ``prompt`` as whole words?"""
-    wanted = identity(name).strip()
-    return bool(wanted) and f" {wanted} " in f" {identity(prompt).strip()} "
+    """Does the encoder read ``name`` in ``prompt`` as whole words, by any of its tokenizers?"""
+    wanted, read = identity(name).split(OR), identity(prompt).split(OR)
+    many = max(len(wanted), len(read))  # one reading is that of all tokenizers
+    pairs = zip(wanted * (many // len(wanted)), read * (many // len(read)), strict=True)
+    return any(one.strip() and f" {one.strip()} " in f" {other.strip()} " for one, other in pairs)
 
 
 def without_article(name: str) -> str:

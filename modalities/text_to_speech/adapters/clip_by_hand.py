@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Literal
 
-from torch import Tensor
-
 from modalities.sound.bank import VoiceBank
-from redact_core import Condition, PlanRow, RedactError
-from redact_core.adapters.by_hand import Entry, TriedByHand, stated
+from redact_core import PlanRow, RedactError
+from redact_core.adapters.by_hand import Entry, TriedByHand, replaced, stated
 
 _LETTERS = 200
 
@@ -35,24 +33,18 @@ class ClipByHand(TriedByHand):
             *known,
         )
 
-    def by_hand(self, values: Mapping[str, Any], seed: int) -> tuple[PlanRow, Tensor]:
+    def row_by_hand(self, values: Mapping[str, Any], seed: int) -> PlanRow:
         found = {entry.name: stated(values, entry) for entry in self.entries()}
         condition = found.get("clip") or found.get("voice")
         if not condition:
             raise RedactError("No voice is given; give a clip.")
-        row = PlanRow(str(condition), "by hand", "by hand", seed, False, {"sentence": found["text"]})
+        return PlanRow(str(condition), "by hand", "by hand", seed, False, {"sentence": found["text"]})
+
+    def set_by_hand(self, values: Mapping[str, Any]) -> AbstractContextManager[None]:
+        text, *_ = (stated(values, entry) for entry in self.entries())
         # the seed chooses among the sentences; of one, it seeds the rest
-        own, self.sentences = self.sentences, (found["text"],)
-        try:
-            (sample,) = self.generate([row.condition], seeds=[seed])
-        finally:
-            self.sentences = own
-        return row, sample
+        return replaced(self, sentences=(text,))
 
     def judged_for(self, subject: str, reference: str | None) -> Mapping[str, str]:
         labels = {"voice": subject, "redacted voices": subject}
         return labels | ({"reference": reference} if reference else {})
-
-    @abstractmethod
-    def generate(self, conditions: Sequence[Condition], *, seeds: Sequence[int]) -> list[Tensor]:
-        """As :meth:`redact_core.Adapter.generate`."""
