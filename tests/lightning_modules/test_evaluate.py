@@ -15,9 +15,9 @@ import pytest
 import yaml
 from command import redact
 from PIL import Image
-from toy_evaluation import PictureToy, without_plums
+from toy_evaluation import PictureToy, WordScorer, without_plums
 
-from redact_core import RedactError, Scorer
+from redact_core import RedactError
 from redact_core.evaluation.evidence import Evidence
 from redact_core.evaluation.summary import read_summary
 from redact_core.support.folders import hashes
@@ -185,7 +185,7 @@ def test_scoring_again_does_not_generate(
     assert (out / "report.html").is_file()
 
 
-class Lacking(Scorer):
+class Lacking(WordScorer):
     """Of a package that is not there."""
 
     def __init__(self) -> None:
