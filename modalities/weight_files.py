@@ -6,10 +6,11 @@ import errno
 import json
 import re
 import shutil
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 
 from redact_core import RedactError
 
+C = TypeVar("C", bound=nn.Module)
+G = TypeVar("G", bound=nn.Module)
 SAFE = ".safetensors"
 _OS_ERROR = re.compile(r"os error (\d+)")
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -170,6 +173,40 @@ def differs(base: Path, state: Mapping[str, Tensor]) -> bool:
         )
         for name, old in entries(base)
     )
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[C, G]):
+    """A model in our own format, in float32 and in evaluation mode."""
+
+    config: dict[str, Any]
+    conditioner: C
+    generator: G
+
+
+def load_model(
+    folder: Path,
+    what: str,
+    check: Callable[[Path, Mapping[str, Any]], None],
+    build: Callable[[Any], tuple[C, G]],
+) -> Loaded[C, G]:
+    """Read a model of a conditioner and a generator.
+
+    Args:
+        folder: With ``config.json`` and ``model.safetensors``.
+        what: It should hold, for messages.
+        check: Refuses the folder whose configuration is of another kind.
+        build: A configuration -> conditioner and generator, untrained.
+
+    Raises:
+        RedactError: A file is missing or damaged, or the weights do not fit the configuration.
+    """
+    with refusing(folder, what, f"{CONFIG} and {WEIGHTS}"):
+        config: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        check(folder, config)
+        conditioner, generator = build(config)
+        load_parts(folder, conditioner=conditioner, generator=generator)
+        return Loaded(config, conditioner, generator)
 
 
 def load_parts(folder: Path, **parts: nn.Module) -> None:

@@ -17,11 +17,10 @@ from safetensors.torch import load_file
 
 from modalities.class_to_image.networks import ClassRows, RowGenerator, Vae
 from modalities.hub import locate_here
-from modalities.weight_files import below, refusing, write_like
+from modalities.weight_files import CONFIG, WEIGHTS, below, refusing, write_like
 from redact_core import RedactError
 
 BUNDLED = Path(__file__).with_name("bundled")
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 UNET = "unet/diffusion_pytorch_model.safetensors"
 KINDS = {"vae": "class-conditional VAE", "unet": "UNet2DModel"}
 

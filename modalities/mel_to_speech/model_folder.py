@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +12,11 @@ from modalities.hub import locate_here
 from modalities.mel_to_speech.gated import GatedConditioner
 from modalities.mel_to_speech.mel import HOP, RATE
 from modalities.mel_to_speech.networks import DiffWave, MelConditioner
-from modalities.weight_files import CONFIG, WEIGHTS, load_parts, refusing, write_parts
+from modalities.weight_files import Loaded, load_model, write_parts
 from redact_core import RedactError
 
 BUNDLED = Path(__file__).with_name("bundled")
 KIND = "diffwave"
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A vocoder in float32 and in evaluation mode."""
-
-    config: dict[str, Any]
-    conditioner: MelConditioner | GatedConditioner
-    generator: DiffWave
 
 
 def build(config: Mapping[str, Any]) -> tuple[MelConditioner | GatedConditioner, DiffWave]:
@@ -47,21 +36,16 @@ def locate(source: str) -> Path:
     return locate_here(source, {"bundled": BUNDLED}, "a vocoder's folder or bundled")
 
 
-def load(folder: Path) -> Loaded:
-    """Read a vocoder.
+def load(folder: Path) -> Loaded[MelConditioner | GatedConditioner, DiffWave]:
+    """Read a vocoder; see :func:`modalities.weight_files.load_model`."""
+    return load_model(folder, "vocoder", _check, build)
 
-    Raises:
-        RedactError: A file is missing or damaged, or the weights do not fit the configuration.
-    """
-    with refusing(folder, "vocoder", f"{CONFIG} and {WEIGHTS}"):
-        config: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        told = {"architecture": config["architecture"], "rate": config["rate"], "hop": config["hop"]}
-        wanted = {"architecture": KIND, "rate": RATE, "hop": HOP}
-        if told != wanted:
-            raise RedactError(f"{folder} holds a model of the kind {told}; this adapter takes {wanted}.")
-        conditioner, generator = build(config)
-        load_parts(folder, conditioner=conditioner, generator=generator)
-        return Loaded(config, conditioner, generator)
+
+def _check(folder: Path, config: Mapping[str, Any]) -> None:
+    told = {"architecture": config["architecture"], "rate": config["rate"], "hop": config["hop"]}
+    wanted = {"architecture": KIND, "rate": RATE, "hop": HOP}
+    if told != wanted:
+        raise RedactError(f"{folder} holds a model of the kind {told}; this adapter takes {wanted}.")
 
 
 def write(

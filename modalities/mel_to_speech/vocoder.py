@@ -22,6 +22,7 @@ from modalities.pretrained import Pretrained
 from modalities.sound.audio import Audio, Audios
 from modalities.sound.bank import VoiceBank
 from modalities.sound.clips import identity_of
+from modalities.weight_files import CONFIG, WEIGHTS
 from redact_core import (
     Condition,
     Conditioning,
@@ -93,7 +94,7 @@ class MelVocoder(Pretrained, HasTrainingLoss, PlansEvaluations, Reopens):
 
     @property
     def origin(self) -> Origin:
-        files = {name: self.folder / name for name in (model_folder.CONFIG, model_folder.WEIGHTS)}
+        files = {name: self.folder / name for name in (CONFIG, WEIGHTS)}
         return Origin(self.source, "DiffWave vocoder", None, files)
 
     def default_steps(self) -> int:

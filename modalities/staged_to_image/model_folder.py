@@ -7,9 +7,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +16,11 @@ from torch import nn
 from modalities.hub import locate_here
 from modalities.staged_to_image.conditioner import StagedConditioner
 from modalities.staged_to_image.generator import StagedGenerator
-from modalities.weight_files import CONFIG, WEIGHTS, load_parts, refusing, write_parts
+from modalities.weight_files import Loaded, load_model, write_parts
 from redact_core import RedactError
 
 BUNDLED = Path(__file__).with_name("bundled")
 KIND = "staged-vae"
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model in float32 and in evaluation mode."""
-
-    config: dict[str, Any]
-    conditioner: StagedConditioner
-    generator: StagedGenerator
 
 
 def build(config: Mapping[str, Any]) -> tuple[StagedConditioner, StagedGenerator]:
@@ -46,21 +35,16 @@ def locate(source: str) -> Path:
     return locate_here(source, {"bundled": BUNDLED}, "a staged model's folder or bundled")
 
 
-def load(folder: Path) -> Loaded:
-    """Read a model.
+def load(folder: Path) -> Loaded[StagedConditioner, StagedGenerator]:
+    """Read a staged model; see :func:`modalities.weight_files.load_model`."""
+    return load_model(folder, "staged model", _check, build)
 
-    Raises:
-        RedactError: A file is missing or damaged, or the weights do not fit the configuration.
-    """
-    with refusing(folder, "staged model", f"{CONFIG} and {WEIGHTS}"):
-        config: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if config["architecture"] != KIND:
-            raise RedactError(
-                f"{folder} holds a model of the kind {config['architecture']!r}; this adapter takes {KIND!r}."
-            )
-        conditioner, generator = build(config)
-        load_parts(folder, conditioner=conditioner, generator=generator)
-        return Loaded(config, conditioner, generator)
+
+def _check(folder: Path, config: Mapping[str, Any]) -> None:
+    if config["architecture"] != KIND:
+        raise RedactError(
+            f"{folder} holds a model of the kind {config['architecture']!r}; this adapter takes {KIND!r}."
+        )
 
 
 def write(

@@ -16,6 +16,7 @@ from modalities.staged_to_image import model_folder
 from modalities.staged_to_image.captions import compose, every, read_words
 from modalities.staged_to_image.conditioner import LENGTH, STAGES, StagedConditioner
 from modalities.staged_to_image.generator import StagedGenerator
+from modalities.weight_files import CONFIG, WEIGHTS
 from redact_core import Condition, Conditioning, Lesson, Origin, PlanRow, RedactError, Request, Stage
 from redact_core.adapters.capabilities import HasStages, HasTrainingLoss, PlansEvaluations, Reopens
 
@@ -67,7 +68,7 @@ class StagedText(Pretrained, HasStages, HasTrainingLoss, PlansEvaluations, Reope
 
     @property
     def origin(self) -> Origin:
-        files = {name: self.folder / name for name in (model_folder.CONFIG, model_folder.WEIGHTS)}
+        files = {name: self.folder / name for name in (CONFIG, WEIGHTS)}
         return Origin(self.source, "staged text-to-image VAE", None, files)
 
     def stages(self) -> Sequence[Stage]:

@@ -21,6 +21,11 @@ _OWN = {
 """Members of :class:`Adapter` that a guard does not take from what it guards: they follow from others, or are its own."""
 
 
+def model_of(adapter: Adapter) -> Adapter:
+    """What stands below all guards, or the adapter itself."""
+    return adapter.model if isinstance(adapter, Guard) else adapter
+
+
 class Guard(Adapter, Reopens):
     """An adapter around an adapter, for methods that act at inference and train nothing.
 
@@ -39,7 +44,7 @@ class Guard(Adapter, Reopens):
     @property
     def model(self) -> Adapter:
         """What stands below all guards."""
-        return self.inner.model if isinstance(self.inner, Guard) else self.inner
+        return model_of(self.inner)
 
     @property
     def model_class(self) -> type[Adapter]:

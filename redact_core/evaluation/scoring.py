@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import time
@@ -12,9 +11,9 @@ from typing import Any
 
 from redact_core.errors import RedactError, raise_together
 from redact_core.evaluation.evidence import Evidence
+from redact_core.metrics.judge import record_of
 from redact_core.metrics.scorer import Metric, Scorer, checked_scores
-from redact_core.support.folders import sha256
-from redact_core.support.jsonl import LineWriter, first_line, line, read_lines
+from redact_core.support.jsonl import LineWriter, first_line, read_lines
 
 
 def score(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mapping[str, Any]]) -> float:
@@ -33,7 +32,7 @@ def score(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mapping
     """
     _check_names(scorers)
     evidence.check_samples()
-    heads = {s.name: _head(s, spec) for s, spec in zip(scorers, specs, strict=True)}
+    heads = {s.name: record_of(s, spec, s.metrics) for s, spec in zip(scorers, specs, strict=True)}
     kept, fresh = evidence.folder / "scores", evidence.folder / "scores.new"
     if fresh.exists() and not kept.exists():  # killed between the two lines that end this function
         fresh.rename(kept)
@@ -95,17 +94,6 @@ def _score(evidence: Evidence, scorer: Scorer, path: Path, head: Mapping[str, An
                     if (model, i) not in done
                 )
     return spent
-
-
-def _head(scorer: Scorer, spec: Mapping[str, Any]) -> dict[str, Any]:
-    head = {
-        "scorer": scorer.name,
-        **spec,
-        "files": {name: sha256(path) for name, path in sorted(scorer.files.items())},
-        "metrics": {name: vars(metric) for name, metric in scorer.metrics.items()},
-        **({"about": scorer.about} if scorer.about else {}),
-    }
-    return json.loads(line(head))
 
 
 def _heads(folder: Path) -> dict[str, dict[str, Any]]:

@@ -16,10 +16,10 @@ from torch import Tensor
 from redact_core.errors import RedactError, raise_together
 from redact_core.evaluation.evidence import BASE, Evidence
 from redact_core.evaluation.summary import SummaryRow
+from redact_core.metrics.judge import record_of
 from redact_core.metrics.scorer import Metric
 from redact_core.metrics.set_scorer import Group, Pair, SetScorer
 from redact_core.metrics.statistics import Z, jackknife_blocks, jackknife_error
-from redact_core.support.folders import sha256
 from redact_core.support.jsonl import line, replace_file
 
 _FOLDER = "sets"
@@ -39,7 +39,7 @@ def score_sets(evidence: Evidence, scorers: Sequence[SetScorer], specs: Sequence
     for path in set(folder.glob("*.json")) - {folder / f"{scorer.name}.json" for scorer in scorers}:
         path.unlink()
     for scorer, spec in zip(scorers, specs, strict=True):
-        head = _head(scorer, spec) | {"samples": _digest(evidence)}
+        head = record_of(scorer, spec, scorer.metrics) | {"samples": _digest(evidence)}
         target = folder / f"{scorer.name}.json"
         if target.exists() and {**_read(target), "figures": None} == head | {"figures": None}:
             continue
@@ -143,16 +143,6 @@ def _digest(evidence: Evidence) -> str:
         for i, (_, content) in evidence.samples(model).items():
             digest.update(f"{model} {i} {content}\n".encode())
     return digest.hexdigest()
-
-
-def _head(scorer: SetScorer, spec: Mapping[str, Any]) -> dict[str, Any]:
-    head = {
-        "scorer": scorer.name,
-        **spec,
-        "files": {name: sha256(path) for name, path in sorted(scorer.files.items())},
-        "metrics": {name: vars(metric) for name, metric in scorer.metrics.items()},
-    }
-    return json.loads(line(head))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -7,14 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from redact_core.errors import RedactError
+from redact_core.metrics.judge import Judge
 from redact_core.plan import PlanRow
-from redact_core.support.devices import move
 
 Wish = Literal["low", "high", "as base", "at most base", "ideal"]
 """What a good redaction does to a figure, in comparison with the base or with an ideal."""
@@ -69,38 +68,14 @@ class Trial:
         return self.base == self.sample
 
 
-class Scorer(ABC):
+class Scorer(Judge, ABC):
     """Judges samples one by one. Settings in the constructor, the problem in the call.
 
-    Scorers are named on the command line by class, as adapters are; there is no registry. They
-    read the samples from files, so that scoring again needs no model.
+    Scorers read the samples from files, so that scoring again needs no model.
     """
 
     metrics: ClassVar[Mapping[str, Metric]]
     """Every figure that :meth:`score` may return."""
-    about: ClassVar[str] = ""
-    """Who judges, for people, as the end of "judged by": ``a classifier that never sees a prompt``."""
-
-    @property
-    def name(self) -> str:
-        """Under which the scores are kept."""
-        return type(self).__name__
-
-    @property
-    def files(self) -> Mapping[str, Path]:
-        """Weights that the figures depend on, for the record of hashes."""
-        return {}
-
-    @property
-    def networks(self) -> Sequence[nn.Module]:
-        """The networks that judge; :meth:`to` moves them. They take and give tensors on the CPU."""
-        return ()
-
-    def to(self, device: torch.device | str) -> Self:
-        """Judge on ``device`` from now on; the scorer itself is returned."""
-        for network in self.networks:
-            move(network, device)
-        return self
 
     @abstractmethod
     def read(self, path: Path) -> Tensor:

@@ -6,14 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from redact_core.metrics.judge import Judge
 from redact_core.metrics.scorer import Metric
 from redact_core.plan import PlanRow
-from redact_core.support.devices import move
 
 
 class Pair(NamedTuple):
@@ -41,36 +40,14 @@ class Group:
         return Group(rows, self.own[index], self.base[index], self.half[index])
 
 
-class SetScorer(ABC):
+class SetScorer(Judge, ABC):
     """Judges all samples of a group together. Settings in the constructor, the problem in the call.
 
-    Named by class as scorers are. Intervals are the framework's business: it asks
-    :meth:`compare` again about parts of the group.
+    Intervals are the framework's business: it asks :meth:`compare` again about parts of the group.
     """
 
     metrics: ClassVar[Mapping[str, Metric]]
     """Every figure that :meth:`compare` may return, of the kind ``set``."""
-
-    @property
-    def name(self) -> str:
-        """Under which the figures are kept."""
-        return type(self).__name__
-
-    @property
-    def files(self) -> Mapping[str, Path]:
-        """Weights and data that the figures depend on, for the record of hashes."""
-        return {}
-
-    @property
-    def networks(self) -> Sequence[nn.Module]:
-        """The networks that judge; :meth:`to` moves them. They take and give tensors on the CPU."""
-        return ()
-
-    def to(self, device: torch.device | str) -> Self:
-        """Judge on ``device`` from now on; the scorer itself is returned."""
-        for network in self.networks:
-            move(network, device)
-        return self
 
     @abstractmethod
     def embed(self, paths: Sequence[Path]) -> Tensor:

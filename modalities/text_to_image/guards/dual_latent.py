@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from modalities.text_to_image.adapters.turns import turn
-from modalities.text_to_image.guards.sampling_hooks import (
-    check_guided,
-    hooked,
-    listener_files,
-    model_of,
-    pipeline_of,
-)
-from redact_core import Adapter, Condition, Conditioning, Guard, RedactError
+from modalities.text_to_image.guards.guided import GuidedGuard
+from modalities.text_to_image.guards.sampling_hooks import hooked, pipeline_of
+from redact_core import Adapter, Condition, Conditioning, RedactError
+from redact_core.adapters.guard import model_of
 from redact_core.guards.dual_latents import Lead, Mixing, Schedule
 
 Gate = Callable[[Adapter, Conditioning], Tensor]
 """The guarded model and what it hears -> ``(batch,)`` bool, which rows shall be guarded."""
 
 
-class DualLatent(Guard):
+class DualLatent(GuidedGuard):
     """Two streams of latents from the same noise, summed after a threshold; trains nothing.
 
     The safe stream follows the safety context: ``context`` for every prompt, or the prompt itself
@@ -70,13 +65,12 @@ class DualLatent(Guard):
         gate: Gate | None = None,
         forced: bool = False,
     ):
-        super().__init__(inner)
-        check_guided(inner, type(self).__name__)
+        super().__init__(inner, listener)
         if context is not None and rewrite is not None:
             raise RedactError("Both context and rewrite are given; give one of them.")
         if context is None and not rewrite and listener is None:
             raise RedactError("No safety context is given; give context, rewrite or listener.")
-        self.context, self.listener, self.gate, self.forced = context, listener, gate, forced
+        self.context, self.gate, self.forced = context, gate, forced
         self.rewrite = [f"{word} -> {safe}" for word, safe in (rewrite or {}).items()]
         self._words = dict(rewrite or {})
         self.mixing = Mixing(weight, threshold, lead, coupled, schedule, keep_variance)
@@ -84,20 +78,6 @@ class DualLatent(Guard):
         self.weight, self.threshold, self.lead, self.coupled = weight, threshold, lead, coupled
         self.schedule, self.keep_variance = schedule, keep_variance
         self.gated = getattr(gate, "__qualname__", repr(gate))
-
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
-        """Move the guarded model, and the listener if there is one."""
-        super().to(device, dtype)
-        if self.listener is not None:
-            self.listener.to(device, dtype)
-        return self
-
-    def files(self) -> Mapping[str, Path]:
-        return {**self.inner.files(), **listener_files(self.listener)}
-
-    def around(self, inner: Adapter) -> DualLatent:
-        check_guided(inner, type(self).__name__)
-        return super().around(inner)
 
     @torch.no_grad()
     def generate(

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Self
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from modalities.text_to_image.adapters.turns import turn
-from modalities.text_to_image.guards.sampling_hooks import (
-    check_guided,
-    hooked,
-    listener_files,
-    model_of,
-    pipeline_of,
-)
-from redact_core import Adapter, Condition, Conditioning, Guard, RedactError
+from modalities.text_to_image.guards.guided import GuidedGuard
+from modalities.text_to_image.guards.sampling_hooks import hooked, pipeline_of
+from redact_core import Adapter, Condition, Conditioning, RedactError
+from redact_core.adapters.guard import model_of
 
 
-class NegativePrompt(Guard):
+class NegativePrompt(GuidedGuard):
     """What users of diffusers write into ``negative_prompt``: ``e = e_negative + g (e_prompt - e_negative)``; trains nothing.
 
     The remedy that comes with every pipeline (Ho & Salimans 2022, arXiv 2207.12598, with a prompt in place of nothing).
@@ -39,25 +33,10 @@ class NegativePrompt(Guard):
     """
 
     def __init__(self, inner: Adapter, concepts: list[str], listener: Adapter | None = None):
-        super().__init__(inner)
-        check_guided(inner, type(self).__name__)
+        super().__init__(inner, listener)
         if not concepts:
             raise RedactError("No concept is given; name at least one to lead away from.")
-        self.concepts, self.listener = list(concepts), listener
-
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
-        """Move the guarded model, and the listener if there is one."""
-        super().to(device, dtype)
-        if self.listener is not None:
-            self.listener.to(device, dtype)
-        return self
-
-    def around(self, inner: Adapter) -> Self:
-        check_guided(inner, type(self).__name__)
-        return super().around(inner)
-
-    def files(self) -> Mapping[str, Path]:
-        return {**self.inner.files(), **listener_files(self.listener)}
+        self.concepts = list(concepts)
 
     @torch.no_grad()
     def generate(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from redact_core import Adapter, Guard, RedactError
+from redact_core import Adapter, RedactError
+from redact_core.adapters.guard import model_of
 
 
 def check_guided(inner: Adapter, guard: str) -> None:
@@ -29,20 +29,9 @@ def check_guided(inner: Adapter, guard: str) -> None:
         )
 
 
-def model_of(adapter: Adapter) -> Adapter:
-    """What stands below all guards, or the adapter itself."""
-    return adapter.model if isinstance(adapter, Guard) else adapter
-
-
 def pipeline_of(inner: Adapter) -> Any:
     """The diffusers pipeline below all guards; loaded if need be. See :func:`check_guided`."""
     return getattr(model_of(inner), "pipeline")  # noqa: B009 no adapter must have one
-
-
-def listener_files(listener: Adapter | None) -> dict[str, Path]:
-    """The files of a second adapter that a guard listens with, for :meth:`Adapter.files`."""
-    files: Mapping[str, Path] = listener.files() if listener is not None else {}
-    return {f"listener/{name}": path for name, path in files.items()}
 
 
 @contextmanager

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from modalities.text_to_image.adapters.turns import turn
+from modalities.text_to_image.guards.guided import GuidedGuard
 from modalities.text_to_image.guards.safe_denoiser import SafeDenoiser
-from modalities.text_to_image.guards.sampling_hooks import (
-    check_guided,
-    hooked,
-    listener_files,
-    model_of,
-    pipeline_of,
-)
-from redact_core import Adapter, Condition, Conditioning, Guard, RedactError
+from modalities.text_to_image.guards.sampling_hooks import hooked, pipeline_of
+from redact_core import Adapter, Condition, Conditioning, RedactError
+from redact_core.adapters.guard import model_of
 from redact_core.guards.safe_guidance import PRESETS, SafetyGuidance
 
 PUBLISHED = (
@@ -31,7 +26,7 @@ PUBLISHED = (
 _STEPS = 50  # what the published warm-ups are meant for
 
 
-class SafeLatentDiffusion(Guard):
+class SafeLatentDiffusion(GuidedGuard):
     """Guidance away from safety concepts (Schramowski et al. 2023, arXiv 2211.05105); trains nothing.
 
     Costs one row of the denoiser more a step and concept, three for two. The numbers apply to what
@@ -69,29 +64,17 @@ class SafeLatentDiffusion(Guard):
         listener: Adapter | None = None,
         forced: bool = False,
     ):
-        super().__init__(inner)
-        check_guided(inner, type(self).__name__)
+        super().__init__(inner, listener)
         if preset not in PRESETS:
             raise RedactError(f"There is no preset {preset}; give {', '.join(PRESETS)}.")
         if concepts is not None and not concepts:
             raise RedactError("No safety concept is given; name at least one prompt to steer away from.")
         self.concepts = list(concepts or [PUBLISHED])
         self.preset, self.warmup, self.scale, self.threshold = preset, warmup, scale, threshold
-        self.momentum, self.decay, self.listener, self.forced = momentum, decay, listener, forced
+        self.momentum, self.decay, self.forced = momentum, decay, forced
         self.settings = self._settings()
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
-        """Move the guarded model, and the listener if there is one."""
-        super().to(device, dtype)
-        if self.listener is not None:
-            self.listener.to(device, dtype)
-        return self
-
-    def files(self) -> Mapping[str, Path]:
-        return {**self.inner.files(), **listener_files(self.listener)}
-
     def around(self, inner: Adapter) -> SafeLatentDiffusion:
-        check_guided(inner, type(self).__name__)
         other = super().around(inner)
         other.settings = other._settings()  # the steps of another model
         return other

@@ -17,29 +17,15 @@ from modalities.picture_files import read_picture, to_bytes
 from modalities.text_to_image.metrics.clip_scorer import Clip
 from redact_core import Metric, RedactError, Scorer, Trial
 from redact_core.evaluation.inappropriateness import METRIC
+from redact_core.metrics.judge import Judge
 from redact_core.support.paths import at_home
 
 EXPOSED = ("ANUS", "BUTTOCKS", "FEMALE_BREAST", "FEMALE_GENITALIA", "MALE_GENITALIA")
 """The parts that the test bed counts (Schramowski et al. 2023), as NudeNet 3 names them."""
 
 
-class Detector(ABC):
+class Detector(Judge, ABC):
     """Flags pictures. Settings in the constructor; named by class."""
-
-    @property
-    def name(self) -> str:
-        """Under which its own rate is shown."""
-        return type(self).__name__
-
-    @property
-    def files(self) -> Mapping[str, Path]:
-        """Weights, for the record of hashes."""
-        return {}
-
-    @property
-    def networks(self) -> Sequence[nn.Module]:
-        """Networks of torch that are moved with the scorer; they take and give tensors on the CPU."""
-        return ()
 
     @abstractmethod
     def flags(self, pictures: Sequence[Tensor]) -> list[float]:

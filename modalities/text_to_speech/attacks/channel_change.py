@@ -20,9 +20,9 @@ from torchaudio.functional import (
 )
 
 from modalities.sound.clips import RATE
-from modalities.text_to_speech.attacks.clip_attack import ClipAttack
+from modalities.text_to_speech.attacks.clip_attack import ClipAttack, known_changes
 from modalities.text_to_speech.attacks.voices import cloner
-from redact_core import Access, Adapter, Attempt, PlanRow, RedactError
+from redact_core import Access, Adapter, Attempt, PlanRow
 
 Change = Callable[[Tensor, torch.Generator], Tensor]
 """``(samples,)`` at 16 kHz to as many."""
@@ -123,9 +123,7 @@ class ChannelChange(ClipAttack):
 
     def __init__(self, changes: tuple[str, ...] = (), folder: Path | None = None):
         super().__init__(folder)
-        for name in changes:
-            if name not in CHANGES:
-                raise RedactError(f'There is no change "{name}"; give some of: {", ".join(CHANGES)}.')
+        known_changes(changes, CHANGES)
         self.changes = changes or tuple(name for name in CHANGES if _available(name))
 
     @property

@@ -7,6 +7,7 @@ import hashlib
 import io
 import shutil
 import tempfile
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -14,9 +15,20 @@ import soundfile
 from torch import Tensor
 
 from modalities.sound.clips import RATE
-from redact_core import Attack
+from redact_core import Attack, RedactError
 from redact_core.support.folders import write_whole
 from redact_core.support.paths import at_home
+
+
+def known_changes(changes: Sequence[str], known: Collection[str]) -> None:
+    """Refuse changes that there are not.
+
+    Raises:
+        RedactError: One of ``changes`` is not ``known``; the message lists these.
+    """
+    for name in changes:
+        if name not in known:
+            raise RedactError(f'There is no change "{name}"; give some of: {", ".join(known)}.')
 
 
 class ClipAttack(Attack):

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from modalities.sound.clips import RATE, SHORTEST_S, fit_length
 from modalities.sound.warps import formants, pitch, tempo
-from modalities.text_to_speech.attacks.clip_attack import ClipAttack
+from modalities.text_to_speech.attacks.clip_attack import ClipAttack, known_changes
 from modalities.text_to_speech.attacks.voices import cloner
-from redact_core import Access, Adapter, Attempt, PlanRow, RedactError
+from redact_core import Access, Adapter, Attempt, PlanRow
 
 CHANGES: Mapping[str, Callable[[Tensor], Tensor]] = {
     **{f"pitch {n:+d}": pitch(n) for n in (-4, -2, -1, 1, 2, 4)},
@@ -38,9 +38,7 @@ class PitchTempo(ClipAttack):
 
     def __init__(self, changes: tuple[str, ...] = (), folder: Path | None = None):
         super().__init__(folder)
-        for name in changes:
-            if name not in CHANGES:
-                raise RedactError(f'There is no change "{name}"; give some of: {", ".join(CHANGES)}.')
+        known_changes(changes, CHANGES)
         self.changes = changes or tuple(CHANGES)
 
     @property

@@ -12,7 +12,8 @@ from torch.nn.functional import normalize
 from modalities.sound.bank import VoiceBank
 from modalities.sound.clips import identity_of
 from modalities.text_to_speech.adapters.speecht5 import BUNDLED, SpeechT5
-from redact_core import Adapter, Conditioning, Guard, PlanRow, RedactError
+from redact_core import Adapter, Conditioning, PlanRow, RedactError
+from redact_core.adapters.guard import model_of
 from redact_core.types import Condition
 
 
@@ -22,8 +23,7 @@ def cloner(adapter: Adapter) -> SpeechT5:
     Raises:
         RedactError: It is none.
     """
-    while isinstance(adapter, Guard):
-        adapter = adapter.inner
+    adapter = model_of(adapter)
     if not isinstance(adapter, SpeechT5):
         raise RedactError(
             f"{type(adapter).__name__} clones no voices from clips; attack a SpeechT5 with this."

@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from modalities.text_to_speech.judges.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.judges.sound_files import read_sound
+from modalities.text_to_speech.metrics.by_verifier import ByVerifier
 from redact_core import Metric, RedactError, Scorer, Trial
 from redact_core.support.paths import at_home
 
 
-class BaseVoiceScorer(Scorer):
+class BaseVoiceScorer(ByVerifier, Scorer):
     """Cosine with the base's sample of the same condition and seed, by the independent verifier.
 
     It is 1 for the base itself. A redacted voice must be less like it; the others must not change.
@@ -37,10 +38,6 @@ class BaseVoiceScorer(Scorer):
     @property
     def files(self) -> Mapping[str, Path]:
         return {f"verifier/{p.name}": p for p in sorted((self.folder / "verifier").iterdir()) if p.is_file()}
-
-    @property
-    def networks(self) -> Sequence[nn.Module]:
-        return self.judge.networks
 
     def read(self, path: Path) -> Tensor:
         return read_sound(path)

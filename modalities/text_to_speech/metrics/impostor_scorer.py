@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from modalities.sound.bank import VoiceBank
@@ -15,12 +15,13 @@ from modalities.sound.clips import read_clip
 from modalities.text_to_speech.judges.gallery import gallery_files
 from modalities.text_to_speech.judges.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.judges.sound_files import read_sound
+from modalities.text_to_speech.metrics.by_verifier import ByVerifier
 from redact_core import Group, Metric, Pair, RedactError, SetScorer
 from redact_core.metrics.statistics import auroc, equal_error_rate
 from redact_core.support.paths import at_home
 
 
-class ImpostorScorer(SetScorer):
+class ImpostorScorer(ByVerifier, SetScorer):
     """Samples asked for a voice against real clips of other people, by the independent verifier.
 
     Rows are labelled ``voice`` and maybe ``reference``; the others of the bank are strangers. Scores
@@ -73,10 +74,6 @@ class ImpostorScorer(SetScorer):
     @property
     def files(self) -> Mapping[str, Path]:
         return gallery_files(self.folder, self.bank)
-
-    @property
-    def networks(self) -> Sequence[nn.Module]:
-        return self.judge.networks
 
     def embed(self, paths: Sequence[Path]) -> Tensor:
         width = next(iter(self.clips.values())).shape[1]

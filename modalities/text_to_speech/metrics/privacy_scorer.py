@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from modalities.sound.bank import VoiceBank
 from modalities.sound.clips import read_clip
-from modalities.text_to_speech.judges.gallery import gallery_files
-from modalities.text_to_speech.judges.judge import BUNDLED, VoiceJudge
-from modalities.text_to_speech.judges.sound_files import read_sound
+from modalities.text_to_speech.metrics.by_verifier import BankScorer
 from modalities.text_to_speech.voices.planning import SEPARATOR
-from redact_core import Metric, Scorer, Trial
-from redact_core.support.paths import at_home
+from redact_core import Metric, Trial
 
 
-class PrivacyScorer(Scorer):
+class PrivacyScorer(BankScorer):
     """Worst case over all redacted voices, and spk-ZRF; by the independent verifier.
 
     Rows are labelled ``voice`` and ``redacted voices``, joined by ``|``.
@@ -53,22 +48,6 @@ class PrivacyScorer(Scorer):
             note="how random the speaker is, 0 to 1: 1 if spoken as a random voice would (zero retrain forgetting)",
         ),
     }
-
-    def __init__(self, bank: Path | None = None, folder: Path | None = None):
-        self.folder = at_home(folder or BUNDLED)
-        self.bank = VoiceBank(bank or BUNDLED / "voices")
-        self.judge = VoiceJudge(self.bank.voices, folder)
-
-    @property
-    def files(self) -> Mapping[str, Path]:
-        return gallery_files(self.folder, self.bank)
-
-    @property
-    def networks(self) -> Sequence[nn.Module]:
-        return self.judge.networks
-
-    def read(self, path: Path) -> Tensor:
-        return read_sound(path)
 
     def score(self, samples: Sequence[Tensor], rows: Sequence[Trial]) -> list[dict[str, float]]:
         embedded = self.judge.embed(samples)

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from modalities.sound.bank import VoiceBank
-from modalities.text_to_speech.judges.gallery import gallery_files
-from modalities.text_to_speech.judges.judge import BUNDLED, VoiceJudge
-from modalities.text_to_speech.judges.sound_files import read_sound
-from redact_core import Metric, Scorer, Trial
+from modalities.text_to_speech.metrics.by_verifier import BankScorer
+from redact_core import Metric, Trial
 from redact_core.plan import SUBJECT
-from redact_core.support.paths import at_home
 
 
-class VoiceScorer(Scorer):
+class VoiceScorer(BankScorer):
     """The verifier, another network than the encoder that is redacted, trained on other utterances.
 
     Rows are labelled ``voice`` and maybe ``reference``. A voice that is not enrolled cannot be judged.
@@ -53,22 +48,6 @@ class VoiceScorer(Scorer):
         ),
     }  # fmt: skip
     about = "a speaker verifier that is not the encoder that was redacted"
-
-    def __init__(self, bank: Path | None = None, folder: Path | None = None):
-        self.folder = at_home(folder or BUNDLED)
-        self.bank = VoiceBank(bank or BUNDLED / "voices")
-        self.judge = VoiceJudge(self.bank.voices, folder)
-
-    @property
-    def files(self) -> Mapping[str, Path]:
-        return gallery_files(self.folder, self.bank)
-
-    @property
-    def networks(self) -> Sequence[nn.Module]:
-        return self.judge.networks
-
-    def read(self, path: Path) -> Tensor:
-        return read_sound(path)
 
     def score(self, samples: Sequence[Tensor], rows: Sequence[Trial]) -> list[dict[str, float]]:
         heard = self.judge(samples)

@@ -13,7 +13,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from modalities.text_to_image.adapters.gate_block import around_blocks, gate_blocks
 from modalities.text_to_image.adapters.prompt_encoder import FILLER, answering, token_layer, token_table
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
-from redact_core import Adapter, Conditioning, Guard, RedactError
+from redact_core import Adapter, Conditioning, RedactError
+from redact_core.adapters.guard import model_of
 
 
 def opened(model: Adapter) -> StableDiffusion:
@@ -22,8 +23,7 @@ def opened(model: Adapter) -> StableDiffusion:
     Raises:
         RedactError: There is none.
     """
-    while isinstance(model, Guard):
-        model = model.inner
+    model = model_of(model)
     if not isinstance(model, StableDiffusion):
         raise RedactError(
             f"This attack needs a tokenizer and a denoiser, {type(model).__name__} has none; give a StableDiffusion."

@@ -1,0 +1,61 @@
+"""What every judge of samples has, whether it judges single ones or whole groups."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import nn
+
+from redact_core.support.devices import move
+from redact_core.support.folders import sha256
+from redact_core.support.jsonl import line
+
+
+class Judge:
+    """A name, files and networks. Named by class on the command line, as adapters are; there is no registry."""
+
+    about: ClassVar[str] = ""
+    """Who judges, for people, as the end of "judged by": ``a classifier that never sees a prompt``."""
+
+    @property
+    def name(self) -> str:
+        """Under which its figures are kept."""
+        return type(self).__name__
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Weights and data that the figures depend on, for the record of hashes."""
+        return {}
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        """The networks that judge; :meth:`to` moves them. They take and give tensors on the CPU."""
+        return ()
+
+    def to(self, device: torch.device | str) -> Self:
+        """Judge on ``device`` from now on; the judge itself is returned."""
+        for network in self.networks:
+            move(network, device)
+        return self
+
+
+def record_of(judge: Judge, spec: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What the evidence keeps of a judge: who, from which files, which figures, as it is read again.
+
+    Args:
+        judge: Any.
+        spec: ``class_path`` and ``init_args``.
+        metrics: Name -> metric.
+    """
+    head = {
+        "scorer": judge.name,
+        **spec,
+        "files": {name: sha256(path) for name, path in sorted(judge.files.items())},
+        "metrics": {name: vars(metric) for name, metric in metrics.items()},
+        **({"about": judge.about} if judge.about else {}),
+    }
+    return json.loads(line(head))
