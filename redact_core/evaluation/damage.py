@@ -13,6 +13,7 @@ import torch
 from redact_core.evaluation.evidence import BASE
 from redact_core.metrics.scorer import Metric
 from redact_core.metrics.statistics import bootstrap_mean
+from redact_core.support.strict_json import without_nan
 
 LABEL = "distance"
 """Label of a retained row: how far what it asks for is from what was redacted, by the untouched base."""
@@ -45,7 +46,7 @@ class Curve:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; ``nan`` is ``None``."""
-        return _plain(asdict(self))
+        return without_nan(asdict(self))
 
 
 def damage_curves(
@@ -118,11 +119,3 @@ def _curve(model: str, task: str, metric: str, pairs: list[tuple[float, float]],
         mean = bootstrap_mean([y for _, y in part])
         points.append(Point(sum(x for x, _ in part) / len(part), mean.value, mean.low, mean.high, mean.n))
     return Curve(model, task, metric, tuple(points), *slope(pairs), len(pairs))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

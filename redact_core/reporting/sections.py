@@ -22,6 +22,7 @@ from redact_core.reporting.plots import show, span
 from redact_core.reporting.report import Report
 from redact_core.reporting.warnings import explained
 from redact_core.support.jsonl import replace_file
+from redact_core.support.strict_json import without_nan
 
 SCHEMA = 1
 
@@ -106,17 +107,11 @@ def report_json(evidence: Evidence) -> dict[str, Any]:
 
 def write_report_json(evidence: Evidence, target: Path) -> None:
     """Write the report for programs anew, whole or not at all."""
-    text = json.dumps(_plain(report_json(evidence)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = (
+        json.dumps(without_nan(report_json(evidence)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    )
     replace_file(target, text.encode("utf-8", "backslashreplace"))
 
 
 def _mega(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else value / 1e6
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from redact_core.errors import RedactError
 from redact_core.support.folders import write_whole
 from redact_core.support.locks import try_lock
+from redact_core.support.strict_json import without_nan
 
 
 class LineWriter:
@@ -51,7 +51,7 @@ class LineWriter:
 
 def line(row: Mapping[str, Any]) -> bytes:
     """One line of JSON; ``nan`` is written as ``null``, which every reader knows."""
-    text = json.dumps(_plain(row), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(without_nan(row), ensure_ascii=False, allow_nan=False)
     # a file name that is not Unicode holds letters that UTF-8 has no bytes for
     return (text + "\n").encode("utf-8", "backslashreplace")
 
@@ -111,13 +111,3 @@ def replace_file(path: Path, data: bytes) -> None:
         raise RedactError(
             f"{path} was not written ({error.strerror}); free space or give another path."
         ) from error
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return value

@@ -10,6 +10,17 @@ from typing import Any
 from redact_core.errors import RedactError
 
 
+def without_nan(value: Any) -> Any:
+    """``value`` with ``None`` for every NaN, at any depth, and lists for tuples: missing, as every reader knows it."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(entry) for entry in value]
+    return value
+
+
 def strict_json(values: Any, what: str, *, indent: int | None = 1, sort_keys: bool = False) -> str:
     """``values`` as JSON text, without a final line break.
 

@@ -9,11 +9,11 @@ from tiny_speech import voice
 
 from modalities.sound.clips import read_clip
 from modalities.text_to_speech.judges.grading import Case, Spoken, against_others, cases, compare
-from modalities.text_to_speech.judges.judge import BUNDLED, VoiceJudge, VoiceSimilarity, auroc
+from modalities.text_to_speech.judges.judge import BUNDLED, VoiceJudge, VoiceSimilarity
 from modalities.text_to_speech.judges.recogniser import LETTERS, Recogniser, error_rate, log_mels
 from modalities.text_to_speech.judges.verifier import embed_clip
 from modalities.text_to_speech.voices.mislabelled_clips import PER_VOICE, misplaced
-from redact_core.metrics.statistics import bootstrap_mean
+from redact_core.metrics.statistics import auroc, bootstrap_mean
 
 
 def pitch(clip: Path) -> torch.Tensor:

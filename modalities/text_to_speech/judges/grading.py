@@ -16,10 +16,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from modalities.sound.bank import VoiceBank
-from modalities.text_to_speech.judges.judge import BUNDLED, VoiceJudge, VoiceSimilarity, auroc
+from modalities.text_to_speech.judges.judge import BUNDLED, VoiceJudge, VoiceSimilarity
 from modalities.text_to_speech.judges.recogniser import error_rate
 from redact_core.evaluation.summary import SummaryRow
-from redact_core.metrics.statistics import Rate, bootstrap_mean, wilson
+from redact_core.metrics.statistics import Rate, auroc, bootstrap_mean, wilson
 
 if TYPE_CHECKING:  # the adapter plans evaluations with the cases of this file
     from modalities.text_to_speech.adapters.speecht5 import SpeechT5

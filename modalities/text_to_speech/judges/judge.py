@@ -75,9 +75,3 @@ class VoiceJudge:
     def read(self, samples: Sequence[Tensor]) -> list[str]:
         """What is said in each sample."""
         return [self.recogniser.read(wave) for wave in samples]
-
-
-def auroc(positive: Tensor, negative: Tensor) -> float:
-    """Probability that a positive score exceeds a negative one, ties counted half (Mann-Whitney)."""
-    difference = positive[:, None] - negative[None, :]
-    return ((difference > 0).float() + 0.5 * (difference == 0).float()).mean().item()

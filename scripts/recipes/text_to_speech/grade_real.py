@@ -21,9 +21,9 @@ from modalities.sound.clips import RATE
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.adapters.speecht5 import BUNDLED
 from modalities.text_to_speech.judges.grading import cases
-from modalities.text_to_speech.judges.judge import VoiceJudge, auroc
+from modalities.text_to_speech.judges.judge import VoiceJudge
 from modalities.text_to_speech.judges.recogniser import error_rate
-from redact_core.metrics.statistics import bootstrap_mean, wilson
+from redact_core.metrics.statistics import auroc, bootstrap_mean, wilson
 from scripts.experiments.sphinx import decoder, heard
 
 sys.path.insert(0, str(Path(__file__).parent))
