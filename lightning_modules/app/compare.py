@@ -17,7 +17,7 @@ from redact_core.adapters.capabilities import require
 from redact_core.artefacts.card import FILE as CARD
 from redact_core.evaluation.evidence import BASE
 from redact_core.metrics.scorer import checked_scores, leak_metric
-from redact_core.reporting.plots import show
+from redact_core.reporting.formats import show
 
 SEEDS = 2**31 - 1
 """The largest seed."""

@@ -13,7 +13,7 @@ from redact_core.evaluation.summary import SummaryRow
 from redact_core.reporting.attack_table import AttackRow, attack_table
 from redact_core.reporting.conclusions import verdicts_of
 from redact_core.reporting.evidence_report import write_evidence_summary
-from redact_core.reporting.plots import show, span
+from redact_core.reporting.formats import show, span
 
 
 def finish(evidence: Evidence, judges: Judges) -> None:

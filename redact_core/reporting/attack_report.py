@@ -9,7 +9,8 @@ from typing import Any
 
 from redact_core.evaluation.evidence import BASE, Evidence
 from redact_core.reporting.attack_table import PREFIX, AttackRow, attempts_of
-from redact_core.reporting.lines import Point, curves, mean_curve
+from redact_core.reporting.drawing import Series
+from redact_core.reporting.plots import Point, curves, mean_curve
 from redact_core.reporting.report import Report
 
 _COLUMNS = {
@@ -48,7 +49,7 @@ def attack_sections(
         if families:
             report.figures(
                 f"{name}Leak against budget",
-                "Attacks of one kind, by the number in their name. Blue is the base, orange the redacted model.",
+                "Attacks of one kind, by the number in their name.",
                 [
                     (
                         stem,
@@ -67,7 +68,7 @@ def attack_sections(
         if found:
             report.figures(
                 f"{name}What the searches minimised",
-                "Mean over rows at each step. Blue is the search on the base, orange on the redacted model.",
+                "Mean over rows at each step, of the search on the base and of that on the redacted model.",
                 [
                     (attack, curves(f"{attack}, objective by step", lines, f"{model}-{attack}-loss"))
                     for attack, lines in found.items()
@@ -82,17 +83,17 @@ def attack_sections(
             )
 
 
-def _families(table: Sequence[AttackRow]) -> dict[str, dict[str, list[Point]]]:
+def _families(table: Sequence[AttackRow]) -> dict[str, dict[Series, list[Point]]]:
     """Attacks whose names differ in a number: leak of base and redacted against that number."""
     members: dict[str, list[tuple[float, AttackRow]]] = {}
     for row in table:
         match = re.fullmatch(r"(.+)-(\d+(?:\.\d+)?)", row["attack"])
         if match:
             members.setdefault(match[1], []).append((float(match[2]), row))
-    found: dict[str, dict[str, list[Point]]] = {}
+    found: dict[str, dict[Series, list[Point]]] = {}
     for stem, rows in members.items():
         rows.sort(key=lambda entry: entry[0])
-        lines = {
+        lines: dict[Series, list[Point]] = {
             "base": [(x, row["base"]) for x, row in rows if row["base"] is not None],
             "redacted": [(x, row["redacted"]) for x, row in rows if row["redacted"] is not None],
         }
@@ -101,14 +102,17 @@ def _families(table: Sequence[AttackRow]) -> dict[str, dict[str, list[Point]]]:
     return found
 
 
-def _losses(evidence: Evidence, model: str) -> dict[str, dict[str, list[Point]]]:
-    found: dict[str, dict[str, list[list[float]]]] = {}
-    for label, name in (("base", BASE), ("redacted", model)):
+def _losses(evidence: Evidence, model: str) -> dict[str, dict[Series, list[Point]]]:
+    found: dict[str, dict[Series, list[list[float]]]] = {}
+    sides: tuple[tuple[Series, str], ...] = (("base", BASE), ("redacted", model))
+    for label, name in sides:
         for record in attempts_of(evidence, name).values():
             losses = [math.nan if loss is None else float(loss) for loss in record["losses"]]
             if len(losses) > 1:
                 found.setdefault(str(record["attack"]), {}).setdefault(label, []).append(losses)
-    means = {a: {label: mean_curve(rows) for label, rows in lines.items()} for a, lines in found.items()}
+    means: dict[str, dict[Series, list[Point]]] = {
+        a: {label: mean_curve(rows) for label, rows in lines.items()} for a, lines in found.items()
+    }
     return {attack: lines for attack, lines in means.items() if any(lines.values())}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from redact_core.reporting.attack_table import PLAIN, AttackRow
-from redact_core.reporting.plots import show
+from redact_core.reporting.formats import show
 from redact_core.reporting.verdict import (
     ENOUGH,
     FOLLOWED,

@@ -8,7 +8,8 @@ from html import escape
 from typing import Any
 
 from redact_core.metrics.statistics import Rate
-from redact_core.reporting.plots import MISSING, show, span
+from redact_core.reporting.formats import MISSING, show, span
+from redact_core.reporting.plots import scale
 from redact_core.reporting.verdict import Answer, State
 
 STATES: Mapping[State, str] = {
@@ -23,21 +24,22 @@ STATES: Mapping[State, str] = {
 """What a card says of its figure."""
 
 
-def answer_cards(answers: Sequence[Answer], cost: Mapping[str, Any] | None) -> list[str]:
+def answer_cards(answers: Sequence[Answer], cost: Mapping[str, Any] | None, name: str) -> list[str]:
     """A list of cards.
 
     Args:
         answers: Of a verdict.
         cost: Of the redacted model, from :func:`redact_core.evaluation.cost.costs_of`; ``None`` where cost is no
             question.
+        name: Prefix of the element ids, unique in the page.
     """
-    cards = [_card(answer) for answer in answers]
+    cards = [_card(answer, f"{name}-{i}") for i, answer in enumerate(answers, 1)]
     if cost is not None:
         cards.append(_cost_card(cost))
     return ['<ul class="answers">', *cards, "</ul>"]
 
 
-def _card(answer: Answer) -> str:
+def _card(answer: Answer, name: str) -> str:
     rate, floor = answer.redacted, answer.floor
     figure = MISSING if rate is None else show(rate.value, rate=True)
     facts: list[tuple[str, str]] = []
@@ -46,7 +48,9 @@ def _card(answer: Answer) -> str:
         facts.append(("untouched model (ceiling)", _rate(answer.ceiling)))
         if answer.key.startswith("leak"):
             facts.append(("mistakes of the judge (floor)", _rate(floor)))
-    return _html(answer.title, figure, answer.state, STATES[answer.state], facts, answer.note, _scale(answer))
+    return _html(
+        answer.title, figure, answer.state, STATES[answer.state], facts, answer.note, _scale(answer, name)
+    )
 
 
 def _cost_card(cost: Mapping[str, Any]) -> str:
@@ -73,21 +77,10 @@ def _html(
     )
 
 
-def _scale(answer: Answer) -> str:
-    """From 0 to 100 %: the interval as a bar, the rate and the ceiling as marks; the figures stand beside it as text."""
+def _scale(answer: Answer, name: str) -> str:
+    """The figures of a card as marks between 0 and 100 %; they stand beside it as text."""
     rate = answer.redacted
-    if rate is None or not rate.n:
-        return ""
-    ceiling = (
-        f'<i class="ceiling" style="left:{100 * answer.ceiling.value:.1f}%"></i>'
-        if answer.ceiling is not None and answer.ceiling.n
-        else ""
-    )
-    return (
-        f'<div class="scale" aria-hidden="true"><i class="range" style="left:{100 * rate.low:.1f}%;'
-        f'width:{100 * (rate.high - rate.low):.1f}%"></i>{ceiling}'
-        f'<i class="value" style="left:{100 * rate.value:.1f}%"></i></div>'
-    )
+    return scale(rate, answer.ceiling, name) if rate is not None and rate.n else ""
 
 
 def _rate(rate: Rate | None) -> str:

@@ -1,19 +1,26 @@
-"""Figures as text and as inline SVG that takes its colours from the report's stylesheet."""
+"""The plots of a report: rates and means by group, curves by step or budget, damage by distance."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-MISSING = "–"
+from matplotlib.transforms import blended_transform_factory
 
-# one unit is about one CSS pixel on a narrow phone, so that the letters keep their size there
-_WIDTH, _LEFT, _RIGHT = 340.0, 70.0, 272.0
-_HEAD, _LANE, _GAP, _FOOT = 20.0, 17.0, 12.0, 26.0
+from redact_core.evaluation.damage import Curve
+from redact_core.evaluation.damage import Point as DamagePoint
+from redact_core.metrics.statistics import Rate
+from redact_core.reporting.drawing import RULE, SOFT, Drawing, Series, printable, ticks, with_settings
+from redact_core.reporting.formats import MISSING, show, span
+
+Point = tuple[float, float]
+
+_WIDTH = 340.0
+_HEAD, _LANE, _GAP, _FOOT = 20.0, 18.0, 12.0, 26.0
 _LETTERS = 34
+_TIPS = 24
+"""Marks of a line that can be pointed at; more would overlap on a phone."""
 
 
 class Dots(NamedTuple):
@@ -27,126 +34,187 @@ class Dots(NamedTuple):
     n: int
 
 
-def show(value: float | None, rate: bool = False) -> str:
-    """A figure for people: rates in percent, other figures with as many decimals as they deserve.
-
-    >>> show(0.0125, rate=True), show(0.98765), show(-0.5), show(1234.5), show(None)
-    ('1.2 %', '0.988', '−0.500', '1,234', '–')
-    """
-    if value is None or math.isnan(value):
-        return MISSING
-    if rate:
-        text = f"{100 * value:.1f} %"
-    else:
-        decimals = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
-        text = f"{value:,.{decimals}f}"
-    return text.replace("-", "−")
-
-
-def span(low: float | None, high: float | None, rate: bool = False) -> str:
-    """Both ends of an interval.
-
-    >>> span(0.0, 0.0602, rate=True), span(0.9, None), span(None, None)
-    ('0.0 to 6.0 %', '0.900 to –', '–')
-    """
-    ends = show(low, rate), show(high, rate)
-    if ends == (MISSING, MISSING):
-        return MISSING
-    first = ends[0].removesuffix(" %") if ends[1] != MISSING else ends[0]
-    return f"{first} to {ends[1]}"
-
-
-def element_id(text: str) -> str:
-    """``text`` as the id of an element: names of models and attacks may hold anything.
-
-    >>> element_id('a model"><b>-leak')
-    'a-model-b--leak'
-    """
-    return re.sub(r"[^\w-]+", "-", text)
-
-
+@with_settings
 def dots_and_whiskers(title: str, rows: Sequence[Dots], rate: bool, name: str) -> str:
     """A plot of base against redacted, one group below the other, each figure in a line of its own.
 
     Args:
-        title: What is plotted; heard, not seen.
+        title: What is plotted; read aloud, not seen.
         rows: Finite figures.
         rate: Whether the axis is in percent.
         name: Prefix of the element ids, unique in the page.
     """
-    name = element_id(name)
-    ticks = _ticks([v for row in rows for v in row[1:5] if v is not None], rate)
     block = _HEAD + 2 * _LANE + _GAP
     bottom = len(rows) * block
-    height = bottom + _FOOT
-
-    def x(value: float) -> float:
-        return _LEFT + (_RIGHT - _LEFT) * (value - ticks[0]) / (ticks[-1] - ticks[0])
-
-    parts = [
-        f'<svg class="plot" viewBox="0 0 {_WIDTH:g} {height:g}" role="img" '
-        f'aria-labelledby="{name}-title {name}-desc">',
-        f'<title id="{name}-title">{escape(title)}</title>',
-        f'<desc id="{name}-desc">{escape(_describe(rows, rate))}</desc>',
-    ]
-    for tick in ticks:
-        label = (f"{100 * tick:g} %" if rate else f"{tick:g}").replace("-", "−")
-        lines = "".join(f"M{x(tick):.1f} {i * block + _HEAD:g}v{block - _HEAD:g}" for i in range(len(rows)))
-        parts += [
-            f'<path class="tick" d="{lines}"/>',
-            f'<text class="soft" x="{x(tick):.1f}" y="{bottom + 16:g}" text-anchor="middle">{label}</text>',
-        ]
+    drawing = Drawing(_WIDTH, bottom + _FOOT)
+    axes = drawing.axes(70, 0, 272, bottom)
+    axes.set_ylim(bottom, 0)
+    axes.yaxis.set_visible(False)
+    ticks(axes.xaxis, 3, rate=rate)
+    values = [v for row in rows for v in row[1:5] if v is not None]
+    # from zero, so that lengths can be compared
+    ends = axes.xaxis.get_major_locator().tick_values(*_ends(values, rate))
+    axes.set_xlim(ends[0], ends[-1])
+    beside = blended_transform_factory(drawing.figure.transFigure, axes.transData)
     for i, row in enumerate(rows):
         top = i * block
-        group = row.group if len(row.group) <= _LETTERS else row.group[: _LETTERS - 1].rstrip() + "…"
-        parts += [
-            f'<text class="group" x="0" y="{top + 14:g}">{escape(group)}</text>',
-            f'<text class="soft" x="{_WIDTH:g}" y="{top + 14:g}" text-anchor="end">n = {escape(str(row.n))}</text>',
-        ]
-        for lane, (label, value) in enumerate((("base", row.base), ("redacted", row.redacted))):
+        group = printable(row.group)
+        group = group if len(group) <= _LETTERS else group[: _LETTERS - 1].rstrip() + "…"
+        axes.text(0, top + 14, group, transform=beside, weight="bold", fontsize=12.5)
+        axes.text(1, top + 14, f"n = {row.n}", transform=beside, ha="right", color=SOFT)
+        lanes: tuple[tuple[Series, float | None], ...] = (("base", row.base), ("redacted", row.redacted))
+        for lane, (series, value) in enumerate(lanes):
             y = top + _HEAD + (lane + 0.5) * _LANE
-            parts += [
-                f'<text class="soft" x="0" y="{y + 4:g}">{label}</text>',
-                f'<text class="{label}-text" x="{_WIDTH:g}" y="{y + 4:g}" text-anchor="end">'
-                f"{show(value, rate)}</text>",
-            ]
-            if label == "redacted" and row.low is not None and row.high is not None:
-                low, high = x(row.low), x(row.high)
-                parts.append(
-                    f'<path class="whisker" d="M{low:.1f} {y:g}H{high:.1f}'
-                    f'M{low:.1f} {y - 4:g}v8M{high:.1f} {y - 4:g}v8"/>'
-                )
-            if value is not None and label == "base":
-                parts.append(f'<circle class="base-mark" cx="{x(value):.1f}" cy="{y:g}" r="4.5"/>')
-            elif value is not None:
-                parts.append(
-                    f'<path class="redacted-mark" d="M{x(value):.1f} {y - 5.5:g}l5.5 5.5l-5.5 5.5l-5.5 -5.5z"/>'
-                )
-    return "\n".join([*parts, "</svg>"])
+            axes.text(0, y + 4, series, transform=beside, color=SOFT)
+            axes.text(1, y + 4, show(value, rate), transform=beside, ha="right")
+            interval = ""
+            if series == "redacted" and row.low is not None and row.high is not None:
+                drawing.line(axes, series, [row.low, row.high], [y, y], marker="|", markersize=8)
+                interval = f"\ninterval {span(row.low, row.high, rate)}"
+            if value is not None:
+                drawing.dot(axes, series, value, y)
+                drawing.tip(axes, series, value, y, f"{series} {show(value, rate)}, n = {row.n}{interval}")
+    return drawing.svg(title, _describe(rows, rate), name)
+
+
+@with_settings
+def curves(
+    title: str,
+    lines: Mapping[Series, Sequence[Point]],
+    name: str,
+    *,
+    rate: bool = False,
+    across: str = "step",
+) -> str:
+    """A plot of ``base`` and ``redacted``, whichever of the two ``lines`` holds.
+
+    Args:
+        title: What is plotted; read aloud, not seen.
+        lines: ``base`` or ``redacted`` -> finite points, at least one in all.
+        name: Prefix of the element ids, unique in the page.
+        rate: Whether the vertical axis is in percent, from 0 to 100.
+        across: What the horizontal axis counts.
+    """
+    drawing = Drawing(_WIDTH, 176)
+    axes = drawing.axes(52, 12, 326, 132)
+    axes.set_xlabel(printable(across), labelpad=3)
+    ticks(axes.xaxis, 4)
+    ticks(axes.yaxis, 4, rate=rate)
+    if rate:
+        axes.set_ylim(0, 1)
+    some: dict[Series, Sequence[Point]] = {
+        series: line[:: math.ceil(len(line) / _TIPS)] for series, line in lines.items() if line
+    }
+    said: list[str] = []
+    for series, points in some.items():
+        x, y = zip(*lines[series], strict=True)
+        drawing.line(axes, series, x, y)
+        said.append(f"{series}: {show(y[0], rate)} at {x[0]:g} to {show(y[-1], rate)} at {x[-1]:g}")
+        for point in points if len(points) == len(x) else ():
+            drawing.dot(axes, series, *point, size=6)
+    axes.margins(0.02, 0.06)
+    axes.autoscale_view(scaley=not rate)
+    for series, points in some.items():
+        for at, value in points:
+            drawing.tip(axes, series, at, value, f"{series} {show(value, rate)}\n{across} {at:g}", 14)
+    return drawing.svg(title, "; ".join(said) + ".", name)
+
+
+@with_settings
+def damage_plot(curve: Curve, rate: bool, name: str) -> str:
+    """Points with whiskers, nearest on the left; the dashed line is the fit through all rows.
+
+    Args:
+        curve: With at least one point.
+        rate: Whether damage is in percent.
+        name: Prefix of the element ids, unique in the page.
+    """
+    drawing = Drawing(_WIDTH, 206)
+    axes = drawing.axes(52, 12, 326, 160)
+    axes.set_xlabel("distance from what was redacted", labelpad=4)
+    ticks(axes.xaxis, 4)
+    ticks(axes.yaxis, 4, rate=rate)
+    axes.axhline(0, color=SOFT, linewidth=1)
+    for p in curve.points:
+        drawing.line(axes, "redacted", [p.distance] * 2, [p.low, p.high], marker="_", markersize=8)
+        drawing.dot(axes, "redacted", p.distance, p.damage)
+    axes.margins(0.06, 0.06)
+    axes.autoscale_view()
+    # the line may leave what the points need, so it is cut where they end
+    limits = axes.get_ylim()
+    axes.plot(*_fit(curve, limits), color=SOFT, linestyle=(0, (4, 3)), linewidth=1, clip_on=False)
+    axes.set_ylim(limits)
+    for p in curve.points:
+        drawing.tip(axes, "redacted", p.distance, p.damage, _damage(p, rate, "\n"))
+    said = "; ".join(_damage(p, rate, " ") for p in curve.points)
+    return drawing.svg(f"{curve.metric}: damage by distance", said, name)
+
+
+@with_settings
+def scale(rate: Rate, ceiling: Rate | None, name: str) -> str:
+    """A line from 0 to 100 %: the interval as a bar, the rate and its ceiling as marks.
+
+    Args:
+        rate: Of the redacted model.
+        ceiling: Of the untouched model.
+        name: Prefix of the element ids, unique in the page.
+    """
+    drawing = Drawing(240, 18)
+    axes = drawing.axes(8, 0, 232, 18)
+    axes.set_axis_off()
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 18)
+    axes.plot([0, 1], [9, 9], color=RULE, linewidth=2, solid_capstyle="round", clip_on=False)
+    drawing.line(axes, "redacted", [rate.low, rate.high], [9, 9], linewidth=5, alpha=0.55)
+    if ceiling is not None and ceiling.n:
+        drawing.dot(axes, "base", ceiling.value, 9, 10)
+    drawing.dot(axes, "redacted", rate.value, 9, 7.5)
+    return drawing.svg("", "", name)
+
+
+def mean_curve(losses: Sequence[Sequence[float]]) -> list[Point]:
+    """The mean at every step over the rows that got so far, without what is not finite.
+
+    >>> mean_curve([[4.0, 2.0], [2.0, float("nan")], [0.0]])
+    [(1, 2.0), (2, 2.0)]
+    """
+    found: list[Point] = []
+    for step in range(max(map(len, losses), default=0)):
+        values = [row[step] for row in losses if len(row) > step and math.isfinite(row[step])]
+        if values:
+            found.append((step + 1, sum(values) / len(values)))
+    return found
+
+
+def _ends(values: Sequence[float], rate: bool) -> tuple[float, float]:
+    """Zero and the largest figure, or what lies below zero; all of 0 to 1 where figures are rates or look so."""
+    low, high = min([0.0, *values]), max([0.0, *values])
+    return (low, 1.0) if high <= 1 and (rate or high > 0.5 or low == high) else (low, high)
+
+
+def _fit(curve: Curve, limits: tuple[float, float]) -> tuple[list[float], list[float]]:
+    """The line of least squares, which goes through the mean of all rows, within ``limits``; nothing without a slope."""
+    if not math.isfinite(curve.slope):
+        return [], []
+    n = sum(p.n for p in curve.points)
+    middle = sum(p.distance * p.n for p in curve.points) / n
+    level = sum(p.damage * p.n for p in curve.points) / n
+    ends = [min(p.distance for p in curve.points), max(p.distance for p in curve.points)]
+    if curve.slope:
+        bounds = sorted(middle + (limit - level) / curve.slope for limit in limits)
+        ends = [min(max(end, bounds[0]), bounds[1]) for end in ends]
+    return ends, [level + curve.slope * (end - middle) for end in ends]
 
 
 def _describe(rows: Sequence[Dots], rate: bool) -> str:
     said: list[str] = []
     for row in rows:
         text = f"{row.group}: base {show(row.base, rate)}, redacted {show(row.redacted, rate)}"
-        if row.low is not None or row.high is not None:
-            text += f" (interval {span(row.low, row.high, rate)})"
-        said.append(f"{text}, n = {row.n}")
+        interval = span(row.low, row.high, rate)
+        said.append(f"{text}{'' if interval == MISSING else f' (interval {interval})'}, n = {row.n}")
     return "; ".join(said) + "."
 
 
-def _ticks(values: Sequence[float], rate: bool) -> list[float]:
-    """Round numbers from zero (or below) to the largest figure, so that lengths can be compared.
-
-    >>> _ticks([0.01, 0.98], True), _ticks([-0.2, 0.7], False)
-    ([0.0, 0.5, 1.0], [-0.5, 0.0, 0.5, 1.0])
-    """
-    low, high = min([0.0, *values]), max([0.0, *values])
-    if low == 0 and high <= 1 and (rate or high > 0.5 or high == 0):
-        return [0.0, 0.5, 1.0]
-    rough = (high - low) / 3
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
-    # the division may miss a whole number by one rounding
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(k * step, 12) for k in range(first, last + 1)]
+def _damage(point: DamagePoint, rate: bool, gap: str) -> str:
+    interval = span(point.low, point.high, rate)
+    return f"distance {point.distance:.3g}: {show(point.damage, rate)}{gap}({interval}), n = {point.n}"

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from redact_core.evaluation.summary import SummaryRow, checked
+from redact_core.reporting.drawing import legend
+from redact_core.reporting.formats import show
 from redact_core.reporting.media import Source
 from redact_core.reporting.opening import answer_cards
 from redact_core.reporting.pairs import picture_pairs, sound_pairs
-from redact_core.reporting.plots import Dots, dots_and_whiskers, show
+from redact_core.reporting.plots import Dots, dots_and_whiskers
 from redact_core.reporting.table import table_parts
 from redact_core.reporting.verdict import Answer, Verdict
 from redact_core.reporting.warnings import Explained
@@ -33,6 +35,7 @@ ANSWERS = (
     "Bars are intervals at 95 %. Ceiling: the same requests put to the untouched model. Floor: how often the judge finds "
     "what was redacted in samples of the untouched model that were asked for something else."
 )
+POINTING = "Point at a mark, or tap it, for its figures."
 CAPTION = "Rates are in percent. The interval bounds the redacted figure; n counts what was judged."
 
 # the page says itself that it may fetch and run nothing
@@ -91,7 +94,11 @@ class Report:
             cost: Of the model; ``None`` where cost is no question.
             note: How to read them.
         """
-        self._add(title, f"<p>{escape(note)}</p>", *answer_cards(answers, cost))
+        self._add(
+            title,
+            f"<p>{escape(note)}</p>",
+            *answer_cards(answers, cost, f"s{len(self._sections) + 1}-answer"),
+        )
 
     def warnings(self, title: str, warnings: Sequence[Explained], *, shown: int = 3) -> None:
         """Add figures that contradict their wish, each with its meaning and what to do; all but the first are folded."""
@@ -173,7 +180,7 @@ class Report:
         rows: Sequence[SummaryRow],
         *,
         title: str = "Base and redacted",
-        caption: str = "○ base, ◆ redacted; the line through ◆ is the interval of the redacted figure.",
+        caption: str = "The line through a mark of the redacted model is its interval at 95 %.",
         folded: bool = False,
     ) -> None:
         """Add one plot for each task and metric, with all its groups.
@@ -186,7 +193,7 @@ class Report:
             panels.setdefault((row["task"], row["metric"]), []).append(
                 Dots(row["group"], row["base"], row["redacted"], row["low"], row["high"], row["n"])
             )
-        parts = [f"<p>{escape(caption)}</p>", '<div class="panels">']
+        parts = [f"<p>{escape(caption)} {POINTING}</p>", legend(), '<div class="panels">']
         for i, ((task, metric), dots) in enumerate(panels.items(), 1):
             heading, name = f"{task}: {metric}", f"s{len(self._sections) + 1}-plot{i}"
             parts += [
@@ -207,7 +214,10 @@ class Report:
         parts = [
             f"<figure><figcaption>{escape(caption)}</figcaption>{svg}</figure>" for caption, svg in plots
         ]
-        self._add(title, f"<p>{escape(note)}</p>", '<div class="panels">', *parts, "</div>")
+        switches = [legend()] if any("of-base" in svg for _, svg in plots) else []
+        self._add(
+            title, f"<p>{escape(note)} {POINTING}</p>", *switches, '<div class="panels">', *parts, "</div>"
+        )
 
     def pictures(
         self,

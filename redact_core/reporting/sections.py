@@ -17,8 +17,8 @@ from redact_core.evaluation.set_scoring import set_records
 from redact_core.evaluation.summarise import found_wrong
 from redact_core.reporting.attack_table import attack_table
 from redact_core.reporting.conclusions import verdicts_of
-from redact_core.reporting.curves import curve_plot
-from redact_core.reporting.plots import show, span
+from redact_core.reporting.formats import show, span
+from redact_core.reporting.plots import damage_plot
 from redact_core.reporting.report import Report
 from redact_core.reporting.warnings import explained
 from redact_core.support.jsonl import replace_file
@@ -35,15 +35,15 @@ def add_curves(report: Report, curves: Sequence[Curve], rates: Collection[str], 
     for i, curve in enumerate(curves):
         rate = curve.metric in rates
         text = (
-            f"{curve.task}, {curve.metric}: slope {show(curve.slope)} by unit of distance "
-            f"({span(curve.slope_low, curve.slope_high)}), n = {curve.n}"
+            f"{curve.task}, {curve.metric}: slope {show(curve.slope, rate)} by unit of distance "
+            f"({span(curve.slope_low, curve.slope_high, rate)}), n = {curve.n}"
         )
-        plots.append((text, curve_plot(curve, rate, f"{curve.model}-curve{i}")))
+        plots.append((text, damage_plot(curve, rate, f"{curve.model}-curve{i}")))
     report.figures(
         title,
         "What stays, sorted by how far the untouched encoder places it from what was redacted. Damage is what the "
         "figure has lost against the base on the same seeds, or, for a distance to the base's own sample, that "
-        "distance. A line that falls says that the neighbours suffer most. Rest the pointer on a mark for its figures.",
+        "distance. A line that falls says that the neighbours suffer most.",
         plots,
     )
 

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from redact_core.evaluation.summary import COUNTS, NUMBERS, OPTIONAL_NUMBERS, is_number
-from redact_core.reporting.plots import MISSING, show, span
+from redact_core.reporting.formats import MISSING, show, span
 
 _SHOWN = {*NUMBERS, *OPTIONAL_NUMBERS, "interval", "difference interval"}
 

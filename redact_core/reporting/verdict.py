@@ -12,7 +12,7 @@ from redact_core.evaluation.summary import SummaryRow
 from redact_core.metrics.scorer import Metric, leak_metric
 from redact_core.metrics.statistics import Rate, Z, wilson
 from redact_core.plan import ASKED, FAR, NEAR
-from redact_core.reporting.plots import show
+from redact_core.reporting.formats import show
 
 FOLLOWED = 0.5
 """An untouched model that shows what is asked for in a smaller share of samples cannot show that it is gone."""

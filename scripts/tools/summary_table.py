@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from redact_core.reporting.plots import show, span
+from redact_core.reporting.formats import show, span
 
 
 def cells(row: dict) -> list[str]:

@@ -1,7 +1,6 @@
 """The page that compares two models: what a press does, what is refused, and the page itself in a browser."""
 
 import contextlib
-import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from browser import CHROMIUM, needs_chromium
 from command import redact
 from torch import Tensor
 from toy_evaluation import PictureToy, WordScorer
@@ -19,8 +19,6 @@ from lightning_modules.app.compare import Comparison, Figure, Subject, subjects_
 from lightning_modules.app.page import gradio, table
 from redact_core import Condition, Conditioning, Guard, PlanRow, RedactError, RedactionCard
 from redact_core.adapters.by_hand import Entry, TriedByHand, stated, try_by_hand
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 class Toy(PictureToy, TriedByHand):
@@ -203,12 +201,11 @@ def served(compare: Comparison) -> Iterator[str]:
 
 
 @pytest.mark.slow
+@needs_chromium
 @pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (1200, "dark"), (390, "light")])
 def test_in_a_browser(width: int, scheme: Any, tmp_path: Path) -> None:
     pytest.importorskip("gradio")
     playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here; apt-get install chromium")
     with served(comparison()) as address, playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         view = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)

@@ -21,8 +21,7 @@ from lightning_modules.support.recorded import recorded
 from modalities.text_to_image.metrics.detectors import DetectorScorer
 from redact_core import RedactError, RedactionCard, Scorer
 from redact_core.evaluation.damage import Curve, Point
-from redact_core.reporting.curves import curve_plot
-from redact_core.reporting.lines import curves
+from redact_core.reporting.plots import Dots, curves, damage_plot, dots_and_whiskers
 from redact_core.support.folders import sha256
 from redact_core.support.inside import inside
 
@@ -242,10 +241,10 @@ class Tags(HTMLParser):
     """Collects what a browser would act on."""
 
     ALLOWED: ClassVar[set[str]] = {
-        "a", "audio", "body", "caption", "circle", "code", "dd", "desc", "details", "div", "dl", "dt", "em",
-        "figcaption", "figure", "h1", "h2", "h3", "head", "header", "html", "i", "img", "input", "label", "li", "link",
+        "a", "audio", "body", "caption", "code", "dd", "defs", "desc", "details", "div", "dl", "dt", "em",
+        "figcaption", "figure", "g", "h1", "h2", "h3", "head", "header", "html", "i", "img", "input", "label", "li", "link",
         "main", "meta", "nav", "ol", "p", "path", "pre", "section", "small", "span", "strong", "style", "summary", "svg",
-        "table", "tbody", "td", "text", "th", "thead", "title", "tr", "ul",
+        "table", "tbody", "td", "text", "th", "thead", "title", "tr", "ul", "use",
     }  # fmt: skip
 
     def __init__(self) -> None:
@@ -293,7 +292,8 @@ def test_names_in_plots_are_texts() -> None:
     assert acts(curves(evil, {"base": [(0.0, 0.0), (1.0, 1.0)]}, evil)) == []
     points = (Point(0.1, 0.0, -0.1, 0.1, 3), Point(0.5, 0.0, -0.1, 0.1, 3))
     curve = Curve(evil, evil, evil, points, 0.0, 0.0, 0.0, 6)
-    assert acts(curve_plot(curve, True, evil)) == []
+    assert acts(damage_plot(curve, True, evil)) == []
+    assert acts(dots_and_whiskers(evil, [Dots(evil, 0.0, 1.0, 0.0, 1.0, 3)], True, evil)) == []
 
 
 def test_cards_of_others_are_read_as_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

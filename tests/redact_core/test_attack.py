@@ -19,7 +19,6 @@ from redact_core.evaluation.summary import read_summary
 from redact_core.metrics.scorer import Metric, leak_metric
 from redact_core.reporting.attack_report import _families
 from redact_core.reporting.attack_table import attack_table, attempts_of
-from redact_core.reporting.lines import curves
 from redact_core.support.jsonl import read_lines
 
 ATTACKS = "[toy_attacks.Spelling, toy_attacks.Bypass, toy_attacks.Restore, toy_attacks.Best]"
@@ -198,8 +197,9 @@ def test_score_and_report_work_on_it(whole: Path, capsys: pytest.CaptureFixture[
     assert leaky < tight, "worst first"
     assert "100.0 %" in table[leaky : leaky + 200]
     assert "What the searches minimised" in page
-    assert 'class="redacted-line"' in page
-    assert 'class="base-line"' in page
+    searches = page[page.index("What the searches minimised</h2>") :].partition("</section>")[0]
+    assert 'class="of-redacted"' in searches
+    assert 'class="of-base"' in searches
     worst = page[page.index("Worst sample of each attack</h2>") :]
     assert worst.index("Bypass: plum (conditioning)") < worst.index("Spelling: plum")
     assert worst.count('type="checkbox"') >= 5, "one pair for plain and each attack, blurred"
@@ -214,8 +214,6 @@ def test_a_family_of_attacks_is_a_curve() -> None:
     assert _families(rows) == {
         "Radius": {"base": [(0.5, 1.0), (10, 1.0)], "redacted": [(0.5, 0.1), (10, 0.9)]}
     }
-    svg = curves("t", {"redacted": [(0.0, 0.0), (10.0, 0.5)]}, "n", rate=True)
-    assert "M52.0 122.0L330.0 67.0" in svg  # half of the height, at the right end
 
 
 def test_suites_are_the_adapters(redacted: Path, tmp_path: Path) -> None:

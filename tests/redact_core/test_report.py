@@ -8,7 +8,6 @@ import json
 import math
 import os
 import re
-import shutil
 import stat
 import subprocess
 import wave
@@ -22,11 +21,9 @@ from PIL import Image
 
 from redact_core.errors import RedactError
 from redact_core.evaluation.summary import SummaryRow, read_summary, write_summary
-from redact_core.reporting.plots import Dots, dots_and_whiskers
 from redact_core.reporting.report import Report
 
 EVIL = '<script>alert("1")</script> & \'"><img src=x onerror=y>'
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def row(**changes: Any) -> SummaryRow:
@@ -74,7 +71,7 @@ def test_every_tag_is_closed() -> None:
             self.open: list[str] = []
 
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            if tag not in ("meta", "link", "img"):
+            if tag not in ("meta", "link", "img", "input"):
                 self.open.append(tag)
 
         def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -191,7 +188,7 @@ def test_plots_say_what_they_show() -> None:
     report = Report("t")
     report.intervals([row(), row(group="retained", base=None), row(metric="similarity"), row(metric="cer")])
     page = report.html()
-    assert page.count('role="img"') == 3
+    assert page.count('<svg class="plot"') == 3
     assert "concept: found, base and redacted</title>" in page
     assert (
         "redacted: base 95.0 %, redacted 5.0 % (interval 1.7 to 13.7 %), n = 60; "
@@ -199,24 +196,8 @@ def test_plots_say_what_they_show() -> None:
     ) in page
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
-    assert page.count('class="base-mark"') == 3
-    assert page.count('class="redacted-mark"') == 4
-
-
-def test_marks_lie_where_the_axis_says() -> None:
-    svg = dots_and_whiskers(
-        "t", [Dots("g", 1.0, 0.5, 0.0, 1.0, 4), Dots("g", 0.0, None, None, None, 0)], True, "n"
-    )
-    left, middle, right = (float(x) for x in re.findall(r'x="([\d.]+)" y="[\d.]+" text-anchor="middle"', svg))
-    assert [float(x) for x in re.findall(r'cx="([\d.]+)"', svg)] == [right, left]
-    assert f'class="redacted-mark" d="M{middle:.1f} ' in svg
-    assert re.search(rf'class="whisker" d="M{left:.1f} [\d.]+H{right:.1f}', svg)
-    assert svg.count('class="whisker"') == 1
-
-
-def test_an_axis_reaches_past_one() -> None:
-    svg = dots_and_whiskers("t", [Dots("g", 1.4, -0.2, None, None, 4)], True, "n")
-    assert re.findall(r">(−?\d+ %)<", svg) == ["−100 %", "0 %", "100 %", "200 %"]
+    assert page.count('class="mark of-base"') == 3
+    assert page.count('class="mark of-redacted"') == 4
 
 
 def test_contents_are_listed_from_four_sections() -> None:
@@ -359,26 +340,6 @@ Promise.all(frames.map(ready)).then(() => {
   document.body.dataset.result = JSON.stringify(Object.fromEntries(frames.map(f => [f.id, measure(f)])));
 });
 </script>"""
-
-
-@pytest.fixture
-def chromium(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here; apt-get install chromium")
-    # no sandbox: its own needs user namespaces, which containers often lack
-    common = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
-    common += [
-        "--enable-logging=stderr",
-        f"--user-data-dir={tmp_path / 'profile'}",
-        "--virtual-time-budget=9000",
-    ]
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [CHROMIUM, *common, *arguments], capture_output=True, text=True, timeout=180, check=True
-        )
-
-    return run
 
 
 def test_a_browser_shows_it_without_sideways_scrolling(
