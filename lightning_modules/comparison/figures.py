@@ -29,17 +29,25 @@ class Figures:
         self.rows: Sequence[Row] = found["rows"]
         self.tuning, self.refused = found["tuning"], found["refused"]
         self.rule, self.development = found["rule"], found["development"]
-        self.methods: list[str] = self._distinct("method")
         self.tasks: list[str] = self._distinct("task")
         self.seeds: list[int] = self._distinct("seed")
         self.leaks: list[str] = self._distinct("group", kind="plain", redacted=True)
         """Groups that ask for what was redacted, plainly."""
         self.kept: list[str] = self._distinct("group", kind="plain", redacted=False)
         self.attacks: list[str] = self._distinct("group", kind="attack")
+        self.methods: list[str] = sorted(self._distinct("method"), key=self._order)
+        """The base, then the others: the least leak first, and of equal leak the least damage."""
 
     def _distinct(self, name: str, **wanted: Any) -> list[Any]:
         rows = [row for row in self.rows if all(row.get(k) == v for k, v in wanted.items())]
         return list(dict.fromkeys(row[name] for row in rows))
+
+    def _order(self, method: str) -> tuple[float, ...]:
+        leak, lost = self.leak(method), self.lost(method)
+        far = float("inf")
+        return (
+            (-1.0, 0.0) if method == STOCK else (far if leak is None else leak, far if lost is None else lost)
+        )
 
     def of(self, method: str, group: str, task: str | None = None) -> list[Row]:
         """Rows of a method and group, of one task or of all."""
@@ -58,12 +66,12 @@ class Figures:
         there = {(row["task"], row["seed"]) for row in self.of(method, group) if row["metric"] == metric}
         return pooled((row for row in self.of(STOCK, group) if (row["task"], row["seed"]) in there), metric)
 
-    def mean(self, method: str, metric: str, group: str = COST) -> float | None:
-        """The mean of a metric that is no rate, over tasks and seeds."""
+    def mean(self, method: str, metric: str, group: str = COST, value: str = "value") -> float | None:
+        """The mean of a metric that is no rate, over tasks and seeds; or of what stands beside it, such as its floor."""
         values = [
-            row["value"]
+            row[value]
             for row in self.of(method, group)
-            if row["metric"] == metric and row["value"] is not None
+            if row["metric"] == metric and row.get(value) is not None
         ]
         return sum(values) / len(values) if values else None
 

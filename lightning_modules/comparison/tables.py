@@ -91,9 +91,14 @@ def damage(found: Figures) -> Table:
         table.append(
             [name, *(percent(found.rate(name, group)) for group in found.kept),
              *(percent(found.rate(name, group, metric=TOGETHER)) for group in both),
-             *(number(found.mean(name, metric, group), ".3g") for group, metric in sets)]
+             *(_with_floor(found, name, metric, group) for group, metric in sets)]
         )  # fmt: skip
     return table
+
+
+def _with_floor(found: Figures, name: str, metric: str, group: str) -> str:
+    own, floor = (found.mean(name, metric, group, value) for value in ("value", "floor"))
+    return MISSING if own is None else f"{number(own, '.3g')} of {number(floor, '.3g')}"
 
 
 def costs(found: Figures) -> Table:

@@ -98,7 +98,7 @@ def body(found: Figures, name: str) -> str:
         f"{deeper} Under attack\n\n*Static*: the search does not look at what the method changed, so that a low figure proves "
         "little.\n",
         tables.markdown(tables.attacked(found)) + "\n",
-        f"{deeper} What stays\n\n*All of it*: everything that the request asks for is found together.\n",
+        f"{deeper} What stays\n\n*All of it*: everything that the request asks for is found together. A distance stands beside that of the base's own halves.\n",
         tables.markdown(tables.damage(found)) + "\n",
         f"{deeper} Cost\n\n*Changed*: weights that are not the base's any more. *Time of a sample* is beside the untouched model's.\n",
         tables.markdown(tables.costs(found)) + "\n",

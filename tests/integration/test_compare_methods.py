@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lightning_modules.comparison import tables
 from lightning_modules.comparison.bench import Made
 from lightning_modules.comparison.figures import Figures
 from lightning_modules.comparison.running import Comparison, key, taken
@@ -183,6 +184,9 @@ def test_the_front_weighs_leak_damage_and_seconds() -> None:
     figures = Figures({"rows": found, "tuning": {}, "refused": {}, "rule": "", "development": None})
     assert figures.front() == ["slow and tight", "fast and loose"]
     assert figures.lost("damaging") == 50.0
+    # the base, then the least leak, then the least damage
+    order = ["untouched", "slow and tight", "slower", "unknown time", "damaging", "fast and loose"]
+    assert figures.methods == order
 
 
 def test_every_method_has_as_many_trials_and_development_is_no_task(
@@ -192,3 +196,27 @@ def test_every_method_has_as_many_trials_and_development_is_no_task(
     for known in script.MODALITIES.values():
         assert {len(method.trials) for method in known.METHODS.values()} == {4}
         assert known.DEVELOPMENT not in known.TASKS
+
+
+def test_a_distance_stands_beside_its_floor() -> None:
+    common = {
+        "task": "guitar",
+        "seed": 0,
+        "changes": "encoder",
+        "kind": "plain",
+        "group": "retained",
+        "redacted": False,
+    }
+    rows = [
+        {**common, "method": name, "metric": "found", "hits": 9, "n": 10, "value": 0.9}
+        for name in ("untouched", "UCE")
+    ]
+    rows.append(
+        {**common, "method": "UCE", "metric": "Fréchet distance", "value": 322.0, "floor": 300.0, "n": 5}
+    )
+    figures = Figures({"rows": rows, "tuning": {}, "refused": {}, "rule": "", "development": None})
+    assert tables.damage(figures) == [
+        ["method", "others", "others: Fréchet distance"],
+        ["untouched", "90 % [60, 98]", "–"],
+        ["UCE", "90 % [60, 98]", "322 of 300"],
+    ]
