@@ -84,7 +84,8 @@ def quality(args: argparse.Namespace) -> None:
             row: Row = {"count": label, "group": group, "n": len(some), "seconds": seconds, "rows": made}
             for name, drawer in (("base", bench.base), ("after", model)):
                 row[name] = bench.found(drawer, some, "prompt")
-                row[f"{name} interval"] = list(wilson(row[name], len(some)))[1:]
+                rate = wilson(row[name], len(some))
+                row[f"{name} interval"] = [rate.low, rate.high]
             new.append(row)
             print(row, flush=True)
         rows += new
