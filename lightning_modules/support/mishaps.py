@@ -51,7 +51,12 @@ def parsing(hint: Callable[[str], str] = str) -> Generator[None]:
             "A config or an option holds itself, or is nested too deeply; write it out."
         ) from error
     except ArgumentError as error:
-        raise _own(error) or RedactError(f"{hint(parser_says(error))}; see --help.") from error
+        said = parser_says(error)
+        if said.startswith("Unexpected config:"):
+            raise RedactError(
+                "A config file holds no options by name, such as model: and data:; --print_config prints one to start from."
+            ) from error
+        raise _own(error) or RedactError(f"{hint(said)}; see --help.") from error
 
 
 @contextmanager

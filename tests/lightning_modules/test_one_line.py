@@ -32,6 +32,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({"state_dict": {}}, folder / "another.ckpt")
     (folder / "open.yaml").write_text("a: [1,\n b: {")
     (folder / "list.yaml").write_text("- 1\n- 2\n")
+    (folder / "empty.yaml").write_text("# nothing yet\n")
     (folder / "unknown.yaml").write_text("model:\n  adaptr: 3\n")
     (folder / "bytes.yaml").write_bytes(bytes(range(256)))
     (folder / "circle.yaml").write_text("a: &a [*a]\n")
@@ -59,7 +60,11 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (["-c", "gone.yaml"], "File does not exist"),
         (["-c", "open.yaml"], "Problems parsing config"),
-        (["-c", "list.yaml"], "Unexpected config"),
+        (
+            ["-c", "list.yaml"],
+            "A config file holds no options by name, such as model: and data:;",
+        ),
+        (["-c", "empty.yaml"], "A config file holds no options by name"),
         (["-c", "unknown.yaml"], "does not accept option 'model.adaptr'"),
         (["-c", "bytes.yaml"], "A config file is no UTF-8 text"),
         (["-c", "circle.yaml"], "A config or an option holds itself"),
