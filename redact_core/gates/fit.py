@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from redact_core.errors import RedactError
+from redact_core.gates.capping import aside_of, steps_to
 from redact_core.gates.gate import Gate
 from redact_core.gates.geometry import POOL, SPIKE, Cell
 from redact_core.gates.reference import choose_reference
@@ -19,6 +20,10 @@ _SMALLER = (0.01, 0.0)
 MOST_SPIKES = 64
 """Conditions that stay although they are more like the redacted voice than like anybody else."""
 _LEAST_ROOM = 1e-4
+_MOST_ASIDE = 0.5
+"""Of its own length that an embedding is moved to the side."""
+_BESIDE = 16
+"""Conditions that stay, the nearest ones, by which it is told how far what is above the cap must be moved."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,12 @@ class GateSettings:
             are those that would have to be moved by more than their own length.
         gain: How far an embedding in between is moved, in units of the least that makes somebody who stays more like it; less
             where it would be more than its own length.
+        cap: Standard deviations above the mean likeness of those who stay from which an embedding is moved to the side until its
+            likeness is that, whoever else is like it; infinity: never.
         spare: By which what stays keeps away from the threshold, as a share of the room between the voice and the
             nearest of them.
-        landmarks: At most so many directions of those who stay are stored, the nearest ones.
+        landmarks: At most so many directions of those who stay are stored, the nearest ones, fewer by what exceptions
+            from the cap need.
 
     Raises:
         RedactError: A setting is out of range.
@@ -44,9 +52,10 @@ class GateSettings:
 
     margin: float = 0.02
     sure: float = 3.5
-    gain: float = 2.0
+    gain: float = 1.5
     spare: float = 0.05
-    landmarks: int = 176
+    landmarks: int = 168
+    cap: float = 1.25
 
     def __post_init__(self) -> None:
         if not 0 <= self.margin <= 1:
@@ -59,6 +68,8 @@ class GateSettings:
             raise RedactError(f"spare is {self.spare}; give more than 0 and less than 1.")
         if self.landmarks < 1:
             raise RedactError(f"landmarks is {self.landmarks}; give at least 1.")
+        if not self.cap >= 0:
+            raise RedactError(f"cap is {self.cap}; give at least 0.")
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ class FittedGate:
     reference: int
     """Which of the kept voices answers."""
     changed: float
-    """Share of the given embeddings of the redacted voice that are moved away or replaced."""
+    """Share of the given embeddings of the redacted voice that are moved or replaced."""
     replaced: float
     """Share of them that is replaced."""
 
@@ -111,27 +122,32 @@ def fit_gate(
             "out those that are of the same voice."
         )
     spare = settings.spare * room
-    first = (middles @ voice).topk(min(len(middles), settings.landmarks)).indices
+    high = 1 - room + 2 * spare
+    cap, exceptions = _capped(voice, exact, settings.cap, spare)
+    count = max(settings.landmarks - len(exceptions), 1)
+    first = (middles @ voice).topk(min(len(middles), count)).indices
     start = Cell(
-        voice,
-        middles[first],
-        middles[:0],
-        middles[:0],
-        settings.margin,
-        1 - room + 2 * spare,
-        0.0,
-        settings.gain,
-    )
+        voice, middles[first], exceptions, middles[:0], settings.margin, high, 0.0, settings.gain, cap,
+        torch.zeros_like(voice),
+    )  # fmt: skip
     cell = _with_room(start, exact, spare)
     level = _level_of_others(cell, kept, middles, first, settings.sure)
-    # nothing is moved by more than its own length: there it would be like nobody
     sure = max(0.0, min(level, cell.excess(mine).median().item(), cell.room))
-    cell = replace(cell, sure=sure, gain=min(settings.gain, cell.room / sure) if sure else settings.gain)
+    aside = aside_of(voice, middles, exact, high)
+    reach = max(0.0, high + sure - cap)
+    steps = _steps(voice, aside, exact, cap, high)
+    # nothing is moved by more than its own length, which would leave it like nobody: half of it to the side, or less
+    steps = min(steps, _MOST_ASIDE / (reach * aside.norm().item())) if reach else 0.0
+    left = cell.room * (1 - steps * reach * aside.norm().item())
+    sure = min(sure, left)
+    cell = replace(
+        cell, sure=sure, gain=min(settings.gain, left / sure) if sure else settings.gain, aside=steps * aside
+    )
     cell = _own_spikes(cell, normalize(own[:, 0], dim=1), exact, spare)
-    gate = Gate(cell.network(), answer, cell.rate * voice, cell.sure).eval().requires_grad_(False)
-    excess = cell.excess(mine)
-    shares = ((excess > limit).float().mean().item() for limit in (0.0, cell.sure))
-    return FittedGate(gate, cell, reference, *shares)
+    gate = Gate(cell.network(), answer, cell.rate * voice, cell.aside, cell.sure).eval().requires_grad_(False)
+    excess, over = cell.excess(mine), cell.over(mine)
+    changed = ((excess > 0) | ((over > 0) & cell.aside.any())).float().mean().item()
+    return FittedGate(gate, cell, reference, changed, (excess > cell.sure).float().mean().item())
 
 
 def answers_that_stay(earlier: Iterable[Gate], own: Tensor) -> list[Tensor]:
@@ -146,6 +162,28 @@ def answers_that_stay(earlier: Iterable[Gate], own: Tensor) -> list[Tensor]:
     level = torch.cosine_similarity(own[:, 0], middle[None]).median()
     answers = [gate.answer.cpu() for gate in earlier]
     return [a[None] for a in answers if torch.cosine_similarity(a, middle, dim=0) < level]
+
+
+def _capped(voice: Tensor, exact: Tensor, deviations: float, spare: float) -> tuple[float, Tensor]:
+    """The cap, and those of ``exact`` that lie above it: each needs a spike. At most :data:`MOST_SPIKES` do."""
+    likeness = exact @ voice
+    cap = 1.0
+    if deviations != float("inf") and len(exact) > 2:
+        cap = min(cap, (likeness.mean() + deviations * likeness.std()).item())
+    if len(exact) > MOST_SPIKES:
+        cap = max(cap, likeness.topk(MOST_SPIKES + 1).values[-1].item() + 2 * spare)
+    return cap, exact[likeness > cap - spare]
+
+
+def _steps(voice: Tensor, aside: Tensor, exact: Tensor, cap: float, high: float) -> float:
+    """How many of ``aside`` for each unit above the cap bring those who stay, and who is as near as ``high`` beside them, down to it."""
+    if cap >= high:
+        return 0.0
+    near = exact[(exact @ voice).topk(min(len(exact), _BESIDE)).indices]
+    c = (near @ voice)[:, None]
+    nearer = high * voice + (1 - high**2) ** 0.5 * normalize(near - c * voice, dim=1)
+    points = torch.cat([near[c[:, 0] > cap + _LEAST_ROOM], nearer])
+    return (steps_to(points, voice, aside, cap) / (points @ voice - cap)).max().item()
 
 
 def _with_room(start: Cell, exact: Tensor, spare: float) -> Cell:
@@ -178,7 +216,7 @@ def _level_of_others(
 
 
 def _spared(cell: Cell, points: Tensor, spare: float) -> Cell | None:
-    """``cell`` with spikes until the gate is shut for ``points``; ``None`` where one is not enough for a point."""
+    """``cell`` with more spikes until the gate is shut for ``points``; ``None`` where one is not enough for a point."""
     likeness, near = cell.likeness(points), cell.near(points)
     added = list[Tensor]()
     while True:

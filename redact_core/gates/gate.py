@@ -17,39 +17,58 @@ Between moved and replaced lies no mixture: one of an embedding and the answer c
 
 
 class Gate(nn.Module):
-    """``y = (1 - g) (e - |e| max(x, 0) away) + g answer``, with the excess ``x`` of ``e`` and ``g`` 1 where ``x > sure``, else 0.
+    """``y = (1 - g) (e - |e| (max(x, 0) away + max(o, 0) aside)) + g answer``, ``g`` being 1 where ``x > sure``, else 0.
 
-    Where ``x`` is at most 0 the embedding keeps every bit; where ``g`` is 1 nothing of it is left.
+    ``x`` is the excess of ``e``, and ``o`` by how much it is above the cap. Where neither is above 0 the embedding keeps every
+    bit; where ``g`` is 1 nothing of it is left.
 
     Args:
-        net: ``(..., dim)`` -> ``(..., 1)``, the excess.
+        net: ``(..., dim)`` -> ``(..., 2)``, the excess and how far above the cap.
         answer: ``(dim,)`` what stands in for an embedding that is replaced.
         away: ``(dim,)`` where an embedding of length 1 is moved away from, for each unit of excess; default: nowhere.
+        aside: ``(dim,)`` the same for each unit above the cap.
         sure: Excess from which an embedding is replaced.
     """
 
     answer: Tensor
     away: Tensor
+    aside: Tensor
     sure: Tensor
 
-    def __init__(self, net: nn.Module, answer: Tensor, away: Tensor | None = None, sure: float = 0.0):
+    def __init__(
+        self,
+        net: nn.Module,
+        answer: Tensor,
+        away: Tensor | None = None,
+        aside: Tensor | None = None,
+        sure: float = 0.0,
+    ):
         super().__init__()
         self.net = net
         self.register_buffer("answer", answer.detach().clone())
-        self.register_buffer("away", torch.zeros_like(self.answer) if away is None else away.detach().clone())
+        for name, value in (("away", away), ("aside", aside)):
+            self.register_buffer(
+                name, torch.zeros_like(self.answer) if value is None else value.detach().clone()
+            )
         self.register_buffer("sure", torch.tensor([sure]))
 
     def opening(self, embedding: Tensor) -> Tensor:
         """``(...,)`` the excess, with its gradient: what an attacker who knows the gate looks at."""
-        return self.net(embedding).squeeze(-1)
+        return self.net(embedding)[..., 0]
+
+    def moved(self, embedding: Tensor) -> Tensor:
+        """``(..., dim)`` what the gate would give if it replaced nothing, with its gradient."""
+        return self._moved(embedding, self.net(embedding))
 
     def forward(self, embedding: Tensor) -> Tensor:
         """``(..., dim)`` -> the same shape."""
-        excess = self.net(embedding)
-        g = torch.nn.functional.hardtanh(SHARPNESS * excess - SHARPNESS * self.sure, 0.0, 1.0)
-        length = embedding.norm(dim=-1, keepdim=True)
-        moved = embedding - length * torch.relu(excess) * self.away
-        return moved * (1 - g) + g * self.answer
+        found = self.net(embedding)
+        g = torch.nn.functional.hardtanh(SHARPNESS * found[..., :1] - SHARPNESS * self.sure, 0.0, 1.0)
+        return self._moved(embedding, found) * (1 - g) + g * self.answer
+
+    def _moved(self, embedding: Tensor, found: Tensor) -> Tensor:
+        steps = embedding.norm(dim=-1, keepdim=True) * torch.relu(found)
+        return embedding - (steps[..., :1] * self.away + steps[..., 1:] * self.aside)
 
 
 def gate_like(state: Mapping[str, Tensor]) -> Gate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,19 @@ from torch import Tensor, nn
 from redact_core.errors import RedactError
 from redact_core.gates.gate import Gate
 from redact_core.types import Conditioning
+
+
+class Around(NamedTuple):
+    """What an attacker has who knows of the gates; a shut gate has no gradient, its opening has one."""
+
+    before: Tensor
+    """``(batch, dim)`` in front of all gates."""
+    behind: Tensor
+    """``(batch, dim)`` behind them."""
+    openings: Tensor
+    """``(batch, gates)``; above 0 a gate is open."""
+    moved: Tensor
+    """``(batch, dim)`` behind them if they only moved and replaced nothing; with a gradient everywhere."""
 
 
 class GatedEncoder(nn.Module):
@@ -58,19 +72,19 @@ def one_vector(found: Conditioning) -> Conditioning:
     return found
 
 
-def around_gates(encoder: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """What an attacker has who knows of the gates; a shut gate has no gradient, its opening has one.
+def around_gates(encoder: nn.Module, inputs: Mapping[str, Tensor]) -> Around:
+    """What an attacker has who knows of the gates.
 
     Args:
-        encoder: With gates or without.
+        encoder: With gates or without; one without gives its embedding three times, and no opening.
         inputs: Of a batch.
-
-    Returns:
-        The embeddings ``(batch, dim)`` in front of all gates, those behind them, and the openings
-        ``(batch, gates)``; an encoder without gates gives its embedding twice, and no opening.
     """
     if not isinstance(encoder, GatedEncoder):
-        hidden = encoder(inputs).hidden
-        return hidden[:, 0], hidden[:, 0], hidden.new_zeros(len(hidden), 0)
+        hidden = encoder(inputs).hidden[:, 0]
+        return Around(hidden, hidden, hidden.new_zeros(len(hidden), 0), hidden)
     hidden = encoder.encoder(inputs).hidden
-    return hidden[:, 0], encoder.through(hidden)[:, 0], encoder.openings(hidden)
+    moved = hidden
+    for gate in encoder.gates:
+        if isinstance(gate, Gate):
+            moved = gate.moved(moved)
+    return Around(hidden[:, 0], encoder.through(hidden)[:, 0], encoder.openings(hidden), moved[:, 0])

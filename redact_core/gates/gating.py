@@ -32,7 +32,8 @@ class Gating(Objective):
     """A gate behind the encoder for each redacted voice, in closed form; see :class:`~redact_core.gates.Gate`.
 
     An embedding that belongs to a redacted voice is replaced by the reference's; one that may be of somebody else is moved
-    away from the voice, just so far that somebody who stays is more like it; every other one goes through with all its bits.
+    away from the voice, just so far that somebody who stays is more like it; one that is more like the voice than most who stay
+    is moved to the side; every other one goes through with all its bits.
     How like the voice *any* output can be is bounded: see :meth:`.geometry.Cell.bound`. Works for conditionings that are one vector. Redacted conditions that are files in one folder are of one voice and
     get one gate together; gates that are there already stay as they are, and so do their answers.
 
@@ -45,6 +46,8 @@ class Gating(Objective):
             moved away.
         gain: How far an embedding in between is moved, in units of the least that makes somebody who stays more like it.
         landmarks: Directions of those who stay that the gate holds at most, the nearest ones.
+        cap: Standard deviations above the mean likeness to the voice of those who stay from which an embedding is moved to the
+            side; infinity: never.
 
     Raises:
         RedactError: A setting is out of range; on solving, a conditioning of several vectors, nobody is kept,
@@ -67,10 +70,11 @@ class Gating(Objective):
         sure: float = GateSettings.sure,
         gain: float = GateSettings.gain,
         landmarks: int = GateSettings.landmarks,
+        cap: float = GateSettings.cap,
     ):
         super().__init__()
-        self.settings = GateSettings(margin, sure, gain, landmarks=landmarks)
-        self.margin, self.sure, self.gain, self.landmarks = margin, sure, gain, landmarks
+        self.settings = GateSettings(margin, sure, gain, landmarks=landmarks, cap=cap)
+        self.margin, self.sure, self.gain, self.landmarks, self.cap = margin, sure, gain, landmarks, cap
         self.fitted: list[FittedGate] = []
         self._answers: dict[tuple[Condition, Condition | Mean], Condition] = {}
 

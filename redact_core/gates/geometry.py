@@ -21,8 +21,10 @@ class Cell:
     Directions are embeddings of length 1, so that products are cosines, as verifiers compare voices. With ``c``
     the cosine to the voice and ``m`` the largest to a landmark, the *excess* of an embedding is
     ``x = c - min(m - margin, high)``. Up to 0 it stays as it is. Up to ``sure`` it is moved straight away from the voice, by
-    ``rate * x`` of its length; beyond, it is replaced. Spikes count as landmarks for what all but equals
-    them: conditions that stay although they are more like the redacted voice than like anybody else. The same the
+    ``rate * x`` of its length; beyond, it is replaced. Whatever is more like the voice than ``cap`` is moved along ``aside``
+    too, by as many of it as it is above: see :mod:`.capping`. Spikes count as landmarks for what all but equals
+    them, and lift the cap there: conditions that stay although they are more like the redacted voice than like anybody
+    else, or than the cap. The same the
     other way round: the voice's own spikes are conditions of it that would not be replaced without them.
     """
 
@@ -34,6 +36,8 @@ class Cell:
     high: float
     sure: float
     gain: float
+    cap: float
+    aside: Tensor  # (dim,) of its own length
 
     def near(self, direction: Tensor) -> Tensor:
         """``(...,)`` the largest cosine to a landmark, or what a spike makes of its own."""
@@ -48,6 +52,12 @@ class Cell:
     def excess(self, direction: Tensor) -> Tensor:
         """``(...,)`` for ``direction (..., dim)`` of length 1."""
         return self.likeness(direction) - (self.near(direction) - self.margin).clamp(max=self.high)
+
+    def over(self, direction: Tensor) -> Tensor:
+        """``(...,)`` how far above the cap ``direction (..., dim)`` is; 0 at a spike, and below the cap 0 or less."""
+        rows, bias = _with_spikes(self.spikes[:0], self.spikes)
+        cap = torch.full_like(direction[..., :1], self.cap)
+        return self.likeness(direction) - torch.cat([cap, direction @ rows.T + bias], -1).amax(-1)
 
     @property
     def room(self) -> float:
@@ -72,29 +82,35 @@ class Cell:
         return max(self.high, torch.cosine_similarity(answer, self.voice, dim=0).item())
 
     def network(self) -> nn.Sequential:
-        """The excess as layers that any checkpoint format can hold.
+        """The excess, and how far above the cap, as layers that any checkpoint format can hold.
 
         The input is ``(batch, 1, dim)``: pooling layers take the middle dimension for channels.
         """
         own, own_bias = _with_spikes(self.voice[None], self.own_spikes)
-        kept, bias = _with_spikes(self.landmarks, self.spikes)
-        dim, groups = len(self.voice), -(-len(kept) // POOL)
-        rows = torch.cat([_filled(own, POOL), _filled(kept, POOL * groups)])
-        biases = torch.cat(
-            [_filled(own_bias[:, None], POOL)[:, 0], _filled(bias[:, None], POOL * groups)[:, 0]]
-        )
+        spikes, spike_bias = _with_spikes(self.spikes[:0], self.spikes)
+        if not len(spikes):  # of what does not exist nothing is near
+            spikes, spike_bias = torch.zeros(1, len(self.voice)), torch.tensor([-SPIKE])
+        parts = (own, own_bias), (self.landmarks, torch.zeros(len(self.landmarks))), (spikes, spike_bias)
+        counts = [-(-len(rows) // POOL) for rows, _ in parts]
+        filled = [
+            (_filled(rows, POOL * n), _filled(bias[:, None], POOL * n)[:, 0])
+            for (rows, bias), n in zip(parts, counts, strict=True)
+        ]
+        dim, groups = len(self.voice), sum(counts[1:])
         net = empty_network(dim, groups)
-        cosines, spread, parts, last = (layer for layer in net if isinstance(layer, nn.Linear))
+        cosines, spread, steps, last = (layer for layer in net if isinstance(layer, nn.Linear))
+        each = torch.eye(1 + groups)  # the voice, landmarks, spikes
+        alone = each[1 + counts[1] :]
         with torch.no_grad():
-            cosines.weight.copy_(rows / dim**0.5)
-            cosines.bias.copy_(biases)
+            cosines.weight.copy_(torch.cat([rows for rows, _ in filled]) / dim**0.5)
+            cosines.bias.copy_(torch.cat([bias for _, bias in filled]))
             spread.weight.copy_(
-                torch.cat([torch.eye(1 + groups)[:1].expand(groups, -1), torch.eye(1 + groups)[1:]])
-            )
-            parts.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, -1.0]]))  # c + 1; high less (m - margin)
-            parts.bias.copy_(torch.tensor([1.0, self.high + self.margin]))
-            last.weight.copy_(torch.tensor([[1.0, 1.0]]))
-            last.bias.copy_(torch.tensor([-1.0 - self.high]))
+                torch.cat([each[:1].expand(groups, -1), each[1:], _filled(alone, groups)])
+            )  # its groups' maxima: the voice, everybody near, the nearest spike
+            steps.weight.copy_(torch.diag(torch.tensor([1.0, -1.0, 1.0])))
+            steps.bias.copy_(torch.tensor([1.0, self.high + self.margin, -self.cap]))
+            last.weight.copy_(torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, -1.0]]))
+            last.bias.copy_(torch.tensor([-1.0 - self.high, -1.0 - self.cap]))
         return net
 
 
@@ -103,12 +119,12 @@ def empty_network(dim: int, groups: int) -> nn.Sequential:
 
     Args:
         dim: Of embeddings.
-        groups: Of :data:`POOL` landmarks each.
+        groups: Of :data:`POOL` landmarks or spikes each.
     """
     return nn.Sequential(
         nn.RMSNorm(dim, eps=_EPS, elementwise_affine=False), nn.Linear(dim, POOL * (1 + groups)),
-        nn.MaxPool1d(POOL), nn.Linear(1 + groups, 2 * groups, bias=False), nn.MaxPool1d(groups),
-        nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1),
+        nn.MaxPool1d(POOL), nn.Linear(1 + groups, 3 * groups, bias=False), nn.MaxPool1d(groups),
+        nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 2),
     )  # fmt: skip
 
 

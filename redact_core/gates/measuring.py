@@ -19,7 +19,7 @@ def changed(adapter: Adapter, conditions: Sequence[Condition]) -> int:
     count = 0
     for start in range(0, len(conditions), _CHUNK):
         inputs = adapter.collate(conditions[start : start + _CHUNK])
-        before, behind, _ = around_gates(adapter.encoder, to_device_of(adapter.encoder, inputs))
+        before, behind, *_ = around_gates(adapter.encoder, to_device_of(adapter.encoder, inputs))
         count += int((before != behind).any(1).sum())
     return count
 

@@ -23,7 +23,7 @@ from torch.nn.functional import normalize
 from modalities.sound.clips import RATE, fit_length
 from modalities.text_to_speech import SpeakerEncoder
 from modalities.text_to_speech.encoders.distortion import distort
-from redact_core.gates import Gate, answers_that_stay, fit_gate
+from redact_core.gates import Gate, GateSettings, answers_that_stay, fit_gate
 from redact_core.metrics.statistics import wilson
 from redact_core.support.folders import write_whole
 
@@ -50,7 +50,11 @@ def main() -> None:
     parser.add_argument("--others", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 5, 10, 50, 100, 200])
+    for name in ("margin", "sure", "gain", "cap"):
+        default = getattr(GateSettings, name)
+        parser.add_argument(f"--{name}", type=float, default=default, help="see GateSettings")
     args = parser.parse_args()
+    settings = GateSettings(margin=args.margin, sure=args.sure, gain=args.gain, cap=args.cap)
     model = SpeakerEncoder(args.encoder)
     listener = Listener(model.encoder.requires_grad_(False).eval(), args.encoder, args.out / "cache")
     people: dict[str, tuple[Tensor, Tensor]] = {}
@@ -97,7 +101,8 @@ def main() -> None:
         own = people[order[number]][0]
         began = time.perf_counter()
         stay = [people[name][0][:, 0] for name in order[number + 1 :]]
-        gates.append(fit_gate(own, stay + answers_that_stay(gates, own), candidates=range(len(stay))).gate)
+        beside = stay + answers_that_stay(gates, own)
+        gates.append(fit_gate(own, beside, candidates=range(len(stay)), settings=settings).gate)
         seconds += time.perf_counter() - began
         if number + 1 not in counts:
             continue

@@ -17,6 +17,7 @@ import argparse
 import hashlib
 import json
 import math
+import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -41,6 +42,8 @@ WEIGHTS = (5.0, 1.0, 25.0, 2.5, 100.0)
 """Of a gate's opening in the attack, start by start."""
 VARIANTS = 4
 SHORTEST_PEOPLE = 2
+DRAW = 24
+"""Seed of --draw."""
 
 
 @dataclass
@@ -140,35 +143,57 @@ class Gallery:
         return (normalize(embeddings, dim=1) @ self.rows.T).argmax(1)
 
 
+@dataclass
+class Attacked:
+    """What an attack reached on each clip, over all steps and starts; ``(n,)`` each."""
+
+    identified: Tensor
+    """Ever nearest of all."""
+    few: Tensor
+    """Ever nearest among people."""
+    likeness: Tensor
+    """The largest."""
+
+
 def attacked(
     encoder: nn.Module, waves: Tensor, gallery: Gallery, person: str, snr: float, steps: int, restarts: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Projected gradient around the clamp: ever identified of all, ever among people, the largest likeness; ``(n,)`` each.
+) -> Attacked:
+    """Projected gradient around the clamp, all starts side by side.
 
-    The way is led by the embedding in front of the gate, less a weight times how far the gate is open; a clip
+    The way is led by the embedding in front of the gate, of every second start by what the gate makes of it by moving alone, less
+    a weight times how far the gate is open. Every third start wants to be more like the person than like any other of PEOPLE. A clip
     counts as identified if any step of any start was.
     """
-    wanted = gallery.rows[gallery.people.index(person)]
+    count = len(waves)
+    column = gallery.people.index(person)
+    rivals = torch.cat([gallery.rows[:column], gallery.rows[column + 1 : len(gallery.people)]])
+    number = torch.arange(restarts).repeat_interleave(count)
+    wanted = gallery.rows[column]
+    drawn = [torch.randn(waves.shape, generator=torch.Generator().manual_seed(k)) for k in range(restarts)]
+    change = torch.cat([noise * float(k > 0) for k, noise in enumerate(drawn)])
+    weight = torch.tensor([WEIGHTS[k % len(WEIGHTS)] for k in range(restarts)]).repeat_interleave(count)
+    waves = waves.repeat(restarts, 1)
     radius = waves.norm(dim=1, keepdim=True) * 10 ** (-snr / 20) * (1 - 1e-5)
+    change = normalize(change, dim=1) * radius
     ever, few = torch.zeros(len(waves), dtype=torch.bool), torch.zeros(len(waves), dtype=torch.bool)
     best = torch.full((len(waves),), -1.0)
-    for start in range(restarts):
-        generator = torch.Generator().manual_seed(start)
-        change = torch.randn(waves.shape, generator=generator) * float(start > 0)
-        change = normalize(change, dim=1) * radius
-        for _ in range(steps + 1):
-            wave = heard(waves, change).requires_grad_()
-            before, behind, openings = around_gates(encoder, {"waveform": wave})
-            way = -torch.cosine_similarity(before, wanted[None], dim=1)
-            if openings.shape[1]:
-                way = way + WEIGHTS[start % len(WEIGHTS)] * torch.relu(openings + 1e-3).sum(1)
-            (slope,) = torch.autograd.grad(way.sum(), wave)
-            with torch.no_grad():
-                one, two, alike = gallery.named(behind.detach(), person)
-                ever, few, best = ever | one, few | two, torch.maximum(best, alike)
-                change = wave.detach() - waves - 4 * radius / max(steps, 1) * normalize(slope, dim=1)
-                change = change * (radius / change.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
-    return ever, few, best
+    for _ in range(steps + 1):
+        wave = heard(waves, change).requires_grad_()
+        before, behind, openings, moved = around_gates(encoder, {"waveform": wave})
+        led = normalize(torch.where((number % 2 == 1)[:, None], moved, before), dim=1)
+        way = -(led @ wanted)
+        if len(rivals):
+            way = way + torch.where(number % 3 == 2, (led @ rivals.T).amax(1), 0.0)
+        if openings.shape[1]:
+            way = way + weight * torch.relu(openings + 1e-3).sum(1)
+        (slope,) = torch.autograd.grad(way.sum(), wave)
+        with torch.no_grad():
+            one, two, alike = gallery.named(behind.detach(), person)
+            ever, few, best = ever | one, few | two, torch.maximum(best, alike)
+            change = wave.detach() - waves - 4 * radius / max(steps, 1) * normalize(slope, dim=1)
+            change = change * (radius / change.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+    starts = (x.view(restarts, count) for x in (ever, few))
+    return Attacked(*(x.any(0) for x in starts), best.view(restarts, count).amax(0))
 
 
 def crop(wave: Tensor, seconds: float) -> Tensor:
@@ -210,14 +235,14 @@ def grade(
     known = {k: torch.stack([c.embedding for c in v]) for k, v in given.items()}
     candidates = range(len(known))  # nobody of PEOPLE answers, who is graded too
     known |= {k: rows[: args.clips] for k, rows in beside.items()}
-    settings = GateSettings(margin=args.margin, sure=args.sure, gain=args.gain)
+    settings = GateSettings(margin=args.margin, sure=args.sure, gain=args.gain, cap=args.cap)
     fitted = fit_gate(own, [*known.values()], candidates=candidates, settings=settings)
     gate = fitted.gate
     grades.add("cost", "seconds of the gate", 0.0, time.perf_counter() - began)
     grades.add("cost", "kilobytes", 0.0, sum(4 * v.numel() for v in gate.state_dict().values()) / 1000)
     cell = fitted.cell
     for name, value in (
-        ("margin", cell.margin), ("high", cell.high), ("sure", cell.sure), ("gain", cell.gain),
+        ("margin", cell.margin), ("high", cell.high), ("sure", cell.sure), ("gain", cell.gain), ("cap", cell.cap),
         ("nearest who stays", 1 - cell.room),
     ):  # fmt: skip
         grades.add("gate", name, math.nan, value)
@@ -297,11 +322,17 @@ def grade(
             one = attacked(listener.encoder, waves, gallery, person, snr, args.steps, 1)
             two = attacked(encoder, waves, gallery, person, snr, args.steps, args.restarts)
             group = f"attack on {whose} clips, {snr:g} dB"
-            grades.share(group, "identified", one[0], two[0])
-            grades.share(group, "identified among people", one[1], two[1])
-            grades.mean(group, "likeness", one[2], two[2])
-            print(f"    {group}: identified {one[0].float().mean():.2f} -> {two[0].float().mean():.2f}, "
-                  f"{time.perf_counter() - start:.0f} s", flush=True)  # fmt: skip
+            grades.share(group, "identified", one.identified, two.identified)
+            grades.share(group, "identified among people", one.few, two.few)
+            grades.mean(group, "likeness", one.likeness, two.likeness)
+            shown = (
+                (x.identified.float().mean(), x.few.float().mean(), x.likeness.mean()) for x in (one, two)
+            )
+            text = " -> ".join(" ".join(f"{x:.2f}" for x in y) for y in shown)
+            print(
+                f"    {group}: identified, among people, likeness {text}, {time.perf_counter() - start:.0f} s",
+                flush=True,
+            )
     grades.add("any embedding", "likeness, bound", 1.0, cell.bound(gate.answer))
     grades.add("cost", "seconds with evaluation", 0.0, time.perf_counter() - began)
     return grades.rows
@@ -366,13 +397,16 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=6, help="to learn from, of each person")
     parser.add_argument("--only", nargs="+", help="people to redact; default: all")
     parser.add_argument(
+        "--draw", type=int, help="so many people by chance, with a fixed seed, in place of all"
+    )
+    parser.add_argument(
         "--snr", type=float, nargs="*", default=[30, 20, 10], help="of attacks; none: no attack"
     )
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--restarts", type=int, default=5)
     parser.add_argument("--attacked", type=int, default=8, help="clips of each attack")
     parser.add_argument("--seconds", type=float, default=1.6, help="of a clip that is attacked")
-    for name in ("margin", "sure", "gain"):
+    for name in ("margin", "sure", "gain", "cap"):
         parser.add_argument(
             f"--{name}", type=float, default=getattr(GateSettings, name), help="see GateSettings"
         )
@@ -416,14 +450,17 @@ def main() -> None:
         },
         {n: middle(torch.stack([c.embedding for c in v])) for n, v in listened["others"].items()},
     )
-    settings = {k: str(v) for k, v in vars(args).items() if k not in ("out", "only")}
+    settings = {k: str(v) for k, v in vars(args).items() if k not in ("out", "only", "draw")}
     rows = []
-    for number, person in enumerate(args.only or list(people), 1):
+    chosen = args.only or list(people)
+    if args.draw:
+        chosen = random.Random(DRAW).sample(sorted(chosen), min(args.draw, len(chosen)))
+    for number, person in enumerate(chosen, 1):
         file = args.out / "people" / f"{person}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         kept = json.loads(file.read_text()) if file.is_file() else {}
         if kept.get("settings") != settings:
-            print(f"{number} of {len(args.only or people)}: {person}", flush=True)
+            print(f"{number} of {len(chosen)}: {person}", flush=True)
             found = grade(person, listened["people"], given, strangers, gallery, listener, model, args, judge)
             kept = {"settings": settings, "rows": found}
             write_whole(file, json.dumps(kept, indent=0, allow_nan=False).encode())

@@ -5,13 +5,15 @@
 Each attack runs on the redacted encoder and on the untouched one, its ceiling. *Heard* is the cosine
 between the embedding that reaches the generator and the voice's mean embedding by the untouched
 encoder, *nearest* the share of rows in which no other voice of the bank is nearer; of samples, the
-same by the independent verifier, which counts all enrolled voices.
+same by the independent verifier, which counts all enrolled voices. With ``--gate-embeddings`` the encoder's gates stand
+in front of the redacted model's generator too.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,6 +24,7 @@ from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5, attacks
 from modalities.text_to_speech.adapters.speecht5 import BUNDLED
 from modalities.text_to_speech.attacks.voices import encode, prototypes
+from modalities.text_to_speech.guards.embedding_gate import EmbeddingGate, through
 from modalities.text_to_speech.judges.grading import cases
 from modalities.text_to_speech.judges.judge import VoiceJudge
 from redact_core import Adapter, Attack, Attempt, Conditioning, PlanRow
@@ -38,12 +41,15 @@ class Nothing(Attack):
 
 def said(model: Adapter, attempts: Sequence[Attempt]) -> Conditioning:
     """What reaches the generator."""
-    return Conditioning.cat(
+    found = Conditioning.cat(
         [
             attempt.conditioning if attempt.conditioning is not None else encode(model, [attempt.condition])
             for attempt in attempts
         ]
     )
+    if isinstance(model, EmbeddingGate):
+        return replace(found, hidden=through(model.gates, found.hidden))
+    return found
 
 
 def make(entry: str) -> Attack:
@@ -65,9 +71,11 @@ def main() -> None:
     parser.add_argument("--attacks", nargs="+", default=["Nothing", *SpeechT5.suites["quick"]])
     parser.add_argument("--n", type=int, default=12)
     parser.add_argument("--samples", type=int, default=0, help="Rows whose samples the verifier judges.")
+    parser.add_argument("--gate-embeddings", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     base, student = SpeechT5("bundled"), SpeechT5("bundled", encoder=args.redacted)
+    model: Adapter = EmbeddingGate(student, args.redacted) if args.gate_embeddings else student
     judge = VoiceJudge(base.bank.voices) if args.samples else None
     labels = {"voice": args.voice} | ({"reference": args.reference} if args.reference else {})
     unseen = VoiceBank(BUNDLED / "unseen").voices[args.voice]
@@ -80,11 +88,11 @@ def main() -> None:
     out = Path(f"{args.redacted.rstrip('/')}.attacks.json")
     table = json.loads(out.read_text()) if out.exists() else {}
     for entry in args.attacks:
-        name = make(entry).name
-        for label, model in (("redacted", student), ("base", base)):
+        name = make(entry).name + (", gated embeddings" if args.gate_embeddings else "")
+        for label, tried in (("redacted", model), ("base", base)):
             began = time.perf_counter()
             attack = make(entry)
-            attacked = attack.subvert(model, base, rows, seed=args.seed)
+            attacked = attack.subvert(tried, base, rows, seed=args.seed)
             attempts = attack(attacked, base, rows, seed=args.seed)
             seconds = time.perf_counter() - began
             voices = said(attacked, attempts)

@@ -13,6 +13,8 @@ import re
 import statistics
 from pathlib import Path
 
+from redact_core.metrics.statistics import wilson
+
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PAGE = ROOT / "docs" / "results" / "voice_gates", ROOT / "docs" / "voice_gates.md"
 MARK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -30,13 +32,15 @@ def means(rows: list[dict]) -> dict:
         if not after:
             continue
         worst = min(after) if group.startswith("kept") else max(after)
-        out.append(
-            {
-                "group": group, "metric": metric, "people": len(some), "n": sum(r["n"] for r in some),
-                "base": round(statistics.fmean(base), 4) if base else None,
-                "redacted": round(statistics.fmean(after), 4), "worst": round(worst, 4),
-            }
-        )  # fmt: skip
+        row = {
+            "group": group, "metric": metric, "people": len(some), "n": sum(r["n"] for r in some),
+            "base": round(statistics.fmean(base), 4) if base else None,
+            "redacted": round(statistics.fmean(after), 4), "worst": round(worst, 4),
+        }  # fmt: skip
+        if metric.startswith("identified"):
+            pooled = wilson(sum(round(r["redacted"] * r["n"]) for r in some), row["n"])
+            row |= {"low": round(pooled.low, 4), "high": round(pooled.high, 4)}
+        out.append(row)
     return {"rows": out, "people": sorted({row["person"] for row in rows})}
 
 
@@ -55,6 +59,25 @@ def people_table(found: dict) -> str:
         lines.append(
             f"| {row['group']} | {row['metric']} | {row['people']} | {row['n'] or '–'} | {shown(row['base'])} | "
             f"{shown(row['redacted'])} | {shown(row['worst'])} |"
+        )
+    return "\n".join(lines)
+
+
+def attacks_table(found: dict) -> str:
+    """Of the attacks alone: counts over all clips with their interval, likeness over people."""
+    lines = [
+        f"{len(found['people'])} people: {', '.join(found['people'])}.",
+        "",
+        "| attack | measure | n | before | after | 95 % interval | worst person |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        if not row["group"].startswith(("attack", "any")):
+            continue
+        within = f"{shown(row['low'])} to {shown(row['high'])}" if "low" in row else "–"
+        lines.append(
+            f"| {row['group'].removeprefix('attack on ')} | {row['metric']} | {row['n'] or '–'} | {shown(row['base'])} | "
+            f"{shown(row['redacted'])} | {within} | {shown(row['worst'])} |"
         )
     return "\n".join(lines)
 
@@ -101,10 +124,18 @@ def attack_table(found: dict) -> str:
     return "\n".join(lines)
 
 
+def spread(figure: dict | None, short: bool) -> str:
+    """A mean with the worst in brackets; of a row that was made before the figure was taken a dash."""
+    if figure is None:
+        return "–"
+    return f"{figure['mean']:.2f}" if short else f"{figure['mean']:.4f} ({figure['worst']:.3f})"
+
+
 def frontier_table(found: dict) -> str:
     lines = [
-        "| encoder | clips learnt | people | gain | identified | among sixteen | AUROC | replaced | unknown people: cosine | nearest three |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| encoder | clips learnt | people | sure | gain | cap | identified | among sixteen | AUROC | replaced | "
+        "unknown people: cosine | nearest three | nearest three, named among sixteen: before | after |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     names = (
         "identified",
@@ -113,23 +144,21 @@ def frontier_table(found: dict) -> str:
         "replaced",
         "unknown cosine",
         "unknown nearest three cosine",
+        "nearest three unknown, named among sixteen before",
+        "nearest three unknown, named among sixteen",
     )
     for r in found["rows"]:
-        cells = [
-            f"{r[n]['mean']:.2f}" if n == "replaced" else f"{r[n]['mean']:.4f} ({r[n]['worst']:.3f})"
-            for n in names
-        ]
+        cells = [spread(r.get(n), n == "replaced" or n.startswith("nearest")) for n in names]
         lines.append(
-            f"| {r['encoder']} | {r['clips']} | {r['people']}, {r['targets']} | {r['gain']:g} | "
-            + " | ".join(cells)
-            + " |"
+            f"| {r['encoder']} | {r['clips']} | {r['people']}, {r['targets']} | {r['sure']:g} | {r['gain']:g} | "
+            f"{'none' if r['cap'] is None else format(r['cap'], 'g')} | " + " | ".join(cells) + " |"
         )
     return "\n".join(lines)
 
 
 TABLES = {
     "frontier": ("frontier", frontier_table), "ge2e_two_clips": ("ge2e_two_clips", people_table),
-    "ge2e": ("ge2e", people_table), "ge2e_attacks": ("ge2e_attacks", people_table), "many": ("many", many_table),
+    "ge2e": ("ge2e", people_table), "ge2e_attacks": ("ge2e_attacks", attacks_table), "ecapa_attacks": ("ecapa_attacks", attacks_table), "many": ("many", many_table),
     "revival": ("many", revival_table), "bundled": ("bundled", attack_table),
 }  # fmt: skip
 

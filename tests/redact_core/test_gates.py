@@ -1,5 +1,6 @@
 """Gates: what stays keeps its bits, what goes is bounded for any input, and each redaction has its own."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from redact_core import Adapter, Conditioning, Lesson, Mean, Origin, RedactError
 from redact_core.adapters.capabilities import HasOneVector
 from redact_core.adapters.contract import ToyAdapter
 from redact_core.gates import Gate, GatedEncoder, GateSettings, Gating, around_gates, fit_gate, gate_like
+from redact_core.gates.fit import MOST_SPIKES
 from redact_core.gates.grouping import by_folder, groups_of, voices_of
 from redact_core.gates.reference import choose_reference
 from redact_core.objectives.base import frozen_copy
@@ -46,11 +48,14 @@ def test_what_stays_keeps_its_bits_and_the_voice_becomes_the_answer() -> None:
     assert fitted.changed == fitted.replaced == 1.0
 
 
-@pytest.mark.parametrize("gain", [1.0, 2.0])
-@pytest.mark.parametrize("margin", [0.0, 0.05])
-def test_no_embedding_at_all_gets_past_the_bound_or_is_named_as_the_voice(margin: float, gain: float) -> None:
+@pytest.mark.parametrize(
+    ("margin", "gain", "cap"), [(0.0, 1.0, 1.0), (0.05, 1.0, math.inf), (0.05, 2.0, 0.5)]
+)
+def test_no_embedding_at_all_gets_past_the_bound_or_is_named_as_the_voice(
+    margin: float, gain: float, cap: float
+) -> None:
     people = voices()
-    settings = GateSettings(margin=margin, gain=gain)
+    settings = GateSettings(margin=margin, gain=gain, cap=cap)
     fitted = fit_gate(people[0], plain(people[1:]), settings=settings)
     # replaced later than it would be: what is moved only must keep the bound by itself
     cell, gate = fitted.cell, fitted.gate
@@ -74,7 +79,10 @@ def test_no_embedding_at_all_gets_past_the_bound_or_is_named_as_the_voice(margin
     assert replaced.any()
     assert ((excess > 0) & ~replaced).sum() > 1000, "some are moved only"
     assert torch.equal(out[replaced], gate.answer.expand_as(out[replaced])), "no mixture of the two"
-    assert torch.equal(out[excess <= 0], found[excess <= 0])
+    stays = (excess <= 0) & (cell.over(found) <= -1e-6)
+    assert stays.any()
+    assert torch.equal(out[stays], found[stays])
+    assert cell.aside.any() == (cap < math.inf)
     alike = torch.cosine_similarity(out, cell.voice[None])
     assert alike.max() <= cell.bound(gate.answer) + 1e-5
     assert torch.cosine_similarity(found, cell.voice[None]).max() > 0.99, (
@@ -87,7 +95,7 @@ def test_no_embedding_at_all_gets_past_the_bound_or_is_named_as_the_voice(margin
 
 def test_what_may_be_somebody_elses_is_moved_a_little_and_what_is_the_voices_is_replaced() -> None:
     people = voices()
-    fitted = fit_gate(people[0], plain(people[1:]))
+    fitted = fit_gate(people[0], plain(people[1:]), settings=GateSettings(cap=math.inf))
     cell, gate = fitted.cell, fitted.gate
     steps = torch.linspace(0, 1, 200)[:, None]
     way = normalize(cell.landmarks[0] + steps * (cell.voice - cell.landmarks[0]), dim=1)
@@ -119,8 +127,38 @@ def test_an_embedding_is_replaced_where_hardly_anybody_else_is() -> None:
 def test_nothing_is_moved_by_more_than_its_length() -> None:
     people = [person + 40 for person in voices()]  # all but alike: cosines above 0.99
     cell = fit_gate(people[0], plain(people[1:]), settings=GateSettings(gain=50.0)).cell
-    assert cell.rate * cell.sure <= 1 + 1e-5
+    aside = (cell.high + cell.sure - cell.cap) * cell.aside.norm()
+    assert aside > 0
+    assert cell.rate * cell.sure + aside <= 1 + 1e-4
     assert 1 <= cell.gain < 50
+
+
+def test_what_is_above_the_cap_comes_down_to_it_and_given_clips_do_not() -> None:
+    people = voices(clips=8)
+    known, unknown = people[1:15], torch.cat(plain(people[15:]))
+    capped, free = (
+        fit_gate(people[0][:4], plain(known), settings=GateSettings(cap=c)) for c in (0.5, math.inf)
+    )
+    cell, kept = capped.cell, torch.cat(plain(known))
+    above = normalize(kept, dim=1) @ cell.voice > cell.cap
+    assert 3 < above.sum() < len(kept) / 2
+    assert torch.equal(through(capped.gate, kept), kept)
+    direction, out = normalize(unknown, dim=1), normalize(through(capped.gate, unknown), dim=1)
+    high = (free.cell.excess(direction) <= 0) & (cell.over(direction) > 0.05)
+    assert high.sum() > 3, "somebody else is more like them, and they are much like the voice"
+    before, then = (direction @ cell.voice)[high], (out @ cell.voice)[high]
+    assert (then < before - 0.03).all()
+    assert then.mean() < cell.cap + 0.02
+    others = ((out - direction)[high] @ torch.stack([normalize(x, dim=0) for x in kept]).T).mean(1)
+    assert (others > (then - before) / 2).all(), "to others it stays as alike, or more so"
+
+
+def test_no_more_given_clips_are_spared_from_the_cap_than_the_gate_has_room_for() -> None:
+    people = voices(clips=20)
+    fitted = fit_gate(people[0][:4], plain(people[1:]), settings=GateSettings(cap=0.0))
+    kept = torch.cat(plain(people[1:]))
+    assert len(fitted.cell.spikes) <= MOST_SPIKES
+    assert torch.equal(through(fitted.gate, kept), kept)
 
 
 def test_the_network_says_what_the_geometry_says() -> None:
@@ -129,6 +167,10 @@ def test_the_network_says_what_the_geometry_says() -> None:
     rows = torch.randn(300, DIM, generator=torch.Generator().manual_seed(2))
     expected = fitted.cell.excess(normalize(rows, dim=1))
     torch.testing.assert_close(fitted.gate.opening(rows[:, None])[:, 0], expected, atol=1e-5, rtol=0)
+    over = fitted.cell.over(normalize(rows, dim=1))
+    torch.testing.assert_close(
+        fitted.gate.net(rows[:, None])[:, 0, 1], over.clamp(min=-1 - fitted.cell.cap), atol=1e-5, rtol=0
+    )
     again = gate_like(fitted.gate.state_dict())
     assert torch.equal(through(again, people[0][:, 0]), through(fitted.gate, people[0][:, 0]))
 
@@ -274,11 +316,15 @@ def test_nothing_retained_is_refused() -> None:
 
 def test_an_attacker_sees_in_front_of_the_gates_and_their_openings() -> None:
     model = People()
-    plain, same, none = around_gates(model.encoder, model.collate(["3/0"]))
+    plain, same, none, _ = around_gates(model.encoder, model.collate(["3/0"]))
     assert torch.equal(plain, same)
     assert none.shape == (1, 0)
     redact(model, Request(("3",)), objective=Gating())
-    before, behind, openings = around_gates(model.encoder, model.collate(["3/0", "4/0"]))
+    before, behind, openings, moved = around_gates(model.encoder, model.collate(["3/0", "4/0"]))
+    assert torch.equal(moved[1], before[1])
+    gate = model.encoder.gates[0]
+    assert torch.equal(moved[0], gate.moved(before[:1, None])[0, 0])
+    assert not torch.equal(moved[0], behind[0]), "nothing is replaced there"
     assert torch.equal(before[:1], plain)
     assert not torch.equal(behind[0], before[0])
     assert (openings[:, 0] > 0).tolist() == [True, False]
@@ -293,6 +339,7 @@ def test_an_attacker_sees_in_front_of_the_gates_and_their_openings() -> None:
         ({"gain": 0.9}, "gain is 0.9; give at least 1"),
         ({"spare": 0.0}, "spare is 0.0"),
         ({"landmarks": 0}, "landmarks is 0"),
+        ({"cap": -0.1}, "cap is -0.1; give at least 0"),
     ],
 )
 def test_bad_settings_are_one_line(settings: dict[str, float], message: str) -> None:

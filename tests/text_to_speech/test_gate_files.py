@@ -113,6 +113,11 @@ def test_the_gradient_goes_around_a_shut_gate(gated: SpeakerEncoder) -> None:
     (slope,) = torch.autograd.grad(way.sum(), waves)
     assert slope.abs().sum() > 0
     assert torch.equal(found, gap(gated, waves, wanted).detach())
+    _, _, openings, moved = around_gates(gated.encoder, {"waveform": waves})
+    way, found = guide(gated, waves, wanted, 1.0, behind_moves=True)
+    led = 1 - torch.cosine_similarity(moved, wanted) + torch.relu(openings + 1e-3).sum(1)
+    assert torch.equal(way, led)
+    assert torch.equal(found, gap(gated, waves, wanted).detach())
 
 
 def test_an_encoder_without_gates_is_attacked_as_before(gated: SpeakerEncoder, place: Path) -> None:

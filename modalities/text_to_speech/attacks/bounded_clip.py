@@ -119,7 +119,9 @@ def heard(clips: Tensor, change: Tensor) -> Tensor:
     return torch.maximum(torch.minimum(clips + change, room), -room)
 
 
-def guide(model: Adapter, waves: Tensor, wanted: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+def guide(
+    model: Adapter, waves: Tensor, wanted: Tensor, weight: float, behind_moves: bool = False
+) -> tuple[Tensor, Tensor]:
     """What a search may follow downhill, and what it is judged by; the same for an encoder without gates.
 
     A shut gate passes the voice on and an open one does not, and neither has a gradient. So the way is led by
@@ -130,16 +132,17 @@ def guide(model: Adapter, waves: Tensor, wanted: Tensor, weight: float) -> tuple
         waves: ``(batch, samples)``.
         wanted: ``(batch, dim)`` of length 1.
         weight: Of the openings; large ones keep the gates shut, small ones come nearer to the voice.
+        behind_moves: Whether the way is led by what gates make of the embedding by moving alone instead.
 
     Returns:
         ``(batch,)`` to follow, with a gradient; ``(batch,)`` :func:`gap`.
     """
     inputs = {"waveform": waves.to(next(model.encoder.parameters()).device)}
-    before, behind, openings = around_gates(model.encoder, inputs)
+    before, behind, openings, moved = around_gates(model.encoder, inputs)
     found = 1 - torch.cosine_similarity(behind, wanted, dim=1)
     if not openings.shape[1]:
         return found, found.detach()
-    way = 1 - torch.cosine_similarity(before, wanted, dim=1)
+    way = 1 - torch.cosine_similarity(moved if behind_moves else before, wanted, dim=1)
     return way + weight * torch.relu(openings + 1e-3).sum(1), found.detach()
 
 

@@ -21,7 +21,8 @@ class ClipGradient(BoundedClip):
     Minimises 1 - cosine between the attacked encoder's embedding of the disturbed clip and the base's
     embedding of the row's voice, the mean over its clips. Where gates stand behind the encoder, it follows the
     embedding in front of them and keeps them shut, see :func:`~.bounded_clip.guide`: through a clamp there is
-    no gradient. Starts weigh that differently, so that several are worth their time.
+    no gradient. Starts weigh that differently, and every second one follows what gates make of the embedding by moving it, so
+    that several are worth their time.
 
     Args:
         snr: Power of the clip over that of the disturbance, in dB; never less.
@@ -60,7 +61,7 @@ class ClipGradient(BoundedClip):
             wave = heard(clips, change)
             with torch.enable_grad():
                 wave.requires_grad_()
-                way, loss = guide(model, wave, wanted, _WEIGHTS[start % len(_WEIGHTS)])
+                way, loss = guide(model, wave, wanted, _WEIGHTS[start % len(_WEIGHTS)], start % 2 == 1)
                 (slope,) = torch.autograd.grad(way.sum(), wave)
             losses.append(loss)
             better = losses[-1] < least

@@ -22,7 +22,7 @@ NAME, GATED = "voice_gate", "gated_embedding_model"
 _BLOCKS = "speechbrain.nnet.containers.ConnectBlocks"
 _ROW = "speechbrain.nnet.containers.LengthsCapableSequential"
 _STEM = "embedding_model"
-_NET, _AWAY, _ANSWER = "1.blocks.0.0.1.", "2.blocks.0.0.4.weight", "4.blocks.0.0.3.weight"
+_NET, _MOVES, _ANSWER = "1.blocks.0.0.1.", "2.blocks.0.0.4.weight", "4.blocks.0.0.3.weight"
 """Where the parts of a gate are in its file."""
 
 
@@ -32,9 +32,9 @@ _MUL = "\n  shortcut_combine_fn: !name:torch.mul"
 def gate_block(number: int, dim: int, groups: int) -> str:
     """The settings of one gate, as HyperPyYAML reads them.
 
-    The embedding gets one more place, for the excess: ``[e, 0]``, ``[e, x]``, moved ``[e', x]``, ``[(1 - g) e', x]``,
-    ``[(1 - g) e' + g r, x]``, and loses it. Shut, 0 is added, it is multiplied by 1 and 0 is added, so that it keeps its
-    bits. The length of the embedding is the sum of its products with itself over the root of their mean.
+    The embedding gets two more places, for the excess and how far it is above the cap: ``[e, 0, 0]``, ``[e, x, o]``, moved
+    ``[e', x, o]``, ``[(1 - g) e', x, o]``, ``[(1 - g) e' + g r, x, o]``, and loses them. Shut, 0 is added, it is multiplied by 1 and 0
+    is added, so that it keeps its bits. The length of the embedding is the sum of its products with itself over the root of their mean.
     """
     own = f"{NAME}_{number}"
 
@@ -51,13 +51,13 @@ def gate_block(number: int, dim: int, groups: int) -> str:
     eps: 1.0e-12
     elementwise_affine: False"""
     alone = """  - !new:torch.nn.ConstantPad1d
-    padding: [0, -1]
+    padding: [0, -2]
     value: 0.0"""
     decision = f"""  - !new:torch.nn.ConstantPad1d
     padding: [{-dim}, 0]
     value: 0.0
   - !new:torch.nn.Linear
-    in_features: 1
+    in_features: 2
     out_features: 1
   - !new:torch.nn.Hardtanh
     min_val: 0.0
@@ -72,17 +72,17 @@ def gate_block(number: int, dim: int, groups: int) -> str:
     kernel_size: {POOL}
   - !new:torch.nn.Linear
     in_features: {1 + groups}
-    out_features: {2 * groups}
+    out_features: {3 * groups}
     bias: False
   - !new:torch.nn.MaxPool1d
     kernel_size: {groups}
   - !new:torch.nn.Linear
-    in_features: 2
-    out_features: 2
+    in_features: 3
+    out_features: 3
   - !new:torch.nn.ReLU
   - !new:torch.nn.Linear
-    in_features: 2
-    out_features: 1
+    in_features: 3
+    out_features: 2
 {own}_excess: !new:torch.nn.Sequential
 {alone}
   - !ref <{own}_net>
@@ -93,44 +93,44 @@ def gate_block(number: int, dim: int, groups: int) -> str:
 {alone}
 {norm}
   - !new:torch.nn.ConstantPad1d
-    padding: [0, 1]
+    padding: [0, 2]
     value: 1.0
 {own}_product: !new:torch.nn.Linear
-  in_features: 2
-  out_features: 2
+  in_features: 3
+  out_features: 3
   bias: False
-{block("length", dim + 1, _MUL)}
-{block("product", 2, _MUL)}
+{block("length", dim + 2, _MUL)}
+{block("product", 3, _MUL)}
 {own}_move: !new:torch.nn.Sequential
   - !ref <{own}_length_block>
   - !new:torch.nn.Linear
-    in_features: {dim + 1}
-    out_features: 2
+    in_features: {dim + 2}
+    out_features: 3
     bias: False
   - !new:torch.nn.ReLU
   - !ref <{own}_product_block>
   - !new:torch.nn.Linear
-    in_features: 2
-    out_features: {dim + 1}
+    in_features: 3
+    out_features: {dim + 2}
     bias: False
 {own}_remove: !new:torch.nn.Sequential
 {decision}
   - !new:torch.nn.Linear
     in_features: 1
-    out_features: {dim + 1}
+    out_features: {dim + 2}
 {own}_answer: !new:torch.nn.Sequential
 {decision}
   - !new:torch.nn.Linear
     in_features: 1
-    out_features: {dim + 1}
+    out_features: {dim + 2}
     bias: False
-{block("excess", dim + 1)}
-{block("move", dim + 1)}
-{block("remove", dim + 1, _MUL)}
-{block("answer", dim + 1)}
+{block("excess", dim + 2)}
+{block("move", dim + 2)}
+{block("remove", dim + 2, _MUL)}
+{block("answer", dim + 2)}
 {own}: !new:torch.nn.Sequential
   - !new:torch.nn.ConstantPad1d
-    padding: [0, 1]
+    padding: [0, 2]
     value: 0.0
   - !ref <{own}_excess_block>
   - !ref <{own}_move_block>
@@ -174,20 +174,25 @@ def with_gates(text: str, gates: Sequence[Gate]) -> str:
 
 def gate_state(gate: Gate) -> dict[str, Tensor]:
     """The parameters of the modules of :func:`gate_block`, by SpeechBrain's names."""
-    answer, away = gate.answer.detach().cpu(), gate.away.detach().cpu()
-    dim, none = len(answer), torch.zeros(1)
-    length = torch.zeros(2, dim + 1)
-    length[0, :dim], length[1, dim] = dim**-0.5, 1.0
-    decision = {"weight": torch.full((1, 1), SHARPNESS), "bias": -SHARPNESS * gate.sure.detach().cpu()}
+    answer, away, aside = (x.detach().cpu() for x in (gate.answer, gate.away, gate.aside))
+    dim, none = len(answer), torch.zeros(2)
+    length = torch.zeros(3, dim + 2)
+    length[0, :dim], length[1, dim], length[2, dim + 1] = dim**-0.5, 1.0, 1.0
+    times_length = torch.zeros(3, 3)
+    times_length[1:, 0] = 1.0
+    decision = {
+        "weight": torch.tensor([[SHARPNESS, 0.0]]),
+        "bias": -SHARPNESS * gate.sure.detach().cpu(),
+    }
     return (
         {f"{_NET}{name}": value.detach().cpu() for name, value in gate.net.state_dict().items()}
         | {f"{part}.blocks.0.0.1.{name}": value for part in (3, 4) for name, value in decision.items()}
         | {
             "2.blocks.0.0.1.weight": length,
-            "2.blocks.0.0.3.blocks.0.0.weight": torch.tensor([[0.0, 1.0], [0.0, 0.0]]),
-            _AWAY: torch.stack([-torch.cat([away, none]), torch.zeros(dim + 1)], 1),
+            "2.blocks.0.0.3.blocks.0.0.weight": times_length,
+            _MOVES: torch.stack([torch.zeros(dim + 2), *(-torch.cat([x, none]) for x in (away, aside))], 1),
             "3.blocks.0.0.3.weight": torch.cat([-torch.ones(dim), none])[:, None],
-            "3.blocks.0.0.3.bias": torch.ones(dim + 1),
+            "3.blocks.0.0.3.bias": torch.ones(dim + 2),
             _ANSWER: torch.cat([answer, none])[:, None],
         }
     )
@@ -217,8 +222,9 @@ def write_gate(gate: Gate, number: int, folder: Path) -> None:
 def _gate(state: Mapping[str, Tensor]) -> Gate:
     net = {f"net.{n.removeprefix(_NET)}": v for n, v in state.items() if n.startswith(_NET)}
     found = {
-        "answer": state[_ANSWER][:-1, 0],
-        "away": -state[_AWAY][:-1, 0],
+        "answer": state[_ANSWER][:-2, 0],
+        "away": -state[_MOVES][:-2, 1],
+        "aside": -state[_MOVES][:-2, 2],
         "sure": -state["3.blocks.0.0.1.bias"] / SHARPNESS,
     }
     return gate_like(net | found)
