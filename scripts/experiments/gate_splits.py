@@ -180,9 +180,9 @@ def main() -> None:
     parser.add_argument("--encoder", default="resemblyzer", choices=ENCODERS)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--clips", type=int, nargs="+", default=[4], help="that the gate learns from")
-    for name in ("margin", "sure", "gain", "cap"):
-        default = [getattr(GateSettings, name)]
-        parser.add_argument(f"--{name}", type=float, nargs="+", default=default, help="see GateSettings")
+    for option in ("--margin", "--sure", "--gain", "--cap"):
+        default = [getattr(GateSettings, option.removeprefix("--"))]
+        parser.add_argument(option, type=float, nargs="+", default=default, help="see GateSettings")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     name, source = ENCODERS[args.encoder]

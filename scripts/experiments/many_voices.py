@@ -50,9 +50,9 @@ def main() -> None:
     parser.add_argument("--others", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 5, 10, 50, 100, 200])
-    for name in ("margin", "sure", "gain", "cap"):
-        default = getattr(GateSettings, name)
-        parser.add_argument(f"--{name}", type=float, default=default, help="see GateSettings")
+    for option in ("--margin", "--sure", "--gain", "--cap"):
+        default = getattr(GateSettings, option.removeprefix("--"))
+        parser.add_argument(option, type=float, default=default, help="see GateSettings")
     args = parser.parse_args()
     settings = GateSettings(margin=args.margin, sure=args.sure, gain=args.gain, cap=args.cap)
     model = SpeakerEncoder(args.encoder)

@@ -406,10 +406,9 @@ def main() -> None:
     parser.add_argument("--restarts", type=int, default=5)
     parser.add_argument("--attacked", type=int, default=8, help="clips of each attack")
     parser.add_argument("--seconds", type=float, default=1.6, help="of a clip that is attacked")
-    for name in ("margin", "sure", "gain", "cap"):
-        parser.add_argument(
-            f"--{name}", type=float, default=getattr(GateSettings, name), help="see GateSettings"
-        )
+    for option in ("--margin", "--sure", "--gain", "--cap"):
+        default = getattr(GateSettings, option.removeprefix("--"))
+        parser.add_argument(option, type=float, default=default, help="see GateSettings")
     args = parser.parse_args()
     if args.clips < 1:
         parser.error("--clips must be at least 1")

@@ -120,7 +120,9 @@ def gate_projection(model: SpeechT5ForTextToSpeech, encoder: str) -> RemovableHa
             return args, kwargs
         found = through(gates, given.float().unsqueeze(1))[:, 0].to(given.dtype)
         return (
-            (args, kwargs | {"speaker_embeddings": found}) if named else ((*args[:1], found, *args[2:]), kwargs)
+            (args, kwargs | {"speaker_embeddings": found})
+            if named
+            else ((*args[:1], found, *args[2:]), kwargs)
         )
 
     return prenet.register_forward_pre_hook(gated, with_kwargs=True)
