@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import tempfile
@@ -32,6 +33,7 @@ from redact_core import (
     redact,
 )
 from redact_core.adapters.capabilities import HasTrainingLoss, PlansEvaluations, Reopens, require
+from redact_core.adapters.fingerprint import fingerprint
 from redact_core.evaluation.set_scoring import halves
 from redact_core.metrics.scorer import checked_scores, leak_metric
 from redact_core.metrics.statistics import wilson
@@ -112,6 +114,17 @@ class Bench:
         self._lessons: dict[object, list[Lesson]] = {}
         self._embedded: dict[tuple[str, int, str], Tensor] = {}
 
+    def head(self) -> dict[str, Any]:
+        """What every figure depends on: the base without its batch size, and the judge."""
+        base = fingerprint(self.base)
+        base["settings"].pop("batch_size", None)
+        return {"base": base, "judge": self.scorer.name}
+
+    def asked(self, task: str) -> dict[str, list[str]]:
+        """The request of a task."""
+        request = self.request(task, 0)
+        return {"redact": list(request.redact), "references": list(request.references)}
+
     def plan(self, task: str, seed: int, n: int | None = None) -> dict[str, list[PlanRow]]:
         """Rows by group, redacted groups first. Retained rows that ask for the reference are left out."""
         n = self.n if n is None else n
@@ -152,7 +165,11 @@ class Bench:
             began = time.process_time()
             guard: Any = method.make(model, task, **settings)
             return Made(guard, "guard", {"seconds": time.process_time() - began, "changed bytes": 0})
-        folder = self._folder(f"{task} {seed} {name}") if keep else None
+        # of other settings another model
+        own = (
+            f" {hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest()[:8]}" if settings else ""
+        )
+        folder = self._folder(f"{task} {seed} {name}{own}") if keep else None
         if folder is not None and folder.is_dir():
             return self.opened_again(folder)
         made: Any = method.make(**settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -18,10 +19,10 @@ from lightning_modules.support.output import printable
 from redact_core import RedactError
 from redact_core.metrics.statistics import Rate
 from redact_core.plan import NEAR
-from redact_core.support.folders import write_whole
+from redact_core.support.folders import hashes, write_whole
 from redact_core.support.jsonl import LineWriter, read_lines
 
-ROWS, RESULTS = "rows.jsonl", "results.json"
+ROWS, RESULTS, HEAD = "rows.jsonl", "results.json", "comparison.json"
 Row = dict[str, Any]
 
 
@@ -35,7 +36,9 @@ class Comparison:
 
     ``rows.jsonl`` has a line for each figure, written when it is known; ``results.json`` all of them, each beside its
     ceiling, the same on the untouched base; ``tuning.json`` the settings that were tried; ``refused.json`` why a method
-    does not fit. A method that cannot be applied, and an attack that does not fit, cost no other one its row.
+    does not fit; ``comparison.json`` base, judge and requests, which must be the same when it goes on. A method that cannot
+    be applied, and an attack that does not fit, cost no other one its row. A figure of other settings, or of fewer rows, is
+    measured again.
 
     Args:
         bench: The base, its judge, the plans and the attacks.
@@ -77,6 +80,10 @@ class Comparison:
                     f"{name} has several settings; say with --development on what they are tried, or keep one."
                 )
         out.mkdir(parents=True, exist_ok=True)
+        self._digests = {
+            name: hashlib.sha256(json.dumps(hashes(folder), sort_keys=True).encode()).hexdigest()
+            for name, folder in self.folders.items()
+        }
         self.tuned: dict[str, Any] = self._read("tuning.json")
         self.refused: dict[str, str] = self._read("refused.json")
         self.rows = {key(row): row for row in read_lines(out / ROWS)}
@@ -85,8 +92,8 @@ class Comparison:
         """Measure what is missing.
 
         Raises:
-            RedactError: A task is what settings are chosen on, a folder is compared on several tasks, or another process
-                writes into the folder.
+            RedactError: A task is what settings are chosen on, a folder is compared on several tasks, the folder holds another
+                comparison, or another process writes into it.
         """
         if self.development in tasks:
             raise RedactError(
@@ -94,6 +101,7 @@ class Comparison:
             )
         if self.folders and len(tasks) > 1:
             raise RedactError("A folder was redacted for one task; name it alone.")
+        self._check_head(tasks)
         todo = [
             (name, task, seed)
             for seed in seeds
@@ -105,6 +113,7 @@ class Comparison:
             for name, task, seed in todo:
                 try:
                     self._measure(writer, bar, name, task, seed)
+                    self._accept(name)
                 except RedactError as error:
                     self._refuse(name, error)
                 self.write_results()
@@ -123,6 +132,20 @@ class Comparison:
             },
         )
 
+    def _check_head(self, tasks: Sequence[str]) -> None:
+        """Note what is compared, or compare it with what was noted."""
+        known = self._read(HEAD)
+        now = {**self.bench.head(), "requests": {task: self.bench.asked(task) for task in tasks}}
+        for what in ("base", "judge"):
+            if known and known[what] != now[what]:
+                raise RedactError(f"{self.out} holds a comparison with another {what}; give another folder.")
+        for task, asked in known.get("requests", {}).items():
+            if now["requests"].setdefault(task, asked) != asked:
+                raise RedactError(
+                    f"{self.out} holds a comparison of {task} with another request or reference; give another folder."
+                )
+        self._write(HEAD, now)
+
     def _bar(self, total: int) -> Any:
         # None: where people look, and never in a file
         return (
@@ -135,6 +158,10 @@ class Comparison:
 
     def _write(self, name: str, value: object) -> None:
         write_whole(self.out / name, json.dumps(value, indent=1, allow_nan=False).encode())
+
+    def _accept(self, name: str) -> None:
+        if self.refused.pop(name, None) is not None:
+            self._write("refused.json", self.refused)
 
     def _refuse(self, name: str, error: RedactError) -> None:
         self.refused[name] = str(error)
@@ -154,11 +181,12 @@ class Comparison:
         wanted = {group: len(rows) for group, rows in plan.items()}
         attacked = len(self.bench.attacked_rows(task, seed)) if self.bench.attacks else 0
         wanted |= dict.fromkeys(self.bench.attacks, attacked)
+        settings = self._settled(name)
         rows = {group: self.rows.get((name, task, group, FOUND, seed)) for group in wanted}
         return [
             group
             for group, n in wanted.items()
-            if (row := rows[group]) is None or row.get("asked", row["n"]) < n
+            if (row := rows[group]) is None or row.get("asked", row["n"]) < n or row["settings"] != settings
         ]
 
     def _measure(self, writer: LineWriter, bar: Any, name: str, task: str, seed: int) -> None:
@@ -177,7 +205,8 @@ class Comparison:
 
         def unknown(metric: str) -> bool:
             # of a run that goes on, the first figure stands
-            return (name, task, COST, metric, seed) not in self.rows
+            row = self.rows.get((name, task, COST, metric, seed))
+            return row is None or row["settings"] != settings
 
         for metric, value in made.costs.items():
             if unknown(metric) and not math.isnan(value):
@@ -211,21 +240,39 @@ class Comparison:
     def _trials(self, name: str) -> Sequence[Mapping[str, Any]]:
         return self.methods[name].trials[: 1 if name in self.untuned else self.trials]
 
+    def _settled(self, name: str) -> dict[str, Any] | None:
+        """The settings that a method is compared with, or what tells a folder from another; ``None`` before they are chosen."""
+        if name in self.folders:
+            return {"folder": self._digests[name]}
+        if name not in self.methods:
+            return {}
+        trials, known = self._trials(name), self._known(name)
+        if len(trials) == 1:
+            return dict(trials[0])
+        tried = [known.get(_text(trial)) for trial in trials]
+        return None if None in tried else dict(taken([one for one in tried if one]))
+
+    def _known(self, name: str) -> dict[str, dict[str, Any]]:
+        """Trials that count now, by their settings."""
+        entry = self.tuned.get(name, {})
+        same = entry.get("n") == self.n_tuned
+        return {
+            _text(one["settings"]): one for one in entry.get("tried", ()) if same and one["leak"] is not None
+        }
+
     def settings(self, name: str) -> dict[str, Any]:
         """Those that the rule takes; tried now, if they were not before."""
         if name not in self.methods:
-            return {}
-        trials, known = self._trials(name), self.tuned.get(name)
-        if known is None or [one["settings"] for one in known["tried"]][: len(trials)] != [
-            dict(t) for t in trials
-        ]:
-            if len(trials) == 1:
-                tried = [{"settings": dict(trials[0]), "leak": None, "kept": None}]
-            else:
-                tried = [self._tried(name, trial) for trial in trials]
-            self.tuned[name] = {"tried": tried, "taken": taken(tried), "n": self.n_tuned}
-            self._write("tuning.json", self.tuned)
-        return dict(self.tuned[name]["taken"])
+            return self._settled(name) or {}
+        trials, known = self._trials(name), self._known(name)
+        for trial in trials:
+            if _text(trial) not in known:
+                one = {"settings": dict(trial), "leak": None, "kept": None}
+                known[_text(trial)] = one if len(trials) == 1 else self._tried(name, trial)
+        chosen = dict(taken([known[_text(trial)] for trial in trials]))
+        self.tuned[name] = {"tried": [*known.values()], "taken": chosen, "n": self.n_tuned}
+        self._write("tuning.json", self.tuned)
+        return chosen
 
     def _tried(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         assert self.development is not None, "the constructor checks"
@@ -239,6 +286,10 @@ class Comparison:
         )
         self._tell(f"{name} tried with {settings}: leak {leak:.0%}, kept {stay:.0%}")
         return {"settings": dict(settings), "leak": leak, "kept": stay}
+
+
+def _text(settings: Mapping[str, Any]) -> str:
+    return json.dumps(settings, sort_keys=True, default=str)
 
 
 def _said(figure: Mapping[str, Any]) -> str:

@@ -46,6 +46,12 @@ class CountingBench:
         del task, seed
         return {group: [SimpleNamespace(redacted=gone)] * (n or 10) for group, gone in GROUPS.items()}
 
+    def head(self) -> dict[str, Any]:
+        return {"base": "counting", "judge": "nobody"}
+
+    def asked(self, task: str) -> dict[str, list[str]]:
+        return {"redact": [task], "references": []}
+
     def attacked_rows(self, task: str, seed: int) -> list[Any]:
         return self.plan(task, seed)["redacted"][:2]
 

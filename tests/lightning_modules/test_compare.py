@@ -106,6 +106,45 @@ def test_the_same_command_goes_on_and_more_methods_join(
     assert rows(compared)["Distillation", "Bypass", "found"]["n"] == 3
 
 
+def test_other_settings_are_measured_again_with_a_model_of_their_own(tmp_path: Path) -> None:
+    plain = ["--attacks", "none", "--n", "4", "--methods"]
+    assert compare(tmp_path, *plain, "toy_evaluation.ShadeGuard: {shade: 1.0}", "Distillation") == 0
+    assert rows(tmp_path)["ShadeGuard", "retained", "found"]["hits"] == 4
+    assert (
+        compare(
+            tmp_path, *plain, "toy_evaluation.ShadeGuard: {shade: 0.0}", "Distillation: {retain_weight: 2.0}"
+        )
+        == 0
+    )
+    assert rows(tmp_path)["ShadeGuard", "retained", "found"]["hits"] == 0
+    assert rows(tmp_path)["ShadeGuard", "retained", "found"]["settings"] == {"shade": 0.0}
+    assert len(list((tmp_path / "models").iterdir())) == 2
+
+
+def test_another_request_or_base_needs_another_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guard = ["--attacks", "none", "--n", "2", "--methods", "toy_evaluation.ShadeGuard"]
+    assert compare(tmp_path, *guard) == 0
+    before = (tmp_path / "rows.jsonl").read_bytes()
+    assert compare(tmp_path, *guard, "--reference=lime", base=[*BASE[:3], *BASE[5:]]) == 2
+    said = capsys.readouterr().err
+    assert "holds a comparison of plum with another request or reference; give another folder." in said
+    assert compare(tmp_path, *guard, "--base.delay", "0.001") == 2
+    assert "holds a comparison with another base; give another folder." in capsys.readouterr().err
+    assert (tmp_path / "rows.jsonl").read_bytes() == before
+
+
+def test_a_folder_of_the_same_name_with_other_weights_is_measured_again(tmp_path: Path) -> None:
+    theirs = without_plums(PictureToy(), tmp_path)
+    options = ["--attacks", "none", "--n", "4", "--folder", f"theirs={theirs}"]
+    assert compare(tmp_path / "out", *options) == 0
+    assert rows(tmp_path / "out")["theirs", "redacted", "found"]["hits"] == 0
+    PictureToy().save(theirs)
+    assert compare(tmp_path / "out", *options) == 0
+    assert rows(tmp_path / "out")["theirs", "redacted", "found"]["hits"] == 4
+
+
 def test_settings_are_chosen_on_another_condition(tmp_path: Path) -> None:
     shades = [f"toy_evaluation.ShadeGuard: {{shade: {shade}}}" for shade in (1.0, 0.0)]
     assert compare(tmp_path, "--methods", *shades, "--attacks", "none", "--development", "pear") == 0
