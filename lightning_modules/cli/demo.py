@@ -69,8 +69,7 @@ CONCEPT = Redaction(
 )  # fmt: skip
 STYLE = Redaction(
     "style", "twemoji", "fluent", 220, "text_to_image",
-    # towards another style, which is free of the first; random wordings stand for those that nobody taught, take all
-    # of the steps, and leave nothing for a start in closed form to better (docs/results/results.md)
+    # towards another style, which is free of the first; random wordings stand for those that nobody taught
     (*_PICTURES, "--data.redact", "style: twemoji", "--data.reference", "style: fluent",
      "--model.objective", "Distillation", "--model.adapter.random_wordings", "480", "--data.batch_size", "32"),
 )  # fmt: skip

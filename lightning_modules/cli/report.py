@@ -8,9 +8,6 @@ from pathlib import Path
 
 from lightning_modules.cli.hints import Parser
 from lightning_modules.support.output import say
-from redact_core.evaluation.evidence import Evidence
-from redact_core.reporting.evidence_report import write_report
-from redact_core.reporting.sections import write_report_json
 from redact_core.support.paths import at_home
 
 
@@ -19,6 +16,11 @@ def report(arguments: Sequence[str]) -> None:
     parser = Parser("report", "Build the report of an evidence folder.")
     options(parser)
     config = parser.parse_args(list(arguments))
+    # torch and matplotlib are imported when there is something to draw, not for --help
+    from redact_core.evaluation.evidence import Evidence
+    from redact_core.reporting.evidence_report import write_report
+    from redact_core.reporting.sections import write_report_json
+
     evidence = Evidence(config.evidence)
     target = at_home(config.out or evidence.folder / "report.html")
     write_report(evidence, target)

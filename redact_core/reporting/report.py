@@ -101,16 +101,26 @@ class Report:
         )
 
     def warnings(self, title: str, warnings: Sequence[Explained], *, shown: int = 3) -> None:
-        """Add figures that contradict their wish, each with its meaning and what to do; all but the first are folded."""
+        """Add figures that contradict their wish, with meaning and what to do, once for all that share them.
+
+        Args:
+            title: Heading of the section.
+            warnings: In their order.
+            shown: How many meanings are not folded.
+        """
+        alike: dict[tuple[str, str], list[str]] = {}
+        for warning in warnings:
+            alike.setdefault((warning.means, warning.advice), []).append(warning.text)
         items = [
-            f"<li><p><strong>{escape(warning.text)}</strong></p><p>{escape(warning.means)} "
-            f"<em>What to do:</em> {escape(warning.advice)}</p></li>"
-            for warning in warnings
+            "<li>"
+            + "".join(f"<p><strong>{escape(text)}</strong></p>" for text in texts)
+            + f"<p>{escape(means)} <em>What to do:</em> {escape(advice)}</p></li>"
+            for (means, advice), texts in alike.items()
         ]
         parts = ['<ul class="warnings">', *items[:shown], "</ul>"]
         if items[shown:]:
             parts += [
-                f"<details><summary>{len(items) - shown} more</summary>",
+                f"<details><summary>{sum(map(len, list(alike.values())[shown:]))} more</summary>",
                 '<ul class="warnings">', *items[shown:], "</ul></details>",
             ]  # fmt: skip
         self._add(title, *parts)

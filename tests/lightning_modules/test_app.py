@@ -1,9 +1,15 @@
 """The page that compares two models: what a press does, what is refused, and the page itself in a browser."""
 
 import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,38 +19,19 @@ import torch
 from browser import CHROMIUM, needs_chromium
 from command import redact
 from torch import Tensor
+from toy_by_hand import ToyByHand
 from toy_evaluation import PictureToy, WordScorer
 
 from lightning_modules.app.compare import Comparison, Figure, Subject, subjects_of
 from lightning_modules.app.page import gradio, table
-from redact_core import Condition, Conditioning, Guard, PlanRow, RedactError, RedactionCard
-from redact_core.adapters.by_hand import Entry, TriedByHand, stated, try_by_hand
-
-
-class Toy(PictureToy, TriedByHand):
-    shows = "picture"
-
-    def entries(self) -> list[Entry]:
-        return [
-            Entry("prompt", "Prompt", "text", "", high=20),
-            Entry("steps", "Steps", "whole number", 2, low=1),
-        ]
-
-    def row_by_hand(self, values: Mapping[str, Any], seed: int) -> PlanRow:
-        prompt, _ = (stated(values, entry) for entry in self.entries())
-        if prompt not in self.WORDS:
-            raise RedactError(f"“{prompt}” is no word; give one of {', '.join(self.WORDS)}.")
-        return PlanRow(prompt, "by hand", "by hand", seed, False)
-
-    def set_by_hand(self, values: Mapping[str, Any]) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def judged_for(self, subject: str, reference: str | None) -> dict[str, str]:
-        return {"word": subject} | ({"reference": reference} if reference else {})
+from redact_core import Condition, Conditioning, Guard, RedactError, RedactionCard
+from redact_core.adapters.by_hand import Entry, try_by_hand
 
 
 def comparison(*subjects: Subject) -> Comparison:
-    return Comparison(Toy(), Toy("redacting"), [WordScorer()], subjects or [Subject("plum", "fig")])
+    return Comparison(
+        ToyByHand(), ToyByHand("redacting"), [WordScorer()], subjects or [Subject("plum", "fig")]
+    )
 
 
 def test_both_models_get_the_same_and_are_judged() -> None:
@@ -67,7 +54,7 @@ def test_both_models_get_the_same_and_are_judged() -> None:
 
 
 def test_a_redacted_voice_is_chosen_first() -> None:
-    class Voices(Toy):
+    class Voices(ToyByHand):
         def entries(self) -> list[Entry]:
             return [
                 Entry("voice", "Voice", "choice", "ann", ("ann", "bob")),
@@ -82,7 +69,7 @@ def test_a_redacted_voice_is_chosen_first() -> None:
 
 
 def test_without_a_subject_nothing_is_judged() -> None:
-    found = Comparison(Toy(), Toy(), [WordScorer()], [])({"prompt": "plum"}, 0)
+    found = Comparison(ToyByHand(), ToyByHand(), [WordScorer()], [])({"prompt": "plum"}, 0)
     assert found.figures == ()
     assert found.verdict == "Nobody says what was redacted, so nothing is judged; name it with --redact."
 
@@ -114,7 +101,7 @@ def test_a_model_that_nobody_asks_by_hand_is_refused() -> None:
     with pytest.raises(
         RedactError, match=r"TriedByHand\), which PictureToy does not have; use redact evaluate"
     ):
-        Comparison(Toy(), PictureToy(), [], [])
+        Comparison(ToyByHand(), PictureToy(), [], [])
 
 
 class Grey(Guard):
@@ -126,10 +113,10 @@ class Grey(Guard):
 
 def test_a_guard_acts_on_what_is_tried_by_hand() -> None:
     """The capability is the guarded model's, the sample is the guard's."""
-    compare = Comparison(Toy(), Grey(Toy()), [], [])
+    compare = Comparison(ToyByHand(), Grey(ToyByHand()), [], [])
     assert [entry.name for entry in compare.entries()] == ["prompt", "steps"]
-    plain = try_by_hand(Toy(), {"prompt": "plum"}, 3)[1]
-    row, grey = try_by_hand(Grey(Toy()), {"prompt": "plum"}, 3)
+    plain = try_by_hand(ToyByHand(), {"prompt": "plum"}, 3)[1]
+    row, grey = try_by_hand(Grey(ToyByHand()), {"prompt": "plum"}, 3)
     assert (row.condition, row.seed) == ("plum", 3)
     assert plain.abs().sum() > 0
     assert not grey.any()
@@ -230,3 +217,52 @@ def test_in_a_browser(width: int, scheme: Any, tmp_path: Path) -> None:
         assert view.get_by_text("Traceback").count() == 0
         assert [url for url in arrived if not url.startswith((address, "data:", "blob:"))] == [], elsewhere
         browser.close()
+
+
+def started(address: str, process: subprocess.Popen[str]) -> None:
+    """Waits until the page is there."""
+    for _ in range(240):
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5) as page:
+            assert b"gradio" in page.read()
+            return
+        time.sleep(0.5)
+    process.kill()
+    raise AssertionError(process.communicate()[1])
+
+
+@pytest.mark.slow
+def test_an_interrupt_removes_what_was_made(tmp_path: Path) -> None:
+    pytest.importorskip("gradio")
+    for name in ("no_plum", "temporary"):
+        (tmp_path / name).mkdir()
+    ToyByHand().save(tmp_path / "no_plum")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lightning_modules", "app", "--base", "toy_by_hand.ToyByHand", "--redacted",
+         str(tmp_path / "no_plum"), "--redact", "plum", "--device", "cpu", "--port", str(port)],
+        env=os.environ | {"TMPDIR": str(tmp_path / "temporary"), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # as a terminal starts it: in the background of a script, an interrupt is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    started(address, process)
+    asked = json.dumps({"data": [0, "plum", "plum", 2]}).encode()
+    kind = {"Content-Type": "application/json"}
+    with urllib.request.urlopen(
+        urllib.request.Request(f"{address}/gradio_api/call/compare", asked, kind)
+    ) as answer:
+        event = json.load(answer)["event_id"]
+    with urllib.request.urlopen(f"{address}/gradio_api/call/compare/{event}", timeout=60) as answer:
+        assert b"event: complete" in answer.read()
+    (folder,) = (tmp_path / "temporary").glob("redact-app-*")
+    assert len(list(folder.glob("*.png"))) == 2
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=60)
+    assert list((tmp_path / "temporary").glob("redact-app-*")) == []
+    assert "Traceback" not in out + error
+    assert "press Ctrl+C to stop it" in out

@@ -33,8 +33,14 @@ from lightning_modules.cli import main as cli
 for arguments in (["--help"], ["ls"], ["card", sys.argv[1]]):
     sys.argv = ["redact", *arguments]
     assert cli.main() == 0, arguments
-    heavy = {"torch", "numpy", "lightning", "jsonargparse", "diffusers", "transformers", "speechbrain"} & set(sys.modules)
+    heavy = {"torch", "numpy", "matplotlib", "lightning", "jsonargparse", "diffusers", "transformers", "speechbrain"} & set(sys.modules)
     assert not heavy, (arguments, heavy)
+sys.argv = ["redact", "report", "--help"]
+try:
+    cli.main()
+except SystemExit as end:
+    assert end.code == 0
+assert not {"torch", "numpy", "matplotlib"} & set(sys.modules)
 """
 
 OWN_MODALITY = """
@@ -42,7 +48,7 @@ import sys
 def check(step, *refused):
     found = [name for name in refused if name in sys.modules]
     assert not found, (step, found)
-from lightning_modules.cli import report as report_cli
+from redact_core.reporting import evidence_report
 check("report", "lightning", "jsonargparse", "diffusers", "transformers", "speechbrain", "modalities")
 from lightning_modules.support.names import import_named
 import_named(["fit", "--model.adapter", "SpeechT5"])
@@ -58,7 +64,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT, check=False)
 
 
-def test_help_ls_and_card_import_no_library(tmp_path: Path) -> None:
+def test_help_ls_card_and_help_of_report_import_no_library(tmp_path: Path) -> None:
     RedactionCard({}, {}, {}, {}, {}, {}, {}, "").write(tmp_path)
     done = python("-c", WITHOUT_TORCH, str(tmp_path))
     assert done.returncode == 0, done.stderr

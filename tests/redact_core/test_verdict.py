@@ -13,7 +13,7 @@ from redact_core.reporting.attack_table import AttackRow
 from redact_core.reporting.attack_verdict import attack_verdicts
 from redact_core.reporting.report import Report
 from redact_core.reporting.verdict import ENOUGH, leak_state, rate_of, verdicts
-from redact_core.reporting.warnings import explained
+from redact_core.reporting.warnings import Explained, explained
 
 METRICS = {
     "clip": Metric("rate", "low", "as base"),
@@ -172,6 +172,18 @@ def test_warnings_begin_with_leaks_and_say_what_to_do() -> None:
     report.warnings("Warnings", warned, shown=1)
     page = report.html()
     assert page.index("synonyms") < page.index("<summary>3 more</summary>") < page.index("This is no leak")
+
+
+def test_warnings_of_one_meaning_say_it_once() -> None:
+    far, near = (
+        Explained("far", "Damage.", "Retain it.", True),
+        Explained("near", "Damage.", "Retain it.", True),
+    )
+    report = Report("t")
+    report.warnings("Warnings", [far, Explained("leak", "Leaks.", "Train.", True), near])
+    page = report.html().partition("<main>")[2]
+    assert page.count("Damage.") == page.count("Retain it.") == page.count("Leaks.") == 1
+    assert page.index("far") < page.index("near") < page.index("Damage.") < page.index("leak")
 
 
 def test_a_distance_of_what_shall_stay_is_damage_and_no_leak() -> None:
