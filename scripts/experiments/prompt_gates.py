@@ -7,7 +7,8 @@ grader counts pictures: of the concept where it is asked for by taught names, in
 never listed, and under searches with gradients that go around the units; and of other concepts that are kept.
 *Kept bits* are prompts of the retained rows whose conditioning is the untouched base's, bit for bit. *Unlisted* are prompts
 of concepts of which no row holds any name: for them half of the vocabulary, drawn by the seed, is left out, and the concept is
-redacted once more. Finished figures are kept in OUT, and ``--page`` writes all of docs/results/prompt_gates into the
+redacted once more. With ``--checks`` searches follow that do without the units' gradient, or have another one
+(:mod:`gate_checks`). Finished figures are kept in OUT, and ``--page`` writes all of docs/results/prompt_gates into the
 table of docs/results/prompt_gates.md. Seconds are CPU time of the process.
 """
 
@@ -20,6 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from gate_checks import checks
 from never_retained import NEAREST, prompts, without
 from robust_picture import drawn
 
@@ -118,6 +120,17 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--unlisted", action="store_true", help="Measure concepts that no row holds, too.")
+    parser.add_argument("--checks", action="store_true", help="Count whether gradients are masked, too.")
+    parser.add_argument(
+        "--curve", type=int, nargs="*", default=[15, 30, 120], help="Steps of ConceptInversion in --checks."
+    )
+    parser.add_argument(
+        "--others",
+        nargs="*",
+        type=Path,
+        default=[],
+        help="Folders of students, to transfer from with --checks.",
+    )
     parser.add_argument("--page", action="store_true", help="Only write the page.")
     args = parser.parse_args()
     if args.page:
@@ -148,6 +161,10 @@ def main() -> None:
         attack = build(Attack, spec_of(text))
         rows = groups["redacted"][: args.n]
         kept.once(f"{attack.name}, {attack.budget}", lambda a=attack, r=rows: pictures(r, model, a))
+    if args.checks:
+        others = [(path.name, base.reopen(path)) for path in args.others]
+        for name, count in checks(model, base, others, groups["redacted"][: args.n], success, args.curve):
+            kept.once(name, count)
     if args.unlisted:
         unlisted(base, args, request, kept)
 

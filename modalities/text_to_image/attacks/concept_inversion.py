@@ -50,6 +50,13 @@ class ConceptInversion(Attack):
 
     def subvert(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> Adapter:
         """Learn the embeddings, which serve every row; the model stays as it is."""
+        self._learnt[model] = self.learnt(model, base, rows, seed=seed)
+        return model
+
+    def learnt(
+        self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int
+    ) -> tuple[Tensor, tuple[float, ...]]:
+        """``(1, tokens, dim)`` embeddings that are learnt with ``model``, and the loss of each step."""
         reader = Reader(model)
         rows = [rows[i % len(rows)] for i in range(self.pictures)]
         subjects = {row.labels.get(row.labels.get("kind", "concept")) for row in rows}
@@ -79,13 +86,17 @@ class ConceptInversion(Attack):
                 free.grad = torch.autograd.grad(loss, free)[0]
                 optimiser.step()
                 losses.append(loss.item())
-        self._learnt[model] = free.detach(), tuple(losses)
-        return model
+        return free.detach(), tuple(losses)
 
     def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
         if model not in self._learnt:
             self.subvert(model, base, rows, seed=seed)
-        free, losses = self._learnt[model]
+        return self.with_embeddings(model, base, rows, *self._learnt[model])
+
+    def with_embeddings(
+        self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], free: Tensor, losses: tuple[float, ...]
+    ) -> list[Attempt]:
+        """The rows with embeddings of :meth:`learnt`, which another model may have taught."""
         reader = Reader(model)
         asked = slots(reader.tokenizer, self._pieces(base, rows), self.tokens)
         with torch.no_grad():

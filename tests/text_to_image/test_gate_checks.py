@@ -1,0 +1,76 @@
+"""Searches of scripts/experiments/gate_checks.py, which do without the gradient of gating units or have another one."""
+
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "experiments"))
+
+from gate_checks import AnyWords, AtTheGate, ThroughSmooth, checks, smoothed
+
+from modalities.text_to_image import StableDiffusion
+from modalities.text_to_image.adapters.gate_block import gate_blocks
+from modalities.text_to_image.attacks._search.objectives import towards_hidden
+from modalities.text_to_image.attacks._search.reading import Reader, slots
+from redact_core.gates.units import SPARE
+
+
+@pytest.fixture
+def model(tiny_sd: Path) -> StableDiffusion:
+    """With one unit that is open at every position behind the first."""
+    model = StableDiffusion(str(tiny_sd), steps=2)
+    with torch.no_grad():
+        model.encoder.model.get_input_embeddings().weight.mul_(40)
+        states = model.gate_states(model.collated(["a zebra", "a violin"]))
+    model.add_gate(states[:1, -1], torch.tensor([0.0]), states[1:, -1], SPARE)
+    return model
+
+
+def test_a_slope_in_place_of_the_step_has_a_gradient_and_the_model_is_as_before_behind_it(
+    model: StableDiffusion, tiny_sd: Path
+) -> None:
+    base = StableDiffusion(str(tiny_sd), steps=2)
+    reader = Reader(model)
+    asked = slots(reader.tokenizer, [("", " a zebra")], 2)
+    target = towards_hidden(base, asked)
+    free = reader.table[:2][None].clone().requires_grad_(True)
+
+    def slope() -> torch.Tensor:
+        return torch.autograd.grad(target(reader(asked, free), 0).sum(), free)[0].norm()
+
+    step = slope()
+    with smoothed(model.encoder.model, width=1.0):
+        assert not gate_blocks(model.encoder.model)
+        assert slope() > 3 * step
+    assert torch.equal(slope(), step)
+    assert len(gate_blocks(model.encoder.model)) == 1
+
+
+@pytest.mark.parametrize("kind", [ThroughSmooth, AtTheGate])
+def test_searches_of_words_yield_words_and_losses(model: StableDiffusion, tiny_sd: Path, kind: type) -> None:
+    reader, attack = Reader(model), kind(2, 3, 4, replace_name=True)
+    asked = slots(reader.tokenizer, [("a ", ""), ("one ", "")], 2)
+    target = towards_hidden(StableDiffusion(str(tiny_sd), steps=2), asked)
+    words = torch.arange(5, 60)
+    found = list(attack.search(reader, asked, target, words, 0))
+    assert [step[0].shape for step in found] == [(2, 2)] * 3
+    losses = torch.stack([loss for _, loss in found])
+    assert (losses[1:] <= losses[:-1] + 1e-6).all()
+    assert len(gate_blocks(model.encoder.model)) == 1
+
+
+def test_random_words_are_others_at_every_look(model: StableDiffusion) -> None:
+    reader = Reader(model)
+    asked = slots(reader.tokenizer, [("a ", "")], 3)
+    found = list(AnyWords(3, 4).search(reader, asked, lambda c, s: c.hidden[:, 0, 0], torch.arange(5, 60), 0))
+    assert len({tuple(words.flatten().tolist()) for words, _ in found}) == 4
+    assert all(later < before for (_, before), (_, later) in pairwise(found))
+
+
+def test_counts_have_names_of_their_own(model: StableDiffusion) -> None:
+    names = [name for name, _ in checks(model, model, [("seed 1", model)], [], None, (15, 60))]
+    assert len(set(names)) == len(names) > 10
+    assert "transferred from seed 1: greedy, in place" in names
