@@ -20,7 +20,7 @@ from redact_core import RedactError
 from redact_core.metrics.statistics import Rate
 from redact_core.plan import NEAR
 from redact_core.support.folders import hashes, write_whole
-from redact_core.support.jsonl import LineWriter, read_lines
+from redact_core.support.jsonl import LineWriter, line, read_lines
 
 ROWS, RESULTS, HEAD = "rows.jsonl", "results.json", "comparison.json"
 Row = dict[str, Any]
@@ -286,6 +286,33 @@ class Comparison:
         )
         self._tell(f"{name} tried with {settings}: leak {leak:.0%}, kept {stay:.0%}")
         return {"settings": dict(settings), "leak": leak, "kept": stay}
+
+
+def take_up(out: Path, results: Path) -> None:
+    """Begin the folder ``out`` with the rows and the settings of a ``results.json``, so that a comparison goes on from there.
+
+    A folder that has rows already stays as it is. Models are not among the results; what is missing of a method is measured
+    on one that is made again.
+
+    Args:
+        out: The folder, new or begun before.
+        results: Such a file.
+
+    Raises:
+        RedactError: The file holds no results.
+    """
+    if (out / ROWS).exists():
+        return
+    try:
+        found = json.loads(results.read_text(encoding="utf-8"))
+        rows = [{k: v for k, v in row.items() if k != "ceiling"} for row in found["rows"]]
+        lines = b"".join(line(row) for row in rows if key(row))
+        tuning = json.dumps(found["tuning"], indent=1, allow_nan=False).encode()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RedactError(f"{results} holds no results of a comparison; give a results.json.") from error
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "tuning.json", tuning)
+    write_whole(out / ROWS, lines)
 
 
 def _text(settings: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
     python scripts/experiments/compare_methods.py --out out/compare
     python scripts/experiments/compare_methods.py --out out/compare --methods UCE default --tasks cat guitar --n 50 --seeds 0
+    python scripts/experiments/compare_methods.py --out out/compare --go-on-from docs/results/compare_methods.json
     python scripts/experiments/compare_methods.py --out out/compare_voices --modality voices
     python scripts/experiments/compare_methods.py --out out/compare --tasks cat --methods --folder theirs=PATH
 
@@ -23,7 +24,7 @@ import compare_pictures
 import compare_voices
 import torch
 
-from lightning_modules.comparison.running import Comparison
+from lightning_modules.comparison.running import Comparison, take_up
 
 MODALITIES = {"pictures": compare_pictures, "voices": compare_voices}
 
@@ -47,6 +48,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
+        "--go-on-from", type=Path, metavar="RESULTS", help="A results.json that a new OUT begins with."
+    )
+    parser.add_argument(
         "--folder", nargs="*", default=[], metavar="NAME=PATH", help="Models made elsewhere for the one task."
     )
     args = parser.parse_args()
@@ -66,6 +70,8 @@ def main() -> None:
     folders = {name: Path(path) for name, path in (pair.split("=", 1) for pair in args.folder)}
     torch.set_num_threads(args.threads)
     known = MODALITIES[args.modality]
+    if args.go_on_from is not None:
+        take_up(args.out, args.go_on_from)
     found = Comparison(
         known.bench(args.n, args.n_attacked, args.out / "models", args.attacks), args.out,
         {name: known.METHODS[name] for name in args.methods}, development=known.DEVELOPMENT, trials=args.trials,

@@ -13,7 +13,7 @@ import pytest
 from lightning_modules.comparison import tables
 from lightning_modules.comparison.bench import Made
 from lightning_modules.comparison.figures import Figures
-from lightning_modules.comparison.running import Comparison, key, taken
+from lightning_modules.comparison.running import Comparison, key, take_up, taken
 from redact_core import RedactError
 from redact_core.metrics.statistics import wilson
 
@@ -135,6 +135,27 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(
     assert "| UCE | 50 % [9, 91] (static) |" in text.split("## Under attack")[1]
     assert "- robust: Robust needs more; give more." in text
     assert "10 samples a group and 2 under attack, and 1 seed (0)" in text
+
+
+def test_a_comparison_goes_on_from_its_results_alone(
+    scripts: tuple[ModuleType, ModuleType], tmp_path: Path
+) -> None:
+    script, _ = scripts
+    first = compared(script, CountingBench(), tmp_path / "first")
+    results = tmp_path / "first" / "results.json"
+    take_up(tmp_path / "second", results)
+    second = CountingBench()
+    found = compared(script, second, tmp_path / "second")
+    assert second.calls == 0
+    assert found.rows == first.rows
+    assert found.tuned == first.tuned
+    before = (tmp_path / "second" / "rows.jsonl").read_bytes()
+    take_up(tmp_path / "second", tmp_path / "none.json")  # it has rows
+    assert (tmp_path / "second" / "rows.jsonl").read_bytes() == before
+    (tmp_path / "other.json").write_text('{"rows": 3}')
+    with pytest.raises(RedactError, match=r"holds no results of a comparison; give a results\.json"):
+        take_up(tmp_path / "third", tmp_path / "other.json")
+    assert not (tmp_path / "third").exists()
 
 
 def test_what_is_asked_for_with_more_rows_is_measured_again(
