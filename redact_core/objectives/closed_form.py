@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import cast
 
@@ -20,7 +21,7 @@ from redact_core.adapters.capabilities import (
 from redact_core.adapters.disturbance import Disturbable
 from redact_core.adapters.last_linear import LastLinear, LastPass, Ridge
 from redact_core.errors import RedactError
-from redact_core.objectives._parts.input_pgd import input_pgd
+from redact_core.objectives._parts.input_pgd import InputAttack, input_pgd
 from redact_core.objectives.base import frozen_copy
 from redact_core.objectives.distillation import Distillation
 from redact_core.types import Condition, Conditioning, Lesson, Mean
@@ -83,11 +84,9 @@ class ClosedForm(Distillation):
         super().__init__(redact_weight, retain_weight)
         if not 0 < ridge < float("inf"):
             raise RedactError(f"ridge is {ridge}; give a finite number above 0.")
-        if min(disturbed, rounds, steps) < 0 or not 0 <= radius < float("inf"):
-            raise RedactError(
-                f"disturbed is {disturbed}, rounds {rounds}, steps {steps} and radius {radius}; give finite "
-                "numbers of at least 0."
-            )
+        self.attack = InputAttack(steps, radius)
+        if min(disturbed, rounds) < 0:
+            raise RedactError(f"disturbed is {disturbed} and rounds {rounds}; give at least 0 of each.")
         if min(attacked, places) < 1:
             raise RedactError(f"attacked is {attacked} and places {places}; give at least 1 of each.")
         self.ridge, self.disturbed, self.rounds = ridge, disturbed, rounds
@@ -230,16 +229,8 @@ class _Solution:
         soft, settings = self.moving.disturb(inputs, self._places()), self.settings
         with torch.no_grad():
             conditioning = self.teacher(inputs)
-        words = 0.0 if soft.points is None else 1.0
-        change = input_pgd(
-            self.student,
-            soft,
-            soft.arranged(conditioning),
-            settings.steps,
-            settings.radius,
-            self.generator,
-            words,
-        )
+        attack = replace(settings.attack, words=0.0 if soft.points is None else 1.0)
+        change = input_pgd(self.student, soft, soft.arranged(conditioning), attack, self.generator)
         self._add_moved(last_pass, lessons, soft, change, answers, conditioning.mask)
 
     def _add_moved(

@@ -18,7 +18,7 @@ from redact_core.adapters.capabilities import (
 )
 from redact_core.adapters.disturbance import Disturbable
 from redact_core.errors import RedactError
-from redact_core.objectives._parts.input_pgd import input_pgd
+from redact_core.objectives._parts.input_pgd import InputAttack, input_pgd
 from redact_core.objectives._parts.name_replacement import NameReplacement
 from redact_core.objectives.base import Objective, Rows, frozen_copy
 from redact_core.objectives.distillation import Distillation, conditioning_distance, group_mean
@@ -99,17 +99,16 @@ class RobustDistillation(Distillation):
         start: Objective | None = None,
     ):
         super().__init__(redact_weight, retain_weight, start)
-        for name, value in (("attack_weight", attack_weight), ("radius", radius), ("steps", steps)):
-            if not 0 <= value < float("inf"):
-                raise RedactError(f"{name} is {value}; give a finite number of at least 0.")
+        self.attack = InputAttack(steps, radius, words)
+        if not 0 <= attack_weight < float("inf"):
+            raise RedactError(f"attack_weight is {attack_weight}; give a finite number of at least 0.")
         if not 0 < share <= 1:
             raise RedactError(f"share is {share}; give a part of the rows above 0, at most 1.")
         retained_share = share if retained_share is None else retained_share
         if not 0 <= retained_share <= 1:
             raise RedactError(f"retained_share is {retained_share}; give a part of the rows, 0 to 1.")
+        # plain numbers as well, for the card
         self.attack_weight, self.steps, self.radius = attack_weight, steps, radius
-        if not 0 <= words <= 1:
-            raise RedactError(f"words is {words}; give a part of the attacked rows, 0 to 1.")
         if places is not None and places < 1:
             raise RedactError(f"places is {places}; give at least 1, or none for the adapter's own number.")
         if name_replacement < 0:
@@ -185,9 +184,7 @@ class RobustDistillation(Distillation):
                 student,
                 self.name_replacement,
                 2 ** (turn % doublings),
-                self.steps,
-                self.radius,
-                self.words,
+                self.attack,
                 seed,
             )
             terms["name_replacement"] = self.attack_weight * distance
@@ -200,7 +197,7 @@ class RobustDistillation(Distillation):
         )
         target = soft.arranged(batch.target[rows])
         victims = self._victims(soft, target, victims_of)
-        change = input_pgd(student, soft, victims, self.steps, self.radius, generator, self.words)
+        change = input_pgd(student, soft, victims, self.attack, generator)
         distance = self.attack_weight * conditioning_distance(student(soft.moved(change)), target)
         redacted, weight = batch.redacted[rows], batch.weight[rows]
         return terms | {

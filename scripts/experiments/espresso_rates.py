@@ -27,7 +27,7 @@ from modalities.text_to_image.attacks.filter_pixels import FilterPixels
 from modalities.text_to_image.attacks.filter_search import FilterSearch
 from modalities.text_to_image.attacks.misspelling import Misspelling
 from modalities.text_to_image.attacks.typographic import Typographic
-from modalities.text_to_image.guards.anchor_tuning import save_tower, tune
+from modalities.text_to_image.guards.anchor_tuning import Tuning, save_tower, tune
 from modalities.text_to_image.guards.picture_text import PictureText
 from modalities.text_to_image.metrics.grader import Judge
 from modalities.text_to_image.metrics.grader_scorer import GraderScorer
@@ -165,8 +165,8 @@ class Study:
             model, texts = PictureText(CLIPS[clip]), [str(row.condition) for row in rows]
             acceptable = self.reference if kind == "pair" else self.others
             with torch.enable_grad():
-                history = tune(model, self.unacceptable, acceptable, texts, pictures, steps=self.args.steps,
-                               lr=self.args.lr, seed=self.args.seed)  # fmt: skip
+                tuning = Tuning(self.args.steps, self.args.lr, seed=self.args.seed)
+                history = tune(model, self.unacceptable, acceptable, texts, pictures, tuning)
             print(f"{clip} {kind}: separation {history[0].separation:.3f} -> {history[-1].separation:.3f}, "
                   f"utility {history[0].utility:.2e} -> {history[-1].utility:.2e}", flush=True)  # fmt: skip
             save_tower(model, path)

@@ -24,7 +24,7 @@ from redact_core import (
 )
 from redact_core.adapters.contract import ToyAdapter
 from redact_core.adapters.disturbance import Disturbable
-from redact_core.objectives._parts.input_pgd import input_pgd
+from redact_core.objectives._parts.input_pgd import InputAttack, input_pgd
 from redact_core.support.devices import move, seeded, without_float16
 from redact_core.support.processes import on_first, refuse_several
 
@@ -143,7 +143,7 @@ def test_attacks_are_searched_without_float16() -> None:
     victims = Conditioning(torch.full((1, 1, 4), 3e-5), torch.ones(1, 1, dtype=torch.bool))
 
     def found() -> torch.Tensor:
-        return input_pgd(Faint(), soft, victims, 3, 1.0, torch.Generator().manual_seed(0))
+        return input_pgd(Faint(), soft, victims, InputAttack(3, 1.0), torch.Generator().manual_seed(0))
 
     plain = found()
     with torch.autocast("cpu", torch.float16):

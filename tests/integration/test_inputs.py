@@ -16,6 +16,7 @@ from modalities.text_to_image.prompts.expansion import expand, understand
 from modalities.text_to_image.prompts.names import plainly, says
 from modalities.text_to_image.prompts.planning import named
 from modalities.text_to_image.prompts.prompt_files import read_prompts
+from modalities.text_to_image.prompts.shares import PromptRows
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary, general_vocabulary
 from redact_core import Lesson, PlanRow, RedactError, Request, check_lessons, read_lessons, read_plan, redact
 from redact_core.adapters.contract import ToyAdapter
@@ -39,7 +40,9 @@ def tiny(tiny_sd: Path) -> StableDiffusion:
 def rows(
     *redact: str, references: tuple[str, ...] = (), retain: tuple[str, ...] = (), **more
 ) -> list[Lesson]:
-    return expand(Request(redact, references, retain), bundled_vocabulary(), WORDS, per_name=2, **more)
+    return expand(
+        Request(redact, references, retain), bundled_vocabulary(), WORDS, amounts=PromptRows(2), **more
+    )
 
 
 @pytest.mark.parametrize(("first", "second"), SPELLINGS)

@@ -22,7 +22,7 @@ from redact_core import (
 )
 from redact_core.adapters.capabilities import HasNameReplacement
 from redact_core.objectives._parts.erasure import Erasure
-from redact_core.objectives._parts.input_pgd import input_pgd
+from redact_core.objectives._parts.input_pgd import InputAttack, input_pgd
 from redact_core.objectives._parts.name_replacement import NameReplacement
 from redact_core.objectives.base import frozen_copy
 
@@ -105,8 +105,8 @@ def test_the_erased_teacher_has_nothing_to_learn_and_the_teacher_has(tiny_sd: Pa
     known = NameReplacement(adapter, teacher, rows, seed=0)
     assert known.erasure is not None
     perfect = Erased(adapter.encoder, known.erasure)
-    assert known(perfect, 1, 3, steps, 2.0, 0.5, seed=0) < 1e-10
-    assert known(adapter.encoder, 1, 3, steps, 2.0, 0.5, seed=0) > 1e-6
+    assert known(perfect, 1, 3, InputAttack(steps, 2.0, 0.5), seed=0) < 1e-10
+    assert known(adapter.encoder, 1, 3, InputAttack(steps, 2.0, 0.5), seed=0) > 1e-6
 
 
 def test_the_search_finds_words_that_come_nearer_to_the_condition(tiny_sd: Path) -> None:
@@ -118,7 +118,9 @@ def test_the_search_finds_words_that_come_nearer_to_the_condition(tiny_sd: Path)
         distances = [
             conditioning_distance(adapter.encoder(soft.moved(change)), victims).mean()
             for change in (
-                input_pgd(adapter.encoder, soft, victims, k, 2.0, torch.Generator().manual_seed(0), words=1.0)
+                input_pgd(
+                    adapter.encoder, soft, victims, InputAttack(k, 2.0, 1.0), torch.Generator().manual_seed(0)
+                )
                 for k in (0, 8)
             )
         ]
@@ -134,7 +136,9 @@ def test_it_is_learnt_on_the_bundled_base_and_attacks_in_front_do_not_teach_it()
         known = NameReplacement(adapter, frozen_copy(adapter.encoder), rows, seed=0)
         objective = RobustDistillation(radius=2.0, share=0.25, words=0.5, places=4, name_replacement=count)
         redact(adapter, rows, objective=objective, steps=60, batch_size=16)
-        found.append(sum(known(adapter.encoder, 16, 4, 4, 2.0, 0.5, seed).item() for seed in range(4)))
+        found.append(
+            sum(known(adapter.encoder, 16, 4, InputAttack(4, 2.0, 0.5), seed).item() for seed in range(4))
+        )
     assert found[1] < 0.8 * found[0]
 
 
@@ -156,7 +160,7 @@ def test_without_a_prompt_to_compare_with_nothing_is_taught(tiny_sd: Path) -> No
     adapter, rows = of_prompts(tiny_sd)
     rows[0] = Lesson("a cat", Mean(("a dog", "red car")), redacted=True)
     known = NameReplacement(adapter, frozen_copy(adapter.encoder), rows, seed=0)
-    assert known(adapter.encoder, 4, 3, 1, 2.0, 0.5, 0) == 0
+    assert known(adapter.encoder, 4, 3, InputAttack(1, 2.0, 0.5), 0) == 0
 
 
 def test_it_is_refused_where_it_cannot_be(tmp_path: Path, tiny_sd: Path) -> None:

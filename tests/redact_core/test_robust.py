@@ -24,7 +24,7 @@ from redact_core import (
 )
 from redact_core.adapters.capabilities import HasInputPerturbation
 from redact_core.adapters.contract import ToyAdapter
-from redact_core.objectives._parts.input_pgd import input_pgd
+from redact_core.objectives._parts.input_pgd import InputAttack, input_pgd
 from redact_core.types import Lesson
 
 
@@ -82,7 +82,9 @@ def test_the_inner_attack_comes_nearer_to_its_victim_within_its_bound(case) -> N
             return conditioning_distance(adapter.encoder(soft.moved(change)), victim)
 
     start = soft.random(radius, torch.Generator().manual_seed(1))
-    found = input_pgd(adapter.encoder, soft, victim, 40, radius, torch.Generator().manual_seed(1))
+    found = input_pgd(
+        adapter.encoder, soft, victim, InputAttack(40, radius), torch.Generator().manual_seed(1)
+    )
     # together: a row that starts beside its victim may gain nothing, which other vector instructions decide
     assert distance(found)[1:].mean() < 0.9 * distance(start)[1:].mean()
     for change in (start, found):
@@ -264,7 +266,9 @@ def test_searches_over_words_start_and_end_at_words(tiny_sd: Path) -> None:
         victim = adapter.encoder(soft.moved(soft.zeros()))[torch.zeros(3, dtype=torch.long)]
 
     def found(words: float, steps: int = 4) -> torch.Tensor:
-        return input_pgd(adapter.encoder, soft, victim, steps, 2.0, torch.Generator().manual_seed(0), words)
+        return input_pgd(
+            adapter.encoder, soft, victim, InputAttack(steps, 2.0, words), torch.Generator().manual_seed(0)
+        )
 
     places = soft.unit[0] > 0
     for steps in (0, 4):

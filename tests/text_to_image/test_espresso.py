@@ -13,7 +13,7 @@ from modalities.sound.bank import VoiceBank
 from modalities.sound.clips import read_clip
 from modalities.text_to_image import Espresso, StableDiffusion
 from modalities.text_to_image.adapters.folders import BUNDLED
-from modalities.text_to_image.guards.anchor_tuning import save_tower, tune
+from modalities.text_to_image.guards.anchor_tuning import Tuning, save_tower, tune
 from modalities.text_to_image.guards.picture_text import PictureText
 from modalities.text_to_speech import SpeechT5, VoiceFilter
 from modalities.text_to_speech.judges.judge import BUNDLED as BUNDLED_SPEECH
@@ -92,15 +92,15 @@ def test_tuning_moves_the_anchors_apart_and_is_kept(tmp_path: Path) -> None:
     )
     with torch.no_grad():
         before = clip.texts([*unacceptable, *texts]), clip.pictures(shown)
-    history = tune(clip, unacceptable, acceptable, texts, shown, steps=8, lr=3e-4, apart=1.0)
+    history = tune(clip, unacceptable, acceptable, texts, shown, Tuning(8, 3e-4, apart=1.0))
     assert history[-1].separation > history[0].separation
     assert history[0].utility < 1e-12  # nothing has moved yet
     assert history[-1].utility > 1e-9
     with torch.no_grad():
         assert torch.equal(clip.pictures(shown), before[1])  # the pictures' tower stays
         assert not torch.equal(clip.texts(["a tiger"]), before[0][2:3])
-    free = tune(PictureText(BUNDLED / "clip"), unacceptable, acceptable, texts, shown, steps=8, lr=3e-4,
-                apart=1.0, keep=0.0)  # fmt: skip
+    tuning = Tuning(8, 3e-4, apart=1.0, keep=0.0)
+    free = tune(PictureText(BUNDLED / "clip"), unacceptable, acceptable, texts, shown, tuning)
     assert free[-1].utility > history[-1].utility  # the second term holds back what the first would spoil
     save_tower(clip, tmp_path / "tower.safetensors")
     again = PictureText(BUNDLED / "clip", tmp_path / "tower.safetensors")

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from modalities.text_to_image.prompts.expansion import expand
-from modalities.text_to_image.prompts.shares import MOST_ROWS, share
+from modalities.text_to_image.prompts.shares import MOST_ROWS, PromptRows, share
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary, general_vocabulary
 from redact_core import Lesson, Request
 
@@ -24,7 +24,11 @@ def styles(count: int) -> Request:
 @pytest.mark.parametrize(("count", "most"), [(5, 4096), (40, 4096), (300, 1000), (1500, 1000)])
 def test_rows_stay_within_the_bound_and_every_name_has_some(count: int, most: int) -> None:
     notes: list[str] = []
-    rows = gone(expand(styles(count), general_vocabulary(), WORDS, note=notes.append, most_rows=most))
+    rows = gone(
+        expand(
+            styles(count), general_vocabulary(), WORDS, note=notes.append, amounts=PromptRows(most_rows=most)
+        )
+    )
     assert len(rows) <= max(most, count)
     held = {i for i in range(count) if any(f"Painter{i:04d}" in prompt for prompt in rows)}
     assert held == {*range(count)}
@@ -37,14 +41,17 @@ def test_rows_stay_within_the_bound_and_every_name_has_some(count: int, most: in
 
 def test_few_names_are_composed_as_they_always_were() -> None:
     concepts = ("cigarette", "guitar"), ("lollipop", "violin")
-    a, b = (expand(Request(*concepts), VOCABULARY, WORDS, most_rows=most) for most in (MOST_ROWS, 10**9))
+    a, b = (
+        expand(Request(*concepts), VOCABULARY, WORDS, amounts=PromptRows(most_rows=most))
+        for most in (MOST_ROWS, 10**9)
+    )
     assert a == b
 
 
 def test_what_a_name_gets_is_drawn_by_the_seed() -> None:
     def drawn(seed: int) -> list[str]:
         request = Request(styles(50).redact, retain=("templates",), seed=seed)
-        return gone(expand(request, general_vocabulary(), WORDS, most_rows=100))
+        return gone(expand(request, general_vocabulary(), WORDS, amounts=PromptRows(most_rows=100)))
 
     assert drawn(0) == drawn(0)
     assert drawn(0) != drawn(1)
@@ -54,7 +61,7 @@ def test_what_a_name_gets_is_drawn_by_the_seed() -> None:
 
 def test_prompts_of_the_user_are_never_left_out() -> None:
     prompts = tuple(f"prompt: a picture of number {i}" for i in range(60))
-    rows = expand(Request(prompts, ("a picture",)), VOCABULARY, WORDS, most_rows=10)
+    rows = expand(Request(prompts, ("a picture",)), VOCABULARY, WORDS, amounts=PromptRows(most_rows=10))
     assert len(gone(rows)) == 60
 
 

@@ -8,6 +8,7 @@ import pytest
 from modalities.text_to_image.prompts.expansion import expand, understand
 from modalities.text_to_image.prompts.phrasing import draw, wordings
 from modalities.text_to_image.prompts.retained_prompts import mentions
+from modalities.text_to_image.prompts.shares import PromptRows
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary, general_vocabulary
 from redact_core import RedactError, Request, check_lessons
 
@@ -22,7 +23,7 @@ def rows(
     **more: int,
 ):
     vocabulary = general_vocabulary() if general else bundled_vocabulary()
-    return expand(Request(redact, references, retain), vocabulary, WORDS, **more)
+    return expand(Request(redact, references, retain), vocabulary, WORDS, amounts=PromptRows(**more))
 
 
 def test_seen_and_heldout_wordings_are_disjoint() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +42,28 @@ def moved(pipeline: Any, device: torch.device, dtype: torch.dtype | None = None)
     return pipeline.to(device) if dtype is None else pipeline.to(device, dtype)
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """How pictures are drawn."""
+
+    steps: int
+    """Of denoising."""
+    guidance: float
+    """Scale of classifier-free guidance; 1 is none."""
+    batch_size: int
+    """Pictures drawn at a time."""
+    height: int | None = None
+    """In pixels; ``None`` is the model's own."""
+    width: int | None = None
+    """The same."""
+
+
 def draw(
     pipeline: Any,
     conditioning: Conditioning,
     unconditional: Conditioning,
     seeds: Sequence[int],
-    *,
-    steps: int,
-    guidance: float,
-    height: int | None,
-    width: int | None,
-    batch_size: int,
+    drawing: Drawing,
 ) -> list[Tensor]:
     """Pictures ``(3, height, width)`` in [0, 1], on the CPU.
 
@@ -60,14 +72,11 @@ def draw(
         conditioning: One for each picture; ``hidden (pictures, length, dim)``, and ``pooled`` if the pipeline takes it.
         unconditional: One, that guidance leads away from.
         seeds: One for each picture.
-        steps: Of denoising.
-        guidance: Scale of classifier-free guidance.
-        height: In pixels; ``None`` is the model's own.
-        width: The same.
-        batch_size: Pictures drawn at a time.
+        drawing: Steps, guidance and size.
     """
     samples: list[Tensor] = []
-    kind = pipeline.unet.dtype
+    kind, batch_size = pipeline.unet.dtype, drawing.batch_size
+    height, width = drawing.height, drawing.width
 
     def cast(x: Tensor | None) -> Tensor | None:
         return None if x is None else x.to(kind)
@@ -94,8 +103,8 @@ def draw(
             prompt_embeds=part.hidden,
             negative_prompt_embeds=unconditional.hidden.expand_as(part.hidden),
             **pooled,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
+            num_inference_steps=drawing.steps,
+            guidance_scale=drawing.guidance,
             height=height,
             width=width,
             generator=generators,
@@ -150,33 +159,30 @@ def half_drawn(
     predict: Callable[[Tensor, Tensor, Conditioning], Tensor],
     conditioning: Conditioning,
     unconditional: Conditioning,
+    drawing: Drawing,
     *,
     seeds: Sequence[int],
     stops: Sequence[int],
-    steps: int,
-    guidance: float,
-    batch_size: int,
 ) -> tuple[Tensor, Tensor]:
-    """Latents of drawings left after ``stops`` of ``steps`` DDIM steps, and the times ``(drawings,)`` of the next step.
+    """Latents of drawings left after ``stops`` of the drawing's DDIM steps, and the times ``(drawings,)`` of the next step.
 
     Args:
         pipeline: On the device that is computed on.
         predict: The denoiser.
         conditioning: One conditioning for each drawing.
         unconditional: One, that guidance leads away from.
+        drawing: Steps of a whole drawing, and guidance; its size is the model's own.
         seeds: Of the noise that drawings start from.
-        stops: From 0 to ``steps - 1``.
-        steps: Of a whole drawing.
-        guidance: Scale of classifier-free guidance; 1 is none.
-        batch_size: Drawings made at a time.
+        stops: From 0 to one less than all steps.
     """
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
     scheduler: Any = DDIMScheduler.from_config(pipeline.scheduler.config)
-    scheduler.set_timesteps(steps, device=conditioning.hidden.device)
+    scheduler.set_timesteps(drawing.steps, device=conditioning.hidden.device)
     found: list[Tensor] = []
-    for start in range(0, len(seeds), batch_size):
-        rows = slice(start, start + batch_size)
+    guidance = drawing.guidance
+    for start in range(0, len(seeds), drawing.batch_size):
+        rows = slice(start, start + drawing.batch_size)
         own, ends = conditioning[rows], torch.tensor(list(stops[rows]))
         x = _noise(pipeline, [torch.Generator().manual_seed(s) for s in seeds[rows]], None, None)
         x = x * scheduler.init_noise_sigma

@@ -42,7 +42,7 @@ from modalities.text_to_image.inspection.pipelines import uncovered_remark
 from modalities.text_to_image.prompts import expansion, planning, references
 from modalities.text_to_image.prompts.implicit_synonyms import implicit_synonyms
 from modalities.text_to_image.prompts.names import tidied, without_article
-from modalities.text_to_image.prompts.shares import MOST_ROWS
+from modalities.text_to_image.prompts.shares import MOST_ROWS, PromptRows
 from modalities.text_to_image.prompts.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
 from modalities.text_to_image.suites import SUITES
 from redact_core import (
@@ -146,15 +146,10 @@ class StableDiffusion(
         random_wordings: int = 0,
         most_rows: int = MOST_ROWS,
     ):
-        counts = {
-            "implicit_synonyms": implicit_synonyms,
-            "per_name": per_name,
-            "random_wordings": random_wordings,
-        }
-        for name, value in counts.items():
-            if value < 0:
-                raise RedactError(f"{name} is {value}; give at least 0.")
-        for name, value in {"steps": steps, "batch_size": batch_size, "most_rows": most_rows}.items():
+        PromptRows(per_name, random_wordings, most_rows)  # refuses numbers that are out of range
+        if implicit_synonyms < 0:
+            raise RedactError(f"implicit_synonyms is {implicit_synonyms}; give at least 0.")
+        for name, value in {"steps": steps, "batch_size": batch_size}.items():
             if value is not None and value < 1:
                 raise RedactError(f"{name} is {value}; give at least 1.")
         if not isinstance(source, str | Path):
@@ -277,12 +272,10 @@ class StableDiffusion(
             self.vocabulary,
             whole_words(self.tokenizer),
             self._fits,
-            self.per_name,
-            self.random_wordings,
+            PromptRows(self.per_name, self.random_wordings, self.most_rows),
             find_synonyms=find_synonyms if self.implicit_synonyms else None,
             identity=self.identity,
             note=note,
-            most_rows=self.most_rows,
         )
         if self.truncate:
             cut = {str(row.asked) for row in rows if not self._fits(str(row.asked))}
@@ -479,10 +472,8 @@ class StableDiffusion(
         guidance = self.guidance if guidance is None else guidance
         with turn(self.generator):
             pipeline = denoising.moved(self.pipeline, conditioning.hidden.device)
-            return denoising.draw(
-                pipeline, conditioning, self.unconditional(), seeds, steps=self.steps, guidance=guidance, height=height,
-                width=width, batch_size=self.batch_size,
-            )  # fmt: skip
+            drawing = denoising.Drawing(self.steps, guidance, self.batch_size, height, width)
+            return denoising.draw(pipeline, conditioning, self.unconditional(), seeds, drawing)
 
     def unconditional(self) -> Conditioning:
         """What classifier-free guidance leads away from: the answer to the empty prompt."""
@@ -585,10 +576,11 @@ class StableDiffusion(
         steps: int,
         guidance: float,
     ) -> tuple[Tensor, Tensor]:
+        pipeline = denoising.moved(self.pipeline, conditioning.hidden.device)
+        drawing = denoising.Drawing(steps, guidance, self.batch_size)
         return denoising.half_drawn(
-            denoising.moved(self.pipeline, conditioning.hidden.device), self.predict, conditioning, self.unconditional(),
-            seeds=seeds, stops=stops, steps=steps, guidance=guidance, batch_size=self.batch_size,
-        )  # fmt: skip
+            pipeline, self.predict, conditioning, self.unconditional(), drawing, seeds=seeds, stops=stops
+        )
 
     def shown(self, samples: Sequence[Tensor]) -> Pictures:
         """The samples as pictures of Pillow: ``.images[0].save("now.png")``."""

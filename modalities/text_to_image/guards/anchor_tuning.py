@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,24 +15,35 @@ from redact_core.guards.two_anchor import AnchorLoss, anchor_loss
 from redact_core.support.folders import write_whole
 
 
+@dataclass(frozen=True)
+class Tuning:
+    """Of :func:`tune`. The learning rate is that of the authors' code; ``apart`` and ``keep`` are ours."""
+
+    steps: int = 100
+    """Of Adam."""
+    lr: float = 5e-5
+    """Learning rate."""
+    apart: float = 0.1
+    """Weight of the separation."""
+    keep: float = 10.0
+    """Weight of the utility."""
+    batch_size: int = 32
+    """Texts and pictures of a step."""
+    seed: int = 0
+    """Of the order."""
+
+
 def tune(
     clip: PictureText,
     unacceptable: Sequence[str],
     acceptable: Sequence[str],
     texts: Sequence[str],
     pictures: Sequence[Tensor],
-    *,
-    steps: int = 100,
-    lr: float = 5e-5,
-    apart: float = 0.1,
-    keep: float = 10.0,
-    batch_size: int = 32,
-    seed: int = 0,
+    tuning: Tuning,
 ) -> list[AnchorLoss]:
     """Train the text tower of ``clip`` in place; the pictures' tower and the scale stay as they are.
 
     The utility term is taken over benign pairs and over the anchors' own cosines with the pictures.
-    The learning rate is that of the authors' code; ``apart`` and ``keep`` are ours.
 
     Args:
         clip: What is tuned.
@@ -39,17 +51,12 @@ def tune(
         acceptable: See above.
         texts: Benign texts.
         pictures: Benign pictures; every text of a batch is compared with every picture of it.
-        steps: Of Adam.
-        lr: Learning rate.
-        apart: Weight of the separation.
-        keep: Weight of the utility.
-        batch_size: Texts and pictures of a step.
-        seed: Of the order.
+        tuning: Steps and weights.
 
     Returns:
         The terms of every step, detached.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(tuning.seed)
     anchors = [*unacceptable, *acceptable]
     n = max(len(unacceptable), len(acceptable))
     pairs = [
@@ -61,14 +68,16 @@ def tune(
     parameters = clip.text_parameters()
     for parameter in parameters:
         parameter.requires_grad_(True)
-    optimiser = torch.optim.Adam(parameters, lr=lr, betas=(0.9, 0.98), eps=1e-6)
+    optimiser = torch.optim.Adam(parameters, lr=tuning.lr, betas=(0.9, 0.98), eps=1e-6)
     history: list[AnchorLoss] = []
-    for _ in range(steps):
-        which = torch.randint(len(texts), (min(batch_size, len(texts)),), generator=generator)
-        shown = seen[torch.randint(len(seen), (min(batch_size, len(seen)),), generator=generator)]
+    for _ in range(tuning.steps):
+        which = torch.randint(len(texts), (min(tuning.batch_size, len(texts)),), generator=generator)
+        shown = seen[torch.randint(len(seen), (min(tuning.batch_size, len(seen)),), generator=generator)]
         found = clip.texts([*anchors, *(texts[int(i)] for i in which)])
         now, before = found @ shown.T, torch.cat([marks, said[which]]) @ shown.T
-        loss = anchor_loss(found[pairs[0]], found[pairs[1]], now, before, apart=apart, keep=keep)
+        loss = anchor_loss(
+            found[pairs[0]], found[pairs[1]], now, before, apart=tuning.apart, keep=tuning.keep
+        )
         optimiser.zero_grad()
         loss.total.backward()
         optimiser.step()

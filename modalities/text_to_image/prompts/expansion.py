@@ -24,7 +24,7 @@ from modalities.text_to_image.prompts.names import (
 from modalities.text_to_image.prompts.phrasing import draw, random_wording, with_article, wordings
 from modalities.text_to_image.prompts.prompt_files import read_prompts
 from modalities.text_to_image.prompts.retained_prompts import from_files, mentions, retained
-from modalities.text_to_image.prompts.shares import MOST_ROWS, share
+from modalities.text_to_image.prompts.shares import PromptRows, share
 from modalities.text_to_image.prompts.vocabulary import Vocabulary, plural
 from redact_core import Lesson, RedactError, Request
 from redact_core.support.paths import at_home
@@ -125,12 +125,10 @@ def expand(
     vocabulary: Vocabulary,
     words: Sequence[str],
     fits: Callable[[str], bool] = lambda prompt: True,
-    per_name: int = 30,
-    random_wordings: int = 0,
+    amounts: PromptRows = PromptRows(),  # noqa: B008 frozen
     find_synonyms: FindSynonyms | None = None,
     identity: Identity = plainly,
     note: Callable[[str], None] = lambda remark: None,
-    most_rows: int = MOST_ROWS,
 ) -> list[Lesson]:
     """All rows of a request.
 
@@ -140,13 +138,10 @@ def expand(
         words: Whole words of the tokenizer, for data-free retained prompts.
         fits: Whether a prompt fits into the context. Prompts of our own making that do not are left
             out; the user's own are kept, for the tokenizer to refuse by name.
-        per_name: Random compositions for each name, beside one plain row for each wording.
-        random_wordings: Rows of each style in wordings of random ``words``.
+        amounts: How many rows.
         find_synonyms: Looks for prompts that the model hears as a concept, which are redacted with it; None: not looked for.
         identity: What the encoder reads of a prompt: prompts that it reads alike are one.
         note: Gets a sentence on what was left out of our own making.
-        most_rows: Of our own making that are redacted. Where names are so many that ``per_name`` would make more, each gets
-            fewer, down to one.
 
     Raises:
         RedactError: A concept has no reference (:mod:`.references` chooses one, with a model), a reference is itself
@@ -166,8 +161,9 @@ def expand(
     # a seed of their own: what is drawn without random wordings stays the same
     strange = random.Random(f"random wordings:{request.seed}")
     made = [subject for subject in subjects if subject.kind != "prompts"]
-    shares = share([_size(subject, random_wordings) for subject in made], per_name, most_rows, request.seed)
-    if remark := shares.remark(per_name, len(made)):
+    sizes = [_size(subject, amounts.random_wordings) for subject in made]
+    shares = share(sizes, amounts.per_name, amounts.most_rows, request.seed)
+    if remark := shares.remark(amounts.per_name, len(made)):
         note(remark)
     rows: list[Lesson] = []
     for place, (subject, reference) in enumerate(zip(subjects, references, strict=True)):
@@ -178,7 +174,7 @@ def expand(
         if subject.kind == "style":
             style = subject.names[0]
             of_subject += _in_random_wordings(
-                style, reference, vocabulary, gone, usable, strange, random_wordings
+                style, reference, vocabulary, gone, usable, strange, amounts.random_wordings
             )
         rows += of_subject if subject.kind == "prompts" else shares.cut(of_subject, place)
         if subject.kind != "prompts" and not any(fits(str(row.asked)) for row in rows[before:]):

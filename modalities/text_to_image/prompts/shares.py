@@ -6,10 +6,36 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from redact_core import Lesson
+from redact_core import Lesson, RedactError
 
 MOST_ROWS = 4096
 """Twice as many as are retained by default: a redaction of many names then takes at most three times as long as one of one."""
+
+
+@dataclass(frozen=True)
+class PromptRows:
+    """How many rows a request becomes.
+
+    Args:
+        per_name: Random compositions for each name, beside one plain row for each wording.
+        random_wordings: Rows of each style in wordings of random words.
+        most_rows: Of our own making that are redacted. Where names are so many that ``per_name`` would make more, each gets
+            fewer, down to one.
+
+    Raises:
+        RedactError: ``most_rows`` is below 1, or another number below 0.
+    """
+
+    per_name: int = 30
+    random_wordings: int = 0
+    most_rows: int = MOST_ROWS
+
+    def __post_init__(self) -> None:
+        for name, value in (("per_name", self.per_name), ("random_wordings", self.random_wordings)):
+            if value < 0:
+                raise RedactError(f"{name} is {value}; give at least 0.")
+        if self.most_rows < 1:
+            raise RedactError(f"most_rows is {self.most_rows}; give at least 1.")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from redact_core.adapters.base import Adapter, to_device_of
 from redact_core.adapters.capabilities import HasNameReplacement, require
 from redact_core.objectives._parts.erasure import Erasure
-from redact_core.objectives._parts.input_pgd import input_pgd
+from redact_core.objectives._parts.input_pgd import InputAttack, input_pgd
 from redact_core.objectives.distillation import conditioning_distance
 from redact_core.types import Condition, Conditioning, Lesson, Mean
 
@@ -53,18 +53,14 @@ class NameReplacement:
             Erasure(torch.cat(ordinary).float(), torch.cat(gone).float()) if gone and ordinary else None
         )
 
-    def __call__(
-        self, student: nn.Module, count: int, places: int, steps: int, radius: float, words: float, seed: int
-    ) -> Tensor:
+    def __call__(self, student: nn.Module, count: int, places: int, attack: InputAttack, seed: int) -> Tensor:
         """Mean distance of the student from what such conditions shall be answered.
 
         Args:
             student: Under training.
             count: Conditions; the first half (rounded up) is searched against the student, the others are random words.
             places: Words in each.
-            steps: Of the search.
-            radius: Its bound where it does not end at words, and its steps' size.
-            words: Share of the searched conditions where it does.
+            attack: The search.
             seed: Of the conditions and words.
         """
         device = next(student.parameters()).device
@@ -84,7 +80,7 @@ class NameReplacement:
             if wanted:
                 with torch.no_grad():
                     victims = soft.arranged(teacher(self.adapter.collated(asked)))
-                change = input_pgd(student, soft, victims, steps, radius, generator, words)
+                change = input_pgd(student, soft, victims, attack, generator)
             parts.append(soft.moved(change))
             counts.append((soft.unit > 0).any(1))  # conditions without room are as they were
         inputs = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
