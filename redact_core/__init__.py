@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from redact_core.metrics.set_scorer import Group, Pair, SetScorer
     from redact_core.objectives.base import Objective
     from redact_core.objectives.closed_form import ClosedForm
-    from redact_core.objectives.distillation import Distillation, conditioning_distance, group_mean
+    from redact_core.objectives.distances import conditioning_distance, group_mean
+    from redact_core.objectives.distillation import Distillation
     from redact_core.objectives.from_folder import FromFolder
     from redact_core.objectives.robust import RobustDistillation
     from redact_core.objectives.selective_amnesia import SelectiveAmnesia

@@ -9,7 +9,7 @@ from typing import cast
 
 import torch
 
-from lightning_modules.cli import main
+from lightning_modules.cli.fit import fit_with
 from lightning_modules.support.devices import chosen_device
 from redact_core.evaluation.summary import SummaryRow, write_summary
 from redact_core.metrics.scorer import Metric
@@ -21,7 +21,7 @@ from redact_core.reporting.verdict import Verdict, verdicts
 def fit(arguments: Sequence[str], device: str) -> None:
     """``redact fit`` with ``arguments``, on one device."""
     kind = chosen_device(device).type
-    main.fit(
+    fit_with(
         [
             "fit",
             *arguments,

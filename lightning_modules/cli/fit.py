@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,12 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules.cli.hints import with_hint
-from lightning_modules.cli.short_forms import SHORT, usage
+from lightning_modules.cli.short_forms import SHORT, expanded, usage
 from lightning_modules.support import mishaps
-from lightning_modules.support.arguments import at_home_everywhere
+from lightning_modules.support.arguments import at_home_everywhere, gathered
 from lightning_modules.support.devices import checked_precision
 from lightning_modules.support.environment import quiet
+from lightning_modules.support.names import import_named
 from lightning_modules.training.checkpoints import (
     LastCheckpoint,
     WholeFiles,
@@ -183,6 +186,15 @@ def _absolute(place: str | Path) -> Path:
 def _multiplies(trainer: Trainer) -> bool:
     """Whether training copies this process into others, which must not have touched CUDA before."""
     return hasattr(trainer.strategy.launcher, "_start_method")
+
+
+def fit_with(arguments: Sequence[str]) -> None:
+    """``redact`` with ``arguments``, of which the first is ``fit``; short forms are allowed."""
+    whole = expanded(arguments)
+    import_named(list(whole))
+    # the parser reads them there, and so do processes that are started beside this one
+    sys.argv[1:] = gathered(whole)
+    run()
 
 
 def run() -> None:

@@ -109,14 +109,10 @@ def fit(arguments: Sequence[str]) -> int:
     _quiet()  # before the libraries are imported: they read the variables then
     from lightning_modules.cli.short_forms import expanded
 
-    arguments = expanded(arguments)
-    import_named(list(arguments))
-    from lightning_modules.cli.fit import run
-    from lightning_modules.support.arguments import gathered
+    import_named(list(expanded(arguments)))  # what is mistyped is told before Lightning is imported
+    from lightning_modules.cli.fit import fit_with
 
-    # the parser reads them there, and so do processes that are started beside this one
-    sys.argv[1:] = gathered(arguments)
-    run()
+    fit_with(arguments)
     return 0
 
 

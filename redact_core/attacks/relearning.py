@@ -16,7 +16,7 @@ from redact_core.attacks.base import Access, Attack, Attempt
 from redact_core.attacks.low_rank import add_low_rank, folded
 from redact_core.attacks.with_encoder import with_encoder
 from redact_core.errors import RedactError
-from redact_core.objectives.distillation import conditioning_distance
+from redact_core.objectives.distances import conditioning_distance
 from redact_core.plan import PlanRow
 from redact_core.types import Condition, Conditioning, Request
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from redact_core.adapters.base import Adapter
 from redact_core.adapters.capabilities import Capability, SolvesExactly, require_all
+from redact_core.objectives.targets import Targets
 from redact_core.types import Conditioning, Lesson
 
 
@@ -94,8 +95,6 @@ class Objective(nn.Module, ABC):
 
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
         """What to train on, computed with ``teacher`` once; default: :class:`~redact_core.objectives.targets.Targets`."""
-        from redact_core.objectives.targets import Targets  # which asks an objective for its targets
-
         return Targets(adapter, self, teacher, lessons, seed=seed)
 
     def peak_rate(self, adapter: Adapter) -> float:

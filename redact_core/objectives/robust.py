@@ -21,7 +21,8 @@ from redact_core.errors import RedactError
 from redact_core.objectives._parts.input_pgd import InputAttack, input_pgd
 from redact_core.objectives._parts.name_replacement import NameReplacement
 from redact_core.objectives.base import Objective, Rows, frozen_copy
-from redact_core.objectives.distillation import Distillation, conditioning_distance, group_mean
+from redact_core.objectives.distances import conditioning_distance, group_mean
+from redact_core.objectives.distillation import Distillation
 from redact_core.types import Batch, Conditioning, Lesson
 
 _MOST_PLACES = 4

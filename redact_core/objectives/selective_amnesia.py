@@ -22,7 +22,7 @@ from redact_core.objectives._parts.replay import (
     noise_like,
     swapped_weights,
 )
-from redact_core.objectives.distillation import group_mean
+from redact_core.objectives.distances import group_mean
 from redact_core.support.paths import at_home
 from redact_core.types import Conditioning, Lesson
 

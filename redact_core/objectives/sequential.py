@@ -13,7 +13,8 @@ from redact_core.adapters.capabilities import HasStages, require
 from redact_core.adapters.stage import Stage
 from redact_core.errors import RedactError
 from redact_core.objectives.base import Rows
-from redact_core.objectives.distillation import Distillation, conditioning_distance, group_mean
+from redact_core.objectives.distances import conditioning_distance, group_mean
+from redact_core.objectives.distillation import Distillation
 from redact_core.support.processes import process_count, refuse_several
 from redact_core.types import Batch, Conditioning, Lesson
 

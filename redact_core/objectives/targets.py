@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +11,12 @@ from torch import Tensor, nn
 from redact_core.adapters.base import Adapter, to_device_of
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.spread_rows import spread_rows
-from redact_core.objectives.base import BatchLike, Objective, Rows
-from redact_core.objectives.distillation import conditioning_distance, group_mean
+from redact_core.objectives.distances import conditioning_distance, group_mean
 from redact_core.objectives.target_store import TargetStore
 from redact_core.types import Batch, Conditioning, Lesson, Mean
+
+if TYPE_CHECKING:
+    from redact_core.objectives.base import BatchLike, Objective, Rows
 
 
 class Targets:

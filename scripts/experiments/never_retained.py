@@ -29,7 +29,7 @@ from modalities.text_to_image.prompts.retained_prompts import mentions
 from modalities.text_to_image.prompts.vocabulary import Concept
 from redact_core import Lesson, Request
 from redact_core.metrics.statistics import wilson
-from redact_core.objectives.distillation import conditioning_distance
+from redact_core.objectives.distances import conditioning_distance
 
 SETTINGS = ["Distillation", "Distillation: {start: {class_path: redact_core.ClosedForm}}", "ClosedForm"]
 NEAREST = 10

@@ -36,7 +36,7 @@ from modalities.text_to_image.adapters.stable_diffusion_xl import StableDiffusio
 from modalities.text_to_image.exports.export import export
 from modalities.text_to_speech.adapters.speaker_table import SpeakerTable
 from redact_core import ClosedForm, Distillation, Lesson, RedactError, redact
-from redact_core.objectives.distillation import conditioning_distance
+from redact_core.objectives.distances import conditioning_distance
 
 BEGIN, MEMORY, END = "<!-- families of support.json -->", "<!-- memory of support.json -->", "<!-- end -->"
 ASKED = ["a cat", "a photo of a cat", "a cat with a dog", "the cat"]

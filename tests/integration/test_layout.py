@@ -1,5 +1,6 @@
 """Who may import whom, what is public, and that the commands exist."""
 
+import importlib.util
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -170,3 +171,23 @@ def test_only_the_shipped_weights_are_large() -> None:
     files = [ROOT / name for name in listed.stdout.split("\0") if name]
     large = [path for path in files if path.exists() and path.stat().st_size > 250_000]
     assert all(path.suffix in {".safetensors", ".ckpt"} and "bundled" in path.parts for path in large), large
+
+
+def test_no_module_leads_back_to_itself(tmp_path: Path) -> None:
+    """Imports inside functions count as well, those for types alone do not."""
+    spec = importlib.util.spec_from_file_location("structure", ROOT / "scripts" / "tools" / "structure.py")
+    assert spec is not None
+    assert spec.loader is not None
+    structure = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(structure)
+    assert structure.circles(structure.graph(structure.modules(ROOT))) == []
+
+    package = tmp_path / "redact_core"
+    package.mkdir()
+    (package / "__init__.py").write_text("from redact_core import a\n")
+    (package / "a.py").write_text("from redact_core import b\n")
+    (package / "b.py").write_text("def f():\n    from redact_core.a import g\n")
+    (package / "c.py").write_text("if TYPE_CHECKING:\n    from redact_core import d\n")
+    (package / "d.py").write_text("import redact_core.c\n")
+    found = structure.circles(structure.graph(structure.modules(tmp_path)))
+    assert found == [["redact_core.a", "redact_core.b"]]

@@ -51,7 +51,7 @@ class Letters(Adapter, PlansEvaluations, Reopens):
 """,
     "objective": '''
 from redact_core import Objective, conditioning_distance
-from redact_core.objectives.distillation import group_mean
+from redact_core.objectives.distances import group_mean
 
 class Pull(Objective):
     """Distillation of redacted rows alone."""

@@ -23,7 +23,7 @@ from modalities.text_to_image.prompts.names import OR, says
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary
 from redact_core import ClosedForm, Distillation, Lesson, RedactError, Request, redact
 from redact_core.adapters.contract import check_adapter
-from redact_core.objectives.distillation import conditioning_distance as distance
+from redact_core.objectives.distances import conditioning_distance as distance
 from redact_core.objectives.published.hirm import HiRM
 from redact_core.objectives.published.uce import UCE
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from redact_core.adapters.generator_parts import HasDenoiser
 from redact_core.objectives._parts.replay import swapped_weights
 from redact_core.objectives._parts.spread_rows import spread_rows
-from redact_core.objectives.distillation import group_mean
+from redact_core.objectives.distances import group_mean
 from redact_core.types import Conditioning
 
 Predict = Callable[[Tensor, Tensor, Conditioning], Tensor]

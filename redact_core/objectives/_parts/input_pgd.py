@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from redact_core.adapters.disturbance import Disturbable, unit_length
 from redact_core.errors import RedactError
-from redact_core.objectives.distillation import conditioning_distance
+from redact_core.objectives.distances import conditioning_distance
 from redact_core.support.devices import without_float16
 from redact_core.types import Conditioning
 

@@ -12,7 +12,7 @@ from redact_core.adapters.base import Adapter, to_device_of
 from redact_core.adapters.capabilities import HasNameReplacement, require
 from redact_core.objectives._parts.erasure import Erasure
 from redact_core.objectives._parts.input_pgd import InputAttack, input_pgd
-from redact_core.objectives.distillation import conditioning_distance
+from redact_core.objectives.distances import conditioning_distance
 from redact_core.types import Condition, Conditioning, Lesson, Mean
 
 _KEPT, _CHUNK = 256, 64

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from redact_core.adapters.base import Adapter
 from redact_core.adapters.capabilities import HasTrainingLoss
 from redact_core.objectives._parts.spread_rows import spread_rows
-from redact_core.objectives.distillation import group_mean
+from redact_core.objectives.distances import group_mean
 from redact_core.types import Condition, Conditioning, Lesson, Mean
 
 

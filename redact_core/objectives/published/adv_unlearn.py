@@ -22,7 +22,7 @@ from redact_core.objectives._parts.denoiser_rows import (
 from redact_core.objectives._parts.replay import draw, encode
 from redact_core.objectives._parts.spread_rows import spread_rows
 from redact_core.objectives.base import Objective
-from redact_core.objectives.distillation import group_mean
+from redact_core.objectives.distances import group_mean
 from redact_core.types import Conditioning, Lesson
 
 

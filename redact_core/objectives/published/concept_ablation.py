@@ -16,7 +16,7 @@ from redact_core.objectives._parts.chosen_parameters import expression
 from redact_core.objectives._parts.denoiser_method import DenoiserMethod
 from redact_core.objectives._parts.denoiser_rows import DenoiserBatch, DenoiserRows, in_parts, row_distances
 from redact_core.objectives._parts.replay import draw, encode, swapped_weights
-from redact_core.objectives.distillation import group_mean
+from redact_core.objectives.distances import group_mean
 from redact_core.types import Lesson
 
 

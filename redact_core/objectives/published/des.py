@@ -15,7 +15,7 @@ from redact_core.errors import RedactError
 from redact_core.objectives._parts.bare_rows import bare_rows
 from redact_core.objectives._parts.spread_rows import spread_rows
 from redact_core.objectives.base import Objective
-from redact_core.objectives.distillation import group_mean
+from redact_core.objectives.distances import group_mean
 from redact_core.objectives.targets import Targets
 from redact_core.types import Batch, Conditioning, Lesson
 

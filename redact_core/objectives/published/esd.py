@@ -23,7 +23,7 @@ from redact_core.objectives._parts.denoiser_rows import (
     without_condition,
 )
 from redact_core.objectives._parts.replay import draw, encode, swapped_weights
-from redact_core.objectives.distillation import group_mean
+from redact_core.objectives.distances import group_mean
 from redact_core.types import Conditioning, Lesson
 
 

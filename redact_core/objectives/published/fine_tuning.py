@@ -12,7 +12,7 @@ from redact_core.adapters.capabilities import HasTrainingLoss, require
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.generator_method import GeneratorMethod
 from redact_core.objectives._parts.replay import ReplayBatch, ReplayRows, draw, own_samples, swapped_weights
-from redact_core.objectives.distillation import group_mean
+from redact_core.objectives.distances import group_mean
 from redact_core.types import Lesson
 
 
