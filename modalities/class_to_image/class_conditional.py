@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from modalities.class_to_image import model_folder
 from modalities.class_to_image.networks import ClassRows
-from modalities.picture_files import Pictures, write_picture
-from modalities.pretrained import Pretrained
+from modalities.draws_pictures import DrawsPictures
 from redact_core import (
     Condition,
     Conditioning,
@@ -34,7 +33,9 @@ from redact_core.objectives._parts.label_table import label_lessons, row_copies
 from redact_core.support.devices import move
 
 
-class ClassConditional(Pretrained, SolvesExactly, HasTrainingLoss, HasOneVector, PlansEvaluations, Reopens):
+class ClassConditional(
+    DrawsPictures, SolvesExactly, HasTrainingLoss, HasOneVector, PlansEvaluations, Reopens
+):
     """A class-conditional autoencoder or diffusion model, seen through the rows by which it knows its classes.
 
     Conditions are names of classes or their numbers, ``trouser`` or ``1``. A row is the embedding of
@@ -160,13 +161,6 @@ class ClassConditional(Pretrained, SolvesExactly, HasTrainingLoss, HasOneVector,
         noise, drawn = self._noise(seeds, rows)
         when = drawn if times is None else torch.tensor(list(times), device=rows.device)
         return self._on(rows).loss(pictures, rows, noise, when)
-
-    def shown(self, samples: Sequence[Tensor]) -> Pictures:
-        """The samples as pictures of Pillow: ``.images[0].save("now.png")``."""
-        return Pictures.of(samples)
-
-    def write_sample(self, sample: Tensor, path: Path) -> Path:
-        return write_picture(sample, path)
 
     def save(self, folder: Path) -> None:
         if not isinstance(self.encoder, ClassRows):

@@ -10,8 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from modalities.picture_files import Pictures, write_picture
-from modalities.pretrained import Pretrained
+from modalities.draws_pictures import DrawsPictures
 from modalities.staged_to_image import model_folder
 from modalities.staged_to_image.captions import compose, every, read_words
 from modalities.staged_to_image.conditioner import LENGTH, STAGES, StagedConditioner
@@ -21,7 +20,7 @@ from redact_core import Condition, Conditioning, Lesson, Origin, PlanRow, Redact
 from redact_core.adapters.capabilities import HasStages, HasTrainingLoss, PlansEvaluations, Reopens
 
 
-class StagedText(Pretrained, HasStages, HasTrainingLoss, PlansEvaluations, Reopens):
+class StagedText(DrawsPictures, HasStages, HasTrainingLoss, PlansEvaluations, Reopens):
     """Text-to-image of DM-GAN's shape, seen through the network that feeds all of its stages.
 
     Conditions are captions in the words that the model knows, ``a photo of a dark sneaker``. What is
@@ -153,13 +152,6 @@ class StagedText(Pretrained, HasStages, HasTrainingLoss, PlansEvaluations, Reope
         hidden = conditioning.hidden
         pictures = torch.stack(list(samples)).to(hidden)
         return self._on(hidden).loss(pictures, hidden, *self._drawn(seeds, hidden))
-
-    def shown(self, samples: Sequence[Tensor]) -> Pictures:
-        """The samples as pictures of Pillow: ``.images[0].save("now.png")``."""
-        return Pictures.of(samples)
-
-    def write_sample(self, sample: Tensor, path: Path) -> Path:
-        return write_picture(sample, path)
 
     def save(self, folder: Path) -> None:
         if not isinstance(self.encoder, StagedConditioner):

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from redact_core.errors import RedactError, raise_together
+from redact_core.errors import RedactError
 from redact_core.evaluation.evidence import Evidence
-from redact_core.metrics.judge import record_of
+from redact_core.metrics.judge import check_names, record_of
 from redact_core.metrics.scorer import Metric, Scorer, checked_scores
 from redact_core.support.jsonl import LineWriter, first_line, read_lines
 
@@ -30,9 +30,11 @@ def score(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mapping
     Raises:
         RedactError: Two scorers share a name or a metric, or samples do not match their hashes.
     """
-    _check_names(scorers)
+    if not scorers:
+        raise RedactError("No scorer was named; give --scorers NAME, 'redact ls' lists them.")
+    check_names(scorers, "scorers")
     evidence.check_samples()
-    heads = {s.name: record_of(s, spec, s.metrics) for s, spec in zip(scorers, specs, strict=True)}
+    heads = {s.name: record_of(s, spec) for s, spec in zip(scorers, specs, strict=True)}
     kept, fresh = evidence.folder / "scores", evidence.folder / "scores.new"
     if fresh.exists() and not kept.exists():  # killed between the two lines that end this function
         fresh.rename(kept)
@@ -99,16 +101,3 @@ def _score(evidence: Evidence, scorer: Scorer, path: Path, head: Mapping[str, An
 def _heads(folder: Path) -> dict[str, dict[str, Any]]:
     found = map(first_line, sorted(folder.glob("*.jsonl")))
     return {head["scorer"]: head for head in found if head is not None}
-
-
-def _check_names(scorers: Sequence[Scorer]) -> None:
-    if not scorers:
-        raise RedactError("No scorer was named; give --scorers NAME, 'redact ls' lists them.")
-    seen: dict[str, str] = {}
-    problems: list[str] = []
-    for scorer in scorers:
-        for name in (f"the name {scorer.name}", *(f"the metric {name!r}" for name in scorer.metrics)):
-            if name in seen:
-                problems.append(f"{seen[name]} and {scorer.name} share {name}; keep one")
-            seen[name] = scorer.name
-    raise_together("The scorers cannot be used together", problems)

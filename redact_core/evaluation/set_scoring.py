@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from redact_core.errors import RedactError, raise_together
+from redact_core.errors import RedactError
 from redact_core.evaluation.evidence import BASE, Evidence
 from redact_core.evaluation.summary import SummaryRow
-from redact_core.metrics.judge import record_of
+from redact_core.metrics.judge import check_names, record_of
 from redact_core.metrics.scorer import Metric
 from redact_core.metrics.set_scorer import Group, Pair, SetScorer
 from redact_core.metrics.statistics import Z, jackknife_blocks, jackknife_error
@@ -33,13 +33,13 @@ def score_sets(evidence: Evidence, scorers: Sequence[SetScorer], specs: Sequence
     Raises:
         RedactError: Two scorers share a metric, or samples do not match their hashes.
     """
-    _check_names(scorers)
+    check_names(scorers, "set scorers")
     folder = evidence.folder / _FOLDER
     began = time.perf_counter()
     for path in set(folder.glob("*.json")) - {folder / f"{scorer.name}.json" for scorer in scorers}:
         path.unlink()
     for scorer, spec in zip(scorers, specs, strict=True):
-        head = record_of(scorer, spec, scorer.metrics) | {"samples": _digest(evidence)}
+        head = record_of(scorer, spec) | {"samples": _digest(evidence)}
         target = folder / f"{scorer.name}.json"
         if target.exists() and {**_read(target), "figures": None} == head | {"figures": None}:
             continue
@@ -150,17 +150,6 @@ def _read(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RedactError(f"{path} is damaged ({error}); remove it and score again.") from error
-
-
-def _check_names(scorers: Sequence[SetScorer]) -> None:
-    seen: dict[str, str] = {}
-    problems: list[str] = []
-    for scorer in scorers:
-        for name in (f"the name {scorer.name}", *(f"the metric {name!r}" for name in scorer.metrics)):
-            if name in seen:
-                problems.append(f"{seen[name]} and {scorer.name} share {name}; keep one")
-            seen[name] = scorer.name
-    raise_together("The set scorers cannot be used together", problems)
 
 
 def metrics_of_sets(evidence: Evidence) -> dict[str, Metric]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import nn
 
+from redact_core.errors import raise_together
 from redact_core.support.devices import move
 from redact_core.support.folders import sha256
 from redact_core.support.jsonl import line
@@ -18,6 +19,8 @@ from redact_core.support.jsonl import line
 class Judge:
     """A name, files and networks. Named by class on the command line, as adapters are; there is no registry."""
 
+    metrics: ClassVar[Mapping[str, Any]]
+    """Every figure that it may give, by name."""
     about: ClassVar[str] = ""
     """Who judges, for people, as the end of "judged by": ``a classifier that never sees a prompt``."""
 
@@ -43,19 +46,38 @@ class Judge:
         return self
 
 
-def record_of(judge: Judge, spec: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+def check_names(judges: Iterable[Judge], what: str) -> None:
+    """Refuse judges that share a name, or figures that do.
+
+    Args:
+        judges: That judge together; each has ``metrics``.
+        what: They are, for the message: ``scorers``.
+
+    Raises:
+        RedactError: Lists all that is shared.
+    """
+    seen: dict[str, str] = {}
+    problems: list[str] = []
+    for judge in judges:
+        for name in (f"the name {judge.name}", *(f"the metric {name!r}" for name in judge.metrics)):
+            if name in seen:
+                problems.append(f"{seen[name]} and {judge.name} share {name}; keep one")
+            seen[name] = judge.name
+    raise_together(f"The {what} cannot be used together", problems)
+
+
+def record_of(judge: Judge, spec: Mapping[str, Any]) -> dict[str, Any]:
     """What the evidence keeps of a judge: who, from which files, which figures, as it is read again.
 
     Args:
         judge: Any.
         spec: ``class_path`` and ``init_args``.
-        metrics: Name -> metric.
     """
     head = {
         "scorer": judge.name,
         **spec,
         "files": {name: sha256(path) for name, path in sorted(judge.files.items())},
-        "metrics": {name: vars(metric) for name, metric in metrics.items()},
+        "metrics": {name: vars(metric) for name, metric in judge.metrics.items()},
         **({"about": judge.about} if judge.about else {}),
     }
     return json.loads(line(head))

@@ -5,11 +5,10 @@
 Everything between the page's two marks is replaced; the rest of the page stays.
 """
 
-import argparse
 import json
 from pathlib import Path
 
-from marks import between
+from marks import between, write_page
 
 BEGIN, END = "<!-- from chance_concepts.json -->", "<!-- end -->"
 GONE = ("redacted", "reworded", "synonyms")
@@ -47,21 +46,10 @@ def table(found: dict) -> str:
     return "\n".join(lines)
 
 
-def filled(page: str, found: dict) -> str:
-    """``page`` with the table of ``found`` between its marks."""
-    return between(page, BEGIN, END, table(found))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("figures", type=Path)
-    parser.add_argument("page", type=Path)
-    args = parser.parse_args()
-    found = json.loads(args.figures.read_text(encoding="utf-8"))
-    args.page.write_text(filled(args.page.read_text(encoding="utf-8"), found), encoding="utf-8")
+def filled(page: str, figures: Path) -> str:
+    """``page`` with the table of the file ``figures`` between its marks."""
+    return between(page, BEGIN, END, table(json.loads(figures.read_text(encoding="utf-8"))))
 
 
 if __name__ == "__main__":
-    main()
+    write_page(__doc__, "figures", filled)

@@ -5,11 +5,10 @@
 The folder holds results.json and cost.json. What lies between the page's marks is replaced; the rest of the page stays.
 """
 
-import argparse
 import json
 from pathlib import Path
 
-from marks import between
+from marks import between, write_page
 
 GROUPS = ("redacted", "reworded", "first", "the later one", "nearest", "others")
 
@@ -68,15 +67,5 @@ def filled(page: str, folder: Path) -> str:
     return page
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("page", type=Path)
-    args = parser.parse_args()
-    args.page.write_text(filled(args.page.read_text(encoding="utf-8"), args.folder), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_page(__doc__, "folder", filled)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
 
 def between(page: str, begin: str, end: str, text: str) -> str:
     """``page`` with ``text`` between the mark ``begin`` and the next mark ``end``, as paragraphs of their own.
@@ -11,3 +15,21 @@ def between(page: str, begin: str, end: str, text: str) -> str:
     """
     start = page.index(begin) + len(begin)
     return f"{page[:start]}\n\n{text}\n\n{page[page.index(end, start) :]}"
+
+
+def write_page(description: str | None, source: str, filled: Callable[[str, Path], str]) -> None:
+    """A script whose arguments are what the tables are made of, and the page that they stand in.
+
+    Args:
+        description: Of the script.
+        source: Name of its first argument.
+        filled: The page's text and the first argument -> the text with the tables.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(source, type=Path)
+    parser.add_argument("page", type=Path)
+    args = parser.parse_args()
+    text = filled(args.page.read_text(encoding="utf-8"), getattr(args, source))
+    args.page.write_text(text, encoding="utf-8")

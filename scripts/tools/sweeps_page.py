@@ -6,14 +6,13 @@ The folder holds ``kills.json``, ``faults.json`` and ``lies.json``. Everything b
 replaced; the rest of the page stays.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sweeps"))
 
-from marks import between
+from marks import between, write_page
 from tally import table, table_by_kind
 
 BEGIN, END = "<!-- from the sweeps -->", "<!-- end -->"
@@ -41,15 +40,5 @@ def filled(page: str, folder: Path) -> str:
     return between(page, BEGIN, END, tables(folder))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("page", type=Path)
-    args = parser.parse_args()
-    args.page.write_text(filled(args.page.read_text(encoding="utf-8"), args.folder), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_page(__doc__, "folder", filled)

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from modalities.picture_files import Pictures, write_picture
-from modalities.pretrained import Pretrained
+from modalities.draws_pictures import DrawsPictures
 from modalities.stated_dtype import half_parts, load_in_float32
 from modalities.stock import Stock, find
 from modalities.text_to_image.adapters import denoising, in_memory
@@ -73,7 +72,7 @@ from redact_core.adapters.state_gates import HasStateGates
 
 
 class StableDiffusion(
-    Pretrained,
+    DrawsPictures,
     HasConditioningMaps,
     HasDenoiser,
     HasTowers,
@@ -581,13 +580,6 @@ class StableDiffusion(
         return denoising.half_drawn(
             pipeline, self.predict, conditioning, self.unconditional(), drawing, seeds=seeds, stops=stops
         )
-
-    def shown(self, samples: Sequence[Tensor]) -> Pictures:
-        """The samples as pictures of Pillow: ``.images[0].save("now.png")``."""
-        return Pictures.of(samples)
-
-    def write_sample(self, sample: Tensor, path: Path) -> Path:
-        return write_picture(sample, path)
 
     def save(self, folder: Path) -> None:
         changed = self.encoder_modules()
