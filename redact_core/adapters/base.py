@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from redact_core.adapters.samples import Sample, Samples
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
-from redact_core.support.devices import move
+from redact_core.support.devices import device_of, move
 from redact_core.types import Condition, Conditioning, Lesson, Request
 
 if TYPE_CHECKING:
@@ -109,8 +109,7 @@ class Adapter(ABC):
     @property
     def device(self) -> torch.device:
         """Where the encoder is; the generator follows it when it is used."""
-        parameter = next(self.encoder.parameters(), None)
-        return torch.device("cpu") if parameter is None else parameter.device
+        return device_of(self.encoder)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -93,7 +93,7 @@ class Gating(Objective):
         if not kept:
             raise RedactError("Nothing is retained; a gate needs conditions that stay, give some.")
         generator = torch.Generator().manual_seed(seed)
-        device = next(encoder.parameters()).device
+        device = adapter.device
         own = _embed(adapter, list(redacted), generator)
         stays = {c: x[0] for c, x in _embed(adapter, kept, None).items()}
         references = list(dict.fromkeys(_members(answer) for answer in redacted.values()))

@@ -13,6 +13,7 @@ from redact_core.errors import RedactError
 from redact_core.objectives._parts.spread_rows import spread_rows
 from redact_core.objectives.distances import conditioning_distance, group_mean
 from redact_core.objectives.target_store import TargetStore
+from redact_core.support.devices import device_of
 from redact_core.types import Batch, Conditioning, Lesson, Mean
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Targets:
     @torch.no_grad()
     def measure(self, student: nn.Module, limit: int = 512) -> dict[str, float]:
         """Mean distance to the targets, redacted and retained, over at most ``limit`` rows."""
-        device = next(student.parameters()).device
+        device = device_of(student)
         rows = spread_rows(len(self), limit)
         found, redacted = [], []
         for part in rows.split(64):

@@ -51,3 +51,9 @@ def seeded(seed: int, device: torch.device) -> Generator[None]:
         if cuda:
             torch.cuda.default_generators[index].manual_seed(seed)
         yield
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where the parameters of a module are; the CPU where it has none, such as one that another library runs."""
+    parameter = next(module.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,30 +12,36 @@ from torch import Tensor, nn
 from modalities.hub import locate
 from modalities.sound.bank import VoiceBank
 from modalities.sound.clips import RATE, cut_off, fit_length, read_clip
-from modalities.text_to_speech.encoders import ge2e
 from modalities.text_to_speech.encoders.distortion import distort
-from modalities.text_to_speech.encoders.encoder_settings import HPARAMS
-from modalities.text_to_speech.encoders.gate_files import bare_and_gates, read_gates, write_gates
-from modalities.text_to_speech.encoders.voice_encoder import VoiceEncoder, load_encoder, save_encoder
+from modalities.text_to_speech.encoders.gate_files import bare_and_gates
+from modalities.text_to_speech.encoders.onnx_encoder import OnnxFile
+from modalities.text_to_speech.encoders.stored_encoder import (
+    ResemblyzerFile,
+    SpeechBrainFolder,
+    StoredEncoder,
+)
+from modalities.text_to_speech.encoders.xvector import XVectorFolder
 from modalities.text_to_speech.voices.expansion import expand
 from redact_core import Adapter, Condition, Conditioning, Lesson, Objective, Origin, RedactError, Request
 from redact_core.adapters.capabilities import HasOneVector, Reopens
-from redact_core.gates import GatedEncoder, Gating
+from redact_core.gates import Gating
 
 RESEMBLYZER = "resemblyzer"
-_GE2E_WEIGHTS = "pretrained.pt"
+_KINDS: tuple[type[StoredEncoder], ...] = (SpeechBrainFolder, ResemblyzerFile, XVectorFolder, OnnxFile)
 
 
 class SpeakerEncoder(Adapter, HasOneVector, Reopens):
     """A speaker encoder alone, for verification or in front of a generator that is somebody else's.
 
     What :meth:`save` writes is what the encoder's own library reads. A SpeechBrain folder holds the gates in
-    its ``hyperparams.yaml``. Resemblyzer's code has no place for them: its folder holds ``pretrained.pt`` as
-    it was, and ``voice_gates.pt``, TorchScript that the embedding of ``embed_utterance`` is put through.
+    its ``hyperparams.yaml``, an ONNX file in its graph, under the same names of input and output. Resemblyzer's
+    code and the classes of transformers have no place for them: their folders hold the weights as they were, and
+    ``voice_gates.pt``, TorchScript that an embedding ``(batch, 1, dim)`` is put through.
 
     Args:
-        source: ``resemblyzer`` for the weights in its wheel, a folder with its ``pretrained.pt``, or the folder
-            or hub id of a SpeechBrain encoder (ECAPA-TDNN, x-vector, ResNet).
+        source: ``resemblyzer`` for the weights in its wheel; a folder with its ``pretrained.pt``; the folder or hub
+            id of a SpeechBrain encoder (ECAPA-TDNN, x-vector, ResNet), of an x-vector model of transformers (WavLM,
+            Wav2Vec2, UniSpeech-SAT), or of an ONNX file that reads samples, or filter banks as CAMPPlus does.
         bank: Folder with one subfolder of clips for each known voice.
         seconds: Of a clip that training takes; evaluations take whole clips. Shorter ones are repeated.
         variants: Crops and distortions of each clip that training sees.
@@ -53,14 +58,12 @@ class SpeakerEncoder(Adapter, HasOneVector, Reopens):
         self.source, self.seconds, self.variants = source, seconds, variants
         self.bank = VoiceBank(bank)
         self.folder = None if source == RESEMBLYZER else locate(source)
-        self.encoder: nn.Module = _load(self.folder)
+        self.stored = _stored(self.folder)
+        self.encoder: nn.Module = self.stored.load()
 
     @property
     def origin(self) -> Origin:
-        if self.folder is None:
-            return Origin(self.source, "Resemblyzer VoiceEncoder", None, {_GE2E_WEIGHTS: ge2e.weights()})
-        kind = "SpeechBrain EncoderClassifier" if _is_speechbrain(self.folder) else "Resemblyzer VoiceEncoder"
-        return Origin(self.source, kind, None, {p.name: p for p in self.folder.iterdir() if p.is_file()})
+        return Origin(self.source, self.stored.kind, None, self.stored.files)
 
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         samples = int(self.seconds * RATE)
@@ -101,15 +104,7 @@ class SpeakerEncoder(Adapter, HasOneVector, Reopens):
 
     def save(self, folder: Path) -> None:
         """The folder of the encoder's own library, with the gates that stand behind it."""
-        bare, gates = bare_and_gates(self.encoder)
-        if isinstance(bare, VoiceEncoder):
-            assert self.folder is not None
-            save_encoder(bare, self.folder, folder, gates)
-            return
-        stock = ge2e.weights() if self.folder is None else self.folder / _GE2E_WEIGHTS
-        shutil.copyfile(stock, folder / _GE2E_WEIGHTS)
-        if gates:
-            write_gates(gates, folder)
+        self.stored.save(*bare_and_gates(self.encoder), folder)
 
     def _read(self, condition: Condition) -> Tensor:
         if str(condition) in self.bank.voices:
@@ -117,22 +112,16 @@ class SpeakerEncoder(Adapter, HasOneVector, Reopens):
         return read_clip(Path(condition))
 
 
-def _is_speechbrain(folder: Path) -> bool:
-    return (folder / HPARAMS).is_file()
-
-
-def _load(folder: Path | None) -> nn.Module:
+def _stored(folder: Path | None) -> StoredEncoder:
     if folder is None:
-        return ge2e.load_ge2e()
-    if _is_speechbrain(folder):
-        return load_encoder(folder)
-    if not (folder / _GE2E_WEIGHTS).is_file():
-        raise RedactError(
-            f"{folder} holds neither hyperparams.yaml of SpeechBrain nor pretrained.pt of Resemblyzer; give the "
-            "folder of a speaker encoder, or resemblyzer."
-        )
-    encoder, gates = ge2e.load_ge2e(folder / _GE2E_WEIGHTS), read_gates(folder)
-    return GatedEncoder(encoder, gates) if gates else encoder
+        return ResemblyzerFile()
+    for kind in _KINDS:
+        if kind.fits(folder):
+            return kind(folder)
+    raise RedactError(
+        f"{folder} holds neither hyperparams.yaml of SpeechBrain, pretrained.pt of Resemblyzer, an x-vector model of "
+        "transformers nor an ONNX file; give the folder of a speaker encoder, or resemblyzer."
+    )
 
 
 @torch.no_grad()

@@ -169,13 +169,13 @@ def _cosyvoice(folder: Path) -> Inspection | None:
         folder,
         "CosyVoice",
         [
-            encoder("campplus.onnx", "vector of width 192, an ONNX graph"),
+            encoder("campplus.onnx", "vector of width 192, an ONNX graph", "SpeakerEncoder"),
             in_context(
                 "prompt tokens and spectrogram", "of the reference clip, where a voice is cloned from one"
             ),
             files(folder, "", "spk2info.pt", "dictionary of stored voices (a pickle, not read)", _TABLE),
         ],
-        _TABLE if (folder / "spk2info.pt").is_file() else None,
+        "SpeakerEncoder",
     )
 
 

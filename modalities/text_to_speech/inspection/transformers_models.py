@@ -12,6 +12,7 @@ from redact_core.adapters.condition_paths import ConditionPath, Inspection
 
 _Paths = list[ConditionPath | None]
 _TABLE = "VoiceTable"
+_ENCODERS = ("WavLMForXVector", "Wav2Vec2ForXVector", "UniSpeechSatForXVector")
 _Read = Callable[[Path, Mapping[str, Any]], _Paths]
 
 
@@ -25,6 +26,13 @@ def inspect(folder: Path) -> Inspection | None:
         return None
     values = config(folder / "config.json")
     kind = str(values.get("model_type"))
+    named = values.get("architectures")
+    if isinstance(named, list) and named and named[0] in _ENCODERS:
+        outside = given("speaker embeddings", "vectors from the caller")
+        held = encoder(
+            "weights: embeddings", f"vector of width {values.get('xvector_output_dim')}", "SpeakerEncoder"
+        )
+        return Inspection(str(folder), named[0], "SpeakerEncoder", (held, outside))
     if kind not in _MODELS:
         return None
     adapter, read = _MODELS[kind]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from modalities.json_files import read_json
-from modalities.text_to_speech.tables.onnx_files import initialisers, read_graph, replaced, write_graph
+from modalities.text_to_speech.encoders.onnx_files import initialisers, read_graph, replaced, write_graph
 from modalities.text_to_speech.tables.stored import Holder, StoredVoices, Voice, everything
 from modalities.text_to_speech.voices.speaker_names import SpeakerNames, checked_names, write_json
 from redact_core import RedactError
