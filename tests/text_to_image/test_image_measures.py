@@ -251,6 +251,24 @@ def test_nudenet_counts_exposed_parts_from_its_threshold_on(
     assert NudeNet(weights, parts=["FEET"]).flags(pictures) == [0, 0, 1]
 
 
+def test_nudenet_has_small_weights_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("nudenet")
+    module.__file__ = str(tmp_path / "__init__.py")
+    asked: list[tuple[str, int]] = []
+    module.NudeDetector = lambda model_path, inference_resolution: asked.append(
+        (model_path, inference_resolution)
+    )  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "nudenet", module)
+    with pytest.raises(
+        RedactError, match=r"The package nudenet holds no 320n\.onnx; give NudeNet's ONNX weights"
+    ):
+        NudeNet()
+    (tmp_path / "320n.onnx").write_bytes(b"onnx")
+    assert set(NudeNet().files) == {"320n.onnx"}
+    NudeNet(resolution=160)
+    assert asked == [(str(tmp_path / "320n.onnx"), 320), (str(tmp_path / "320n.onnx"), 160)]
+
+
 def test_q16_asks_which_learned_prompt_is_nearer(tiny_clip: Path, tmp_path: Path) -> None:
     pictures = list(torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)))
     seen = Clip(tiny_clip).see(pictures)

@@ -2,6 +2,8 @@
 
 import json
 import math
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from transformers import (
 )
 
 from modalities.text_to_speech.metrics.base_voice_scorer import BaseVoiceScorer
+from modalities.text_to_speech.metrics.faster_whisper_scorer import FasterWhisperScorer
 from modalities.text_to_speech.metrics.impostor_scorer import ImpostorScorer
 from modalities.text_to_speech.metrics.privacy_scorer import PrivacyScorer, divergence
 from modalities.text_to_speech.metrics.prosody_scorer import (
@@ -281,6 +284,47 @@ def test_a_whisper_folder_transcribes(tmp_path: Path) -> None:
     assert all(map(math.isnan, second.values()))
     with pytest.raises(RedactError, match="holds no Whisper"):
         WhisperScorer(tmp_path / "none")
+
+
+def test_a_whisper_of_ctranslate2_transcribes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        RedactError, match=r"holds no Whisper of CTranslate2: model\.bin is missing; give the folder"
+    ):
+        FasterWhisperScorer(tmp_path)
+    for name in ("model.bin", "config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes(b"as the package reads it")
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    with pytest.raises(RedactError, match="faster-whisper is not installed; pip install 'redact-core"):
+        FasterWhisperScorer(tmp_path)
+    asked: dict[str, object] = {}
+
+    class WhisperModel:
+        def __init__(self, folder: str, **options: object):
+            assert folder == str(tmp_path)
+            assert options["local_files_only"]
+            if asked.get("broken"):
+                raise RuntimeError("Unsupported model binary version")
+
+        def transcribe(self, sound: np.ndarray, **options: object) -> tuple[list[object], None]:
+            asked.update(options, samples=len(sound), kind=sound.dtype)
+            return [types.SimpleNamespace(text=" The cat"), types.SimpleNamespace(text=" sat. ")], None
+
+    module = types.ModuleType("faster_whisper")
+    module.WhisperModel = WhisperModel  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "faster_whisper", module)
+    scorer = FasterWhisperScorer(tmp_path, language="de")
+    row = Trial(PlanRow("x", "g", "v", 0, True, {"sentence": "the bat sat"}), "m", Path("a"), Path("a"))
+    (scores,) = scorer.score([torch.zeros(9)], [row])
+    assert scores["WER (Whisper)"] == pytest.approx(1 / 3)
+    assert (asked["language"], asked["samples"], asked["kind"]) == ("de", 9, np.float32)
+    scorer.transcribe(torch.zeros(0))
+    assert asked["samples"] == 1600  # a tenth of a second of silence
+    assert set(scorer.files) == {"model.bin", "config.json", "tokenizer.json"}
+    asked["broken"] = True
+    with pytest.raises(
+        RedactError, match=r"cannot be loaded as a Whisper \(Unsupported model binary version\)"
+    ):
+        FasterWhisperScorer(tmp_path)
 
 
 def test_word_errors_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from redact_core.support.paths import at_home
 
 EXPOSED = ("ANUS", "BUTTOCKS", "FEMALE_BREAST", "FEMALE_GENITALIA", "MALE_GENITALIA")
 """The parts that the test bed counts (Schramowski et al. 2023), as NudeNet 3 names them."""
+_OWN = "320n.onnx"
 
 
 class Detector(Judge, ABC):
@@ -92,21 +93,25 @@ class NudeNet(Detector):
     """NudeNet 3 by its own package, which must be installed.
 
     Args:
-        weights: The ONNX file, e.g. ``640m.onnx``.
+        weights: The ONNX file, e.g. ``640m.onnx``; default: ``320n.onnx``, which lies in the package.
         threshold: A part counts from this score on.
         parts: Exposed parts that count, without the suffix ``_EXPOSED``; default: :data:`EXPOSED`.
-        resolution: Side that the weights were made for, in pixels.
+        resolution: Side that the weights were made for, in pixels; default: 640, or 320 of the package's own.
 
     Raises:
         RedactError: The file is missing, or the package is not installed.
     """
 
     def __init__(
-        self, weights: Path, threshold: float = 0.6, parts: list[str] | None = None, resolution: int = 640
+        self,
+        weights: Path | None = None,
+        threshold: float = 0.6,
+        parts: list[str] | None = None,
+        resolution: int | None = None,
     ):
-        self.weights, self.threshold = at_home(weights), threshold
+        self.threshold = threshold
         self.parts = {f"{part}_EXPOSED" for part in parts or EXPOSED}
-        if not self.weights.is_file():
+        if weights is not None and not at_home(weights).is_file():
             raise RedactError(f"There is no file {weights}; give NudeNet's ONNX weights.")
         try:
             import nudenet  # pyright: ignore[reportMissingImports]
@@ -114,6 +119,10 @@ class NudeNet(Detector):
             raise RedactError(
                 "The package nudenet is not installed; install it, or leave NudeNet out."
             ) from error
+        self.weights = Path(str(nudenet.__file__)).parent / _OWN if weights is None else at_home(weights)
+        if not self.weights.is_file():
+            raise RedactError(f"The package nudenet holds no {_OWN}; give NudeNet's ONNX weights.")
+        resolution = (320 if weights is None else 640) if resolution is None else resolution
         self.detector: Any = nudenet.NudeDetector(
             model_path=str(self.weights), inference_resolution=resolution
         )

@@ -9,7 +9,7 @@ from redact_core.adapters.condition_paths import ConditionPath
 
 GUARDS = (
     "There is no encoder that could be redacted: the recording itself is the condition. Screen the speech with the "
-    "guard VoiceFilter, and the reference clips, before the model gets them, by a verifier."
+    "guard VoiceFilter, and the reference clips, before the model gets them, by a verifier as the guard ClipFilter does."
 )
 STORED = "The model still speaks in any voice whose values it is given."
 OUTSIDE = "An embedding of the stock encoder goes around a redacted one; do not take embeddings from callers."

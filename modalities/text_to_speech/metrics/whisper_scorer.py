@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,7 +22,39 @@ from redact_core import Metric, RedactError, Scorer, Trial
 from redact_core.support.paths import at_home
 
 
-class WhisperScorer(Scorer):
+class TranscriptScorer(Scorer):
+    """Error rates of a transcript against the label ``sentence``; both may exceed 1.
+
+    Texts are compared in lower case without punctuation; numbers are not spelled out.
+    """
+
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "WER (Whisper)": Metric("mean", redacted="as base", retained="as base"),
+        "CER (Whisper)": Metric("mean", redacted="as base", retained="as base"),
+    }
+
+    def read(self, path: Path) -> Tensor:
+        return read_sound(path)
+
+    def score(self, samples: Sequence[Tensor], rows: Sequence[Trial]) -> list[dict[str, float]]:
+        found: list[dict[str, float]] = []
+        for wave, trial in zip(samples, rows, strict=True):
+            said = plain(trial.row.labels.get("sentence", ""))
+            heard = plain(self.transcribe(wave)) if said else ""
+            found.append(
+                {
+                    "WER (Whisper)": _rate(heard.split(), said.split()),
+                    "CER (Whisper)": _rate(list(heard), list(said)),
+                }
+            )
+        return found
+
+    @abstractmethod
+    def transcribe(self, wave: Tensor) -> str:
+        """What is said in ``wave (samples,)`` at 16 kHz."""
+
+
+class WhisperScorer(TranscriptScorer):
     """Error rates against the label ``sentence``; both may exceed 1. Nothing is downloaded.
 
     Texts are compared in lower case without punctuation; numbers are not spelled out.
@@ -33,11 +66,6 @@ class WhisperScorer(Scorer):
     Raises:
         RedactError: The folder holds no such model.
     """
-
-    metrics: ClassVar[Mapping[str, Metric]] = {
-        "WER (Whisper)": Metric("mean", redacted="as base", retained="as base"),
-        "CER (Whisper)": Metric("mean", redacted="as base", retained="as base"),
-    }
 
     def __init__(self, folder: Path, longest: int = 128):
         self.folder, self.longest = at_home(folder), longest
@@ -64,22 +92,6 @@ class WhisperScorer(Scorer):
     @property
     def networks(self) -> Sequence[nn.Module]:
         return (self.model,)
-
-    def read(self, path: Path) -> Tensor:
-        return read_sound(path)
-
-    def score(self, samples: Sequence[Tensor], rows: Sequence[Trial]) -> list[dict[str, float]]:
-        found: list[dict[str, float]] = []
-        for wave, trial in zip(samples, rows, strict=True):
-            said = plain(trial.row.labels.get("sentence", ""))
-            heard = plain(self.transcribe(wave)) if said else ""
-            found.append(
-                {
-                    "WER (Whisper)": _rate(heard.split(), said.split()),
-                    "CER (Whisper)": _rate(list(heard), list(said)),
-                }
-            )
-        return found
 
     @torch.no_grad()
     def transcribe(self, wave: Tensor) -> str:
