@@ -15,6 +15,7 @@ from modalities.sound.clips import RATE, cut_off, fit_length, read_clip
 from modalities.text_to_speech.encoders.distortion import distort
 from modalities.text_to_speech.encoders.gate_files import bare_and_gates
 from modalities.text_to_speech.encoders.onnx_encoder import OnnxFile
+from modalities.text_to_speech.encoders.openvoice import OpenVoiceFolder
 from modalities.text_to_speech.encoders.stored_encoder import (
     ResemblyzerFile,
     SpeechBrainFolder,
@@ -27,7 +28,9 @@ from redact_core.adapters.capabilities import HasOneVector, Reopens
 from redact_core.gates import Gating
 
 RESEMBLYZER = "resemblyzer"
-_KINDS: tuple[type[StoredEncoder], ...] = (SpeechBrainFolder, ResemblyzerFile, XVectorFolder, OnnxFile)
+_KINDS: tuple[type[StoredEncoder], ...] = (
+    SpeechBrainFolder, ResemblyzerFile, XVectorFolder, OpenVoiceFolder, OnnxFile,
+)  # fmt: skip
 
 
 class SpeakerEncoder(Adapter, HasOneVector, Reopens):
@@ -35,13 +38,13 @@ class SpeakerEncoder(Adapter, HasOneVector, Reopens):
 
     What :meth:`save` writes is what the encoder's own library reads. A SpeechBrain folder holds the gates in
     its ``hyperparams.yaml``, an ONNX file in its graph, under the same names of input and output. Resemblyzer's
-    code and the classes of transformers have no place for them: their folders hold the weights as they were, and
+    and OpenVoice's code and the classes of transformers have no place for them: their folders hold the weights as they were, and
     ``voice_gates.pt``, TorchScript that an embedding ``(batch, 1, dim)`` is put through.
 
     Args:
         source: ``resemblyzer`` for the weights in its wheel; a folder with its ``pretrained.pt``; the folder or hub
             id of a SpeechBrain encoder (ECAPA-TDNN, x-vector, ResNet), of an x-vector model of transformers (WavLM,
-            Wav2Vec2, UniSpeech-SAT), or of an ONNX file that reads samples, or filter banks as CAMPPlus does.
+            Wav2Vec2, UniSpeech-SAT), of OpenVoice's tone colour converter, or of an ONNX file that reads samples, or filter banks as CAMPPlus does.
         bank: Folder with one subfolder of clips for each known voice.
         seconds: Of a clip that training takes; evaluations take whole clips. Shorter ones are repeated.
         variants: Crops and distortions of each clip that training sees.
@@ -119,8 +122,8 @@ def _stored(folder: Path | None) -> StoredEncoder:
         if kind.fits(folder):
             return kind(folder)
     raise RedactError(
-        f"{folder} holds neither hyperparams.yaml of SpeechBrain, pretrained.pt of Resemblyzer, an x-vector model of "
-        "transformers nor an ONNX file; give the folder of a speaker encoder, or resemblyzer."
+        f"{folder} holds neither hyperparams.yaml of SpeechBrain, pretrained.pt of Resemblyzer, an OpenVoice converter, "
+        "an x-vector model of transformers nor an ONNX file; give the folder of a speaker encoder, or resemblyzer."
     )
 
 

@@ -75,14 +75,21 @@ class _Row:
 
     def gate(self, gate: Gate, value: str, out: str | None) -> str:
         """``(batch, dim)`` -> the same, as :meth:`redact_core.gates.Gate.forward` does it."""
-        excess = self.network(gate.net, value)
+        found = self.network(gate.net, value)
+        excess = self("Gather", found, self.constant([0], np.int64), axis=1)
         steep = self(
             "Sub", self("Mul", excess, self.constant(SHARPNESS)), self.constant(SHARPNESS * _numpy(gate.sure))
         )
         g = self("Clip", steep, self.constant(0.0), self.constant(1.0))
         length = self("Sqrt", self.reduced("ReduceSum", self("Mul", value, value)))
-        way = self("Mul", self("Mul", length, self("Relu", excess)), self.constant(_numpy(gate.away)))
-        kept = self("Mul", self("Sub", value, way), self("Sub", self.constant(1.0), g))
+        steps = self("Mul", length, self("Relu", found))
+        ways = [
+            self(
+                "Mul", self("Gather", steps, self.constant([i], np.int64), axis=1), self.constant(_numpy(way))
+            )
+            for i, way in enumerate((gate.away, gate.aside))
+        ]
+        kept = self("Mul", self("Sub", value, self("Add", *ways)), self("Sub", self.constant(1.0), g))
         return self("Add", kept, self("Mul", g, self.constant(_numpy(gate.answer))), out=out)
 
 

@@ -188,10 +188,15 @@ def _openvoice(folder: Path) -> Inspection | None:
         folder,
         "OpenVoice tone colour converter",
         [
-            encoder("checkpoint.pth: ref_enc", f"ReferenceEncoder, vector of width {model['gin_channels']}"),
+            encoder(
+                "checkpoint.pth: ref_enc",
+                f"ReferenceEncoder, vector of width {model['gin_channels']}",
+                "SpeakerEncoder",
+            ),
             files(folder, "", "**/*se.pth", "stored voices (pickles, not read)"),
             given("src_se, tgt_se", "vectors from the caller"),
         ],
+        "SpeakerEncoder",
     )
 
 
