@@ -83,7 +83,8 @@ def found_wrong(summary: Sequence[SummaryRow], metrics: Mapping[str, Metric]) ->
     for row in summary:
         wanted, low, high = row.get("wanted"), row.get("difference_low"), row.get("difference_high")
         where = f"{row.get('model', 'redacted')}, {row['task']}, {row['group']}: {row['metric']}"
-        figures = f"base {_text(row['base'])}, redacted {_text(row['redacted'])}, n = {row['n']}"
+        base, redacted = _texts(row["base"], row["redacted"])
+        figures = f"base {base}, redacted {redacted}, n = {row['n']}"
         if row.get("unscored"):
             note("unscored", row, f"{where} could not be judged in {row.get('unscored')} samples.")
         if wanted == "ideal":
@@ -143,5 +144,12 @@ def _rate(values: Sequence[float], kind: str) -> Rate:
     return wilson(int(sum(judged)), len(judged))
 
 
-def _text(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.3g}"
+def _texts(*values: float | None) -> list[str]:
+    """Figures with three digits, or with as many more as show that they differ.
+
+    >>> _texts(0.25, None), _texts(0.9992, 0.9987), _texts(1.0, 1.0)
+    (['0.25', '–'], ['0.9992', '0.9987'], ['1', '1'])
+    """
+    known = {value for value in values if value is not None and not math.isnan(value)}
+    digits = next((n for n in range(3, 8) if len({f"{value:.{n}g}" for value in known}) == len(known)), 8)
+    return [f"{value:.{digits}g}" if value in known else "–" for value in values]

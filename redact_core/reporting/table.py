@@ -87,4 +87,4 @@ def _cell(row: Mapping[str, Any], key: str, rate: bool) -> str:
         return show(value, rate)
     if is_number(value):
         return show(value, True) if rate else f"{value:,}".replace("-", "−")
-    return MISSING if value is None else str(value)
+    return MISSING if value is None or value == "" else str(value)

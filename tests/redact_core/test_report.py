@@ -169,7 +169,11 @@ def test_table_shows_percent_and_dashes() -> None:
 def test_table_of_other_rows() -> None:
     report = Report("t", rates={"auroc"})
     report.table(
-        [{"file": "a", "bytes": 2048, "hash": None}, {"file": "b", "bytes": None, "hash": "ff"}],
+        [
+            {"file": "a", "bytes": 2048, "hash": None},
+            {"file": "b", "bytes": None, "hash": "ff"},
+            {"file": "c", "bytes": 1, "hash": ""},
+        ],
         {"file": "File", "bytes": "Bytes", "hash": "SHA-256"},
         caption="Files",
     )
@@ -178,6 +182,7 @@ def test_table_of_other_rows() -> None:
         ["File", "Bytes", "SHA-256"],
         ["a", "2,048", "–"],
         ["b", "–", "ff"],
+        ["c", "1", "–"],
         ["Metric", "Base"],
         ["auroc", "95.0 %"],
         ["found", "0.950"],
