@@ -3,7 +3,7 @@
     python scripts/tools/compare_page.py out/compare/results.json docs/results/compare_methods.md
     python scripts/tools/compare_page.py out/compare_voices/results.json docs/results/compare_methods.md --name compare_voices
 
-The rows are copied beside the page as NAME.json, the plot goes to docs/images/NAME.png. Everything between the page's two marks of
+The rows are copied beside the page as NAME.json, and the plot goes to the folder of images. Everything between the page's two marks of
 that name is replaced; the rest of the page stays.
 """
 
