@@ -9,7 +9,7 @@ also be a folder that holds the model, ``voices*.npz`` and ``vocab.json`` alread
 
 Each pair of --pairs is redacted by ``redact fit`` into OUT/no_VOICE and sampled by ``redact evaluate`` into
 OUT/VOICE, with a page of players, OUT/VOICE.html. Eight of the twenty sentences enrol the voices for Resemblyzer, the
-other twelve are judged. What is there already is not made again.
+others are judged. What is there already is not made again.
 """
 
 import argparse
@@ -93,7 +93,7 @@ def redacted(base: Path, voice: str, reference: str, out: Path, config: argparse
     if not folder.is_dir():
         run("fit", "KokoroVoices", base, *request, "--out", folder)
     if not (evidence / "summary.json").is_file():
-        judged = dict(list(SENTENCES.items())[ENROLLED:])
+        judged = dict(list(SENTENCES.items())[ENROLLED : ENROLLED + config.judged])
         scorers = {
             "modalities.text_to_speech.metrics.resemblyzer_scorer.ResemblyzerScorer": {
                 "bank": str(out / "enrolled"), **({"strangers": str(config.strangers)} if config.strangers else {}),
@@ -149,6 +149,7 @@ def main() -> None:
     parser.add_argument(
         "--strangers", type=Path, help="a folder of clips, one a person, who join the gallery"
     )
+    parser.add_argument("--judged", type=int, default=12, help="sentences that are judged, of twelve")
     parser.add_argument("--json", type=Path, help="where the figures go")
     parser.add_argument(
         "--page", type=Path, help="write the table of --json into this page, and do nothing else"
@@ -166,7 +167,9 @@ def main() -> None:
     enrol(base, config.out / "enrolled")
     rows = [redacted(base, *pair.split(":"), config.out, config) for pair in config.pairs]
     text = json.dumps(
-        {"model": MODEL, "enrolled_sentences": ENROLLED, "redactions": rows}, indent=1, allow_nan=False
+        {"model": MODEL, "enrolled": ENROLLED, "judged": config.judged, "redactions": rows},
+        indent=1,
+        allow_nan=False,
     )
     (config.json or config.out / "results.json").write_text(text + "\n", encoding="utf-8")
 

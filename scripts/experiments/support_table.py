@@ -13,32 +13,47 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import diffusers
+import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
+import tiny_voice_tables as tables
 from marks import between
+from onnxruntime import InferenceSession
 from published import PUBLISHED, on_meta
 from safetensors.torch import load_file
 from tiny import tiny_stable_diffusion, tiny_stable_diffusion_xl
+from tiny_encoders import tiny_onnx_encoder, tiny_xvector
+from tiny_kokoro import tiny_kokoro
 from tiny_pipelines import BUILDERS, FILMS, tiny_pipeline
+from tiny_speech import harmonic_bank, tiny_encoder
 from tiny_vits import tiny_vits
-from transformers import VitsModel
+from transformers import (
+    FastSpeech2ConformerModel,
+    FastSpeech2ConformerWithHifiGan,
+    SeamlessM4TForTextToSpeech,
+    VitsModel,
+    WavLMForXVector,
+)
 
 from modalities.inspecting import inspect
 from modalities.text_to_image.adapters.prompt_pipeline import PromptPipeline
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.adapters.stable_diffusion_xl import StableDiffusionXL
 from modalities.text_to_image.exports.export import export
-from modalities.text_to_speech.adapters.speaker_table import SpeakerTable
-from redact_core import ClosedForm, Distillation, Lesson, RedactError, redact
+from modalities.text_to_speech import KokoroVoices, SpeakerEncoder, SpeakerTable, VoiceTable
+from modalities.text_to_speech.tables.finding import open_voices
+from redact_core import ClosedForm, Distillation, Lesson, RedactError, Request, redact
 from redact_core.objectives.distances import conditioning_distance
 
 BEGIN, MEMORY, END = "<!-- families of support.json -->", "<!-- memory of support.json -->", "<!-- end -->"
+EXACT = "exact, without training"
 ASKED = ["a cat", "a photo of a cat", "a cat with a dog", "the cat"]
 ANSWER = ["a guitar", "a photo of a guitar", "a guitar with a dog", "the guitar"]
 KEPT = ["a dog", "the tree", "a red dog", "a photo of a tree", ""]
@@ -151,6 +166,21 @@ def drawn(adapter: Any, folder: Path, kind: str) -> None:
         raise RedactError("the picture is not finite; look at the pipeline.")
 
 
+def row_of(
+    family: str, adapter: str, method: str, seconds: float, out: Path, left: float, moved: float
+) -> dict[str, Any]:
+    """A voice's row, without whether it loads and speaks."""
+    found = inspect(str(out))
+    covered = [path for path in found.paths if path.covered_by == adapter]
+    return {
+        "family": family, "adapter": adapter, "method": method, "seconds": seconds, "left": left, "moved": moved,
+        "paths_covered": [path.name for path in covered],
+        "paths_changed": [path.name for path in covered if path.redacted],
+        "paths_open": [path.name for path in found.paths if path not in covered],
+        "by_path": {}, "one_encoder_alone": {}, "lora": "–", "encoder": "–",
+    }  # fmt: skip
+
+
 def voice_table(place: Path) -> dict[str, Any]:
     """The exact edit of a multi-speaker VITS."""
     base = tiny_vits(place / "base")
@@ -163,27 +193,105 @@ def voice_table(place: Path) -> dict[str, Any]:
         load_file(folder / "model.safetensors")["embed_speaker.weight"] for folder in (base, place / "out")
     )
     rows = [i for i in range(len(old)) if i != 1]
-    found = inspect(str(place / "out"))
-    covered = [path for path in found.paths if path.covered_by]
-    return {
-        "family": "VitsModel, several speakers",
-        "adapter": found.adapter,
-        "method": "exact, without training",
-        "seconds": seconds,
-        "left": float((new[1] - old[2]).square().sum() / (old[1] - old[2]).square().sum()),
-        "moved": float((new[rows] - old[rows]).abs().max()),
-        "paths_covered": [path.name for path in covered],
-        "paths_changed": [path.name for path in covered if path.redacted],
-        "paths_open": [path.name for path in found.paths if not path.covered_by],
-        "by_path": {},
-        "one_encoder_alone": {},
+    left = float((new[1] - old[2]).square().sum() / (old[1] - old[2]).square().sum())
+    moved = float((new[rows] - old[rows]).abs().max())
+    return row_of(
+        "VitsModel, several speakers", "SpeakerTable", EXACT, seconds, place / "out", left, moved
+    ) | {
         "stock_class_loads": said(lambda: VitsModel.from_pretrained(place / "out")),
         "draws": said(
             lambda: SpeakerTable(str(place / "out"), text="the cat").generate(["alice"], seeds=[0])
         ),
-        "lora": "–",
-        "encoder": "–",
     }
+
+
+STORED: dict[str, tuple[Callable[[Path], Path], Callable[[Path], Any]]] = {
+    "Kokoro, voice packs": (tiny_kokoro, lambda folder: np.load(folder / "voices_ja.npz")["af_bea"]),
+    "FastSpeech2ConformerModel": (tables.fastspeech, FastSpeech2ConformerModel.from_pretrained),
+    "FastSpeech2ConformerWithHifiGan": (tables.fastspeech_hifigan, FastSpeech2ConformerWithHifiGan.from_pretrained),
+    "SeamlessM4TForTextToSpeech": (tables.seamless, SeamlessM4TForTextToSpeech.from_pretrained),
+    "Piper, several speakers": (tables.piper, lambda folder: InferenceSession(folder / tables.PIPER)),
+    "Bark, presets of Suno": (tables.bark_archives, lambda folder: np.load(folder / "assets/prompts/v2/bob.npz")),
+    "Bark, presets of transformers": (
+        tables.bark_arrays, lambda folder: np.load(folder / "speaker_embeddings/bob_fine_prompt.npy"),
+    ),
+    "XTTS, speakers_xtts.pth": (tables.xtts, lambda folder: torch.load(folder / "speakers_xtts.pth")["bob"]),
+    "CosyVoice, spk2info.pt": (tables.cosyvoice, lambda folder: torch.load(folder / "spk2info.pt")["bob"]),
+    "Qwen2.5-Omni, spk_dict.pt": (tables.qwen, lambda folder: torch.load(folder / "spk_dict.pt")["bob"]),
+}  # fmt: skip
+"""Family -> what builds a tiny folder, and how the model's own code reads what was saved."""
+
+
+def stored_voices(family: str, place: Path) -> dict[str, Any]:
+    """The exact edit of one format of stored voices: its first voice becomes its last."""
+    make, loads = STORED[family]
+    kokoro = make is tiny_kokoro
+    base = make(place / "base")
+    model = KokoroVoices(str(base), sentences={"a cook": "ka ok"}) if kokoro else VoiceTable(str(base))
+    before = [model.stored.read(row) for row in range(model.names.count)]
+    began = time.monotonic()
+    redact(model, model.names.name(0), reference=model.names.name(model.names.count - 1))
+    seconds = time.monotonic() - began
+    model.save_pretrained(place / "out")
+    saved = open_voices(place / "out")
+    gone, *kept = (saved.read(saved.voices.index(voice)) for voice in model.stored.voices)
+    exact = all(torch.equal(gone[part], before[-1][part]) for part in gone)
+    same = all(
+        torch.equal(new[part], old[part]) for new, old in zip(kept, before[1:], strict=True) for part in new
+    )
+    return row_of(
+        family, type(model).__name__, EXACT, seconds, place / "out", float(not exact), float(not same)
+    ) | {
+        "stock_class_loads": said(lambda: loads(place / "out")),
+        "draws": said(lambda: model.generate(["af_bea"], seeds=[0])) if kokoro else "not tried",
+    }
+
+
+ENCODERS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], Any]]] = {
+    "SpeechBrain ECAPA-TDNN": (tiny_encoder, lambda folder: SpeakerEncoder(str(folder))),
+    "WavLMForXVector": (
+        lambda folder: tiny_xvector(folder, WavLMForXVector), WavLMForXVector.from_pretrained
+    ),
+    "CosyVoice, campplus.onnx": (tiny_onnx_encoder, lambda folder: InferenceSession(folder / "campplus.onnx")),
+}  # fmt: skip
+
+
+def gated_encoder(family: str, place: Path) -> dict[str, Any]:
+    """A gate for one person behind a speaker encoder, and how many of the clips that it learnt from go through unchanged."""
+    make, loads = ENCODERS[family]
+    base = make(place / "base")
+    model = SpeakerEncoder(str(base), harmonic_bank(place / "bank"), seconds=1.0, variants=2)
+    clips = {name: model.collate([str(path) for path in paths]) for name, paths in model.bank.voices.items()}
+    with torch.no_grad():
+        before = {name: model.encoder(given).hidden[:, 0] for name, given in clips.items()}
+    began = time.monotonic()
+    redact(model, Request(("p0",), ("p5",)))
+    seconds = time.monotonic() - began
+    model.save_pretrained(place / "out")
+    again = SpeakerEncoder(str(place / "out"), model.bank.folder, seconds=1.0)
+    with torch.no_grad():
+        after = {name: again.encoder(given).hidden[:, 0] for name, given in clips.items()}
+    unchanged = (after["p0"] == before["p0"]).all(1).float().mean().item()
+    moved = max((after[name] - before[name]).abs().max().item() for name in clips if name != "p0")
+    return row_of(family, "SpeakerEncoder", "Gating", seconds, place / "out", unchanged, moved) | {
+        "stock_class_loads": said(lambda: loads(place / "out")),
+        "draws": "–",
+    }
+
+
+def voices() -> list[dict[str, Any]]:
+    """The rows of every family of voices."""
+    checks: list[Callable[[Path], dict[str, Any]]] = [
+        voice_table,
+        *(partial(stored_voices, family) for family in STORED),
+        *(partial(gated_encoder, family) for family in ENCODERS),
+    ]
+    rows: list[dict[str, Any]] = []
+    for check in checks:
+        with tempfile.TemporaryDirectory() as place:
+            rows.append(check(Path(place)))
+            print(json.dumps(rows[-1], allow_nan=False), flush=True)
+    return rows
 
 
 def memory(name: str) -> dict[str, Any]:
@@ -240,9 +348,17 @@ def main() -> None:
     parser.add_argument("json", type=Path)
     parser.add_argument("page", type=Path)
     parser.add_argument("--only", nargs="*", help="Families; default: all.")
+    parser.add_argument(
+        "--voices", action="store_true", help="Voices alone; the other rows stay as they are."
+    )
     parser.add_argument("--table", action="store_true", help="Write the page from the JSON that is there.")
     config = parser.parse_args()
-    if not config.table:
+    if config.voices:
+        found = json.loads(config.json.read_text(encoding="utf-8"))
+        pictures = [row for row in found["families"] if row["family"].endswith("Pipeline")]
+        found["families"] = pictures + voices()
+        config.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    elif not config.table:
         families = config.only or ["StableDiffusionPipeline", "StableDiffusionXLPipeline", *BUILDERS]
         rows: list[dict[str, Any]] = []
         for kind in families:
@@ -250,8 +366,7 @@ def main() -> None:
                 rows.append(picture_family(kind, Path(place)))
                 print(json.dumps(rows[-1], allow_nan=False), flush=True)
         if not config.only:
-            with tempfile.TemporaryDirectory() as place:
-                rows.append(voice_table(Path(place)))
+            rows += voices()
         versions = {"diffusers": diffusers.__version__, "torch": torch.__version__}
         config.json.write_text(
             json.dumps(

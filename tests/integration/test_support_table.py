@@ -47,3 +47,21 @@ def test_the_checks_find_what_the_figures_say(tmp_path: Path, monkeypatch: pytes
     for row in new["families"]:
         assert row["paths_changed"] == row["paths_covered"]
         assert row["stock_class_loads"] == "yes"
+
+
+@pytest.mark.slow
+def test_the_checks_of_voices_alone_find_what_the_figures_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, found = tmp_path / "support.md", tmp_path / "support.json"
+    page.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    found.write_text(FOUND.read_text(encoding="utf-8"), encoding="utf-8")
+    run(monkeypatch, found, page, "--voices")
+    old, new = (json.loads(path.read_text(encoding="utf-8"))["families"] for path in (FOUND, found))
+    assert [settled(row) for row in new] == [settled(row) for row in old]
+    voices = [row for row in new if not row["family"].endswith("Pipeline")]
+    assert len(voices) > 10
+    for row in voices:
+        assert row["paths_changed"] == row["paths_covered"]
+        assert row["stock_class_loads"] == "yes"
+        assert row["moved"] == 0

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny_speech import harmonic_bank, tiny_encoder
 
+from modalities.inspecting import inspect
 from modalities.text_to_speech import SpeakerEncoder
 from modalities.text_to_speech.attacks.bounded_clip import gap, guide
 from modalities.text_to_speech.encoders import ge2e
@@ -51,6 +52,13 @@ def test_kept_clips_are_the_stock_encoders_and_redacted_ones_are_not(
         "every clip of the two is answered by a reference"
     )
     assert len(bare_and_gates(gated.encoder)[1]) == 2
+
+
+def test_inspect_sees_that_a_gated_encoder_is_redacted(gated: SpeakerEncoder, tmp_path: Path) -> None:
+    out = gated.save_pretrained(tmp_path / "out")
+    covered = [path for path in inspect(str(out)).paths if path.covered_by]
+    assert [(path.name, path.redacted) for path in covered] == [("hyperparams.yaml: embedding_model", True)]
+    assert covered[0].what == "ECAPA_TDNN, gates behind it: 2"
 
 
 def test_the_folder_opens_again_with_its_gates_and_can_have_another(

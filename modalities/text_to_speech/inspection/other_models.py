@@ -45,11 +45,16 @@ def _speechbrain(folder: Path) -> Inspection | None:
     ) as file:  # the tags of YAML would run code: a text is read
         named = _CLASS.search(file.read(_YAML))
     what = named[1].rpartition(".")[2] if named else "of a class that the file does not name"
+    gates = len(list(folder.glob("voice_gate_*.ckpt")))
+    place = (
+        "hyperparams.yaml: embedding_model" if gates else "embedding_model.ckpt"
+    )  # what names the gates has changed
+    what += f", gates behind it: {gates}" if gates else ""
     return _found(
         folder,
         "SpeechBrain encoder",
         [
-            encoder("embedding_model.ckpt", what, "SpeakerEncoder"),
+            encoder(place, what, "SpeakerEncoder"),
             given("speaker embeddings", "vectors from the caller"),
         ],
         "SpeakerEncoder",
