@@ -52,10 +52,10 @@ class GateSettings:
 
     margin: float = 0.02
     sure: float = 3.5
-    gain: float = 1.5
+    gain: float = 1.0
     spare: float = 0.05
     landmarks: int = 168
-    cap: float = 1.25
+    cap: float = 1.5
 
     def __post_init__(self) -> None:
         if not 0 <= self.margin <= 1:
