@@ -22,7 +22,7 @@ _TABLES: Mapping[str, str] = {
 """``model_type`` -> how the name of the table ends; models that contain the model put more in front."""
 
 
-class Rows(Holder):
+class TensorRows(Holder):
     """The rows of one tensor of a safetensors file.
 
     Args:
@@ -69,7 +69,7 @@ def open_rows(folder: Path, names: Path | None) -> StoredVoices | None:
     table = _TABLES[kind]
     named = (config.get("architectures") or [kind])[0]
     weights = row_files.weights(folder, table, f"{named} of several voices")
-    rows = Rows(folder, weights[0], table)
+    rows = TensorRows(folder, weights[0], table)
     count = len(rows.voices)
     found, file = load_names(folder, {**config, "num_speakers": count}, names)
     return StoredVoices(
