@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.adapters.speecht5 import BUNDLED
+from modalities.text_to_speech.attacks.voices import prototypes
 from modalities.text_to_speech.judges.grading import cases, compare, speak
 from modalities.text_to_speech.judges.judge import VoiceJudge
 from redact_core import Request, redact
 from redact_core.adapters.contract import check_adapter
+from redact_core.gates import Gating
 
 VOICE, REFERENCE = "voice21", "voice05"
 
@@ -99,3 +102,26 @@ def test_its_grades_are_beside_it() -> None:
     grades = json.loads((BUNDLED / "grades.json").read_text())
     assert grades["generated"]["identified"]["n"] >= 200
     assert set(grades["identified by voice"]) == set(unseen())
+
+
+@torch.no_grad()
+def test_a_gate_closes_the_voice_as_the_demo_does_and_leaves_the_others(model: SpeechT5) -> None:
+    """In the encoder alone; ``redact demo`` lets the verifier judge the speech."""
+    gated = SpeechT5("bundled")
+    redact(gated, Request((VOICE,), (REFERENCE,)), objective=Gating(margin=0.1))
+    names = [name for name in unseen() if name in model.bank.voices]
+    gallery = prototypes(model, names)
+
+    def named(which: SpeechT5, clips: list[Path]) -> torch.Tensor:
+        return (normalize(which.encode(clips).hidden[:, 0], dim=1) @ gallery.T).argmax(1)
+
+    own = unseen()[VOICE]
+    column = names.index(VOICE)
+    assert (named(model, own) == column).all()
+    assert not (named(gated, own) == column).any()
+    given = [clip for name in names if name != VOICE for clip in model.bank.voices[name][:1]]
+    assert torch.equal(gated.encode(given).hidden, model.encode(given).hidden)
+    others = [unseen()[name][0] for name in names if name != VOICE]
+    before, after = (x.encode(others).hidden[:, 0] for x in (model, gated))
+    assert torch.cosine_similarity(before, after).mean() >= 0.999
+    assert torch.equal(named(gated, others), named(model, others))
