@@ -10,9 +10,9 @@ a listed name in a known and in a held-out wording; *first*, the concept that wa
 are one column of the revival matrix; *nearest*, the ten kept concepts that lie nearest to each of the redacted, asked for;
 *others*, kept concepts drawn by chance. Each is also asked of the untouched base.
 
-With ``--cost``, styles of a CSV file (column ``concept``) are redacted from a text encoder of CLIP-L's size with random weights:
-processor seconds, peak memory and rows alone. ``--disturbed 0`` leaves the rows with random words in front away, which are two
-thirds of the time at any number of names.
+With ``--cost``, styles of a CSV file (column ``concept``) are redacted in closed form, from the bundled text encoder or from one of
+CLIP-L's size with random weights: processor seconds, peak memory and rows alone. ``--disturbed 0`` leaves the rows with random
+words in front away.
 """
 
 import argparse
@@ -120,11 +120,11 @@ def redacted(
     return bench.opened(folder), known["seconds"], known["rows"]
 
 
-def cost(names: Sequence[str], disturbed: int) -> Row:
-    """Of so many styles at the size of CLIP-L, in this process."""
+def cost(names: Sequence[str], disturbed: int, size: str) -> Row:
+    """Of so many styles, in this process."""
     torch.manual_seed(0)  # of the random weights
     torch.set_num_threads(1)
-    model, _ = clip_l()
+    model = clip_l()[0] if size == "CLIP-L" else StableDiffusion("bundled")
     model.vocabulary, model.bundled = general_vocabulary(), False
     with Meter("cpu") as meter:
         began = time.process_time()
@@ -136,6 +136,7 @@ def cost(names: Sequence[str], disturbed: int) -> Row:
     return {
         "styles": len(names), "seconds": round(spent, 1), "of which rows": round(made, 1),
         "peak_bytes": meter.peak_bytes, "redacted rows": gone, "retained rows": len(lessons) - gone, "disturbed": disturbed,
+        "encoder": size,
     }  # fmt: skip
 
 
@@ -146,10 +147,13 @@ def costs(args: argparse.Namespace) -> None:
     path = args.out / "cost.json"
     rows: list[Row] = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
     for count in args.counts:
-        if any(row["styles"] == count and row["disturbed"] == args.disturbed for row in rows):
+        if any(
+            (row["styles"], row["disturbed"], row["encoder"]) == (count, args.disturbed, args.encoder)
+            for row in rows
+        ):
             continue
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            rows.append(pool.submit(cost, names[:count], args.disturbed).result())
+            rows.append(pool.submit(cost, names[:count], args.disturbed, args.encoder).result())
         print(rows[-1], flush=True)
         write_whole(path, (json.dumps({"rows": rows}, indent=1, allow_nan=False) + "\n").encode())
 
@@ -169,6 +173,7 @@ def main() -> None:
     parser.add_argument("--later", action="store_true", help="Redact one more from the largest.")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cost", type=Path, help="CSV of styles; only what it costs is measured.")
+    parser.add_argument("--encoder", choices=("bundled", "CLIP-L"), default="bundled", help="Of --cost.")
     parser.add_argument("--disturbed", type=int, default=2, help="As ClosedForm's, of --cost.")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

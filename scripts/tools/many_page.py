@@ -44,11 +44,20 @@ def quality(rows: list[dict]) -> str:
 
 def cost(rows: list[dict]) -> str:
     """A line for each number of styles, as Markdown."""
-    head = ["styles", "redacted and retained prompts", "processor seconds", "of one style's", "peak memory"]
+    head = [
+        "encoder",
+        "styles",
+        "redacted and retained prompts",
+        "processor seconds",
+        "of one style's",
+        "peak memory",
+    ]
     lines = [f"| {' | '.join(head)} |", f"| {' | '.join(['---'] * len(head))} |"]
     for row in rows:
-        one = next(x for x in rows if x["styles"] == 1 and x["disturbed"] == row["disturbed"])
+        same = [x for x in rows if all(x[key] == row[key] for key in ("encoder", "disturbed"))]
+        one = next(x for x in same if x["styles"] == 1)
         cells = [
+            row["encoder"],
             f"{row['styles']:,}",
             f"{row['redacted rows']:,} + {row['retained rows']:,}",
             f"{row['seconds']:,.0f}",
