@@ -1,4 +1,4 @@
-"""The modality-agnostic core: torch and the standard library, nothing else."""
+"""The modality-agnostic core: torch and the standard library; matplotlib for the plots of reports."""
 
 from typing import TYPE_CHECKING
 
