@@ -2,7 +2,7 @@
 
     python scripts/tools/many_page.py docs/results/many docs/results/many.md
 
-The folder holds results.json and cost.json. What lies between the page's marks is replaced; the rest of the page stays.
+The folder holds cost.json and results of any number of settings. What lies between the page's marks is replaced; the rest of the page stays.
 """
 
 import json
@@ -15,30 +15,27 @@ GROUPS = ("redacted", "reworded", "first", "the later one", "nearest", "others")
 
 def share(row: dict, name: str, *, span: bool) -> str:
     text = f"{100 * row[name] / row['n']:.1f} %"
-    low, high = row[f"{name} interval"]
+    low, high = row[f"{name} interval"][:2]
     return f"{text} [{100 * low:.1f}, {100 * high:.1f}]" if span else text
 
 
-def quality(rows: list[dict]) -> str:
-    """A line for each number of concepts, as Markdown."""
-    head = [
-        "concepts",
-        "redacted prompts",
-        "processor seconds",
-        *(f"{group} (untouched)" for group in GROUPS),
-    ]
+def quality(runs: list[dict]) -> str:
+    """A line for each setting and number of concepts, as Markdown."""
+    head = ["method", "concepts", "redacted prompts", "processor seconds"]
+    head += [f"{group} (untouched)" for group in GROUPS]
     lines = [f"| {' | '.join(head)} |", f"| {' | '.join(['---'] * len(head))} |"]
-    for count in dict.fromkeys(row["count"] for row in rows):
-        own = {row["group"]: row for row in rows if row["count"] == count}
-        first = next(iter(own.values()))
-        seconds = f"{first['seconds']:.0f}"
-        cells = [
-            f"{share(own[group], 'after', span=True)} ({share(own[group], 'base', span=False)})"
-            if group in own
-            else "–"
-            for group in GROUPS
-        ]
-        lines.append(f"| {' | '.join([count, str(first['rows']), seconds, *cells])} |")
+    for run in runs:
+        for count in dict.fromkeys(row["count"] for row in run["rows"]):
+            own = {row["group"]: row for row in run["rows"] if row["count"] == count}
+            first = next(iter(own.values()))
+            cells = [
+                f"{share(own[group], 'after', span=True)} ({share(own[group], 'base', span=False)})"
+                if group in own
+                else "–"
+                for group in GROUPS
+            ]
+            what = [run["settings"]["objective"], count, str(first["rows"]), f"{first['seconds']:.0f}"]
+            lines.append(f"| {' | '.join([*what, *cells])} |")
     return "\n".join(lines)
 
 
@@ -68,12 +65,16 @@ def cost(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def filled(page: str, folder: Path) -> str:
     """``page`` with both tables between their marks."""
-    for name, table in (("results.json", quality), ("cost.json", cost)):
-        rows = json.loads((folder / name).read_text(encoding="utf-8"))["rows"]
-        page = between(page, f"<!-- from {name} -->", f"<!-- end of {name} -->", table(rows))
-    return page
+    runs = [read(path) for path in sorted(folder.glob("*.json")) if path.name != "cost.json"]
+    page = between(page, "<!-- from results -->", "<!-- end of results -->", quality(runs))
+    costs = cost(read(folder / "cost.json")["rows"])
+    return between(page, "<!-- from cost.json -->", "<!-- end of cost.json -->", costs)
 
 
 if __name__ == "__main__":
