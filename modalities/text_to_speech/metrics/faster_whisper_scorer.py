@@ -41,7 +41,7 @@ class FasterWhisperScorer(TranscriptScorer):
                 f"{folder} holds no Whisper of CTranslate2: {missing[0]} is missing; give the folder of one."
             )
         try:
-            import faster_whisper
+            import faster_whisper  # pyright: ignore[reportMissingImports] of an extra
         except ImportError as error:
             raise RedactError(
                 "The package faster-whisper is not installed; pip install 'redact-core[whisper]'."
