@@ -81,7 +81,9 @@ class Comparison:
                 )
         out.mkdir(parents=True, exist_ok=True)
         self._digests = {
-            name: hashlib.sha256(json.dumps(hashes(folder), sort_keys=True).encode()).hexdigest()
+            name: hashlib.sha256(
+                json.dumps(hashes(folder), sort_keys=True, allow_nan=False).encode()
+            ).hexdigest()
             for name, folder in self.folders.items()
         }
         self.tuned: dict[str, Any] = self._read("tuning.json")
@@ -316,7 +318,7 @@ def take_up(out: Path, results: Path) -> None:
 
 
 def _text(settings: Mapping[str, Any]) -> str:
-    return json.dumps(settings, sort_keys=True, default=str)
+    return json.dumps(settings, sort_keys=True, default=str, allow_nan=False)
 
 
 def _said(figure: Mapping[str, Any]) -> str:

@@ -90,8 +90,10 @@ def main() -> None:
         row |= {f"named {way}": wilson(n, len(targets))._asdict() for way, n in hits.items()}
         row |= {key: round(statistics.fmean(x[key] for x in figures), 4) for key in figures[0]}
         rows.append(row)
-        print(json.dumps(row), flush=True)
-    write_whole(args.out / "print.json", (json.dumps({"rows": rows}, indent=1) + "\n").encode())
+        print(json.dumps(row, allow_nan=False), flush=True)
+    write_whole(
+        args.out / "print.json", (json.dumps({"rows": rows}, indent=1, allow_nan=False) + "\n").encode()
+    )
 
 
 if __name__ == "__main__":
