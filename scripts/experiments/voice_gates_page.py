@@ -167,7 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--take", nargs="*", default=[], metavar="NAME=FILE")
+    parser.add_argument("--take", nargs="*", action="extend", default=[], metavar="NAME=FILE")
     args = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     for entry in args.take:
