@@ -64,6 +64,7 @@ def plot(found: Figures, path: Path) -> None:
     for axes, leak_of, title in (
         (both[0], found.leak, "plain requests that still work, %"), (both[1], found.attacked, "found again under attack, %"),
     ):  # fmt: skip
+        placed: list[tuple[float, float]] = []
         for name in found.methods:
             leak, lost = leak_of(name), found.lost(name)
             if leak is None or lost is None:
@@ -72,7 +73,13 @@ def plot(found: Figures, path: Path) -> None:
             colour = {"encoder": "#1f5fa8", "generator": "#b3541e"}.get(found.changes(name), "#777777")
             edge = "black" if name in front else "none"
             axes.scatter(lost, leak, s=area, color=colour, edgecolors=edge, linewidths=1.5, zorder=3)
-            axes.annotate(name, (lost, leak), xytext=(6, 4), textcoords="offset points", fontsize=8)
+            # names of points that lie together stand above one another
+            level = sum(abs(lost - x) < 12 and abs(leak - y) < 3 for x, y in placed)
+            placed.append((lost, leak))
+            axes.annotate(
+                name, (lost, leak), xytext=(6, 4 + 10 * level), textcoords="offset points", fontsize=8
+            )
+        axes.margins(x=0.12)
         axes.set_xlabel("points of the nearest that are lost")
         axes.set_title(title, fontsize=9)
         axes.grid(alpha=0.3)
