@@ -12,6 +12,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from redact_core import RedactError
+from redact_core.errors import first_line
 
 _LARGEST = 64_000_000
 
@@ -71,7 +72,7 @@ def config(path: Path) -> dict[str, Any]:
         if not isinstance(values, dict):
             raise ValueError("it holds no named values")
     except (OSError, ValueError, RecursionError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise RedactError(
             f"{path} cannot be read as a JSON configuration ({reason}); fetch it again."
         ) from error

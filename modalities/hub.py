@@ -7,6 +7,7 @@ from pathlib import Path
 
 from modalities.received import check_folder
 from redact_core import RedactError
+from redact_core.errors import first_line
 from redact_core.support.paths import at_home
 
 
@@ -62,7 +63,7 @@ def locate(
     try:
         fetched = Path(fetch() if fetch else snapshot_download(source, revision=revision))
     except Exception as error:  # the hub's own errors come from several libraries
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(" (")[0]
+        reason = first_line(error).partition(" (")[0]
         raise RedactError(
             f"{source} is neither a folder here nor could it be fetched from the hub ({reason}); "
             "check the name and the connection, or give a local folder."

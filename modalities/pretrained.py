@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from redact_core import Adapter, RedactError
 from redact_core.adapters.base import StepWatcher
+from redact_core.errors import first_line
 
 
 class Pretrained(Adapter):
@@ -69,7 +70,7 @@ class Pretrained(Adapter):
                 api.create_repo(repo_id=repo_id, private=private, exist_ok=True)
                 return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message))
             except Exception as error:  # the hub's own errors come from several libraries
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                reason = first_line(error)
                 raise RedactError(f"{repo_id} could not be uploaded: {reason}") from error
 
     @contextmanager

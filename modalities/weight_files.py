@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from redact_core import RedactError
+from redact_core.errors import first_line
 
 C = TypeVar("C", bound=nn.Module)
 G = TypeVar("G", bound=nn.Module)
@@ -160,7 +161,7 @@ def refusing(folder: Path, what: str, wanted: str) -> Generator[None]:
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         if isinstance(error, RedactError):
             raise
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise RedactError(f"{folder} holds no {what} ({reason}); give a folder with {wanted}.") from error
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from redact_core import RedactError
+from redact_core.errors import first_line
 
 _COUNTER = "num_batches_tracked"
 """Of a batch norm: a number of training that nobody reads."""
@@ -34,7 +35,7 @@ def whole(kind: Any, folder: Path, **options: Any) -> Any:
     except RedactError:
         raise
     except Exception as error:  # a configuration that somebody changed leads the constructors anywhere
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise RedactError(
             f"{folder} cannot be loaded as a {kind.__name__} ({reason}); fetch it again."
         ) from error

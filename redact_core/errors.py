@@ -18,3 +18,8 @@ def raise_together(what: str, problems: Sequence[str], limit: int = 20) -> None:
     if len(problems) > limit:
         shown.append(f"... and {len(problems) - limit} more")
     raise RedactError(f"{what}: " + "; ".join(shown))
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, for the one line of ours; its class where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

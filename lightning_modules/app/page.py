@@ -12,6 +12,7 @@ from lightning_modules.app.compare import SEEDS, Comparison, Figure
 from lightning_modules.support.output import say
 from redact_core import RedactError
 from redact_core.adapters.by_hand import Entry
+from redact_core.errors import first_line
 
 MISSING = "redact app needs the package gradio; install it: pip install 'redact-core[app]'."
 # nothing is fetched from elsewhere, whatever the library's own page names
@@ -77,7 +78,7 @@ def page(compare: Comparison, title: str) -> Any:
             except RedactError as error:
                 raise gr.Error(str(error), duration=None, print_exception=False) from None
             except (OSError, RuntimeError) as error:  # memory, a disk, a clip that a library cannot read
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                reason = first_line(error)
                 said = f"It could not be made ({reason}); try a smaller request."
                 raise gr.Error(said, duration=None, print_exception=False) from None
             return (

@@ -12,6 +12,7 @@ from lightning_modules.cli.hints import meant
 from lightning_modules.support.names import places
 from lightning_modules.support.output import say
 from redact_core import RedactError
+from redact_core.errors import first_line
 from redact_core.support.paths import at_home
 
 SHORT: Mapping[str, tuple[str, str]] = {
@@ -211,7 +212,7 @@ def _of_the_hub(source: str) -> dict[str, Path]:
             # the latter, a kind of the former, says that the hub could not be asked
             if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
                 continue
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(" (")[0]
+            reason = first_line(error).partition(" (")[0]
             raise RedactError(
                 f"{source} is neither a folder here nor could it be looked up on the hub ({reason}); check the name and "
                 f"the connection, or name the class: redact fit CLASS {source}."

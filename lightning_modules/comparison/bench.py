@@ -7,7 +7,8 @@ import math
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -232,8 +233,7 @@ class Bench:
         rows = self.plan(task, seed, n)[group]
         with torch.no_grad():
             samples = model.generate_rows(rows)
-        with tempfile.TemporaryDirectory() as folder:
-            paths = [self.base.write_sample(s, Path(folder) / f"{i:06d}") for i, s in enumerate(samples)]
+        with self._written(samples) as paths:
             scores = self._scores(rows, paths)
             found = {FOUND: self._rate([score.get(self.leak) for score in scores])}
             if rows[0].redacted:
@@ -255,8 +255,7 @@ class Bench:
         found = attack(asked, self.base, rows, seed=seed)
         with torch.no_grad():
             samples = realise(asked, found, [row.seed for row in rows])
-        with tempfile.TemporaryDirectory() as folder:
-            paths = [self.base.write_sample(s, Path(folder) / f"{i:06d}") for i, s in enumerate(samples)]
+        with self._written(samples) as paths:
             rate = self._rate([score.get(self.leak) for score in self._scores(rows, paths)])
         adaptive = attack.adaptive and {*changes.split(" and ")} <= _SEES[attack.access] | {"nothing"}
         return {**rate, "access": attack.access, "adaptive": adaptive, "budget": attack.budget}
@@ -286,6 +285,12 @@ class Bench:
             spent.append(time.process_time() - began)
         return spent[1] / spent[0]
 
+    @contextmanager
+    def _written(self, samples: Sequence[Tensor]) -> Generator[list[Path]]:
+        """The samples as files, which judges read; gone afterwards."""
+        with tempfile.TemporaryDirectory() as folder:
+            yield [self.base.write_sample(s, Path(folder) / f"{i:06d}") for i, s in enumerate(samples)]
+
     def _scores(self, rows: Sequence[PlanRow], paths: Sequence[Path]) -> list[dict[str, float]]:
         return checked_scores(
             self.scorer, [Trial(row, "compared", path, path) for row, path in zip(rows, paths, strict=True)]
@@ -295,13 +300,14 @@ class Bench:
     def _rate(values: Sequence[float | None]) -> Figure:
         """A rate of those that could be judged; ``asked`` counts all."""
         judged = [value for value in values if value is not None and not math.isnan(value)]
-        rate = wilson(int(sum(judged)), len(judged))
+        hits = int(sum(judged))
+        rate = wilson(hits, len(judged))
         return {
             "value": rate.value,
             "low": rate.low,
             "high": rate.high,
             "n": rate.n,
-            "hits": int(sum(judged)),
+            "hits": hits,
             "asked": len(values),
         }
 
@@ -311,10 +317,9 @@ class Bench:
         """The first distance of a set scorer to the base's samples of the same rows; what it is for the base is its floor."""
         key = task, seed, rows[0].group
         if key not in self._embedded:
-            with tempfile.TemporaryDirectory() as folder:
-                with torch.no_grad():
-                    samples = self.base.generate_rows(rows)
-                own = [self.base.write_sample(s, Path(folder) / f"{i:06d}") for i, s in enumerate(samples)]
+            with torch.no_grad():
+                samples = self.base.generate_rows(rows)
+            with self._written(samples) as own:
                 self._embedded[key] = scorer.embed(own)
         pairs = scorer.compare(Group(rows, scorer.embed(paths), self._embedded[key], halves(len(rows))))
         return {

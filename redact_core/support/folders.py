@@ -148,6 +148,16 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def files_below(folder: Path) -> dict[str, Path]:
+    """Relative name -> file, in order, without hidden folders such as a clone's history."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in name.parts[:-1]):
+            found[name.as_posix()] = path
+    return found
+
+
 def hashes(folder: Path) -> dict[str, str]:
     """Relative POSIX name -> SHA-256 of every file below ``folder``, sorted."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -70,8 +70,8 @@ class TrainingRun:
         self._teacher: nn.Module | None = frozen_copy(self.student)
         self._rows: Rows | None = None
         self._before: Mapping[str, float] = {}
-
         self._changed = False
+        """The student is known to be another than the base."""
 
     @cached_property
     def base(self) -> str:

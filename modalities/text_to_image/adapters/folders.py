@@ -14,6 +14,7 @@ from modalities.stock import find
 from modalities.weight_files import SAFE
 from modalities.whole_models import check_whole
 from redact_core import RedactError
+from redact_core.errors import first_line
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
 GENERATOR = ("unet", "vae")
@@ -117,7 +118,7 @@ def _check_generator(folder: Path, index: Mapping[str, Any], variant: str | None
         try:
             getattr(diffusers, kind).from_pretrained(folder / "scheduler")
         except Exception as error:  # settings that somebody changed lead it anywhere
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise RedactError(
                 f"{folder / 'scheduler'} cannot be read as a {kind} ({reason}); fetch it again."
             ) from error

@@ -18,6 +18,7 @@ from modalities.weight_files import entries
 from modalities.whole_models import whole
 from redact_core import Condition, Conditioning, LastLinear, RedactError
 from redact_core.adapters.generator_parts import Tower
+from redact_core.errors import first_line
 
 _PREFIX = "text_model."
 TextModel = TypeVar("TextModel", CLIPTextModel, CLIPTextModelWithProjection)
@@ -186,7 +187,7 @@ def load_tokenizer(folder: Path) -> CLIPTokenizer:
     try:
         return CLIPTokenizer.from_pretrained(folder)
     except Exception as error:  # of Python, of the library, and of the one in Rust below it
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise RedactError(
             f"{folder} cannot be loaded as a CLIPTokenizer ({reason}); fetch it again."
         ) from error

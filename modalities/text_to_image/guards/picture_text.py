@@ -18,6 +18,7 @@ from transformers import CLIPModel, CLIPTokenizer
 from modalities.received import check_folder
 from modalities.whole_models import whole
 from redact_core import RedactError
+from redact_core.errors import first_line
 
 _MODES = {2: "bilinear", 3: "bicubic"}
 
@@ -44,7 +45,7 @@ class PictureText:
             self.tokenizer = CLIPTokenizer.from_pretrained(folder)
             self.settings: dict[str, Any] = json.loads((folder / "preprocessor_config.json").read_text())
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise RedactError(
                 f"{folder} cannot be loaded as a CLIP folder ({reason}); give another."
             ) from error

@@ -20,6 +20,7 @@ from modalities.text_to_image.prompts.phrasing import with_article
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary
 from modalities.whole_models import whole
 from redact_core import Metric, RedactError, Scorer, Trial
+from redact_core.errors import first_line
 from redact_core.support.paths import at_home
 
 JUDGE = BUNDLED / "clip_judge"
@@ -47,7 +48,7 @@ class Clip:
             model = whole(CLIPModel, folder, dtype=torch.float32, use_safetensors=True)
             self.tokenizer = CLIPTokenizer.from_pretrained(folder)
         except (OSError, ValueError, RuntimeError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise RedactError(
                 f"{folder} cannot be loaded as a CLIPModel ({reason}); fetch it again."
             ) from error

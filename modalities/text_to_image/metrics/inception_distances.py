@@ -15,6 +15,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from modalities.picture_files import to_bytes
 from modalities.text_to_image.metrics.feature_distances import FeatureDistances, distances_named
 from redact_core import Metric, RedactError
+from redact_core.errors import first_line
 from redact_core.support.paths import at_home
 
 
@@ -99,5 +100,5 @@ def inception(weights: Path) -> nn.Module:
             "InceptionDistances out."
         ) from error
     except Exception as error:  # unpickling and state dict errors alike
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise RedactError(f"{weights} does not fit Inception ({reason}); fetch it again.") from error

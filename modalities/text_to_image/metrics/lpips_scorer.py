@@ -13,6 +13,7 @@ from torchmetrics.functional.image import lpips
 
 from modalities.text_to_image.metrics.pairs import UNLIKE, PairScorer
 from redact_core import RedactError
+from redact_core.errors import first_line
 from redact_core.support.paths import at_home
 
 _ORDER = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
@@ -55,7 +56,7 @@ class LpipsScorer(PairScorer):
                 raise KeyError(missing[0])
             model.net.load_state_dict({key: state[short] for key, short in own.items()})
         except (KeyError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise RedactError(
                 f"{weights} does not fit {_ORDER[net]} ({reason}); give the weights of this network."
             ) from error

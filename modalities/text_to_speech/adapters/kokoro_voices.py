@@ -13,6 +13,7 @@ from torch import Tensor
 from modalities.json_files import read_json
 from modalities.sound.audio import Audio, Audios
 from modalities.text_to_speech.adapters.voice_table import StoredRows, VoiceTable
+from modalities.text_to_speech.encoders.onnx_files import onnx_session
 from modalities.text_to_speech.voices import speaker_planning
 from modalities.text_to_speech.voices.kokoro_sentences import SENTENCES
 from redact_core import Condition, Conditioning, PlanRow, RedactError, Request
@@ -153,15 +154,4 @@ class KokoroVoices(VoiceTable, PlansEvaluations, Reopens):
             raise RedactError(
                 f"{self.folder} holds no *.onnx, so its voices can be edited and not spoken with; put the model into it."
             )
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise RedactError("ONNX Runtime is not installed; pip install 'redact-core[onnx]'.") from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
-        try:
-            return onnxruntime.InferenceSession(models[0], options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its own errors derive from nothing else
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise RedactError(f"{models[0]} cannot be loaded ({reason}); fetch it again.") from error
+        return onnx_session(models[0], models[0], "loaded")

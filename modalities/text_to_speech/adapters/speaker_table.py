@@ -26,6 +26,7 @@ from redact_core import (
     Request,
 )
 from redact_core.adapters.capabilities import HasOneVector, PlansEvaluations, Reopens, SolvesExactly
+from redact_core.errors import first_line
 from redact_core.objectives._parts.label_table import label_lessons, row_copies
 from redact_core.support.devices import move, seeded
 
@@ -218,7 +219,7 @@ class SpeakerTable(Pretrained, SolvesExactly, HasOneVector, PlansEvaluations, Re
         try:
             return VitsTokenizer.from_pretrained(self.folder)
         except (OSError, ValueError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise RedactError(f"{self.folder} holds no VitsTokenizer ({reason}); fetch it again.") from error
 
     @cached_property

@@ -63,6 +63,7 @@ from redact_core.adapters.capabilities import (
     Reopens,
 )
 from redact_core.adapters.generator_parts import HasUnconditional
+from redact_core.errors import first_line
 from redact_core.support.devices import move
 from redact_core.support.paths import at_home
 
@@ -397,7 +398,7 @@ class SpeechT5(
         try:
             return SpeechT5Processor.from_pretrained(self.folder)
         except Exception as error:  # of several libraries
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise RedactError(
                 f"{self.folder} cannot be loaded as a SpeechT5Processor ({reason}); fetch it again."
             ) from error

@@ -15,12 +15,13 @@ from torchaudio.compliance.kaldi import fbank
 
 from modalities.sound.clips import RATE
 from modalities.text_to_speech.encoders.gate_files import TENSORS, read_gates
-from modalities.text_to_speech.encoders.onnx_files import read_graph, write_graph
+from modalities.text_to_speech.encoders.onnx_files import onnx_session, read_graph, write_graph
 from modalities.text_to_speech.encoders.onnx_gates import with_gates, without_gates
 from modalities.text_to_speech.encoders.stored_encoder import StoredEncoder, behind
 from redact_core import Conditioning, RedactError
 from redact_core.artefacts.card import OWN_FILES
 from redact_core.gates import Gate
+from redact_core.support.folders import files_below
 
 _MELS = 80
 
@@ -38,20 +39,8 @@ class OnnxEncoder(nn.Module):
 
     def __init__(self, model: Any, name: str):
         super().__init__()
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise RedactError("ONNX Runtime is not installed; pip install 'redact-core[onnx]'.") from error
         self.graph = model
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
-        try:
-            self.session: Any = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # its own errors derive from nothing else
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise RedactError(f"{name} cannot be run ({reason}); fetch it again.") from error
+        self.session = onnx_session(model.SerializeToString(), name, "run")
         inputs = self.session.get_inputs()
         if len(inputs) != 1 or len(inputs[0].shape) not in (2, 3):
             raise RedactError(
@@ -109,12 +98,7 @@ class OnnxFile(StoredEncoder):
     @property
     def files(self) -> Mapping[str, Path]:
         """With everything beside and below it: the models around an encoder need it in its place."""
-        found: dict[str, Path] = {}
-        for path in sorted(self.folder.rglob("*")):
-            name = path.relative_to(self.folder)
-            if path.is_file() and not any(part.startswith(".") for part in name.parts[:-1]):
-                found[name.as_posix()] = path
-        return found
+        return files_below(self.folder)
 
     def load(self) -> nn.Module:
         return behind(

@@ -1,4 +1,4 @@
-"""ONNX files as values: reading a graph's tensors, putting others in their place, writing it. Nothing is run."""
+"""ONNX files: as values, whose tensors are read and replaced, and as models that ONNX Runtime runs on the CPU."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from numpy.typing import NDArray
 
 from redact_core import RedactError
+from redact_core.errors import first_line
 
 
 def onnx_package() -> Any:
@@ -24,6 +26,36 @@ def onnx_package() -> Any:
     return onnx
 
 
+def onnx_session(model: Path | bytes, name: object, failure: str) -> Any:
+    """ONNX Runtime on the CPU, with as many threads as torch has.
+
+    Args:
+        model: The file, or its content.
+        name: Of the file, for messages.
+        failure: What it cannot be, for messages: ``loaded``.
+
+    Raises:
+        RedactError: onnxruntime is not installed, or refuses the model.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise RedactError("ONNX Runtime is not installed; pip install 'redact-core[onnx]'.") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own errors derive from nothing else
+        raise RedactError(f"{name} cannot be {failure} ({first_line(error)}); fetch it again.") from error
+
+
+def copied(model: Any) -> Any:
+    """A ``ModelProto`` of its own."""
+    copy = onnx_package().ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
 def read_graph(path: Path) -> Any:
     """The ``ModelProto`` of a file that holds its own tensors.
 
@@ -36,7 +68,7 @@ def read_graph(path: Path) -> Any:
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # of protobuf, which has classes of its own
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise RedactError(f"{path} is no readable ONNX file ({reason}); fetch it again.") from error
     if any(one.data_location == onnx.TensorProto.EXTERNAL for one in model.graph.initializer):
         raise RedactError(
@@ -56,8 +88,7 @@ def initialisers(model: Any) -> Mapping[str, Callable[[], NDArray[Any]]]:
 def replaced(model: Any, name: str, values: NDArray[Any]) -> Any:
     """A copy of ``model`` whose constant ``name`` has other ``values``; all else is the same."""
     onnx = onnx_package()
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copied(model)
     for one in copy.graph.initializer:
         if one.name == name:
             one.CopyFrom(onnx.numpy_helper.from_array(values, name))

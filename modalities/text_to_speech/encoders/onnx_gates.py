@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
-from modalities.text_to_speech.encoders.onnx_files import onnx_package
+from modalities.text_to_speech.encoders.onnx_files import copied, onnx_package
 from redact_core import RedactError
 from redact_core.gates import Gate
 from redact_core.gates.gate import SHARPNESS
@@ -104,19 +104,14 @@ def with_gates(model: Any, gates: Sequence[Gate]) -> Any:
         RedactError: The graph's operators are too old, or a gate is of another layout.
     """
     onnx = onnx_package()
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copied(model)
     opset = max((one.version for one in copy.opset_import if one.domain in ("", "ai.onnx")), default=0)
     if opset < _OPSET:
         raise RedactError(
             f"The graph uses the operators of opset {opset}, gates need {_OPSET} or later; convert it (onnx.version_converter)."
         )
     name = copy.graph.output[0].name
-    for node in copy.graph.node:
-        for places in (node.input, node.output):
-            for i, one in enumerate(places):
-                if one == name:
-                    places[i] = _STOCK
+    _rename(copy.graph.node, name, _STOCK)
     value = _STOCK
     for number, gate in enumerate(gates):
         row = _Row(f"/redact/gate_{number}", opset)
@@ -129,11 +124,9 @@ def with_gates(model: Any, gates: Sequence[Gate]) -> Any:
 
 def without_gates(model: Any) -> Any:
     """``model`` as it was before :func:`with_gates`; itself where it has none."""
-    onnx = onnx_package()
     if all(one.key != _MARK for one in model.metadata_props):
         return model
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copied(model)
     name = copy.graph.output[0].name
     ours = "/redact/gate_"
     nodes = [
@@ -141,11 +134,7 @@ def without_gates(model: Any) -> Any:
         for node in copy.graph.node
         if not any(one.startswith(ours) for one in (*node.input, *node.output))
     ]
-    for node in nodes:
-        for places in (node.input, node.output):
-            for i, one in enumerate(places):
-                if one == _STOCK:
-                    places[i] = name
+    _rename(nodes, _STOCK, name)
     for field, kept in (
         (copy.graph.node, nodes),
         (copy.graph.initializer, [one for one in copy.graph.initializer if not one.name.startswith(ours)]),
@@ -155,6 +144,15 @@ def without_gates(model: Any) -> Any:
         del field[:]
         field.extend(found)
     return copy
+
+
+def _rename(nodes: Iterable[Any], name: str, new: str) -> None:
+    """Call a value otherwise, wherever ``nodes`` read or make it."""
+    for node in nodes:
+        for places in (node.input, node.output):
+            for i, one in enumerate(places):
+                if one == name:
+                    places[i] = new
 
 
 def _numpy(value: Tensor) -> Any:

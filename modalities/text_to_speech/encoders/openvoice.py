@@ -20,7 +20,7 @@ from modalities.text_to_speech.encoders.gate_files import read_gates, write_gate
 from modalities.text_to_speech.encoders.stored_encoder import StoredEncoder, behind
 from modalities.weight_files import below, in_dtype, unpickled
 from redact_core import Conditioning, RedactError
-from redact_core.artefacts.card import OWN_FILES
+from redact_core.errors import first_line
 from redact_core.gates import Gate
 
 _CHECKPOINT, _CONFIG, _PREFIX = "checkpoint.pth", "config.json", "ref_enc."
@@ -115,7 +115,7 @@ class OpenVoiceFolder(StoredEncoder):
         try:
             encoder = ToneColour(state, read_json(self.folder / _CONFIG)["data"])
         except (KeyError, TypeError, RuntimeError, IndexError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise RedactError(
                 f"{self.folder / _CHECKPOINT} holds no ref_enc of OpenVoice that config.json describes ({reason}); fetch it "
                 "again."
@@ -124,10 +124,7 @@ class OpenVoiceFolder(StoredEncoder):
 
     def save(self, bare: nn.Module, gates: Sequence[Gate], target: Path) -> None:
         assert isinstance(bare, ToneColour)
-        for path in sorted(self.folder.iterdir()):
-            own = path.name in OWN_FILES or path.name.startswith("voice_gates.")
-            if path.is_file() and not own and path.name != _CHECKPOINT:
-                shutil.copyfile(path, target / path.name)
+        self.copy_others(target, lambda path: path.name == _CHECKPOINT)
         values = self._values()
         stock: Mapping[str, Tensor] = values["model"]
         new = {

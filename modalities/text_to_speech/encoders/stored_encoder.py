@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from modalities.text_to_speech.encoders import ge2e
 from modalities.text_to_speech.encoders.encoder_settings import HPARAMS
 from modalities.text_to_speech.encoders.gate_files import read_gates, write_gates
 from modalities.text_to_speech.encoders.voice_encoder import VoiceEncoder, load_encoder, save_encoder
+from redact_core.artefacts.card import OWN_FILES
 from redact_core.gates import Gate, GatedEncoder
 
 
@@ -51,6 +52,13 @@ class StoredEncoder(ABC):
     @abstractmethod
     def save(self, bare: nn.Module, gates: Sequence[Gate], target: Path) -> None:
         """Write what the library reads: the encoder ``bare`` with ``gates`` behind it."""
+
+    def copy_others(self, target: Path, written: Callable[[Path], bool]) -> None:
+        """Copy what lies beside the weights: neither cards and gates of ours, nor what is ``written`` or left out."""
+        for path in sorted(self.folder.iterdir()):
+            own = path.name in OWN_FILES or path.name.startswith("voice_gates.")
+            if path.is_file() and not own and not written(path):
+                shutil.copyfile(path, target / path.name)
 
 
 class SpeechBrainFolder(StoredEncoder):

@@ -18,6 +18,7 @@ from modalities.text_to_speech.encoders.gate_yaml import gate_names, read_gate, 
 from modalities.weight_files import check_plain, differs, entries, in_dtype, unpickled
 from redact_core import Conditioning, RedactError
 from redact_core.artefacts.card import OWN_FILES
+from redact_core.errors import first_line
 from redact_core.gates import Gate, GatedEncoder
 
 WEIGHTS = "embedding_model.ckpt"
@@ -81,7 +82,7 @@ def load_encoder(folder: Path) -> VoiceEncoder | GatedEncoder:
     except RedactError:
         raise
     except Exception as error:  # SpeechBrain's constructors raise whatever they raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise RedactError(
             f"{folder}: SpeechBrain's classes cannot be built as it says ({reason}); fetch it again."
         ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,15 @@ from modalities.text_to_speech.encoders.stored_encoder import StoredEncoder, beh
 from modalities.weight_files import write_like
 from modalities.whole_models import whole
 from redact_core import Conditioning, RedactError
-from redact_core.artefacts.card import OWN_FILES
+from redact_core.errors import first_line
 from redact_core.gates import Gate
 
 _CLASSES: Mapping[str, type[Any]] = {
     one.__name__: one for one in (WavLMForXVector, Wav2Vec2ForXVector, UniSpeechSatForXVector)
 }
 _WEIGHTS = "model.safetensors"
+_STOCK = {".bin", ".safetensors", ".h5", ".msgpack", ".pt", ".onnx"}
+"""Other weights hold the stock encoder."""
 _EPS = 1e-7
 """As the feature extractor of these models adds it to the variance."""
 
@@ -71,7 +72,7 @@ class XVectorFolder(StoredEncoder):
         except (OSError, ValueError, RuntimeError, TypeError) as error:
             if isinstance(error, RedactError):
                 raise
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise RedactError(f"{self.folder} cannot be loaded ({reason}); fetch it again.") from error
         settings = read_json(self.folder / "preprocessor_config.json")
         normalised = bool(settings.get("do_normalize")) if isinstance(settings, dict) else False
@@ -79,11 +80,7 @@ class XVectorFolder(StoredEncoder):
 
     def save(self, bare: nn.Module, gates: Sequence[Gate], target: Path) -> None:
         assert isinstance(bare, XVector)
-        for path in sorted(self.folder.iterdir()):
-            own = path.name in OWN_FILES or path.name.startswith("voice_gates.")
-            stock = path.suffix in {".bin", ".safetensors", ".h5", ".msgpack", ".pt", ".onnx"}
-            if path.is_file() and not own and not stock:
-                shutil.copyfile(path, target / path.name)
+        self.copy_others(target, lambda path: path.suffix in _STOCK)
         write_like(
             self.folder / _WEIGHTS, target / _WEIGHTS, bare.model.state_dict(), type(bare.model).__name__
         )

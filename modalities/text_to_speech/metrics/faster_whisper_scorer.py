@@ -12,6 +12,7 @@ from torch import Tensor
 from modalities.sound.clips import RATE
 from modalities.text_to_speech.metrics.whisper_scorer import TranscriptScorer
 from redact_core import RedactError
+from redact_core.errors import first_line
 from redact_core.support.paths import at_home
 
 _FILES = ("model.bin", "config.json", "tokenizer.json")
@@ -52,7 +53,7 @@ class FasterWhisperScorer(TranscriptScorer):
                 local_files_only=True,
             )  # fmt: skip
         except (OSError, ValueError, RuntimeError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise RedactError(
                 f"{folder} cannot be loaded as a Whisper ({reason}); fetch it again."
             ) from error

@@ -14,6 +14,7 @@ from torchaudio.models import squim_objective_base
 from modalities.sound.clips import RATE
 from modalities.text_to_speech.judges.sound_files import read_sound
 from redact_core import Metric, RedactError, Scorer, Trial
+from redact_core.errors import first_line
 from redact_core.support.paths import at_home
 
 
@@ -45,7 +46,7 @@ class SquimScorer(Scorer):
             state = torch.load(self.weights, map_location="cpu", weights_only=True)  # noqa: TID251 their format
             self.model.load_state_dict(state)
         except Exception as error:  # unpickling and state dict errors alike
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise RedactError(f"{weights} does not fit SQUIM ({reason}); fetch it again.") from error
         self.model.eval().requires_grad_(False)
 

@@ -19,6 +19,7 @@ from modalities.sound.clips import RATE
 from modalities.text_to_speech.judges.sound_files import read_sound
 from modalities.whole_models import whole
 from redact_core import Metric, RedactError, Scorer, Trial
+from redact_core.errors import first_line
 from redact_core.support.paths import at_home
 
 
@@ -79,7 +80,7 @@ class WhisperScorer(TranscriptScorer):
             self.tokenizer = WhisperTokenizer.from_pretrained(self.folder)
             self.features: Any = WhisperFeatureExtractor.from_pretrained(self.folder)
         except (OSError, ValueError, RuntimeError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise RedactError(
                 f"{folder} cannot be loaded as a Whisper ({reason}); fetch it again."
             ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from zipfile import BadZipFile, ZipFile
 from modalities.json_files import read_json
 from modalities.text_to_speech.tables.packs import array, array_bytes
 from modalities.text_to_speech.tables.row_files import copy
-from modalities.text_to_speech.tables.stored import Holder, StoredVoices, Voice, by_name, everything, fitted
+from modalities.text_to_speech.tables.stored import Holder, OneFileEach, StoredVoices, Voice, entries, fitted
 from redact_core import RedactError
 from redact_core.support.inside import inside
 
@@ -20,30 +21,20 @@ _MAP, _WHERE = "speaker_embeddings_path.json", "repo_or_path"
 _PROMPTS = ("bark/assets/prompts", "assets/prompts", "")
 
 
-class Archives(Holder):
+class Archives(OneFileEach):
     """``assets/prompts/**/NAME.npz`` of Suno's repository: three arrays of codes in each."""
-
-    single = True
-
-    def __init__(self, folder: Path, files: Mapping[str, str]):
-        self.file = dict(files)
-        super().__init__(folder, list(files.values()), list(files))
 
     def read(self, voice: str) -> Voice:
         path = self.folder / self.file[voice]
         with ZipFile(path) as archive:
             return {part: array(archive.read(f"{part}.npy"), f"{path}: {part}") for part in PARTS}
 
-    def write(self, target: Path, new: Mapping[str, Voice | None]) -> None:
-        for voice, name in self.file.items():
-            values = new.get(voice)
-            if voice not in new:
-                copy(self.folder / name, target / name)
-            elif values is not None:
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                with ZipFile(target / name, "w") as archive:
-                    for part, codes in fitted(values, self.read(voice), voice).items():
-                        archive.writestr(f"{part}.npy", array_bytes(codes))
+    def content(self, voice: str, values: Voice) -> bytes:
+        stream = io.BytesIO()
+        with ZipFile(stream, "w") as archive:
+            for part, codes in values.items():
+                archive.writestr(f"{part}.npy", array_bytes(codes))
+        return stream.getvalue()
 
 
 class Arrays(Holder):
@@ -93,19 +84,7 @@ def open_bark(folder: Path) -> StoredVoices | None:
         RedactError: A preset lacks an array, lies outside the folder, or is damaged.
     """
     holders = [*_arrays(folder), *_archives(folder)]
-    if not holders:
-        return None
-    names = list(dict.fromkeys(voice for holder in holders for voice in holder.voices))
-    return StoredVoices(
-        folder,
-        "Bark presets",
-        holders,
-        by_name(names),
-        names,
-        everything(folder),
-        entries=True,
-        averages=False,
-    )
+    return entries(folder, "Bark presets", holders, averages=False) if holders else None
 
 
 def _arrays(folder: Path) -> Iterator[Arrays]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modalities.text_to_speech.tables.stored import Holder, StoredVoices, Voice, by_name, everything, fitted
+from modalities.text_to_speech.tables.stored import Holder, StoredVoices, Voice, entries, fitted
 from modalities.weight_files import unpickled
 from redact_core import RedactError
 
@@ -69,10 +69,7 @@ def open_dictionary(folder: Path) -> StoredVoices | None:
     """
     for file, (kind, averages) in FILES.items():
         if (folder / file).is_file():
-            held = Dictionary(folder, file)
-            return StoredVoices(
-                folder, kind, [held], by_name(held.voices), held.voices, everything(folder), entries=True, averages=averages
-            )  # fmt: skip
+            return entries(folder, kind, [Dictionary(folder, file)], averages=averages)
     return None
 
 

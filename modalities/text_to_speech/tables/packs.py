@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modalities.text_to_speech.tables.row_files import copy
-from modalities.text_to_speech.tables.stored import Holder, StoredVoices, Voice, by_name, everything, fitted
+from modalities.text_to_speech.tables.stored import Holder, OneFileEach, StoredVoices, Voice, entries, fitted
 from modalities.weight_files import unpickled
 from redact_core import RedactError
+from redact_core.errors import first_line
 
 STYLE = 256
 """Numbers of a style vector, of which bare files do not state their shape: 128 of the timbre, 128 of the prosody."""
@@ -59,14 +59,8 @@ class Archive(Holder):
                 out.writestr(entry, data)
 
 
-class Files(Holder):
-    """One file for each voice: ``voices/NAME.pt`` with a plain tensor, ``voices/NAME.bin`` with float32 numbers."""
-
-    single = True
-
-    def __init__(self, folder: Path, files: list[str]):
-        super().__init__(folder, files, [Path(name).stem for name in files])
-        self.file = dict(zip(self.voices, files, strict=True))
+class Files(OneFileEach):
+    """``voices/NAME.pt`` with a plain tensor, ``voices/NAME.bin`` with float32 numbers."""
 
     def read(self, voice: str) -> Voice:
         path = self.folder / self.file[voice]
@@ -79,20 +73,12 @@ class Files(Holder):
             )
         return {_PACK: value}
 
-    def write(self, target: Path, new: Mapping[str, Voice | None]) -> None:
-        for voice, name in self.file.items():
-            values = new.get(voice)
-            if voice not in new:
-                copy(self.folder / name, target / name)
-            elif values is not None:
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                pack = fitted(values, self.read(voice), voice)[_PACK]
-                if name.endswith(".bin"):
-                    (target / name).write_bytes(pack.contiguous().numpy().tobytes())
-                else:
-                    stream = io.BytesIO()
-                    torch.save(pack.clone(), stream)  # Kokoro's own format; it reads no other
-                    (target / name).write_bytes(stream.getbuffer())
+    def content(self, voice: str, values: Voice) -> bytes:
+        if self.file[voice].endswith(".bin"):
+            return values[_PACK].contiguous().numpy().tobytes()
+        stream = io.BytesIO()
+        torch.save(values[_PACK].clone(), stream)  # Kokoro's own format; it reads no other
+        return stream.getvalue()
 
 
 def open_packs(folder: Path) -> StoredVoices | None:
@@ -102,12 +88,7 @@ def open_packs(folder: Path) -> StoredVoices | None:
         RedactError: A file of voices is damaged or holds something else.
     """
     holders = list(_holders(folder))
-    if not holders:
-        return None
-    names = list(dict.fromkeys(voice for holder in holders for voice in holder.voices))
-    return StoredVoices(
-        folder, "Kokoro voice packs", holders, by_name(names), names, everything(folder), entries=True
-    )
+    return entries(folder, "Kokoro voice packs", holders) if holders else None
 
 
 def _holders(folder: Path) -> Iterator[Holder]:
@@ -123,7 +104,7 @@ def _holders(folder: Path) -> Iterator[Holder]:
             single[path.suffix].append(name)
     for files in single.values():
         if files:
-            yield Files(folder, files)
+            yield Files(folder, {Path(name).stem: name for name in files})
 
 
 def _bare(path: Path) -> Tensor:
@@ -143,7 +124,7 @@ def array(data: bytes, what: str) -> Tensor:
         values = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
         return torch.from_numpy(np.ascontiguousarray(values))
     except (ValueError, TypeError, OSError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise RedactError(f"{what} is no array of plain numbers ({reason}); fetch it again.") from error
 
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from modalities.json_files import read_json
 from modalities.text_to_speech.encoders.onnx_files import initialisers, read_graph, replaced, write_graph
-from modalities.text_to_speech.tables.stored import Holder, StoredVoices, Voice, everything
+from modalities.text_to_speech.tables.stored import StoredVoices, VoiceRows
 from modalities.text_to_speech.voices.speaker_names import SpeakerNames, checked_names, write_json
 from redact_core import RedactError
+from redact_core.support.folders import files_below
 
-_TABLE, _NAMES, _ROW = "emb_g.weight", "speaker_id_map", "row"
+_TABLE, _NAMES = "emb_g.weight", "speaker_id_map"
 _STOCK = {".ckpt", ".pt", ".pth", ".bin", ".safetensors", ".ort"}
 """Other files of weights, such as the checkpoint that was exported: they hold the stock table."""
 
 
-class OnnxRows(Holder):
+class OnnxRows(VoiceRows):
     """The rows of the table of an ONNX file."""
 
     def __init__(self, folder: Path, file: str):
@@ -32,18 +33,10 @@ class OnnxRows(Holder):
                 "without constant folding."
             )
         self.name = tables[0]
-        self.table = torch.from_numpy(initialisers(self.graph)[self.name]())
-        super().__init__(folder, [file], [str(row) for row in range(len(self.table))])
+        super().__init__(folder, file, torch.from_numpy(initialisers(self.graph)[self.name]()))
 
-    def read(self, voice: str) -> Voice:
-        return {_ROW: self.table[int(voice)]}
-
-    def write(self, target: Path, new: Mapping[str, Voice | None]) -> None:
-        table = self.table.clone()
-        for voice, values in new.items():
-            if values is not None:
-                table[int(voice)] = values[_ROW].to(table.dtype)
-        write_graph(replaced(self.graph, self.name, table.numpy()), target / self.files[0])
+    def put(self, table: Tensor, path: Path) -> None:
+        write_graph(replaced(self.graph, self.name, table.numpy()), path)
 
 
 def open_piper(folder: Path, names: Path | None) -> StoredVoices | None:
@@ -80,7 +73,7 @@ def open_piper(folder: Path, names: Path | None) -> StoredVoices | None:
     known = {path.name.removesuffix(".json") for path in single} | {file}
     kept = {
         name: path
-        for name, path in everything(folder).items()
+        for name, path in files_below(folder).items()
         if path.suffix not in _STOCK and (path.suffix != ".onnx" or name in known)
     }
 

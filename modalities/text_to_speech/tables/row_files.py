@@ -14,6 +14,7 @@ from modalities import hub
 from modalities.json_files import read_json
 from modalities.weight_files import in_dtype, save_safe
 from redact_core import RedactError
+from redact_core.support.folders import files_below
 from redact_core.support.inside import inside
 
 TABLE = "embed_speaker.weight"
@@ -139,13 +140,11 @@ def files(folder: Path, read: list[Path]) -> dict[str, Path]:
     Weights that ``from_pretrained`` does not ``read`` are left out, whatever their format: a stock
     table would undo the redaction. So are hidden folders, such as a clone's history.
     """
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in name.parts[:-1])
-        if path.is_file() and not hidden and (path in read or path.suffix not in _WEIGHTS):
-            found[name.as_posix()] = path
-    return found
+    return {
+        name: path
+        for name, path in files_below(folder).items()
+        if path in read or path.suffix not in _WEIGHTS
+    }
 
 
 def copy(source: Path, target: Path) -> None:

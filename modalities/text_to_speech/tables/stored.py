@@ -13,9 +13,11 @@ from torch import Tensor
 from modalities.text_to_speech.tables.row_files import copy
 from modalities.text_to_speech.voices.speaker_names import SpeakerNames
 from redact_core import RedactError
+from redact_core.support.folders import files_below
 
 Voice = Mapping[str, Tensor]
 """What is stored of one voice: name of an array -> its values, as the file holds them."""
+_ROW = "row"
 
 
 class Holder(ABC):
@@ -49,6 +51,62 @@ class Holder(ABC):
             target: Folder of the redacted copy.
             new: Voice -> what it becomes; ``None`` leaves it out.
         """
+
+
+class OneFileEach(Holder):
+    """A file for each voice.
+
+    Args:
+        folder: Of the model.
+        file: Voice -> name of its file below ``folder``.
+    """
+
+    single = True
+
+    def __init__(self, folder: Path, file: Mapping[str, str]):
+        self.file = dict(file)
+        super().__init__(folder, list(file.values()), list(file))
+
+    @abstractmethod
+    def content(self, voice: str, values: Voice) -> bytes:
+        """The file of ``voice``, with other ``values`` in the number formats of its own."""
+
+    def write(self, target: Path, new: Mapping[str, Voice | None]) -> None:
+        for voice, name in self.file.items():
+            values = new.get(voice)
+            if voice not in new:
+                copy(self.folder / name, target / name)
+            elif values is not None:
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                (target / name).write_bytes(self.content(voice, fitted(values, self.read(voice), voice)))
+
+
+class VoiceRows(Holder):
+    """A table with a row for each voice; voices are called by their numbers.
+
+    Args:
+        folder: Of the model.
+        file: Name of the table's file below ``folder``.
+        table: ``(voices, dim)`` in the file's number format.
+    """
+
+    def __init__(self, folder: Path, file: str, table: Tensor):
+        self.table = table
+        super().__init__(folder, [file], [str(row) for row in range(len(table))])
+
+    @abstractmethod
+    def put(self, table: Tensor, path: Path) -> None:
+        """Write the file anew with another ``table``."""
+
+    def read(self, voice: str) -> Voice:
+        return {_ROW: self.table[int(voice)]}
+
+    def write(self, target: Path, new: Mapping[str, Voice | None]) -> None:
+        table = self.table.clone()
+        for voice, values in new.items():
+            if values is not None:
+                table[int(voice)] = values[_ROW].to(table.dtype)
+        self.put(table, target / self.files[0])
 
 
 @dataclass(frozen=True)
@@ -111,19 +169,13 @@ class StoredVoices:
             self.forget(target, set(new))
 
 
-def by_name(names: Sequence[str]) -> SpeakerNames:
-    """Names of entries, which have no ids but their order."""
-    return SpeakerNames({name: i for i, name in enumerate(names)}, len(names))
-
-
-def everything(folder: Path) -> dict[str, Path]:
-    """Relative name -> file, without hidden folders such as a clone's history."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in name.parts[:-1]):
-            found[name.as_posix()] = path
-    return found
+def entries(folder: Path, kind: str, holders: Sequence[Holder], *, averages: bool = True) -> StoredVoices:
+    """Voices that are entries of their own and have no ids but their order; see :class:`StoredVoices`."""
+    voices = list(dict.fromkeys(voice for holder in holders for voice in holder.voices))
+    names = SpeakerNames({voice: i for i, voice in enumerate(voices)}, len(voices))
+    return StoredVoices(
+        folder, kind, holders, names, voices, files_below(folder), entries=True, averages=averages
+    )
 
 
 def fitted(new: Voice, old: Voice, voice: str) -> dict[str, Tensor]:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from modalities.json_files import read_json
 from modalities.text_to_speech.tables import row_files
-from modalities.text_to_speech.tables.stored import Holder, StoredVoices, Voice
+from modalities.text_to_speech.tables.stored import StoredVoices, VoiceRows
 from modalities.text_to_speech.voices.speaker_names import keep_names, load_names
 from redact_core import RedactError
 
-_ROW = "row"
 _TABLES: Mapping[str, str] = {
     "fastspeech2_conformer": "speaker_id_embedding.weight",
     "fastspeech2_conformer_with_hifigan": "speaker_id_embedding.weight",
@@ -22,7 +23,7 @@ _TABLES: Mapping[str, str] = {
 """``model_type`` -> how the name of the table ends; models that contain the model put more in front."""
 
 
-class TensorRows(Holder):
+class TensorRows(VoiceRows):
     """The rows of one tensor of a safetensors file.
 
     Args:
@@ -33,23 +34,15 @@ class TensorRows(Holder):
 
     def __init__(self, folder: Path, path: Path, table: str):
         self.path, self.name = path, row_files.table_name(path, table)
-        self.table = row_files.read_table(path, self.name)
-        if self.table.ndim != 2 or len(self.table) < 2:
+        stored = row_files.read_table(path, self.name)
+        if stored.ndim != 2 or len(stored) < 2:
             raise RedactError(
-                f"{path}: {self.name} has the shape {tuple(self.table.shape)}, which is no table of several voices."
+                f"{path}: {self.name} has the shape {tuple(stored.shape)}, which is no table of several voices."
             )
-        voices = [str(row) for row in range(len(self.table))]
-        super().__init__(folder, [path.relative_to(folder).as_posix()], voices)
+        super().__init__(folder, path.relative_to(folder).as_posix(), stored)
 
-    def read(self, voice: str) -> Voice:
-        return {_ROW: self.table[int(voice)]}
-
-    def write(self, target: Path, new: Mapping[str, Voice | None]) -> None:
-        table = self.table.clone()
-        for voice, values in new.items():
-            if values is not None:
-                table[int(voice)] = values[_ROW].to(table.dtype)
-        row_files.write_table(self.path, target / self.files[0], table, self.name)
+    def put(self, table: Tensor, path: Path) -> None:
+        row_files.write_table(self.path, path, table, self.name)
 
 
 def open_rows(folder: Path, names: Path | None) -> StoredVoices | None:
