@@ -7,18 +7,14 @@ twelve clips of five digits. OUT/others holds the other LibriSpeech speakers, a 
 """
 
 import argparse
-import io
-import random
 import shutil
-import zipfile
 from pathlib import Path
 
-import numpy as np
 import soundfile
-from development_data import data_folder
+from development_data import data_folder, fsdd_clips, interleaved
 from tqdm import tqdm
 
-PIECES, LONG_S, CLIPS, DIGITS = 8, 14.5, 12, 5
+PIECES, LONG_S, CLIPS = 8, 14.5, 12
 
 
 def main() -> None:
@@ -38,21 +34,13 @@ def main() -> None:
         folder = out / "people" / f"ls{path.stem.partition('-')[0]}"
         folder.mkdir(parents=True, exist_ok=True)
         n = len(wave) // PIECES
-        for i, k in enumerate((*range(0, PIECES, 2), *range(1, PIECES, 2))):
+        for i, k in enumerate(interleaved(PIECES)):
             soundfile.write(folder / f"{i}.flac", wave[k * n : (k + 1) * n], rate)
-    rng, speakers = random.Random(0), dict[str, list[str]]()
-    with zipfile.ZipFile(data_folder("fsdd") / "fsdd" / "fsdd_wav.zip") as archive:
-        for name in archive.namelist():
-            if name.endswith(".wav"):
-                speakers.setdefault(Path(name).stem.split("_")[1], []).append(name)
-        for speaker, names in speakers.items():
-            rng.shuffle(names)
-            folder = out / "people" / f"fsdd_{speaker}"
-            folder.mkdir(parents=True, exist_ok=True)
-            for c in range(CLIPS):
-                some = names[c * DIGITS : (c + 1) * DIGITS]
-                sounds = [soundfile.read(io.BytesIO(archive.read(x))) for x in some]
-                soundfile.write(folder / f"{c:02d}.wav", np.concatenate([x for x, _ in sounds]), sounds[0][1])
+    for speaker, clips, rate in fsdd_clips(CLIPS):
+        folder = out / "people" / f"fsdd_{speaker}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for c, wave in enumerate(clips):
+            soundfile.write(folder / f"{c:02d}.wav", wave, rate)
 
 
 if __name__ == "__main__":

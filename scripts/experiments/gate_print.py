@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from gate_splits import ENCODERS, GIVEN, UNKNOWN, Voices, embeddings, identified, through
+from gate_splits import ENCODERS, GIVEN, UNKNOWN, identified, kept_embeddings, through
 from real_people import middle
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -45,12 +45,7 @@ def main() -> None:
     parser.add_argument("--encoder", default="resemblyzer", choices=ENCODERS)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    name, source = ENCODERS[args.encoder]
-    args.out.mkdir(parents=True, exist_ok=True)
-    kept = args.out / f"{name}.pt"
-    if not kept.is_file():
-        torch.save(embeddings(source), kept)
-    voices: Voices = torch.load(kept, weights_only=True)
+    _, voices = kept_embeddings(args.encoder, args.out)
     order = [who for who in voices if not who.startswith("fsdd_")]
     random.Random(0).shuffle(order)
     unknown, given, targets = order[:UNKNOWN], order[UNKNOWN : UNKNOWN + GIVEN], order[UNKNOWN + GIVEN :]

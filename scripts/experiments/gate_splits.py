@@ -13,18 +13,15 @@ OUT/frontier.json, which scripts/experiments/voice_gates_page.py reads from docs
 """
 
 import argparse
-import io
 import itertools
 import json
 import math
 import random
 import statistics
-import zipfile
 from pathlib import Path
 
-import soundfile
 import torch
-from development_data import data_folder
+from development_data import data_folder, fsdd_clips, interleaved
 from real_people import middle
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -39,7 +36,7 @@ from redact_core.gates import Gate, GateSettings, fit_gate
 from redact_core.metrics.statistics import auroc
 from redact_core.support.folders import write_whole
 
-LONGEST_S, PIECES, FSDD_CLIPS, DIGITS, VARIANTS = 15, 8, 20, 5, 3
+LONGEST_S, PIECES, FSDD_CLIPS, VARIANTS = 15, 8, 20, 3
 SPLITS, UNKNOWN, GIVEN, FEW = 3, 60, 160, 10
 KEY = ("encoder", "clips", "people", "margin", "sure", "gain", "cap")
 """Of a row."""
@@ -65,28 +62,29 @@ def embeddings(source: str) -> Voices:
     for i, path in enumerate(tqdm(files, desc=f"{source}, LibriSpeech", unit="speaker")):
         wave = read_clip(path)[: LONGEST_S * RATE]
         n = len(wave) // PIECES
-        order = (*range(0, PIECES, 2), *range(1, PIECES, 2))
-        pieces = [variants(fit_length(wave[k * n : (k + 1) * n], max(n, RATE)), 1000 * i + k) for k in order]
+        pieces = [
+            variants(fit_length(wave[k * n : (k + 1) * n], max(n, RATE)), 1000 * i + k)
+            for k in interleaved(PIECES)
+        ]
         name = path.stem.partition("-")[0]
         found[name] = {"pieces": torch.stack(pieces), "whole": variants(wave, 1000 * i + 9)[None]}
-    with zipfile.ZipFile(data_folder("fsdd") / "fsdd" / "fsdd_wav.zip") as archive:
-        speakers: dict[str, list[str]] = {}
-        for name in archive.namelist():
-            if name.endswith(".wav"):
-                speakers.setdefault(Path(name).stem.split("_")[1], []).append(name)
-        rng = random.Random(0)
-        for speaker, names in tqdm(speakers.items(), desc=f"{source}, FSDD", unit="speaker"):
-            rng.shuffle(names)
-            clips: list[Tensor] = []
-            for c in range(FSDD_CLIPS):
-                digits = [
-                    soundfile.read(io.BytesIO(archive.read(x)), dtype="float32")
-                    for x in names[c * DIGITS : (c + 1) * DIGITS]
-                ]
-                wave = resample(torch.cat([torch.from_numpy(x) for x, _ in digits]), digits[0][1], RATE)
-                clips.append(variants(fit_length(wave, max(len(wave), RATE)), c + 50 * len(found)))
-            found[f"fsdd_{speaker}"] = {"pieces": torch.stack(clips)}
+    for speaker, sounds, rate in tqdm(fsdd_clips(FSDD_CLIPS), desc=f"{source}, FSDD", unit="speaker"):
+        clips: list[Tensor] = []
+        for c, sound in enumerate(sounds):
+            wave = resample(torch.from_numpy(sound), rate, RATE)
+            clips.append(variants(fit_length(wave, max(len(wave), RATE)), c + 50 * len(found)))
+        found[f"fsdd_{speaker}"] = {"pieces": torch.stack(clips)}
     return found
+
+
+def kept_embeddings(encoder: str, out: Path) -> tuple[str, Voices]:
+    """The name of an encoder in the table, and :func:`embeddings`, which are computed once and kept in ``out``."""
+    name, source = ENCODERS[encoder]
+    out.mkdir(parents=True, exist_ok=True)
+    kept = out / f"{name}.pt"
+    if not kept.is_file():
+        torch.save(embeddings(source), kept)
+    return name, torch.load(kept, weights_only=True)
 
 
 @torch.no_grad()
@@ -184,12 +182,7 @@ def main() -> None:
         default = [getattr(GateSettings, option.removeprefix("--"))]
         parser.add_argument(option, type=float, nargs="+", default=default, help="see GateSettings")
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    name, source = ENCODERS[args.encoder]
-    kept = args.out / f"{name}.pt"
-    if not kept.is_file():
-        torch.save(embeddings(source), kept)
-    voices: Voices = torch.load(kept, weights_only=True)
+    name, voices = kept_embeddings(args.encoder, args.out)
     path = args.out / "frontier.json"
     settings = itertools.product(args.clips, args.margin, args.sure, args.gain, args.cap)
     for clips, margin, sure, gain, cap in settings:

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 from marks import between
 
 from lightning_modules.cli import main as cli
+from lightning_modules.comparison.tables import markdown
 from modalities.text_to_speech import KokoroVoices
 from modalities.text_to_speech.voices.kokoro_sentences import SENTENCES
 from redact_core import RedactError
@@ -125,7 +126,7 @@ def redacted(base: Path, voice: str, reference: str, out: Path, config: argparse
 def table(redactions: list[dict]) -> str:
     """The figures of every redaction: before, after with its interval, and of how many samples."""
     head = ["redacted", "group", "figure", "before", "after", "interval", "n"]
-    lines = [head, ["---"] * len(head)]
+    lines = [head]
     for one in redactions:
         for row in one["figures"]:
             low, high = (("" if row[key] is None else f"{row[key]:.3f}") for key in ("low", "high"))
@@ -136,7 +137,7 @@ def table(redactions: list[dict]) -> str:
                     f"{low} to {high}" if low else "–", str(row["n"]),
                 ]
             )  # fmt: skip
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown(lines)
 
 
 def main() -> None:

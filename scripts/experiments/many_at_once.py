@@ -110,9 +110,11 @@ def redacted(
         objective = build(Objective, spec_of(args.objective)) if args.objective else None
         request = Request((names[-1],) if teacher else tuple(names), seed=args.seed)
         began = time.process_time()
-        lessons = model.expand(request)
-        redact(model, request, objective=objective, seed=args.seed)
-        known = {"seconds": time.process_time() - began, "rows": sum(row.redacted for row in lessons)}
+        done = redact(model, request, objective=objective, seed=args.seed)
+        known = {
+            "seconds": time.process_time() - began,
+            "rows": sum(row.redacted for row in done.work.lessons),
+        }
         with new_folder(folder) as part:
             model.save(part)
         write_whole(notes, json.dumps(known, allow_nan=False).encode())

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from marks import between, write_page
 
+from lightning_modules.comparison.tables import markdown
+
 BEGIN, END = "<!-- from chance_concepts.json -->", "<!-- end -->"
 GONE = ("redacted", "reworded", "synonyms")
 
@@ -22,13 +24,13 @@ def percent(rates: dict, key: str, *, span: bool = False) -> str:
     return f"{100 * found['value']:.1f} %{interval}"
 
 
-def line(name: str, reference: str, rates: dict, *, span: bool = False) -> str:
+def line(name: str, reference: str, rates: dict, *, span: bool = False) -> list[str]:
     gone = [
         f"{percent(rates, f'{group} after', span=span)} ({percent(rates, f'{group} floor')})"
         for group in GONE
     ]
     kept = [percent(rates, "kept before"), percent(rates, "kept after", span=span)]
-    return f"| {' | '.join([name, reference, *gone, *kept])} |"
+    return [name, reference, *gone, *kept]
 
 
 def table(found: dict) -> str:
@@ -40,10 +42,10 @@ def table(found: dict) -> str:
         "nearest, before",
         "nearest, after",
     ]
-    lines = [f"| {' | '.join(head)} |", f"| {' | '.join(['---'] * len(head))} |"]
+    lines = [head]
     lines += [line(name, c["reference"], c["rates"]) for name, c in found["concepts"].items()]
     lines.append(line("**all**", "", found["all"], span=True))
-    return "\n".join(lines)
+    return markdown(lines)
 
 
 def filled(page: str, figures: Path) -> str:

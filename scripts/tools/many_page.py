@@ -10,6 +10,8 @@ from pathlib import Path
 
 from marks import between, write_page
 
+from lightning_modules.comparison.tables import markdown
+
 GROUPS = ("redacted", "reworded", "first", "the later one", "nearest", "others")
 
 
@@ -23,7 +25,7 @@ def quality(runs: list[dict]) -> str:
     """A line for each setting and number of concepts, as Markdown."""
     head = ["method", "concepts", "redacted prompts", "processor seconds"]
     head += [f"{group} (untouched)" for group in GROUPS]
-    lines = [f"| {' | '.join(head)} |", f"| {' | '.join(['---'] * len(head))} |"]
+    lines = [head]
     for run in runs:
         for count in dict.fromkeys(row["count"] for row in run["rows"]):
             own = {row["group"]: row for row in run["rows"] if row["count"] == count}
@@ -35,8 +37,8 @@ def quality(runs: list[dict]) -> str:
                 for group in GROUPS
             ]
             what = [run["settings"]["objective"], count, str(first["rows"]), f"{first['seconds']:.0f}"]
-            lines.append(f"| {' | '.join([*what, *cells])} |")
-    return "\n".join(lines)
+            lines.append([*what, *cells])
+    return markdown(lines)
 
 
 def cost(rows: list[dict]) -> str:
@@ -49,7 +51,7 @@ def cost(rows: list[dict]) -> str:
         "of one style's",
         "peak memory",
     ]
-    lines = [f"| {' | '.join(head)} |", f"| {' | '.join(['---'] * len(head))} |"]
+    lines = [head]
     for row in rows:
         same = [x for x in rows if all(x[key] == row[key] for key in ("encoder", "disturbed"))]
         one = next(x for x in same if x["styles"] == 1)
@@ -61,8 +63,8 @@ def cost(rows: list[dict]) -> str:
             f"{row['seconds'] / one['seconds']:.2f}",
             f"{row['peak_bytes'] / 2**30:.2f} GiB",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return markdown(lines)
 
 
 def read(path: Path) -> dict:

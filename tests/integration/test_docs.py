@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import modalities.text_to_speech
 import redact_core
 
 ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "docs" / "results"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # pages, and what sends its reader to them
 POINTERS = [
@@ -63,37 +65,37 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert set(public) <= set(shown) <= {*public, "redact_core.metrics.judge.Judge"}
 
 
-def test_the_page_on_gpus_shows_the_result_files(tmp_path: Path) -> None:
-    script = ROOT / "scripts" / "tools" / "gpu_page.py"
-    runs = sorted((ROOT / "docs" / "results" / "gpu").glob("*.json"))
-    written = (ROOT / "docs" / "results" / "gpu.md").read_text(encoding="utf-8")
-    page = tmp_path / "gpu.md"
-    page.write_text(re.sub(r"(?m)^\|.*\n", "", written), encoding="utf-8")
-    subprocess.run([sys.executable, str(script), *map(str, runs), str(page)], check=True)
-    assert page.read_text(encoding="utf-8") == written
+def written_again(page: str, script: str, *figures: Path) -> str:
+    """The page of ``docs/results`` as it is, once it is known to be what ``script`` makes of it without its tables."""
+    written = (RESULTS / page).read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        bare = Path(folder) / page
+        bare.write_text(re.sub(r"(?m)^\|.*\n", "", written), encoding="utf-8")
+        subprocess.run(
+            [sys.executable, str(ROOT / "scripts" / "tools" / script), *map(str, figures), str(bare)],
+            check=True,
+        )
+        assert bare.read_text(encoding="utf-8") == written
+    return written
+
+
+def test_the_page_on_gpus_shows_the_result_files() -> None:
+    runs = sorted((RESULTS / "gpu").glob("*.json"))
+    written = written_again("gpu.md", "gpu_page.py", *runs)
     step = json.loads(runs[0].read_text(encoding="utf-8"))["parts"]["voice"]["rows"][0]["ms a step"]
     assert f"| voice | 32-true | {step:.2f} |" in written
 
 
-def test_the_page_on_concepts_drawn_by_chance_shows_the_result_file(tmp_path: Path) -> None:
-    script = ROOT / "scripts" / "tools" / "chance_page.py"
-    figures = ROOT / "docs" / "results" / "chance_concepts.json"
-    written = (ROOT / "docs" / "results" / "chance_concepts.md").read_text(encoding="utf-8")
-    page = tmp_path / "page.md"
-    page.write_text(re.sub(r"(?m)^\|.*\n", "", written), encoding="utf-8")
-    subprocess.run([sys.executable, str(script), str(figures), str(page)], check=True)
-    assert page.read_text(encoding="utf-8") == written
+def test_the_page_on_concepts_drawn_by_chance_shows_the_result_file() -> None:
+    figures = RESULTS / "chance_concepts.json"
+    written = written_again("chance_concepts.md", "chance_page.py", figures)
     monkey = json.loads(figures.read_text(encoding="utf-8"))["concepts"]["monkey"]
     assert f"| monkey | {monkey['reference']} |" in written
 
 
-def test_the_page_on_sweeps_shows_the_result_files(tmp_path: Path) -> None:
-    script, folder = ROOT / "scripts" / "tools" / "sweeps_page.py", ROOT / "docs" / "results" / "sweeps"
-    written = (ROOT / "docs" / "results" / "sweeps.md").read_text(encoding="utf-8")
-    page = tmp_path / "page.md"
-    page.write_text(re.sub(r"(?m)^\|.*\n", "", written), encoding="utf-8")
-    subprocess.run([sys.executable, str(script), str(folder), str(page)], check=True)
-    assert page.read_text(encoding="utf-8") == written
+def test_the_page_on_sweeps_shows_the_result_files() -> None:
+    folder = RESULTS / "sweeps"
+    written = written_again("sweeps.md", "sweeps_page.py", folder)
     rows = json.loads((folder / "kills.json").read_text(encoding="utf-8"))["rows"]
     assert sum(row["runs"] for row in rows) >= 200
     assert f"| evaluate | {next(row['runs'] for row in rows if row['verb'] == 'evaluate')} |" in written
@@ -117,12 +119,8 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert 'id="redact_core.RobustDistillation"' in api
 
 
-def test_the_page_on_many_at_once_shows_the_result_files(tmp_path: Path) -> None:
-    script, folder = ROOT / "scripts" / "tools" / "many_page.py", ROOT / "docs" / "results" / "many"
-    written = (ROOT / "docs" / "results" / "many.md").read_text(encoding="utf-8")
-    page = tmp_path / "page.md"
-    page.write_text(re.sub(r"(?m)^\|.*\n", "", written), encoding="utf-8")
-    subprocess.run([sys.executable, str(script), str(folder), str(page)], check=True)
-    assert page.read_text(encoding="utf-8") == written
+def test_the_page_on_many_at_once_shows_the_result_files() -> None:
+    folder = RESULTS / "many"
+    written = written_again("many.md", "many_page.py", folder)
     rows = json.loads((folder / "cost.json").read_text(encoding="utf-8"))["rows"]
     assert f"| 1,734 | {rows[-1]['redacted rows']:,} + {rows[-1]['retained rows']:,} |" in written

@@ -85,18 +85,12 @@ def test_of_a_trained_prompt_encoder_the_hashes_are_compared(
     assert line.endswith(f"text_encoder/{weights.name} was altered.")
 
 
-def test_the_gate_in_front_of_a_cloner_is_looked_for(
-    cloner: SpeechT5, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("model", ["cloner", "speakers"])
+def test_the_gate_of_a_cloner_and_of_a_speaker_encoder_is_looked_for(
+    model: str, request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, line = verified(capsys, written(cloner, VOICE, Gating(), tmp_path / "out"))
-    assert status == 0, line
-    assert line.endswith("; 1 gates are there.")
-
-
-def test_the_gate_behind_a_speaker_encoder_is_looked_for(
-    speakers: SpeakerEncoder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    status, line = verified(capsys, written(speakers, VOICE, Gating(), tmp_path / "out"))
+    folder = written(request.getfixturevalue(model), VOICE, Gating(), tmp_path / "out")
+    status, line = verified(capsys, folder)
     assert status == 0, line
     assert line.endswith("; 1 gates are there.")
 
