@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from redact_core.errors import RedactError
 from redact_core.support.seeds import checked_seed
+from redact_core.support.whole_numbers import WholeNumbers
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +51,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(WholeNumbers):
     """What a person asks for, before the adapter turns it into lessons.
 
     ``references`` holds one reference for each entry of ``redact``, one for all of them, or none

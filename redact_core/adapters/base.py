@@ -17,6 +17,7 @@ from redact_core.adapters.samples import Sample, Samples
 from redact_core.errors import RedactError
 from redact_core.plan import PlanRow
 from redact_core.support.devices import device_of, move
+from redact_core.support.whole_numbers import WholeNumbers
 from redact_core.types import Condition, Conditioning, Lesson, Request
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Origin:
         return name.partition("/")[0] in self.kept
 
 
-class Adapter(ABC):
+class Adapter(WholeNumbers, ABC):
     """A conditional generator, seen through the module that reads its condition.
 
     ``encoder`` maps collated inputs to a :class:`Conditioning`. :meth:`generate` and :meth:`save`

@@ -17,6 +17,7 @@ from redact_core.adapters.capabilities import Capability, require_all
 from redact_core.errors import RedactError
 from redact_core.metrics.scorer import Scorer
 from redact_core.plan import PlanRow
+from redact_core.support.whole_numbers import WholeNumbers
 from redact_core.types import Condition, Conditioning
 
 Access = Literal["prompt", "encoder gradient", "denoiser gradient", "sample", "weights"]
@@ -47,7 +48,7 @@ class Attempt:
             raise RedactError("An Attempt holds one of condition, conditioning and sample; give one of them.")
 
 
-class Attack(ABC):
+class Attack(WholeNumbers, ABC):
     """Tries to bring back what ``rows`` ask for. Runs on the redacted model, and on the base as its ceiling.
 
     An attack that needs more of an adapter than the core knows (a tokenizer, a denoiser) says so

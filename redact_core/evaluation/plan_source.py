@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from redact_core.plan import PlanRow
+from redact_core.support.whole_numbers import WholeNumbers
 
 
-class PlanSource(ABC):
+class PlanSource(WholeNumbers, ABC):
     """Where the conditions of an evaluation come from; the files are the user's. Named by class."""
 
     note: str = ""

@@ -14,6 +14,7 @@ from redact_core.gates.capping import aside_of, steps_to
 from redact_core.gates.gate import Gate
 from redact_core.gates.geometry import POOL, SPIKE, Cell
 from redact_core.gates.reference import choose_reference
+from redact_core.support.whole_numbers import WholeNumbers
 
 _SMALLER = (0.01, 0.0)
 """Margins that are tried where the wished one leaves no room for conditions that stay."""
@@ -27,7 +28,7 @@ _BESIDE = 16
 
 
 @dataclass(frozen=True)
-class GateSettings:
+class GateSettings(WholeNumbers):
     """Of :func:`fit_gate`; docs/voice_gates.md has what each costs and brings.
 
     Args:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from redact_core.errors import RedactError
+from redact_core.support.whole_numbers import WholeNumbers
 
 MARGIN = 0.02
 """How far training keeps states from a threshold, on either side; states have length 1."""
@@ -36,7 +37,7 @@ class Units:
 
 
 @dataclass(frozen=True)
-class UnitSettings:
+class UnitSettings(WholeNumbers):
     """Of :func:`fit_units`.
 
     Args:

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from redact_core.errors import RedactError
+from redact_core.support.whole_numbers import WholeNumbers
 
 
 @dataclass(frozen=True)
-class SafetyGuidance:
+class SafetyGuidance(WholeNumbers):
     """The five numbers of Safe Latent Diffusion.
 
     Raises:

@@ -14,9 +14,10 @@ from redact_core.errors import raise_together
 from redact_core.support.devices import move
 from redact_core.support.folders import sha256
 from redact_core.support.jsonl import line
+from redact_core.support.whole_numbers import WholeNumbers
 
 
-class Judge:
+class Judge(WholeNumbers):
     """A name, files and networks. Named by class on the command line, as adapters are; there is no registry."""
 
     metrics: ClassVar[Mapping[str, Any]]

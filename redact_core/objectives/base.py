@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from redact_core.adapters.base import Adapter
 from redact_core.adapters.capabilities import Capability, SolvesExactly, require_all
 from redact_core.objectives.targets import Targets
+from redact_core.support.whole_numbers import WholeNumbers
 from redact_core.types import Conditioning, Lesson
 
 
@@ -42,7 +43,7 @@ class BatchLike(Protocol):
     def __len__(self) -> int: ...
 
 
-class Objective(nn.Module, ABC):
+class Objective(WholeNumbers, nn.Module, ABC):
     """A training method. Its terms are summed to the loss; each is logged under its name."""
 
     needs: ClassVar[tuple[type[Capability], ...]] = ()

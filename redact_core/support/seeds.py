@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from redact_core.errors import RedactError
+from redact_core.support.whole_numbers import check_whole
 
 LARGEST = 2**60
 """Generators take 64 bits; rows, turns and sentences are added to a seed, or multiply it by a few."""
@@ -12,8 +13,9 @@ def checked_seed(seed: int) -> int:
     """``seed`` itself.
 
     Raises:
-        RedactError: It is beyond :data:`LARGEST`, above or below.
+        RedactError: It is no whole number, or beyond :data:`LARGEST`, above or below.
     """
+    check_whole(seed=seed)
     if abs(seed) > LARGEST:
         raise RedactError(f"seed is {seed}; give a whole number of at most {LARGEST}.")
     return seed

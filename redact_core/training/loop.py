@@ -16,6 +16,7 @@ from redact_core.errors import RedactError
 from redact_core.objectives.base import Objective
 from redact_core.objectives.targets import LessonLoader
 from redact_core.support.meter import Meter
+from redact_core.support.whole_numbers import check_whole
 from redact_core.training.result import Redaction
 from redact_core.training.run import TrainingRun, lessons_of
 from redact_core.training.soundness import check_terms, check_weights
@@ -79,10 +80,11 @@ def redact(
         nothing to train. The adapter keeps it, so that ``save_pretrained`` writes the same card.
 
     Raises:
-        RedactError: If the lessons contradict one another or a condition cannot be read, if no step would move a
-            weight, or if the training diverges; the weights are then of no use; or if
-            the encoder's weights are not float32.
+        RedactError: If ``steps``, ``batch_size`` or ``seed`` is no whole number, if the lessons contradict one another or
+            a condition cannot be read, if no step would move a weight, if the training diverges (the weights are then of no
+            use), or if the encoder's weights are not float32.
     """
+    check_whole(steps=steps, batch_size=batch_size, seed=seed)
     with Meter(adapter.device.type) as meter:
         run = TrainingRun(adapter, objective, lr)
         _ = run.base  # of the weights as they are before anything is read with them or solved

@@ -24,6 +24,7 @@ from redact_core.artefacts.card import FILE
 from redact_core.support.folders import hashes, new_folder
 from redact_core.support.paths import at_home
 from redact_core.support.strict_json import strict_json
+from redact_core.support.whole_numbers import WholeNumbers
 
 Kind = Literal["lora", "encoder", "single_file"]
 REPORT = "export.json"
@@ -34,7 +35,7 @@ LARGE = 0.05
 
 
 @dataclass(frozen=True)
-class LoraSettings:
+class LoraSettings(WholeNumbers):
     """How a LoRA is made."""
 
     rank: int | None = None

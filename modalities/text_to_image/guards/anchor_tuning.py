@@ -13,10 +13,11 @@ from torch import Tensor
 from modalities.text_to_image.guards.picture_text import PictureText
 from redact_core.guards.two_anchor import AnchorLoss, anchor_loss
 from redact_core.support.folders import write_whole
+from redact_core.support.whole_numbers import WholeNumbers
 
 
 @dataclass(frozen=True)
-class Tuning:
+class Tuning(WholeNumbers):
     """Of :func:`tune`. The learning rate is that of the authors' code; ``apart`` and ``keep`` are ours."""
 
     steps: int = 100

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from redact_core import Lesson, RedactError
+from redact_core.support.whole_numbers import WholeNumbers
 
 MOST_ROWS = 4096
 """Twice as many as are retained by default: a redaction of many names then takes at most three times as long as one of one."""
 
 
 @dataclass(frozen=True)
-class PromptRows:
+class PromptRows(WholeNumbers):
     """How many rows a request becomes.
 
     Args:

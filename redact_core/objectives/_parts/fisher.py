@@ -13,11 +13,12 @@ from redact_core.adapters.capabilities import HasTrainingLoss
 from redact_core.adapters.fingerprint import weights_digest
 from redact_core.errors import RedactError
 from redact_core.support.tensor_file import read_tensors, write_tensors
+from redact_core.support.whole_numbers import WholeNumbers
 from redact_core.types import Conditioning
 
 
 @dataclass(frozen=True)
-class FisherSettings:
+class FisherSettings(WholeNumbers):
     """How it is estimated; kept in the file."""
 
     samples: int

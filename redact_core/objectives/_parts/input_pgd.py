@@ -11,11 +11,12 @@ from redact_core.adapters.disturbance import Disturbable, unit_length
 from redact_core.errors import RedactError
 from redact_core.objectives.distances import conditioning_distance
 from redact_core.support.devices import without_float16
+from redact_core.support.whole_numbers import WholeNumbers
 from redact_core.types import Conditioning
 
 
 @dataclass(frozen=True)
-class InputAttack:
+class InputAttack(WholeNumbers):
     """How long and how far a search goes.
 
     Args:
