@@ -16,6 +16,7 @@ from redact_core.adapters.by_hand import Entry, TriedByHand, try_by_hand
 from redact_core.adapters.capabilities import require
 from redact_core.artefacts.card import FILE as CARD
 from redact_core.evaluation.evidence import BASE
+from redact_core.metrics.judge import check_names
 from redact_core.metrics.scorer import checked_scores, leak_metric
 from redact_core.reporting.formats import show
 
@@ -88,13 +89,14 @@ class Comparison:
         subjects: What can be looked for.
 
     Raises:
-        RedactError: The adapter does not say what is asked of it by hand.
+        RedactError: The adapter does not say what is asked of it by hand, or two scorers share a metric.
     """
 
     def __init__(
         self, base: Adapter, redacted: Adapter, scorers: Sequence[Scorer], subjects: Sequence[Subject]
     ):
         self.form, _ = (require(model, TriedByHand, "The page") for model in (base, redacted))
+        check_names(scorers, "scorers")
         self.base, self.redacted, self.scorers, self.subjects = base, redacted, scorers, subjects
         # deleted with this object, or when the process ends
         self._kept = tempfile.TemporaryDirectory(prefix="redact-app-")

@@ -36,6 +36,7 @@ from redact_core import (
 from redact_core.adapters.capabilities import HasTrainingLoss, PlansEvaluations, Reopens, require
 from redact_core.adapters.fingerprint import fingerprint
 from redact_core.evaluation.set_scoring import halves
+from redact_core.metrics.judge import check_names
 from redact_core.metrics.scorer import checked_scores, leak_metric
 from redact_core.metrics.statistics import wilson
 
@@ -80,7 +81,7 @@ class Bench:
         progress: Whether trainings show the model's own progress bar.
 
     Raises:
-        RedactError: The scorer has no such rate, or a number is below 1.
+        RedactError: The scorer has no such rate, a number is below 1, or the set scorer has a metric of the comparison's.
     """
 
     def __init__(
@@ -102,6 +103,8 @@ class Bench:
         leak = leak_metric(scorer.metrics)
         if leak is None:
             raise RedactError(f"{scorer.name} has no rate that shall be low; give a scorer that has one.")
+        if set_scorer is not None:
+            check_names([set_scorer], "set scorers", dict.fromkeys((FOUND, TOGETHER), "the comparison"))
         self.opened, self.scorer, self.request, self.attacks = opened, scorer, request, attacks
         self.n, self.n_attacked, self.models, self.groups = n, n_attacked, models, groups
         self.set_scorer, self.progress, self.leak = set_scorer, progress, leak

@@ -14,20 +14,29 @@ from lightning_modules.support.specs import build, specs_of
 from redact_core import Adapter, Scorer, SetScorer
 from redact_core.adapters.capabilities import PlansEvaluations
 from redact_core.evaluation.evidence import Evidence
-from redact_core.evaluation.scoring import score, scorer_records
+from redact_core.evaluation.scoring import TAKEN, score, scorer_records
 from redact_core.evaluation.set_scoring import score_sets, set_records
+from redact_core.metrics.judge import check_names
 
 Spec = Mapping[str, Any]
 
 
 @dataclass
 class Judges:
-    """Judges, and class and arguments of each as JSON keeps them."""
+    """Judges, and class and arguments of each as JSON keeps them.
+
+    Raises:
+        RedactError: Two share a name or a metric, so that one would hide the other.
+    """
 
     scorers: Sequence[Scorer] = ()
     specs: Sequence[Spec] = ()
     set_scorers: Sequence[SetScorer] = ()
     set_specs: Sequence[Spec] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Before anything is drawn."""
+        check_names((*self.scorers, *self.set_scorers), "judges", TAKEN)
 
     def to(self, device: torch.device) -> Judges:
         """Judge on ``device`` from now on; the same judges are returned."""

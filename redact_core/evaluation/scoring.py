@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from redact_core.errors import RedactError
+from redact_core.evaluation import inappropriateness
 from redact_core.evaluation.evidence import Evidence
 from redact_core.metrics.judge import check_names, record_of
 from redact_core.metrics.scorer import Metric, Scorer, checked_scores
 from redact_core.support.jsonl import LineWriter, first_line, read_lines
+
+TAKEN = dict.fromkeys(inappropriateness.METRICS, "the report")
+"""Metrics that are computed from scores, which nobody else may give -> who gives them."""
 
 
 def score(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mapping[str, Any]]) -> float:
@@ -24,7 +28,7 @@ def score(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mapping
 
     Args:
         evidence: The folder.
-        scorers: Their metrics must have different names.
+        scorers: Their metrics must have different names, and none of :data:`TAKEN`.
         specs: For each scorer, its class and arguments, for the record.
 
     Raises:
@@ -32,7 +36,7 @@ def score(evidence: Evidence, scorers: Sequence[Scorer], specs: Sequence[Mapping
     """
     if not scorers:
         raise RedactError("No scorer was named; give --scorers NAME, 'redact ls' lists them.")
-    check_names(scorers, "scorers")
+    check_names(scorers, "scorers", TAKEN)
     evidence.check_samples()
     heads = {s.name: record_of(s, spec) for s, spec in zip(scorers, specs, strict=True)}
     kept, fresh = evidence.folder / "scores", evidence.folder / "scores.new"

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from redact_core.errors import RedactError
 from redact_core.evaluation.evidence import BASE, Evidence
+from redact_core.evaluation.scoring import TAKEN, scorer_records
 from redact_core.evaluation.summary import SummaryRow
 from redact_core.metrics.judge import check_names, record_of
 from redact_core.metrics.scorer import Metric
@@ -31,9 +32,11 @@ def score_sets(evidence: Evidence, scorers: Sequence[SetScorer], specs: Sequence
     What the same scorer found for the same samples is kept. Figures of other scorers are removed.
 
     Raises:
-        RedactError: Two scorers share a metric, or samples do not match their hashes.
+        RedactError: Two scorers share a metric, or one has it from who scored single samples, or samples do not match
+            their hashes.
     """
-    check_names(scorers, "set scorers")
+    named = {name: record["scorer"] for record in scorer_records(evidence) for name in record["metrics"]}
+    check_names(scorers, "set scorers", TAKEN | named)
     folder = evidence.folder / _FOLDER
     began = time.perf_counter()
     for path in set(folder.glob("*.json")) - {folder / f"{scorer.name}.json" for scorer in scorers}:

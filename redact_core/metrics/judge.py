@@ -47,22 +47,23 @@ class Judge(WholeNumbers):
         return self
 
 
-def check_names(judges: Iterable[Judge], what: str) -> None:
+def check_names(judges: Iterable[Judge], what: str, taken: Mapping[str, str] | None = None) -> None:
     """Refuse judges that share a name, or figures that do.
 
     Args:
         judges: That judge together; each has ``metrics``.
         what: They are, for the message: ``scorers``.
+        taken: Metrics of others whose figures stand beside theirs -> who gives them.
 
     Raises:
         RedactError: Lists all that is shared.
     """
-    seen: dict[str, str] = {}
+    seen = {f"the metric {name!r}": whose for name, whose in (taken or {}).items()}
     problems: list[str] = []
     for judge in judges:
         for name in (f"the name {judge.name}", *(f"the metric {name!r}" for name in judge.metrics)):
             if name in seen:
-                problems.append(f"{seen[name]} and {judge.name} share {name}; keep one")
+                problems.append(f"{seen[name]} and {judge.name} share {name}; keep one or rename it")
             seen[name] = judge.name
     raise_together(f"The {what} cannot be used together", problems)
 

@@ -11,14 +11,16 @@ import torch
 from saboteurs import ColourJudge, answer, picture
 from torch import Tensor
 from toy_distance import ToyDistance
-from toy_evaluation import PictureToy
+from toy_evaluation import PictureToy, WordScorer
 from toy_evidence import make
 
 from lightning_modules.cli import main as cli
+from lightning_modules.comparison.bench import Bench
+from lightning_modules.evaluation.judges import Judges
 from modalities.text_to_image.metrics import inception_distances
 from modalities.text_to_image.metrics.feature_distances import GraderFeatureDistances
 from modalities.text_to_image.metrics.inception_distances import InceptionDistances
-from redact_core import Group, PlanRow, RedactError, SetScorer
+from redact_core import Group, Metric, PlanRow, RedactError, Request, SetScorer
 from redact_core.evaluation.figures import all_metrics
 from redact_core.evaluation.set_scoring import figure, halves, score_sets, set_rows
 from redact_core.evaluation.summarise import findings
@@ -62,6 +64,49 @@ def test_jackknife_auroc_and_equal_error_rate() -> None:
     high, low = torch.tensor([0.7, 0.8, 0.9]), torch.tensor([0.1, 0.2, 0.3])
     assert (auroc(high, low), auroc(low, high), auroc(low, low)) == (1, 0, 0.5)
     assert (equal_error_rate(high, low), equal_error_rate(low, high)) == (0, 1)
+
+
+class Same(ToyDistance):
+    """Calls its distance what the scorer of single samples calls one of its figures."""
+
+    metrics = {"distance": Metric("set", None, "at most base")}  # noqa: RUF012
+
+
+class Reserved(ToyDistance):
+    metrics = {"inappropriate probability": Metric("set", None, "at most base")}  # noqa: RUF012
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        (Same, "WordScorer and Same share the metric 'distance'; keep one or rename it"),
+        (
+            Reserved,
+            "the report and Reserved share the metric 'inappropriate probability'; keep one or rename it",
+        ),
+    ],
+)
+def test_a_metric_that_would_hide_a_scorers_is_refused_before_anything_is_drawn(
+    tmp_path: Path, judge: type[SetScorer], message: str
+) -> None:
+    with pytest.raises(RedactError, match=rf"^The judges cannot be used together: {message}$"):
+        Judges([WordScorer()], [{}], [judge()], [{}])
+    evidence = make(tmp_path / "out", "redacting", n=8)
+    with pytest.raises(RedactError, match=rf"^The set scorers cannot be used together: {message}$"):
+        score_sets(evidence, [judge()], [{}])
+    assert not (tmp_path / "out" / "sets").exists()
+
+
+def test_figures_of_a_comparison_are_not_hidden() -> None:
+    class Found(ToyDistance):
+        metrics = {"found": Metric("set", None, "at most base")}  # noqa: RUF012
+
+    with pytest.raises(
+        RedactError, match="the comparison and Found share the metric 'found'; keep one or rename"
+    ):
+        Bench(
+            PictureToy, WordScorer(), lambda *_: Request(("plum",)), {}, n=4, n_attacked=2, set_scorer=Found()
+        )
 
 
 @pytest.mark.parametrize(
