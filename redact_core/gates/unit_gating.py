@@ -16,6 +16,7 @@ from redact_core.adapters.state_gates import HasStateGates
 from redact_core.errors import RedactError
 from redact_core.gates.units import MARGIN, SPARE, UnitSettings, fit_units
 from redact_core.objectives.base import Objective
+from redact_core.objectives.targets import Targets
 from redact_core.types import Condition, Conditioning, Lesson, Mean
 
 _CHUNK = 64
@@ -119,6 +120,12 @@ class UnitGating(Objective):
         )
         model.add_gate(units.directions, units.thresholds, units.answers, SPARE)
         return True
+
+    def measured_rows(
+        self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int
+    ) -> Targets:
+        """Of the targets those that are measured."""
+        return Targets(adapter, self, teacher, lessons, seed=seed, measured_only=True)
 
     def forward(self, student: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Always refused."""

@@ -98,6 +98,12 @@ class Objective(WholeNumbers, nn.Module, ABC):
         """What to train on, computed with ``teacher`` once; default: :class:`~redact_core.objectives.targets.Targets`."""
         return Targets(adapter, self, teacher, lessons, seed=seed)
 
+    def measured_rows(
+        self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int
+    ) -> Rows:
+        """What is measured of lessons that :meth:`solve` carried out; default: :meth:`rows`, all of them."""
+        return self.rows(adapter, teacher, lessons, seed=seed)
+
     def peak_rate(self, adapter: Adapter) -> float:
         """The peak learning rate where none is named: the method's own, else what suits the adapter."""
         return adapter.learning_rate if self.learning_rate is None else self.learning_rate

@@ -22,8 +22,8 @@ from redact_core.adapters.disturbance import Disturbable
 from redact_core.adapters.last_linear import LastLinear, LastPass, Ridge
 from redact_core.errors import RedactError
 from redact_core.objectives._parts.input_pgd import InputAttack, input_pgd
-from redact_core.objectives.base import frozen_copy
 from redact_core.objectives.distillation import Distillation
+from redact_core.objectives.targets import Targets
 from redact_core.types import Condition, Conditioning, Lesson, Mean
 
 _KEPT, _GONE = "retain", "redact"
@@ -117,6 +117,12 @@ class ClosedForm(Distillation):
         self.solved = f"{what} solved for in closed form; nothing was trained."
         return True
 
+    def measured_rows(
+        self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int
+    ) -> Targets:
+        """Of the targets those that are measured; no other is asked for."""
+        return Targets(adapter, self, teacher, lessons, seed=seed, measured_only=True)
+
 
 class _Solution:
     """One run of :class:`ClosedForm`; all outputs are those of the untouched map."""
@@ -125,9 +131,6 @@ class _Solution:
         self.settings, self.adapter, self.lessons = settings, adapter, lessons
         self.student: nn.Module = adapter.encoder.eval()
         self.last_linear: LastLinear = require(adapter, HasLastLinear, "ClosedForm").last_linear()
-        # encoded with only where something is moved; a copy of a large encoder takes memory
-        moves = settings.disturbed or settings.rounds
-        self.teacher = frozen_copy(self.student) if moves else self.student
         self.before = self.last_linear.get()
         self.changed = False
         self.device = self.before.device
@@ -143,12 +146,13 @@ class _Solution:
         with self.last_linear.last_pass() as last_pass:
             answers = self._answers(last_pass)
             parts = [self.lessons[i : i + _CHUNK] for i in range(0, len(self.lessons), _CHUNK)]
-            for variant in range(self.adapter.variants):
+            masks = [self._add(last_pass, part, answers, 0) for part in parts]
+            for variant in range(1, self.adapter.variants):
                 for part in parts:
                     self._add(last_pass, part, answers, variant)
             for _ in range(self.settings.disturbed):
-                for part in parts:
-                    self._add_disturbed(last_pass, part, answers)
+                for part, mask in zip(parts, masks, strict=True):
+                    self._add_disturbed(last_pass, part, answers, mask)
             self._update()
             gone = [x for x in self.lessons if x.redacted]
             for _ in range(self.settings.rounds if gone else 0):
@@ -182,23 +186,27 @@ class _Solution:
         lessons: Sequence[Lesson],
         answers: Mapping[Condition | Mean, Tensor],
         variant: int,
-    ) -> None:
+    ) -> Tensor:
+        """Rows as they are, or a variant of them; their mask ``(batch, length)``."""
         inputs = self.adapter.collated([x.asked for x in lessons])
         if variant:
             inputs = self.adapter.augment(inputs, self.variants)
         conditioning = self._forward(last_pass, inputs)
         self._note(last_pass, lessons, _wanted(last_pass.output, lessons, answers), conditioning.mask)
+        return conditioning.mask
 
     def _add_disturbed(
-        self, last_pass: LastPass, lessons: Sequence[Lesson], answers: Mapping[Condition | Mean, Tensor]
+        self,
+        last_pass: LastPass,
+        lessons: Sequence[Lesson],
+        answers: Mapping[Condition | Mean, Tensor],
+        mask: Tensor,
     ) -> None:
-        """Rows with a random disturbance; behind random words, an answer is that behind the same words."""
+        """Rows, whose mask as they are is ``mask``, with a random disturbance; behind random words, an answer is that behind them."""
         places = self._places()
         inputs = self.adapter.collated([x.asked for x in lessons])
         soft = self.moving.disturb(inputs, places)
         if soft.points is None:
-            with torch.no_grad():
-                mask = self.teacher(inputs).mask
             change = soft.random(self.settings.radius, self.generator)
             self._add_moved(last_pass, lessons, soft, change, answers, mask)
             return
@@ -227,8 +235,7 @@ class _Solution:
         """Rows moved so that the student answers them as the teacher answered them unmoved."""
         inputs = self.adapter.collated([x.asked for x in lessons])
         soft, settings = self.moving.disturb(inputs, self._places()), self.settings
-        with torch.no_grad():
-            conditioning = self.teacher(inputs)
+        conditioning = self._as_it_was(inputs)
         attack = replace(settings.attack, words=0.0 if soft.points is None else 1.0)
         change = input_pgd(self.student, soft, soft.arranged(conditioning), attack, self.generator)
         self._add_moved(last_pass, lessons, soft, change, answers, conditioning.mask)
@@ -255,6 +262,16 @@ class _Solution:
             moved = self.before - self.last_linear.get()
             last_pass.output = last_pass.output + last_pass.features @ moved.T
         return conditioning
+
+    @torch.no_grad()
+    def _as_it_was(self, inputs: dict[str, Tensor]) -> Conditioning:
+        """The answer of the untouched encoder: only the map differs, so no copy of the rest is kept."""
+        now = self.last_linear.get()
+        self.last_linear.set(self.before)
+        try:
+            return self.student(inputs)
+        finally:
+            self.last_linear.set(now)
 
     def _note(self, last_pass: LastPass, lessons: Sequence[Lesson], wanted: Tensor, mask: Tensor) -> None:
         own = torch.tensor([float(x.weight) for x in lessons], device=self.device).unsqueeze(1)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from redact_core.objectives.base import BatchLike, Objective, Rows
 
 
+MEASURED = 512
+"""Rows at most that :meth:`Targets.measure` reads, evenly from the first to the last."""
+
+
 class Targets:
     """Every lesson in every variant, as tensors: what is asked, and what the teacher answers.
 
@@ -35,6 +39,8 @@ class Targets:
         seed: Fixes the variants.
         chunk: Conditions given to the teacher at a time.
         memory_limit: Bytes of answers beyond which they lie in a temporary memory-mapped file.
+        measured_only: Hold only the rows that :meth:`measure` reads, for lessons that were carried out without training:
+            the teacher need not answer any other.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class Targets:
         seed: int = 0,
         chunk: int = 128,
         memory_limit: int = 2 << 30,
+        measured_only: bool = False,
     ):
         if not lessons:
             raise RedactError("There are no lessons; give at least one condition to redact.")
@@ -62,11 +69,14 @@ class Targets:
         variants = [asked]
         for _ in range(1, adapter.variants):
             variants.append(adapter.augment(asked, generator))
-        self.asked = {key: torch.cat([variant[key] for variant in variants]) for key in asked}
-        self.redacted = torch.tensor([lessons[i].redacted for i in order]).repeat(len(variants))
-        self.weight = torch.tensor([float(lessons[i].weight) for i in order]).repeat(len(variants))
+        total = len(order) * len(variants)
+        numbers = spread_rows(total, MEASURED) if measured_only else torch.arange(total)
+        places = numbers % len(order)
+        self.asked = {key: torch.cat([variant[key] for variant in variants])[numbers] for key in asked}
+        self.redacted = torch.tensor([lessons[i].redacted for i in order])[places]
+        self.weight = torch.tensor([float(lessons[i].weight) for i in order])[places]
         with torch.no_grad():
-            self._answer(lessons, kept, others, len(variants))
+            self._answer([lessons[order[i]] for i in places.tolist()], places < len(kept))
         del self._teacher  # its answers are all that is needed
 
     def __len__(self) -> int:
@@ -80,7 +90,7 @@ class Targets:
         return Batch(asked, target, self.redacted[rows], self.weight[rows] if weight is None else weight)
 
     @torch.no_grad()
-    def measure(self, student: nn.Module, limit: int = 512) -> dict[str, float]:
+    def measure(self, student: nn.Module, limit: int = MEASURED) -> dict[str, float]:
         """Mean distance to the targets, redacted and retained, over at most ``limit`` rows."""
         device = device_of(student)
         rows = spread_rows(len(self), limit)
@@ -98,24 +108,23 @@ class Targets:
     def _ask(self, inputs: Mapping[str, Tensor]) -> Conditioning:
         return self._objective.targets(self._teacher, to_device_of(self._teacher, inputs)).to("cpu")
 
-    def _answer(self, lessons: Sequence[Lesson], kept: list[int], others: list[int], variants: int) -> None:
-        """Ask the teacher, and note for every row which answer is its own."""
-        distinct = list(dict.fromkeys(lessons[i].answer for i in others))
-        single = [answer for answer in distinct if not isinstance(answer, Mean)]
-        means = [answer for answer in distinct if isinstance(answer, Mean)]
-        references = [*single, *means]
-        n, per = len(kept), len(kept) + len(others)
-        shared = {answer: n * variants + k for k, answer in enumerate(references)}
-        self._target_of = torch.tensor(
-            [
-                v * n + i if i < n else shared[lessons[others[i - n]].answer]
-                for v in range(variants)
-                for i in range(per)
-            ]
-        )
-        store = TargetStore(n * variants + len(references), self._limit)
-        own = torch.cat([torch.arange(v * per, v * per + n) for v in range(variants)])
-        for part in (part for part in own.split(self._chunk) if len(part)):
+    def _answer(self, rows: Sequence[Lesson], own: Tensor) -> None:
+        """Ask the teacher, and note for every row which answer is its own.
+
+        Args:
+            rows: The lesson of each row.
+            own: ``(rows,)`` bool: it is answered by the teacher's answer to that very row.
+        """
+        references = [row.answer for row, alone in zip(rows, own.tolist(), strict=True) if not alone]
+        single = [answer for answer in dict.fromkeys(references) if not isinstance(answer, Mean)]
+        means = [answer for answer in dict.fromkeys(references) if isinstance(answer, Mean)]
+        n = int(own.sum())
+        shared = {answer: n + k for k, answer in enumerate([*single, *means])}
+        self._target_of = torch.empty(len(rows), dtype=torch.int64)
+        self._target_of[own] = torch.arange(n)
+        self._target_of[~own] = torch.tensor([shared[answer] for answer in references], dtype=torch.int64)
+        store = TargetStore(n + len(shared), self._limit)
+        for part in (part for part in own.nonzero()[:, 0].split(self._chunk) if len(part)):
             store.append(self._ask({key: value[part] for key, value in self.asked.items()}))
         for start in range(0, len(single), self._chunk):
             store.append(self._ask(self._adapter.collate(single[start : start + self._chunk])))

@@ -70,6 +70,7 @@ class TrainingRun:
         self._teacher: nn.Module | None = frozen_copy(self.student)
         self._rows: Rows | None = None
         self._before: Mapping[str, float] = {}
+        self._solved = False
         self._changed = False
         """The student is known to be another than the base."""
 
@@ -108,7 +109,8 @@ class TrainingRun:
 
     def solve(self, lessons: Sequence[Lesson], *, seed: int) -> bool:
         """Carry out the lessons without training, if that can be done; True when done."""
-        return self.objective.solve(self.adapter, lessons, seed=seed)
+        self._solved = self.objective.solve(self.adapter, lessons, seed=seed)
+        return self._solved
 
     def initialise(self, lessons: Sequence[Lesson], *, seed: int) -> None:
         """Change the student before its first step, where the method does."""
@@ -125,7 +127,8 @@ class TrainingRun:
         if self._rows is None:
             assert self._teacher is not None
             teacher = self._teacher if device is None else self._teacher.to(device)
-            self._rows = self.objective.rows(self.adapter, teacher, lessons, seed=seed)
+            asked = self.objective.measured_rows if self._solved else self.objective.rows
+            self._rows = asked(self.adapter, teacher, lessons, seed=seed)
             self._before = self._rows.measure(teacher)
             self._teacher = None
         return self._rows

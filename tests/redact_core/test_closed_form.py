@@ -27,6 +27,8 @@ from redact_core import (
 )
 from redact_core.adapters.contract import ToyAdapter
 from redact_core.adapters.last_linear import Ridge
+from redact_core.objectives.base import frozen_copy
+from redact_core.objectives.targets import Targets
 from redact_core.training.run import TrainingRun
 from redact_core.types import Mean
 
@@ -106,6 +108,40 @@ def test_a_seed_fixes_it(case) -> None:
 def test_attacks_are_part_of_what_is_solved(case) -> None:
     rows = case[1]
     assert not torch.equal(said(solved(case, rounds=0), rows), said(solved(case, rounds=1), rows))
+
+
+def test_every_row_is_encoded_once_for_each_thing_that_is_noted_and_nothing_is_copied(case) -> None:
+    adapter, rows = case
+    seen: list[int] = []
+
+    def count(_module: object, inputs: tuple[dict[str, torch.Tensor]]) -> None:
+        seen.append(len(next(iter(inputs[0].values()))))
+
+    def copied(_memo: object) -> None:
+        raise AssertionError("a copy of the encoder takes its memory again")
+
+    adapter.encoder.__deepcopy__ = copied
+    with adapter.encoder.register_forward_pre_hook(count):
+        ClosedForm(disturbed=2).solve(adapter, rows)
+    # the reference of one row; three rows as they are; twice disturbed, and of prompts the reference behind the same words.
+    # A speaker encoder's last map is looked for with a clip of noise.
+    assert seen == ([1, 1, 3, 3, 3] if isinstance(adapter, SpeechT5) else [1, 3, 3, 1, 3, 1])
+    ClosedForm(rounds=1, steps=1).solve(adapter, rows)
+
+
+def test_of_what_was_solved_only_that_is_asked_for_which_is_measured(tiny_sd: Path) -> None:
+    adapter, rows = of_prompts(tiny_sd)
+    rows += [Lesson.retain(f"{i} red cars") for i in range(600)]
+    whole = Targets(adapter, ClosedForm(), frozen_copy(adapter.encoder), rows)
+    run = TrainingRun(adapter, ClosedForm(disturbed=0))
+    stock = frozen_copy(adapter.encoder)
+    assert run.solve(rows, seed=0)
+    few = run.targets(rows, seed=0)
+    assert (len(whole), len(few)) == (603, 512)
+    for encoder in (stock, adapter.encoder):
+        assert few.measure(encoder) == pytest.approx(whole.measure(encoder), rel=1e-4, abs=1e-9)
+    trained = TrainingRun(of_prompts(tiny_sd)[0], Distillation())
+    assert len(trained.targets(rows, seed=0)) == 603
 
 
 def test_the_mean_of_voices_is_an_answer_too(speech: SpeechT5) -> None:
