@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -74,6 +74,15 @@ class Objective(WholeNumbers, nn.Module, ABC):
         """
         require_all(adapter, self.needed(), type(self).__name__)
 
+    def untouched(self, student: nn.Module) -> Sequence[nn.Parameter]:
+        """Parameters of what :meth:`prepare` gave that stay as they are, so that student and teacher hold them together.
+
+        A generator takes gigabytes, of which many methods change a small part. By default there are none: whether a
+        parameter takes gradients does not tell, for lessons may be solved for.
+        """
+        del student
+        return ()
+
     def solve(self, adapter: Adapter, lessons: Sequence[Lesson], *, seed: int = 0) -> bool:
         """Carry out the lessons without training, if that can be done; True when done.
 
@@ -121,6 +130,11 @@ class Objective(WholeNumbers, nn.Module, ABC):
         """Named scalar terms, weights included; their sum is the loss."""
 
 
-def frozen_copy(module: nn.Module) -> nn.Module:
-    """A copy in evaluation mode that takes no gradients: the teacher."""
-    return copy.deepcopy(module).eval().requires_grad_(False)
+def frozen_copy(module: nn.Module, shared: Iterable[nn.Parameter] = ()) -> nn.Module:
+    """A copy in evaluation mode that takes no gradients: the teacher.
+
+    Args:
+        module: Of what.
+        shared: Parameters of it that are not copied but held by both.
+    """
+    return copy.deepcopy(module, {id(p): p for p in shared}).eval().requires_grad_(False)

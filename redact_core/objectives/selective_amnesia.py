@@ -132,8 +132,8 @@ class SelectiveAmnesia(GeneratorMethod):
                 samples += adapter.generate(conditioning, seeds=seeds)
             if self.ewc_weight:
                 fisher = self._fisher(adapter, lessons, seed)
-                old = {name: p.detach().clone() for name, p in trained.generator.named_parameters()}
-                self._anchors = {name: (old[name], value) for name, value in fisher.items()}
+                old = dict(trained.generator.named_parameters())
+                self._anchors = {name: (old[name].detach().clone(), value) for name, value in fisher.items()}
         conditioning = encode(adapter, [lesson.asked for lesson in (*gone, *stay)]).to("cpu")
         group = torch.arange(len(samples)) < len(gone)
         made = range(first, first + len(samples))

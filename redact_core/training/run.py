@@ -67,7 +67,7 @@ class TrainingRun:
         self.rate = self.objective.peak_rate(adapter) if lr is None else lr
         check_rate(self.rate)
         self.student: nn.Module = self.objective.prepare(adapter)
-        self._teacher: nn.Module | None = frozen_copy(self.student)
+        self._teacher: nn.Module | None = frozen_copy(self.student, self.objective.untouched(self.student))
         self._rows: Rows | None = None
         self._before: Mapping[str, float] = {}
         self._solved = False
@@ -126,12 +126,21 @@ class TrainingRun:
         """
         if self._rows is None:
             assert self._teacher is not None
-            teacher = self._teacher if device is None else self._teacher.to(device)
+            teacher = self._teacher if device is None else self._moved(self._teacher, device)
             asked = self.objective.measured_rows if self._solved else self.objective.rows
             self._rows = asked(self.adapter, teacher, lessons, seed=seed)
             self._before = self._rows.measure(teacher)
             self._teacher = None
         return self._rows
+
+    def _moved(self, teacher: nn.Module, device: torch.device) -> nn.Module:
+        """``teacher`` on ``device``; what it holds together with the student is moved once."""
+        shared = {id(parameter) for parameter in self.objective.untouched(self.student)}
+        for name, parameter in self.student.named_parameters():
+            if id(parameter) in shared:
+                place, _, leaf = name.rpartition(".")
+                setattr(teacher.get_submodule(place), leaf, parameter)
+        return teacher.to(device)
 
     def finish(
         self,

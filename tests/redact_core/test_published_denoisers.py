@@ -1,21 +1,24 @@
 """ESD and concept ablation on a tiny denoiser: their targets by hand, and the limits in which they equal something known."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import torch
 from tiny import tiny_stable_diffusion_xl
+from torch import nn
 
 from modalities.text_to_image import StableDiffusion, StableDiffusionXL
 from redact_core import Conditioning, Lesson, RedactError, redact
 from redact_core.adapters.contract import ToyAdapter
+from redact_core.objectives._parts.replay import swapped_weights
 from redact_core.objectives.base import frozen_copy
 from redact_core.objectives.published.concept_ablation import ConceptAblation
 from redact_core.objectives.published.esd import ESD
 from redact_core.objectives.published.uce import UCE
+from redact_core.training.run import TrainingRun
 
 ROWS = [
     Lesson.redact("cat", "dog"),
@@ -79,6 +82,72 @@ def test_half_drawn_to_the_end_is_the_model_s_own_drawing(tiny_sd: Path) -> None
         picture = model.pipeline.vae.decode(last / model.pipeline.vae.config.scaling_factor).sample
     wanted = model.generate(["cat"], seeds=[3])[0]
     torch.testing.assert_close((picture[0] / 2 + 0.5).clamp(0, 1), wanted, rtol=1e-3, atol=1e-4)
+
+
+class Whole(ESD):
+    """With a copy of the whole denoiser for its teacher."""
+
+    def untouched(self, student: nn.Module) -> list[nn.Parameter]:
+        del student
+        return []
+
+
+@pytest.mark.parametrize(("variant", "few"), [("x", True), ("u", False)])
+def test_the_teacher_is_a_copy_of_what_is_trained_and_the_weights_are_the_same(
+    tiny_sd: Path, variant: Literal["x", "u"], few: bool
+) -> None:
+    found: list[dict[str, torch.Tensor]] = []
+    measures: list[Mapping[str, float]] = []
+    for kind in (ESD, Whole):
+        model, values = opened(tiny_sd), {"samples": 6, "roll_steps": 4, "learning_rate": 1e-3}
+        run = TrainingRun(model, kind(variant=variant, **values))  # pyright: ignore[reportArgumentType]
+        assert run._teacher is not None
+        held = {id(p) for p in run.student.parameters()}
+        sizes = [p.numel() for p in run._teacher.parameters() if id(p) not in held]
+        wanted = [p.numel() for p in run.student.parameters() if kind is Whole or p.requires_grad]
+        assert sum(sizes) == sum(wanted)
+        if kind is ESD:
+            assert (sum(sizes) < sum(p.numel() for p in run.student.parameters()) / 3) == few
+        result = redact(
+            model,
+            ROWS,
+            objective=kind(variant=variant, **values),
+            steps=2,
+            batch_size=3,  # pyright: ignore[reportArgumentType]
+        )
+        measures.append(result.card.measures)
+        found.append(model.generator.state_dict())
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+    assert measures[0] == measures[1]
+
+
+def test_a_teacher_that_is_moved_goes_on_sharing_what_the_student_holds(tiny_sd: Path) -> None:
+    run = TrainingRun(opened(tiny_sd), small())
+    assert run._teacher is not None
+    for (
+        module
+    ) in run._teacher.modules():  # as a move to another device leaves them: every parameter one of its own
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            setattr(module, name, nn.Parameter(parameter.detach().clone(), requires_grad=False))
+    teacher = run._moved(run._teacher, torch.device("cpu"))
+    held = {id(p) for p in run.student.parameters()}
+    copied = [name for name, p in teacher.named_parameters() if id(p) not in held]
+    assert copied == [name for name, p in run.student.named_parameters() if p.requires_grad]
+
+
+def test_weights_are_swapped_without_a_copy_of_what_is_shared(tiny_sd: Path) -> None:
+    student = small().prepare(opened(tiny_sd))
+    teacher = frozen_copy(student, [p for p in student.parameters() if not p.requires_grad])
+    own = {name: p.clone() for name, p in student.named_parameters()}
+    with torch.no_grad():
+        for p in teacher.parameters():
+            p += 1
+    with swapped_weights(student, teacher):
+        inside = {name: p.clone() for name, p in student.named_parameters()}
+    trained = {name for name, p in student.named_parameters() if p.requires_grad}
+    assert all(torch.equal(inside[name], own[name] + 1) for name in own)
+    for name, p in student.named_parameters():
+        assert torch.equal(p, own[name] + (name not in trained)), name
 
 
 @pytest.mark.parametrize("variant", ["x", "u", "full"])

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 
 from modalities.text_to_image import StableDiffusion
 from redact_core import Lesson, RedactError, redact
@@ -15,6 +16,7 @@ from redact_core.objectives._parts.bare_rows import bare_rows
 from redact_core.objectives._parts.map_rows import Places
 from redact_core.objectives.published.rece import RECE
 from redact_core.objectives.published.uce import UCE
+from redact_core.training.run import TrainingRun
 
 NONE = torch.zeros(0, 6, dtype=torch.float64)
 ROWS = [
@@ -118,6 +120,31 @@ def test_uce_changes_keys_and_values_alone_and_the_card_says_so(
     assert card.measures["redact distance after"] < left * card.measures["redact distance before"]
     again = StableDiffusion(str(tmp_path / "out"))
     assert all(torch.equal(again.generator.state_dict()[k], model.generator.state_dict()[k]) for k in moved)
+
+
+@pytest.mark.parametrize("method", [UCE, RECE])
+def test_the_teacher_is_a_copy_of_the_maps_alone_and_the_edit_is_the_same(
+    tiny_sd: Path, method: type[UCE]
+) -> None:
+    class Whole(method):
+        def untouched(self, student: nn.Module) -> list[nn.Parameter]:
+            del student
+            return []
+
+    found: list[dict[str, torch.Tensor]] = []
+    measures: list[object] = []
+    for kind in (method, Whole):
+        model = StableDiffusion(str(tiny_sd))
+        run = TrainingRun(model, kind())
+        held = {id(p) for p in run.student.parameters()}
+        assert run._teacher is not None
+        copied = {name for name, p in run._teacher.named_parameters() if id(p) not in held}
+        if kind is method:
+            assert copied == {f"{name}.weight" for name in model.conditioning_maps()}
+        measures.append(redact(model, ROWS, objective=kind()).card.measures)
+        found.append(model.generator.state_dict())
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+    assert measures[0] == measures[1]
 
 
 def test_names_alone_are_read() -> None:

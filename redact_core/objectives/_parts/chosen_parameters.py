@@ -22,6 +22,11 @@ def expression(text: str) -> re.Pattern[str]:
         raise RedactError(f"parameters is no regular expression ({error}); correct it.") from error
 
 
+def without_gradients(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters that :func:`train_only` left out."""
+    return [parameter for parameter in module.parameters() if not parameter.requires_grad]
+
+
 def train_only(generator: nn.Module, wanted: Callable[[str], object], what: str) -> nn.Module:
     """``generator`` with gradients for the parameters that are ``wanted`` and for no others.
 

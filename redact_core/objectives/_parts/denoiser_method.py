@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
 from redact_core.adapters.base import Adapter
 from redact_core.adapters.capabilities import HasTrainingLoss, require
 from redact_core.adapters.generator_parts import HasDenoiser, generator_of
-from redact_core.objectives._parts.chosen_parameters import train_only
+from redact_core.objectives._parts.chosen_parameters import train_only, without_gradients
 from redact_core.objectives.base import Objective
 
 
@@ -41,3 +41,7 @@ class DenoiserMethod(Objective):
         name = type(self).__name__
         self._denoiser = require(adapter, HasDenoiser, name)
         return train_only(generator_of(adapter, name), wanted, what)
+
+    def untouched(self, student: nn.Module) -> Sequence[nn.Parameter]:
+        """All but the chosen parameters."""
+        return without_gradients(student)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from redact_core.adapters.base import Adapter
 from redact_core.adapters.capabilities import HasTrainingLoss, require
-from redact_core.objectives._parts.chosen_parameters import expression, train_only
+from redact_core.objectives._parts.chosen_parameters import expression, train_only, without_gradients
 from redact_core.objectives.base import Objective
 
 
@@ -38,3 +40,7 @@ class GeneratorMethod(Objective):
         return train_only(
             self._trained.generator, self._wanted.search, f"parameters is {self.parameters_filter!r}"
         )
+
+    def untouched(self, student: nn.Module) -> Sequence[nn.Parameter]:
+        """All but the chosen parameters."""
+        return without_gradients(student)

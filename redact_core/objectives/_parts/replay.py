@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -99,13 +98,28 @@ class ReplayRows:
 
 @contextmanager
 def swapped_weights(module: nn.Module, weights: nn.Module) -> Generator[None]:
-    """``module`` with the state of ``weights`` inside the block, and its own again afterwards."""
-    own = copy.deepcopy(module.state_dict())
-    module.load_state_dict(weights.state_dict())
+    """``module`` with the state of ``weights`` inside the block, and its own again afterwards.
+
+    What both hold together is neither copied nor written.
+    """
+    other = weights.state_dict()
+    own = {name: value for name, value in module.state_dict().items() if not _same_memory(value, other[name])}
+    kept = {name: value.clone() for name, value in own.items()}
     try:
+        _write(own, other)
         yield
     finally:
-        module.load_state_dict(own)
+        _write(own, kept)
+
+
+def _same_memory(a: Tensor, b: Tensor) -> bool:
+    return a.device == b.device and a.data_ptr() == b.data_ptr()
+
+
+@torch.no_grad()
+def _write(to: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    for name, tensor in to.items():
+        tensor.copy_(values[name])
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from redact_core.adapters.base import Adapter
 from redact_core.adapters.capabilities import HasTrainingLoss, require
 from redact_core.adapters.generator_parts import HasConditioningMaps, generator_of
 from redact_core.errors import RedactError
+from redact_core.objectives._parts.chosen_parameters import train_only, without_gradients
 from redact_core.objectives._parts.map_rows import MapPlaces, MapRows, Places
 from redact_core.objectives.base import Objective
 from redact_core.types import Lesson
@@ -72,13 +73,18 @@ class UCE(Objective):
         self.places: Places = places
 
     def prepare(self, adapter: Adapter) -> nn.Module:
-        """The generator.
+        """The generator, with gradients for its maps alone, although none is taken.
 
         Raises:
             RedactError: It has no maps that read the conditioning alone.
         """
-        require(adapter, HasConditioningMaps, type(self).__name__)
-        return generator_of(adapter, type(self).__name__)
+        maps = require(adapter, HasConditioningMaps, type(self).__name__).conditioning_maps()
+        weights = {f"{name}.weight" for name in maps}
+        return train_only(generator_of(adapter, type(self).__name__), weights.__contains__, "It has no maps")
+
+    def untouched(self, student: nn.Module) -> Sequence[nn.Parameter]:
+        """All but the maps."""
+        return without_gradients(student)
 
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> MapRows:
         """Rows that measure the maps."""
