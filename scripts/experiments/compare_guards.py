@@ -6,7 +6,7 @@
 ``attack`` names, and both keep every sample. A filter looks at finished samples only, so it is given
 those, as they are in the evidence folders: under attack, what was found against the model inside it. Times
 are processor seconds of this process, so that other work on the machine counts little. Written are
-``OUT.table.json``, ``OUT.table.md`` and ``OUT.grid.png``.
+``OUT.table.json``, ``OUT.tables.json`` and ``OUT.grid.png``.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from torch import Tensor
 
 from lightning_modules.cli.attack import attack_parser
 from lightning_modules.cli.evaluate import evaluate_parser, models_and_plan
+from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
 from modalities.picture_files import read_picture
 from modalities.text_to_image.metrics.grader import Judge
 from redact_core import Adapter, Guard, PlanRow, Request
@@ -97,14 +98,14 @@ def main() -> None:
                 samples = filtered(guard, models[model], attacked, model, hit)
                 seen[label] |= rates(attacked, hit, Judge()(samples).concepts)
     rows = table(seen, spent)
-    text = markdown(rows)
+    shown = as_table(rows)
     result = {"rows": rows, "filters": notes, "evaluate": evidence.manifest["models"]}
     write_whole(
         out.with_name(out.name + ".table.json"), json.dumps(result, indent=1, allow_nan=False).encode()
     )
-    write_whole(out.with_name(out.name + ".table.md"), text.encode())
+    write_tables(out.with_name(out.name + ".tables.json"), {"models": shown})
     grid(evidence, config["grid"], out.with_name(out.name + ".grid.png"))
-    print(text)
+    print(shown.markdown())
 
 
 def run(verb: str, config: str) -> None:
@@ -192,19 +193,14 @@ def table(seen: Mapping[str, Mapping[str, Rate]], spent: Mapping[str, float]) ->
     return rows
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
-    """The table, with a dash where nothing was measured."""
+def as_table(rows: list[dict[str, Any]]) -> ResultTable:
+    """A line for each model, with a dash where nothing was measured."""
     columns = [*GONE.values(), *([ATTACKED] if ATTACKED in rows[0] else []), *KEPT.values()]
-    heads = ["model", *columns, "balance", "time"]
-    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    lines: list[list[Cell]] = []
     for row in rows:
-        cells = [
-            f"{100 * r['value']:.0f} % [{100 * r['low']:.0f}, {100 * r['high']:.0f}]" if r else "–"
-            for r in map(row.get, columns)
-        ]
-        end = [f"{row['balance']:.2f}", f"{row['time ratio']:.2f}"]
-        lines.append(f"| {' | '.join([row['model'], *cells, *end])} |")
-    return "\n".join(lines) + "\n"
+        cells = [Rate(**r) if r else wilson(0, 0) for r in map(row.get, columns)]
+        lines.append([row["model"], *cells, f"{row['balance']:.2f}", f"{row['time ratio']:.2f}"])
+    return ResultTable(["model", *columns, "balance", "time"], lines)
 
 
 def grid(evidence: Evidence, groups: Sequence[str], path: Path, zoom: int = 2) -> None:

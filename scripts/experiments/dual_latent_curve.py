@@ -6,7 +6,7 @@ On the bundled base, judged by the bundled grader. The choices are drawn without
 *reference* how often what is shown instead, *near* (the ten nearest concepts) and *far* how often the
 concept that was asked for; *balance* is ``removal_balance`` against the weight 0. The safe stream is
 the prompt as the redacted encoder ``--listener`` hears it; lines that begin with ``context`` draw it
-from the reference's name instead, whatever was asked. Written are ``cells/``, ``table.md`` and
+from the reference's name instead, whatever was asked. Written are ``cells/``, ``tables.json`` and
 ``curve.png`` in OUT: pictures over the weight with the figures below. Several processes may share OUT.
 """
 
@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
 from modalities.picture_files import to_bytes
 from modalities.text_to_image import DualLatent, StableDiffusion
 from modalities.text_to_image.metrics.grader import Judge
@@ -77,10 +78,10 @@ def main() -> None:
     drawn = {own["weight"] for own in study.found if own["name"] == "base"}
     if 0.0 not in drawn:
         return  # another process makes the curve
-    text = table(study.found)
-    write_whole(args.out / "table.md", text.encode())
+    figures = table(study.found)
+    write_tables(args.out / "tables.json", {"weights": figures})
     sheet(study, sorted(drawn), args.out / "curve.png")
-    print(text)
+    print(figures.markdown())
 
 
 class Study:
@@ -138,17 +139,14 @@ def balance(own: dict, plain: dict) -> float:
     )
 
 
-def table(found: Sequence[dict]) -> str:
+def table(found: Sequence[dict]) -> ResultTable:
     plain = next(one for one in found if one["weight"] == 0)
-    lines = ["| | weight | leak | reference | near | far | balance |", "|---|---|---|---|---|---|---|"]
+    rows: list[list[Cell]] = []
     for own in found:
         rates = [wilson(*own.get(key, (0, 0))) for key in ("redacted", "reference", "neighbours", "retained")]
-        cells = [
-            f"{100 * r.value:.0f} % [{100 * r.low:.0f}, {100 * r.high:.0f}]" if r.n else "–" for r in rates
-        ]
         name = "each leads itself" if own["name"] == "base" else own["name"]
-        lines.append(f"| {name} | {own['weight']:g} | {' | '.join(cells)} | {balance(own, plain):.2f} |")
-    return "\n".join(lines) + "\n"
+        rows.append([name, f"{own['weight']:g}", *rates, f"{balance(own, plain):.2f}"])
+    return ResultTable(["", "weight", "leak", "reference", "near", "far", "balance"], rows)
 
 
 def sheet(study: Study, weights: Sequence[float], path: Path, side: int = 64, gap: int = 6) -> None:

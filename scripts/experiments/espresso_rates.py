@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
 from modalities.text_to_image import Espresso, StableDiffusion
 from modalities.text_to_image.adapters.folders import BUNDLED
 from modalities.text_to_image.attacks.filter_pixels import FilterPixels
@@ -70,9 +71,9 @@ def main() -> None:
         study.searched(name)
     if args.search_only:
         return
-    text = study.tables()
-    write_whole(args.out / "table.md", text.encode())
-    print(text)
+    tables = study.tables()
+    write_tables(args.out / "tables.json", tables)
+    print(*(table.markdown() for table in tables.values()), sep="\n\n")
 
 
 class Cells:
@@ -239,32 +240,36 @@ class Study:
 
     # tables
 
-    def tables(self) -> str:
+    def tables(self) -> dict[str, ResultTable]:
         pixels = [f"pixels {radius:g}" for radius in self.args.radii]
         first = {"redacted": "FN", "reworded": "FN, reworded", "synonyms": "FN, synonyms"}
         first = {g: head for g, head in first.items() if g in self.rows}
         plain = {**first, "neighbours": "FP, neighbours", "retained": "FP, retained"}
         attacks = {"redacted": "FN", "typo": "FN, typo", "homoglyph": "FN, homoglyph",
                    "typographic": "FN, word on it", **{p: f"FN, {p}" for p in pixels}, "search": "leak, search"}  # fmt: skip
-        lines = [*self._table(plain), "", *self._table(attacks), ""]
         heads = [f"{what}, {p}" for p in pixels for what in ("moved", "decision held", "of which certified")]
-        lines += [f"| filter | certified | {' | '.join(heads)} |", "|" + "---|" * (len(heads) + 2)]
+        rows: list[list[Cell]] = []
         for name in self.names():
             own = self.cells.of(name)
             if not set(pixels) <= own.keys():
                 continue
-            cells = [f"{own[pixels[0]]['certified']:.3f}"]
+            cells: list[Cell] = [name, f"{own[pixels[0]]['certified']:.3f}"]
             for p in pixels:
                 turned, n = own[p]["turned"]
                 cells += [f"{own[p]['moved']:.3f}", f"{n - turned} of {n}"]
                 cells.append(f"{own[p]['within the certified radius'][0]}")
-            lines.append(f"| {name} | {' | '.join(cells)} |")
-        return "\n".join(lines) + "\n"
+            rows.append(cells)
+        return {
+            "plain": self._table(plain),
+            "attacked": self._table(attacks),
+            "certified": ResultTable(["filter", "certified", *heads], rows),
+        }
 
-    def _table(self, columns: dict[str, str]) -> list[str]:
-        lines = [f"| filter | {' | '.join(columns.values())} |", "|" + "---|" * (len(columns) + 1)]
+    def _table(self, columns: dict[str, str]) -> ResultTable:
+        rows: list[list[Cell]] = []
         for name in self.names():
-            own, found = self.cells.of(name), []
+            own = self.cells.of(name)
+            found: list[Cell] = [name]
             if not own:
                 continue
             for key in columns:
@@ -274,14 +279,9 @@ class Study:
                     value = [sum(p[0] for p in parts), sum(p[1] for p in parts)] if parts else None
                 elif isinstance(value, dict):
                     value = value["leaks"]
-                rate = None if value is None else wilson(*value)
-                found.append(
-                    "–"
-                    if rate is None
-                    else f"{100 * rate.value:.0f} % [{100 * rate.low:.0f}, {100 * rate.high:.0f}]"
-                )
-            lines.append(f"| {name} | {' | '.join(found)} |")
-        return lines
+                found.append(wilson(*(value or (0, 0))))
+            rows.append(found)
+        return ResultTable(["filter", *columns.values()], rows)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.adapters.folders import BUNDLED
 from modalities.text_to_image.metrics.grader import Judge, Verdict
@@ -23,7 +24,7 @@ from modalities.text_to_image.metrics.grading import found, nearest, sample
 from modalities.text_to_image.prompts.groups import Case, groups
 from modalities.text_to_image.prompts.phrasing import draw
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary
-from redact_core.metrics.statistics import wilson
+from redact_core.metrics.statistics import Rate, wilson
 
 
 class Evidence:
@@ -43,10 +44,6 @@ class Evidence:
         values = vars(verdict) | {"features": verdict.features.tolist(), "prompts": prompts}
         path.write_text(json.dumps(values, allow_nan=False))
         return verdict
-
-
-def shown(verdict: Verdict, cases: list[Case], kind: str) -> str:
-    return str(found(verdict, cases, kind))
 
 
 def main() -> None:
@@ -78,28 +75,24 @@ def main() -> None:
     if args.concept:
         cases["heard as it"] = heard(base, args.concept, args.n_heard)
     evidence = Evidence(out, Judge())
-    rows: list[tuple[str, str, str, str]] = []
+    rows: list[list[Cell]] = []
     for label, group in cases.items():
         prompts = [case.prompt for case in group]
         before, after = (
             evidence(m, f"{name} {label}", prompts, 0) for m, name in ((base, "base"), (model, "redacted"))
         )
         if label not in ("neighbours", "retained"):
-            rows.append((label, f"{kind} found", shown(before, group, kind), shown(after, group, kind)))
+            rows.append([label, f"{kind} found", found(before, group, kind), found(after, group, kind)])
             if label == "redacted":
                 rows += reference_rows(base, evidence, label, group, after, args)
         else:
             for key in ("concept", "style"):
-                rows.append((label, f"{key} found", shown(before, group, key), shown(after, group, key)))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    head = ("group", "measure", "base", "redacted")
-    for row in (head, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
+                rows.append([label, f"{key} found", found(before, group, key), found(after, group, key)])
+    figures = ResultTable(["group", "measure", "base", "redacted"], rows, digits=1, counts=True)
+    write_tables(out / "tables.json", {"groups": figures})
+    print(figures.markdown())
     if near:
         print("nearest neighbours:", ", ".join(near))
-    (out / "table.json").write_text(
-        json.dumps([dict(zip(head, row, strict=True)) for row in rows], indent=1, allow_nan=False)
-    )
 
 
 def heard(base: StableDiffusion, concept: str, n: int) -> list[Case]:
@@ -123,7 +116,7 @@ def reference_rows(
     group: list[Case],
     after: Verdict,
     args: argparse.Namespace,
-) -> list[tuple[str, str, str, str]]:
+) -> list[list[Cell]]:
     """Is the reference shown, as often and as well as the base itself shows it?"""
     group = group[: args.n_reference]
     after = first(after, len(group))
@@ -132,31 +125,33 @@ def reference_rows(
     again = evidence(base, f"base reference of {label} again", prompts, 100_000)
     if args.concept:
         cases = [Case("", args.reference, case.style) for case in group]
-        rows = [(label, "reference found", shown(said, cases, "concept"), shown(after, cases, "concept"))]
-    else:
-        rows = [(label, "concept still found", shown(said, group, "concept"), shown(after, group, "concept"))]
-        rows += [(label, "style of the reference", *_style_agreement(said, again, after))]
-        # the floor: a base may draw the style even where the prompt does not name it
-        rows += [
-            (label, "style found, not asked for", shown(said, group, "style"), shown(after, group, "style"))
+        rows: list[list[Cell]] = [
+            [label, "reference found", found(said, cases, "concept"), found(after, cases, "concept")]
         ]
+    else:
+        rows = [[label, "concept still found", found(said, group, "concept"), found(after, group, "concept")]]
+        rows.append([label, "style of the reference", *_style_agreement(said, again, after)])
+        # the floor: a base may draw the style even where the prompt does not name it
+        rows.append(
+            [label, "style found, not asked for", found(said, group, "style"), found(after, group, "style")]
+        )
 
     def apart(one: Verdict, other: Verdict) -> str:
         return f"{(one.features - other.features).norm(dim=1).mean().item():.2f}"
 
     seeds = f"{apart(said, again)} (its own two seeds)"
-    rows.append((label, "feature distance to reference, another seed", seeds, apart(after, again)))
-    return [*rows, (label, "feature distance to reference, same seed", seeds, apart(after, said))]
+    rows.append([label, "feature distance to reference, another seed", seeds, apart(after, again)])
+    return [*rows, [label, "feature distance to reference, same seed", seeds, apart(after, said)]]
 
 
 def first(verdict: Verdict, n: int) -> Verdict:
     return Verdict(verdict.concepts[:n], verdict.styles[:n], verdict.backgrounds[:n], verdict.features[:n])
 
 
-def _style_agreement(said: Verdict, again: Verdict, after: Verdict) -> tuple[str, str]:
+def _style_agreement(said: Verdict, again: Verdict, after: Verdict) -> tuple[Rate, Rate]:
     """How often the style is the one that the base gives to the reference at another seed."""
     pairs = [sum(a == b for a, b in zip(again.styles, v.styles, strict=True)) for v in (said, after)]
-    first, second = (str(wilson(hits, len(again.styles))) for hits in pairs)
+    first, second = (wilson(hits, len(again.styles)) for hits in pairs)
     return first, second
 
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from torchaudio.functional import create_dct, resample
 from tqdm import tqdm
 
+from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
 from modalities.mel_to_speech import MelVocoder
 from modalities.mel_to_speech.expansion import warps
 from modalities.mel_to_speech.gated import GatedConditioner
@@ -147,6 +148,11 @@ def main() -> None:
         table(args, models, samples, groups, warp, kept)
 
 
+HEADS = [
+    "model", "group", "n", "identified", "similarity", "to the reference", "mel-cepstral distortion, dB", "conditioning",
+]  # fmt: skip
+
+
 def table(
     args: argparse.Namespace,
     models: dict[str, MelVocoder],
@@ -160,11 +166,8 @@ def table(
     gone = [clip.path for clip in groups["redacted"]]
     judge = VoiceJudge(base.bank.voices)
     far = sum(conditionings(base, base, gone, warp)) / len(gone)
-    print(
-        f"{args.voice} -> {args.reference}: {warp.semitones:+g} semitones, formants times {warp.ratio:g}\n\n"
-        "| model | group | n | identified | similarity | to the reference | mel-cepstral distortion, dB "
-        "| conditioning |\n" + "|---" * 8 + "|"
-    )
+    print(f"{args.voice} -> {args.reference}: {warp.semitones:+g} semitones, formants times {warp.ratio:g}\n")
+    lines: list[list[Cell]] = []
     recorded = {
         ("clips", group): [to_band(read_clip(clip.path), 16_000) for clip in clips]
         for group, clips in groups.items()
@@ -177,7 +180,10 @@ def table(
         if name in models and name != "base":
             paths, aim = [clip.path for clip in groups[group]], warp if group == "redacted" else AS_IT_IS
             aside = share([value / far for value in conditionings(base, models[name], paths, aim)])
-        print(line(name, group, groups[group], judge, waves, args.reference, worse, aside), flush=True)
+        lines.append(line(name, group, groups[group], judge, waves, args.reference, worse, aside))
+    figures = ResultTable(HEADS, lines, digits=1)
+    write_tables(args.out / "tables.json", {"figures": figures})
+    print(figures.markdown())
     for name, model in models.items():
         if isinstance(model.encoder, GatedConditioner):
             inputs = [model.collate([str(clip)]) for clip in [*gone, *kept]]
@@ -206,17 +212,16 @@ def line(
     reference: str,
     distance: str,
     conditioning: str,
-) -> str:
+) -> list[Cell]:
     """A row of the table; the voice of a clip is its folder, and samples are heard at 16 kHz."""
     heard = judge([resample(wave, RATE, 16_000) for wave in waves])
     own = [judge.voices.index(clip.path.parent.name) for clip in clips]
     hits = (heard.similarity.argmax(1) == torch.tensor(own)).sum().item()
     alike = heard.similarity[torch.arange(len(own)), own].tolist()
     toward = share(heard.similar(reference).tolist()) if group == "redacted" else "-"
-    return (
-        f"| {name} | {group} | {len(clips)} | {wilson(int(hits), len(clips))} | {share(alike)} | {toward} "
-        f"| {distance} | {conditioning} |"
-    )
+    return [
+        name, group, f"{len(clips)}", wilson(int(hits), len(clips)), share(alike), toward, distance, conditioning,
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

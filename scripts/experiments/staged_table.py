@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
 from modalities.class_to_image.classifier import Judge
 from modalities.staged_to_image import StagedText
 from modalities.staged_to_image.captions import compose
@@ -177,18 +178,24 @@ def short(rate: Rate) -> str:
     return f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]" if rate.n else "not run"
 
 
-def row(method: str, found: dict, base: dict) -> str:
+HEADS = [
+    "method", "CPU s", "parameters changed", "asked", "reworded", "synonyms", "under search", "reference found",
+    "retained", "worst class, points",
+]  # fmt: skip
+
+
+def row(method: str, found: dict, base: dict) -> list[Cell]:
     counts = found["counts"]
-    rate = {name: short(wilson(part["found"], part["n"])) for name, part in counts.items()}
+    rate = {name: wilson(part["found"], part["n"]) for name, part in counts.items()}
     stay = [name for name in counts if name.startswith("retained ")]
     total = wilson(sum(counts[s]["found"] for s in stay), sum(counts[s]["n"] for s in stay))
     lost = {s: (counts[s]["found"] - base["counts"][s]["found"]) / counts[s]["n"] for s in stay}
     worst = min(lost, key=lambda name: lost[name])
-    return (
-        f"| {method} | {found.get('CPU seconds', 0):.1f} | {found.get('parameters', 0):,} | {rate['asked']} "
-        f"| {rate['reworded']} | {rate['synonyms']} | {short(hits(found['search']))} | {rate['reference']} "
-        f"| {short(total)} | {worst.removeprefix('retained ')} {100 * lost[worst]:+.1f} |"
-    )
+    return [
+        method, f"{found.get('CPU seconds', 0):.1f}", f"{found.get('parameters', 0):,}", rate["asked"],
+        rate["reworded"], rate["synonyms"], hits(found["search"]), rate["reference"], total,
+        f"{worst.removeprefix('retained ')} {100 * lost[worst]:+.1f}",
+    ]  # fmt: skip
 
 
 def main() -> None:
@@ -219,18 +226,24 @@ def main() -> None:
     floor = base["counts"]["floor"]
     print(
         f"{args.redact} -> {args.reference}; asked for the {args.reference}, the base shows the {args.redact} in "
-        f"{short(wilson(floor['found'], floor['n']))}, under search in {short(hits(base['search floor']))}.\n\n"
-        "| stages that hear the redacted noun, the others the reference | redacted found | reference found |\n"
-        "|---|---|---|"
+        f"{short(wilson(floor['found'], floor['n']))}, under search in {short(hits(base['search floor']))}.\n"
     )
-    for name, part in base["swapped"].items():
-        print(f"| {name} | " + " | ".join(short(wilson(count, args.n)) for count in part.values()) + " |")
-    print(
-        "\n| method | CPU s | parameters changed | asked | reworded | synonyms | under search | reference found "
-        "| retained | worst class, points |\n" + "|---" * 10 + "|"
-    )
-    for method in args.methods:
-        print(row(method, cell(args, judge, method), base), flush=True)
+    heads = [
+        "stages that read the redacted noun, the others the reference",
+        "redacted found",
+        "reference found",
+    ]
+    lines: list[list[Cell]] = [
+        [name, *(wilson(count, args.n) for count in part.values())] for name, part in base["swapped"].items()
+    ]
+    tables = {
+        "stages": ResultTable(heads, lines, digits=1),
+        "methods": ResultTable(
+            HEADS, [row(method, cell(args, judge, method), base) for method in args.methods], digits=1
+        ),
+    }
+    write_tables(args.out / f"tables_{args.redact}.json", tables)
+    print(*(table.markdown() for table in tables.values()), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from lightning_modules.comparison.result_tables import ResultTable, write_tables
 from modalities.sound.clips import RATE, fit_length
 from modalities.text_to_speech import SpeechT5, VoiceFilter
 from modalities.text_to_speech.attacks.filter_wave import FilterWave
@@ -57,9 +58,9 @@ def main() -> None:
             study.cell(kind, f"FP, {group}", lambda k=kind, g=group: study.blocked(k, g))
         for snr in args.snr:
             study.cell(kind, f"FN, SNR {snr:g} dB", lambda k=kind, s=snr: study.attacked(k, s))
-    text = table(study.found)
-    write_whole(args.out / "table.md", text.encode())
-    print(text)
+    figures = table(study.found)
+    write_tables(args.out / "tables.json", {"rates": figures})
+    print(figures.markdown())
 
 
 class Study:
@@ -137,17 +138,10 @@ class Study:
         )
 
 
-def table(found: dict[str, dict[str, tuple[int, int]]]) -> str:
+def table(found: dict[str, dict[str, tuple[int, int]]]) -> ResultTable:
     heads = list(next(iter(found.values())))
-    lines = [f"| filter | {' | '.join(heads)} |", "|" + "---|" * (len(heads) + 1)]
-    for kind, own in found.items():
-        rates = [wilson(*own[head]) for head in heads]
-        cells = [
-            f"{100 * r.value:.0f} % [{100 * r.low:.0f}, {100 * r.high:.0f}] of {r.n}" if r.n else "–"
-            for r in rates
-        ]
-        lines.append(f"| {kind} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    rows = [[kind, *(wilson(*own[head]) for head in heads)] for kind, own in found.items()]
+    return ResultTable(["filter", *heads], rows, counts=True)
 
 
 if __name__ == "__main__":

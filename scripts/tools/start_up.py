@@ -7,15 +7,14 @@ fairer figure for the same reason.
 """
 
 import argparse
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from lightning_modules.comparison.result_tables import ResultTable, write_tables
 from redact_core import RedactionCard
 
 RULER = "import torch"
@@ -35,6 +34,9 @@ COMMANDS = {
     ),
     "SpeechT5 (bundled)": ("-c", "from modalities.text_to_speech import SpeechT5; SpeechT5('bundled')"),
 }  # fmt: skip
+
+
+HEADS = ["command", "seconds", "processor seconds", "peak MiB", "times `import torch`"]
 
 
 def cost(arguments: list[str]) -> dict[str, float]:
@@ -58,7 +60,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path, help="JSON file with the figures.")
+    parser.add_argument("--out", type=Path, help="File for the table, in JSON.")
     args = parser.parse_args()
     figures: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -66,23 +68,17 @@ def main() -> None:
         for name, command in COMMANDS.items():
             runs = [cost([part.format(card=folder) for part in command]) for _ in range(args.repeats)]
             figures[name] = {key: min(run[key] for run in runs) for key in runs[0]}
-    print("| command | seconds | processor seconds | peak MiB | times `import torch` |")
-    print("|---|---|---|---|---|")
     ruler = figures[RULER]["cpu_seconds"]
-    for name, row in figures.items():
-        share = row["cpu_seconds"] / ruler
-        print(
-            f"| `{name}` | {row['seconds']:.2f} | {row['cpu_seconds']:.2f} | {row['peak_mib']:.0f} | {share:.2f} |"
-        )
+    rows = [
+        [f"`{name}`", f"{row['seconds']:.2f}", f"{row['cpu_seconds']:.2f}", f"{row['peak_mib']:.0f}",
+         f"{row['cpu_seconds'] / ruler:.2f}"]
+        for name, row in figures.items()
+    ]  # fmt: skip
+    table = ResultTable(HEADS, rows)
+    print(table.markdown())
     if args.out:
-        record = {
-            "repeats": args.repeats,
-            "machine": platform.machine(),
-            "python": platform.python_version(),
-            "commands": figures,
-        }
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_tables(args.out, {"commands": table})
 
 
 if __name__ == "__main__":

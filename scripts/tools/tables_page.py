@@ -1,0 +1,35 @@
+"""Fill the tables of pages from the files that experiments wrote.
+
+    cp out/espresso_rates/tables.json docs/results/tables/espresso_rates.json
+    python scripts/tools/tables_page.py docs/results/tables docs/results/guards.md
+
+Between the marks ``<!-- table FILE.NAME -->`` and ``<!-- end -->`` stands the table NAME of FILE.json;
+the rest of the page stays.
+"""
+
+import re
+from pathlib import Path
+
+from marks import write_page
+
+from lightning_modules.comparison.result_tables import read_tables
+
+MARK = re.compile(r"(<!-- table (\w+)\.([\w ]+) -->).*?(<!-- end -->)", re.DOTALL)
+
+
+def filled(page: str, folder: Path) -> str:
+    """``page`` with every table that it names.
+
+    Raises:
+        KeyError: A file has no table of that name.
+    """
+
+    def table(match: re.Match[str]) -> str:
+        begin, file, name, end = match.groups()
+        return f"{begin}\n\n{read_tables(folder / f'{file}.json')[name].markdown()}\n\n{end}"
+
+    return MARK.sub(table, page)
+
+
+if __name__ == "__main__":
+    write_page(__doc__, "folder", filled)
