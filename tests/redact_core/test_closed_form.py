@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 from fitting import CAT, fit, on, same_files
-from three_lessons import of_prompts, of_voices, tiny_cloner
+from three_lessons import of_prompts, of_voices
+from tiny_cloner import tiny_cloner
 
 from lightning_modules import RedactionData, RedactionModule
 from lightning_modules.cli.fit import RedactCLI
@@ -37,7 +38,7 @@ PLAIN = {"disturbed": 0, "rounds": 0, "ridge": 1e-9}
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> SpeechT5:
-    return tiny_cloner(tmp_path_factory.mktemp("closed"))
+    return tiny_cloner(tmp_path_factory.mktemp("closed"), seconds=0.7, variants=1)
 
 
 @pytest.fixture(params=["speech", "image"])

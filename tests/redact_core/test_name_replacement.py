@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from student_steps import Through, batch_of
-from three_lessons import of_prompts, of_voices, tiny_cloner
+from three_lessons import of_prompts, of_voices
+from tiny_cloner import tiny_cloner
 from torch import nn
 
 from modalities.text_to_image import StableDiffusion
@@ -164,7 +165,7 @@ def test_without_a_prompt_to_compare_with_nothing_is_taught(tiny_sd: Path) -> No
 
 
 def test_it_is_refused_where_it_cannot_be(tmp_path: Path, tiny_sd: Path) -> None:
-    adapter, _ = of_voices(tiny_cloner(tmp_path))
+    adapter, _ = of_voices(tiny_cloner(tmp_path, seconds=0.7, variants=1))
     with pytest.raises(
         RedactError,
         match=r"RobustDistillation needs conditions made of words \(HasNameReplacement\), which SpeechT5 does not have; set name_rep",

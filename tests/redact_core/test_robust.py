@@ -7,7 +7,8 @@ import pytest
 import torch
 from fitting import fit
 from student_steps import Through, batch_of
-from three_lessons import of_prompts, of_voices, tiny_cloner
+from three_lessons import of_prompts, of_voices
+from tiny_cloner import tiny_cloner
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeechT5
@@ -30,7 +31,7 @@ from redact_core.types import Lesson
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> SpeechT5:
-    return tiny_cloner(tmp_path_factory.mktemp("robust"))
+    return tiny_cloner(tmp_path_factory.mktemp("robust"), seconds=0.7, variants=1)
 
 
 @pytest.fixture(params=["speech", "image"])

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 import torch
-from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
+from tiny_cloner import tiny_cloner
 from torch import Tensor
 
 from modalities.text_to_image import StableDiffusion
@@ -20,15 +20,7 @@ from redact_core.attacks.with_encoder import with_encoder
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> SpeechT5:
-    root = tmp_path_factory.mktemp("weights")
-    tiny_speecht5(root / "tts")
-    tiny_encoder(root / "encoder")
-    adapter = SpeechT5(
-        str(root / "tts"), str(root / "encoder"), bank=tiny_bank(root / "bank"), seconds=0.7,
-        sentences=["the fox", "a dog"],
-    )  # fmt: skip
-    adapter.frames_per_letter = 2.0  # Griffin-Lim takes longer than all the rest
-    return adapter
+    return tiny_cloner(tmp_path_factory.mktemp("weights"), frames_per_letter=2.0, seconds=0.7)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from tiny import tiny_stable_diffusion, tiny_stable_diffusion_xl
 from tiny_class import tiny_class_folder, tiny_diffusion_folder
-from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
+from tiny_cloner import tiny_cloner
+from tiny_speech import tiny_bank
 from tiny_staged import tiny_staged
 from tiny_vocoder import pitched_bank, tiny_vocoder
 
@@ -48,19 +49,10 @@ Made = tuple[Adapter, list[Condition]]
 
 
 def _speech(root: Path) -> Made:
-    tiny_speecht5(root / "tts")
-    tiny_encoder(root / "encoder")
-    bank = tiny_bank(root / "bank")
-    model = SpeechT5(
-        str(root / "tts"),
-        str(root / "encoder"),
-        bank=bank,
-        seconds=0.7,
-        variants=2,
-        sentences=["the fox", "a dog", "the jump"],
+    model = tiny_cloner(
+        root, frames_per_letter=2.0, seconds=0.7, variants=2, sentences=["the fox", "a dog", "the jump"]
     )
-    model.frames_per_letter = 2.0
-    return model, [str(bank / name / "0.wav") for name in ("alice", "bob", "carol")]
+    return model, [str(root / "bank" / name / "0.wav") for name in ("alice", "bob", "carol")]
 
 
 def _hifigan(root: Path) -> Made:

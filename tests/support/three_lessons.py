@@ -3,20 +3,9 @@
 import copy
 from pathlib import Path
 
-from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
-
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeechT5
 from redact_core import Adapter, Lesson
-
-
-def tiny_cloner(root: Path) -> SpeechT5:
-    """A cloner of tiny random weights that hears 0.7 s of a clip, in one variant."""
-    tiny_speecht5(root / "tts")
-    tiny_encoder(root / "encoder")
-    return SpeechT5(
-        str(root / "tts"), str(root / "encoder"), bank=tiny_bank(root / "bank"), seconds=0.7, variants=1
-    )
 
 
 def of_voices(speech: SpeechT5) -> tuple[Adapter, list[Lesson]]:

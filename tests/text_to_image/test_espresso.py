@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
+from tiny_cloner import tiny_cloner
 from transformers import CLIPImageProcessor
 
 from modalities.picture_files import read_picture
@@ -113,11 +113,7 @@ def test_tuning_moves_the_anchors_apart_and_is_kept(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> SpeechT5:
-    folder = tmp_path_factory.mktemp("speech")
-    return SpeechT5(
-        str(tiny_speecht5(folder / "tts")), str(tiny_encoder(folder / "encoder")), bank=tiny_bank(folder / "bank"),
-        sentences=["the fox", "a dog"],
-    )  # fmt: skip
+    return tiny_cloner(tmp_path_factory.mktemp("speech"))
 
 
 def test_voices_are_told_apart_by_what_is_heard(speech: SpeechT5) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny import tiny_stable_diffusion
-from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
+from tiny_cloner import tiny_cloner
 
 from lightning_modules.cli import main as cli
 from modalities.text_to_image import Espresso, SafeLatentDiffusion, StableDiffusion
@@ -15,7 +15,7 @@ from modalities.text_to_image.attacks._search.words import speakable
 from modalities.text_to_image.attacks.filter_pixels import FilterPixels
 from modalities.text_to_image.attacks.filter_search import FilterSearch
 from modalities.text_to_image.attacks.typographic import Typographic, written
-from modalities.text_to_speech import SpeechT5, VoiceFilter
+from modalities.text_to_speech import VoiceFilter
 from modalities.text_to_speech.attacks.filter_wave import FilterWave
 from redact_core import PlanRow, RedactError
 from redact_core.evaluation.evidence import Evidence
@@ -122,10 +122,7 @@ def test_the_searchs_loss_and_its_filter_term_depend_on_the_words(
 
 
 def test_speech_passes_within_the_power_it_was_given(tmp_path: Path) -> None:
-    model = SpeechT5(
-        str(tiny_speecht5(tmp_path / "tts")), str(tiny_encoder(tmp_path / "encoder")),
-        bank=tiny_bank(tmp_path / "bank"), sentences=["the fox"],
-    )  # fmt: skip
+    model = tiny_cloner(tmp_path, sentences=["the fox"])
     guard = VoiceFilter(model, ["alice"], ["bob"], bank=model.bank.folder)
     row = PlanRow("alice", "redacted", "voice", 0, True, {"voice": "alice"})
     wave = model.generate(["alice"], seeds=[0])[0]

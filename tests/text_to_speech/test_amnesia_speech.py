@@ -8,7 +8,7 @@ import pytest
 import torch
 from resuming import assert_generator_resumes
 from safetensors.torch import load_file
-from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
+from tiny_cloner import opened, speech_folders
 from transformers import SpeechT5ForTextToSpeech, SpeechT5Processor
 
 from lightning_modules import RedactionData
@@ -22,21 +22,12 @@ from redact_core.support.folders import hashes
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders ``tts``, ``encoder`` and ``bank``; do not write into them."""
-    root = tmp_path_factory.mktemp("speech")
-    tiny_speecht5(root / "tts")
-    tiny_encoder(root / "encoder")
-    tiny_bank(root / "bank")
-    return root
+    return speech_folders(tmp_path_factory.mktemp("speech"))
 
 
 @pytest.fixture
 def model(base: Path) -> SpeechT5:
-    found = SpeechT5(
-        str(base / "tts"), str(base / "encoder"), bank=base / "bank", seconds=1.0,
-        sentences=["the fox", "a dog", "over"],
-    )  # fmt: skip
-    found.frames_per_letter = 5.0  # an untrained model never stops by itself
-    return found
+    return opened(base, frames_per_letter=5.0, seconds=1.0, sentences=["the fox", "a dog", "over"])
 
 
 REQUEST = Request(("alice",), ("bob",))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_class import LinearAdapter
-from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
+from tiny_cloner import opened, speech_folders
 
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.guards.clip_filter import ClipFilter
@@ -23,24 +23,12 @@ LESSONS = [Lesson.redact("plum", "pear"), *(Lesson.retain(w) for w in ("fig", "k
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders ``tts``, ``encoder`` and ``bank``; do not write into them."""
-    root = tmp_path_factory.mktemp("speech")
-    tiny_speecht5(root / "tts")
-    tiny_encoder(root / "encoder")
-    tiny_bank(root / "bank")
-    return root
+    return speech_folders(tmp_path_factory.mktemp("speech"))
 
 
 @pytest.fixture
 def model(base: Path) -> SpeechT5:
-    found = SpeechT5(
-        str(base / "tts"),
-        str(base / "encoder"),
-        bank=base / "bank",
-        seconds=1.0,
-        sentences=["the fox", "a dog"],
-    )
-    found.frames_per_letter = 5.0  # an untrained model never stops by itself
-    return found
+    return opened(base, frames_per_letter=5.0, seconds=1.0)
 
 
 def test_tgu_wants_what_the_teacher_speaks_without_a_voice(model: SpeechT5) -> None:

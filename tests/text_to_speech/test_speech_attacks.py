@@ -7,7 +7,8 @@ import pytest
 import soundfile
 import torch
 import yaml
-from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5, voice
+from tiny_cloner import opened, speech_folders
+from tiny_speech import voice
 from torch.nn.functional import cosine_similarity
 
 from modalities.sound.clips import read_clip
@@ -39,10 +40,7 @@ from redact_core.attacks.with_encoder import with_encoder
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("attacked")
-    tiny_speecht5(root / "tts")
-    tiny_encoder(root / "encoder")
-    tiny_bank(root / "bank")
+    root = speech_folders(tmp_path_factory.mktemp("attacked"))
     for v, name in enumerate(("alice", "bob", "carol", "dave")):
         (root / "unseen" / name).mkdir(parents=True)
         for c in range(2):
@@ -53,15 +51,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def base(root: Path) -> SpeechT5:
-    adapter = SpeechT5(
-        str(root / "tts"),
-        str(root / "encoder"),
-        bank=root / "bank",
-        seconds=0.8,
-        sentences=["the fox", "a dog"],
-    )
-    adapter.frames_per_letter = 2.0  # Griffin-Lim takes longer than all the rest
-    return adapter
+    return opened(root, frames_per_letter=2.0, seconds=0.8)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ from fitting import fit, same_files
 from safetensors.torch import load_file, save_file
 from speechbrain.inference.classifiers import EncoderClassifier
 from speechbrain.utils.fetching import LocalStrategy
-from tiny_speech import like_the_hubs, tiny_bank, tiny_encoder, tiny_speecht5, voice
+from tiny_cloner import opened, speech_folders
+from tiny_speech import like_the_hubs, tiny_encoder, tiny_speecht5, voice
 from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan, SpeechT5HifiGanConfig
 
 from modalities.sound.clips import read_clip
@@ -33,21 +34,15 @@ from redact_core.support.folders import hashes
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders ``tts``, ``encoder``, ``xvector``, ``tts512`` and ``bank``; do not write into them."""
-    root = tmp_path_factory.mktemp("speech")
-    tiny_speecht5(root / "tts")
+    root = speech_folders(tmp_path_factory.mktemp("speech"))
     tiny_speecht5(root / "tts512", 512)
-    tiny_encoder(root / "encoder")
     tiny_encoder(root / "xvector", "xvector")
-    tiny_bank(root / "bank")
     return root
 
 
 @pytest.fixture
 def adapter(base: Path) -> SpeechT5:
-    return SpeechT5(
-        str(base / "tts"), str(base / "encoder"), bank=base / "bank", seconds=1.0, variants=2,
-        sentences=["the fox", "a dog"],
-    )  # fmt: skip
+    return opened(base, seconds=1.0, variants=2)
 
 
 def on(base: Path, out: Path, *more: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_speech import tiny_bank, tiny_encoder, tiny_speecht5
+from tiny_cloner import tiny_cloner
 
 from modalities.text_to_speech import SpeechT5
 from redact_core import Conditioning, RedactError
@@ -10,13 +10,7 @@ from redact_core import Conditioning, RedactError
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> SpeechT5:
-    root = tmp_path_factory.mktemp("loss")
-    tiny_speecht5(root / "tts")
-    tiny_encoder(root / "encoder")
-    return SpeechT5(
-        str(root / "tts"), str(root / "encoder"), bank=tiny_bank(root / "bank"), seconds=1.0,
-        sentences=["the fox", "a dog"],
-    )  # fmt: skip
+    return tiny_cloner(tmp_path_factory.mktemp("loss"), seconds=1.0)
 
 
 @torch.no_grad()
