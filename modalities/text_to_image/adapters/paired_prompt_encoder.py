@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,23 +20,23 @@ class TokenTables(nn.Module):
         tables: One of each model. They stay the models': nothing is registered twice.
     """
 
-    def __init__(self, tables: Sequence[nn.Module]):
+    def __init__(self, tables: Sequence[nn.Embedding]):
         super().__init__()
-        vars(self)["tables"] = list(tables)
+        self._tables = list(tables)  # modules in a plain list are not registered
 
     @property
     def widths(self) -> list[int]:
         """Embedding dims of each."""
-        return [table.weight.shape[1] for table in vars(self)["tables"]]
+        return [table.weight.shape[1] for table in self._tables]
 
     @property
     def weight(self) -> Tensor:
         """``(vocabulary, sum of dims)``."""
-        return torch.cat([table.weight for table in vars(self)["tables"]], 1)
+        return torch.cat([table.weight for table in self._tables], 1)
 
     def forward(self, *ids: Tensor) -> Tensor:
         """One ``(batch, length)`` of ids for each model -> ``(batch, length, sum of dims)``."""
-        return torch.cat([table(own) for table, own in zip(vars(self)["tables"], ids, strict=True)], -1)
+        return torch.cat([table(own) for table, own in zip(self._tables, ids, strict=True)], -1)
 
 
 class PairedPromptEncoder(PromptReader):
@@ -54,7 +55,7 @@ class PairedPromptEncoder(PromptReader):
     def __init__(self, first: CLIPTextModel, second: CLIPTextModelWithProjection, padding: tuple[int, int]):
         super().__init__()
         self.first, self.second, self.padding = first, second, padding
-        vars(self)["_tokens"] = TokenTables([model.get_input_embeddings() for model in self.models])
+        self._tokens = TokenTables([cast(nn.Embedding, m.get_input_embeddings()) for m in self.models])
         self._freeze_unread()
 
     @property
@@ -79,7 +80,7 @@ class PairedPromptEncoder(PromptReader):
 
     @property
     def tokens(self) -> nn.Module:
-        return vars(self)["_tokens"]
+        return self._tokens
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Conditioning:
         ids, behind = inputs["input_ids"], inputs["attention_mask"] == 0
