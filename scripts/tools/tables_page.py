@@ -1,10 +1,9 @@
 """Fill the tables of pages from the files that experiments wrote.
 
-    cp out/espresso_rates/tables.json docs/results/tables/espresso_rates.json
     python scripts/tools/tables_page.py docs/results/tables docs/results/guards.md
 
-Between the marks ``<!-- table FILE.NAME -->`` and ``<!-- end -->`` stands the table NAME of FILE.json;
-the rest of the page stays.
+Between the marks ``<!-- table FILE.NAME -->`` and ``<!-- end -->`` stands the table NAME of FILE.json, which is the
+tables.json of an experiment, copied into that folder; the rest of the page stays.
 """
 
 import re
