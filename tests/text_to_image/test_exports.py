@@ -13,12 +13,14 @@ from tiny import tiny_stable_diffusion, tiny_stable_diffusion_xl
 from torch import Tensor
 
 from modalities.stock import find
+from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.exports.encoders import state
-from modalities.text_to_image.exports.export import LoraSettings, export
+from modalities.text_to_image.exports.export import Kind, LoraSettings, export
 from modalities.text_to_image.exports.fidelity import add
 from modalities.text_to_image.exports.key_names import open_clip
 from modalities.text_to_image.exports.low_rank import Change, changes, factors
 from redact_core import RedactError, RedactionCard
+from redact_core.gates.units import SPARE
 
 PROMPTS = ["a cat", "a red dog", ""]
 NORMS = (
@@ -62,6 +64,23 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     changed(red, "text_encoder", *NORMS)
     card(red, base)
     return base, red
+
+
+@pytest.mark.parametrize("kind", ["lora", "encoder", "single_file"])
+def test_gating_units_are_refused_for_tools_would_leave_them_out(
+    pair: tuple[Path, Path], tmp_path: Path, kind: Kind
+) -> None:
+    model = StableDiffusion(str(pair[0]))
+    with torch.no_grad():
+        states = model.gate_states(model.collated(["a cat", "a dog"]))
+    model.add_gate(states[:1, -1], torch.tensor([0.99]), states[1:, -1], SPARE)
+    model.save(tmp_path / "gated")
+    checkpoint = str(pair[0] / "text_encoder" / "model.safetensors")
+    with pytest.raises(
+        RedactError, match="gated/text_encoder ends in a block of gating units, which ComfyUI"
+    ):
+        export(str(tmp_path / "gated"), kind, str(tmp_path / "out"), base=str(pair[0]), checkpoint=checkpoint)
+    assert not (tmp_path / "out").exists()
 
 
 def tensors_of(path: Path) -> dict[str, Tensor]:

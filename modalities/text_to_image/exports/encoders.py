@@ -49,7 +49,8 @@ def encoders(folder: Path, base: Path | None, variant: str | None = None) -> lis
         variant: Of the weight files.
 
     Raises:
-        RedactError: One of the folders is no pipeline, lacks an encoder or has one of another class.
+        RedactError: One of the folders is no pipeline, lacks an encoder or has one of another class, or gating units
+            stand behind an encoder.
     """
     index = config(folder / "model_index.json")
     other = None if base is None else config(base / "model_index.json")
@@ -63,10 +64,28 @@ def encoders(folder: Path, base: Path | None, variant: str | None = None) -> lis
                 f"{folder} and {base} have other encoders ({part}); give the folder that was redacted as --base."
             )
         stock = None if base is None else find(base / part, variant=variant)
-        found.append(Encoder(part, kind, find(folder / part, variant=variant), stock))
+        redacted = find(folder / part, variant=variant)
+        if kind in CLIP:
+            _refuse_gates(redacted, f"{folder.name}/{part}")
+        found.append(Encoder(part, kind, redacted, stock))
     if not found:
         raise RedactError(f"{folder} holds no text encoder; give the folder of a pipeline.")
     return found
+
+
+def _refuse_gates(encoder: Stock, place: str) -> None:
+    """ComfyUI and the web UI build the stock number of blocks and pass over the weights of any other.
+
+    That is ``sd1_clip_config.json`` and a ``load_state_dict`` that is not strict (Comfy-Org/ComfyUI), and the
+    configuration of openai/clip-vit-large-patch14 (AUTOMATIC1111/stable-diffusion-webui).
+    """
+    last = "self_attn.out_proj.weight"
+    for path in encoder.files:
+        if any(name.endswith(last) and not value.any() for name, value in entries(path)):
+            raise RedactError(
+                f"{place} ends in a block of gating units, which ComfyUI and the web UI would leave out without a word, "
+                "and the redaction with it; hand on the folder itself, or redact with another method."
+            )
 
 
 def state(stock: Stock) -> dict[str, Tensor]:
