@@ -23,21 +23,27 @@ def is_clip(path: Path) -> bool:
 def people_in(folder: Path) -> dict[str, list[Path]]:
     """Person -> clips: a subfolder is a person, with all that lies below it; a file beside them is a person too.
 
-    Files named as in LibriSpeech, ``speaker-chapter-utterance``, are grouped by their speaker.
+    Files named as in LibriSpeech, ``speaker-chapter-utterance``, are grouped by their speaker. Folders without sound files
+    are named.
+
+    Raises:
+        RedactError: There is no such folder, or it holds no sound files.
     """
     if not folder.is_dir():
-        raise SystemExit(f"There is no folder {folder}; give one with a subfolder of clips for each person.")
+        raise RedactError(f"There is no folder {folder}; give one with a subfolder of clips for each person.")
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.is_dir():
             clips = sorted(p for p in path.rglob("*") if p.is_file() and is_clip(p))
             if clips:
                 found[path.name] = clips
+            else:
+                print(f"left out: {path.name} holds no sound files.", flush=True)
         elif is_clip(path):
             match = _LIBRISPEECH.fullmatch(path.stem)
             found.setdefault(match.group(1) if match else path.stem, []).append(path)
     if not found:
-        raise SystemExit(f"{folder} holds no sound files; WAV, FLAC, OGG, MP3 and AIFF are read.")
+        raise RedactError(f"{folder} holds no sound files; WAV, FLAC, OGG, MP3 and AIFF are read.")
     return found
 
 

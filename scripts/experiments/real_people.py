@@ -29,11 +29,12 @@ from people_folders import people_in, readable, wave_of
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from modalities.sound.clips import RATE, fit_length
+from modalities.sound.clips import RATE, SHORTEST_S, fit_length
 from modalities.text_to_speech import SpeakerEncoder
 from modalities.text_to_speech.attacks import channel_change, pitch_tempo
 from modalities.text_to_speech.attacks.bounded_clip import heard
 from modalities.text_to_speech.encoders.distortion import distort
+from redact_core import RedactError
 from redact_core.gates import GatedEncoder, GateSettings, around_gates, fit_gate
 from redact_core.metrics.statistics import Rate, auroc, bootstrap_mean, wilson
 from redact_core.support.folders import new_folder, write_whole
@@ -44,6 +45,8 @@ VARIANTS = 4
 SHORTEST_PEOPLE = 2
 DRAW = 24
 """Seed of --draw."""
+TOGETHER = 64
+"""Disturbed clips in one batch of an attack."""
 
 
 @dataclass
@@ -130,6 +133,7 @@ class Gallery:
 
     def __init__(self, people: dict[str, Tensor], others: dict[str, Tensor]):
         self.people = list(people)
+        self.names = [*people, *others]
         self.rows = torch.stack([*people.values(), *others.values()])
 
     def named(self, embeddings: Tensor, person: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -156,9 +160,25 @@ class Attacked:
 
 
 def attacked(
-    encoder: nn.Module, waves: Tensor, gallery: Gallery, person: str, snr: float, steps: int, restarts: int
+    encoder: nn.Module, waves: Tensor, gallery: Gallery, person: str, snr: Tensor, steps: int, restarts: int
 ) -> Attacked:
-    """Projected gradient around the clamp, all starts side by side.
+    """:func:`attacked_together`, for as many of ``waves (n, samples)`` at once as memory is had for."""
+    step = max(1, TOGETHER // restarts)
+    parts = [
+        attacked_together(
+            encoder, waves[i : i + step], gallery, person, snr[i : i + step], steps, restarts
+        )
+        for i in range(0, len(waves), step)
+    ]
+    return Attacked(
+        *(torch.cat([getattr(x, name) for x in parts]) for name in ("identified", "few", "likeness"))
+    )
+
+
+def attacked_together(
+    encoder: nn.Module, waves: Tensor, gallery: Gallery, person: str, snr: Tensor, steps: int, restarts: int
+) -> Attacked:
+    """Projected gradient around the clamp on ``waves (n, samples)``, each within its ``snr (n,)`` in dB, all starts side by side.
 
     The way is led by the embedding in front of the gate, of every second start by what the gate makes of it by moving alone, less
     a weight times how far the gate is open. Every third start wants to be more like the person than like any other of PEOPLE. A clip
@@ -173,7 +193,8 @@ def attacked(
     change = torch.cat([noise * float(k > 0) for k, noise in enumerate(drawn)])
     weight = torch.tensor([WEIGHTS[k % len(WEIGHTS)] for k in range(restarts)]).repeat_interleave(count)
     waves = waves.repeat(restarts, 1)
-    radius = waves.norm(dim=1, keepdim=True) * 10 ** (-snr / 20) * (1 - 1e-5)
+    share = 10 ** (-snr.repeat(restarts) / 20)
+    radius = waves.norm(dim=1, keepdim=True) * share[:, None] * (1 - 1e-5)
     change = normalize(change, dim=1) * radius
     ever, few = torch.zeros(len(waves), dtype=torch.bool), torch.zeros(len(waves), dtype=torch.bool)
     best = torch.full((len(waves),), -1.0)
@@ -240,6 +261,8 @@ def grade(
     gate = fitted.gate
     grades.add("cost", "seconds of the gate", 0.0, time.perf_counter() - began)
     grades.add("cost", "kilobytes", 0.0, sum(4 * v.numel() for v in gate.state_dict().values()) / 1000)
+    grades.add("gallery", "everybody", math.nan, float(len(gallery.names)))
+    grades.add("gallery", "people", math.nan, float(len(gallery.people)))
     cell = fitted.cell
     for name, value in (
         ("margin", cell.margin), ("high", cell.high), ("sure", cell.sure), ("gain", cell.gain), ("cap", cell.cap),
@@ -303,7 +326,11 @@ def grade(
     answer = gate.answer[None]
     grades.add("reference", "likeness", math.nan, gallery.named(answer, person)[2].item(), 1)
     if judge is not None:
-        judge.grade(grades, learnt, [*given.values()][fitted.reference], [*strangers.values()])
+        later_clips = torch.stack([c.embedding for c in unseen])
+        judge.grade(
+            grades, learnt, [*given.values()][fitted.reference], [*strangers.values()], gallery, later_clips,
+            through(later_clips),
+        )  # fmt: skip
     encoder = GatedEncoder(listener.encoder, [gate]).eval()
     folder = args.out / "encoder" / person
     if not folder.exists():
@@ -317,47 +344,64 @@ def grade(
     }
     for whose, paths in carriers.items():
         waves = torch.stack([crop(wave_of(p), args.seconds) for p in paths])
-        for snr in args.snr:
-            start = time.perf_counter()
-            one = attacked(listener.encoder, waves, gallery, person, snr, args.steps, 1)
-            two = attacked(encoder, waves, gallery, person, snr, args.steps, args.restarts)
-            group = f"attack on {whose} clips, {snr:g} dB"
-            grades.share(group, "identified", one.identified, two.identified)
-            grades.share(group, "identified among people", one.few, two.few)
-            grades.mean(group, "likeness", one.likeness, two.likeness)
+        count, start = len(waves), time.perf_counter()
+        levels = torch.tensor(args.snr).repeat_interleave(count)
+        if not len(levels):
+            continue
+        batch = waves.repeat(len(args.snr), 1)  # all levels in one batch, which takes less time than one after another
+        one = attacked(listener.encoder, batch, gallery, person, levels, args.steps, 1)
+        two = attacked(encoder, batch, gallery, person, levels, args.steps, args.restarts)
+        for number, snr in enumerate(args.snr):
+            group, part = f"attack on {whose} clips, {snr:g} dB", slice(number * count, (number + 1) * count)
+            grades.share(group, "identified", one.identified[part], two.identified[part])
+            grades.share(group, "identified among people", one.few[part], two.few[part])
+            grades.mean(group, "likeness", one.likeness[part], two.likeness[part])
             shown = (
-                (x.identified.float().mean(), x.few.float().mean(), x.likeness.mean()) for x in (one, two)
+                (x.identified[part].float().mean(), x.few[part].float().mean(), x.likeness[part].mean())
+                for x in (one, two)
             )
             text = " -> ".join(" ".join(f"{x:.2f}" for x in y) for y in shown)
-            print(
-                f"    {group}: identified, among people, likeness {text}, {time.perf_counter() - start:.0f} s",
-                flush=True,
-            )
+            print(f"    {group}: identified, among people, likeness {text}", flush=True)
+        print(f"    {time.perf_counter() - start:.0f} s for attacks on {whose} clips", flush=True)
     grades.add("any embedding", "likeness, bound", 1.0, cell.bound(gate.answer))
     grades.add("cost", "seconds with evaluation", 0.0, time.perf_counter() - began)
     return grades.rows
 
 
 class Judge:
-    """An encoder of another kind: how like the person the reference is, where the redacted encoder says a stranger."""
+    """An encoder of another kind: how like the person it finds whoever the encoder under test names, and the reference.
 
-    def __init__(self, encoder: nn.Module):
-        self.encoder = encoder
+    An embedding of the encoder under test means nothing to it, so it listens to a clip of the one who is named.
+    """
 
-    @torch.no_grad()
+    def __init__(self, listener: Listener, everybody: dict[str, list[Clip]]):
+        self.listener, self.everybody = listener, everybody
+
     def embed(self, clips: Sequence[Clip]) -> Tensor:
-        return torch.cat([self.encoder({"waveform": wave_of(c.path)[None]}).hidden[:, 0] for c in clips])
+        return torch.stack([self.listener(clip.path, 1).embedding for clip in clips])
 
     def grade(
-        self, grades: Grades, own: list[Clip], reference: list[Clip], strangers: list[list[Clip]]
-    ) -> None:
+        self, grades: Grades, own: list[Clip], reference: list[Clip], strangers: list[list[Clip]],
+        gallery: Gallery, before: Tensor, behind: Tensor,
+    ) -> None:  # fmt: skip
+        """Rows of the reference's clips, and of those whom ``before (n, dim)`` and ``behind (n, dim)`` are nearest to."""
         voice = middle(self.embed(own))
         found = normalize(self.embed(reference), dim=1) @ voice
-        others = normalize(self.embed([voice[0] for voice in strangers][:40]), dim=1) @ voice
+        others = normalize(self.embed([one[0] for one in strangers][:40]), dim=1) @ voice
         grades.add(
             "reference, by the judge", "likeness", others.mean().item(), found.mean().item(), len(found)
         )
         grades.add("reference, by the judge", "auroc", 0.5, auroc(found, others), len(found))
+        named = [
+            torch.stack([self._last(gallery.names[i]) @ voice for i in gallery.nearest(rows).tolist()])
+            for rows in (before, behind)
+        ]
+        grades.mean("whom the encoder names, by the judge", "likeness", *named)
+        grades.add("strangers, by the judge", "likeness", math.nan, others.mean().item(), len(others))
+
+    def _last(self, name: str) -> Tensor:
+        """``(dim,)`` of a person's last clip, which taught nothing if there are enough."""
+        return normalize(self.embed(self.everybody[name][-1:])[0], dim=0)
 
 
 def table(rows: list[dict]) -> str:
@@ -390,7 +434,9 @@ def main() -> None:
     parser.add_argument(
         "--encoder", default="resemblyzer", help="resemblyzer, a SpeechBrain folder or a hub id"
     )
-    parser.add_argument("--judge", help="the same, of another kind")
+    parser.add_argument(
+        "--judge", help="the same, of another kind: it judges whom the encoder names, and the reference"
+    )
     parser.add_argument("--people", type=Path, required=True)
     parser.add_argument("--others", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -410,11 +456,17 @@ def main() -> None:
         default = getattr(GateSettings, option.removeprefix("--"))
         parser.add_argument(option, type=float, default=default, help="see GateSettings")
     args = parser.parse_args()
-    if args.clips < 1:
-        parser.error("--clips must be at least 1")
+    for name in ("clips", "restarts", "attacked", "draw"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name} is {value}; give at least 1")
+    if args.steps < 0 or args.seconds < SHORTEST_S:
+        parser.error(
+            f"--steps is {args.steps} and --seconds {args.seconds:g}; give at least 0 and {SHORTEST_S:g}"
+        )
     model = SpeakerEncoder(args.encoder)
     listener = Listener(model.encoder.requires_grad_(False).eval(), args.encoder, args.out / "cache")
-    judge = Judge(SpeakerEncoder(args.judge).encoder.requires_grad_(False).eval()) if args.judge else None
+    judging = SpeakerEncoder(args.judge).encoder.requires_grad_(False).eval() if args.judge else None
     people = {name: readable(clips) for name, clips in people_in(args.people).items()}
     for name in [name for name, clips in people.items() if len(clips) <= args.clips]:
         print(
@@ -422,12 +474,12 @@ def main() -> None:
         )
         del people[name]
     if not people:
-        raise SystemExit(f"Nobody in {args.people} has more than {args.clips} usable clips; lower --clips.")
+        raise RedactError(f"Nobody in {args.people} has more than {args.clips} usable clips; lower --clips.")
     others = {
         n: c for n, c in ((n, readable(c)) for n, c in people_in(args.others).items() if n not in people) if c
     }
     if len(others) < SHORTEST_PEOPLE:
-        raise SystemExit(
+        raise RedactError(
             f"{args.others} holds {len(others)} people besides; give at least {SHORTEST_PEOPLE}, better 50."
         )
     total, began = sum(map(len, people.values())) + sum(map(len, others.values())), time.perf_counter()
@@ -449,8 +501,16 @@ def main() -> None:
         },
         {n: middle(torch.stack([c.embedding for c in v])) for n, v in listened["others"].items()},
     )
+    judge = None
+    if judging is not None:
+        heard_by = Listener(judging, args.judge, args.out / "cache")
+        judge = Judge(heard_by, listened["people"] | listened["others"])
     settings = {k: str(v) for k, v in vars(args).items() if k not in ("out", "only", "draw")}
     rows = []
+    if unknown := [name for name in args.only or [] if name not in people]:
+        raise RedactError(
+            f"--only names {', '.join(unknown)}; in {args.people} with enough clips are {', '.join(people)}."
+        )
     chosen = args.only or list(people)
     if args.draw:
         chosen = random.Random(DRAW).sample(sorted(chosen), min(args.draw, len(chosen)))
@@ -460,14 +520,25 @@ def main() -> None:
         kept = json.loads(file.read_text()) if file.is_file() else {}
         if kept.get("settings") != settings:
             print(f"{number} of {len(chosen)}: {person}", flush=True)
-            found = grade(person, listened["people"], given, strangers, gallery, listener, model, args, judge)
+            try:
+                found = grade(
+                    person, listened["people"], given, strangers, gallery, listener, model, args, judge
+                )
+            except RedactError as error:
+                print(f"left out: {person}: {error}", flush=True)
+                continue
             kept = {"settings": settings, "rows": found}
             write_whole(file, json.dumps(kept, indent=0, allow_nan=False).encode())
         rows += kept["rows"]
         write_whole(args.out / "results.json", (json.dumps(rows, indent=0, allow_nan=False) + "\n").encode())
+    if not rows:
+        raise RedactError("Nobody could be graded; the lines above say why.")
     write_whole(args.out / "table.md", table(rows).encode())
     print(table(rows))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except RedactError as error:
+        raise SystemExit(f"real_people: {error}") from error
