@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from gate_splits import ENCODERS, GIVEN, UNKNOWN, identified, kept_embeddings, through
-from real_people import middle
+from people.embeddings import middle
 from torch import Tensor
 from torch.nn.functional import normalize
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 from development_data import data_folder, fsdd_clips, interleaved
-from real_people import middle
+from people.embeddings import middle
 from torch import Tensor
 from torch.nn.functional import normalize
 from torchaudio.functional import resample

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 import torch
-from people_folders import people_in, readable, wave_of
-from real_people import Listener, middle
+from people.embeddings import Listener, middle
+from people.folders import people_in, readable, wave_of
 from torch import Tensor
 from torch.nn.functional import normalize
 

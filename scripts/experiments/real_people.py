@@ -14,214 +14,33 @@ one person, so that an interrupted run goes on; OUT/table.md the means. OUT/enco
 """
 
 import argparse
-import hashlib
 import json
 import math
 import random
-import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from people_folders import people_in, readable, wave_of
-from torch import Tensor, nn
+from people.attack import attacked
+from people.embeddings import Clip, Listener, crop, middle
+from people.folders import people_in, readable, wave_of
+from people.grades import Gallery, Grades, Judge, eer, table
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from modalities.sound.clips import RATE, SHORTEST_S, fit_length
 from modalities.text_to_speech import SpeakerEncoder
 from modalities.text_to_speech.attacks import channel_change, pitch_tempo
-from modalities.text_to_speech.attacks.bounded_clip import heard
-from modalities.text_to_speech.encoders.distortion import distort
 from redact_core import RedactError
-from redact_core.gates import GatedEncoder, GateSettings, around_gates, fit_gate
-from redact_core.metrics.statistics import Rate, auroc, bootstrap_mean, wilson
+from redact_core.gates import GatedEncoder, GateSettings, fit_gate
+from redact_core.metrics.statistics import auroc
 from redact_core.support.folders import new_folder, write_whole
 
-WEIGHTS = (5.0, 1.0, 25.0, 2.5, 100.0)
-"""Of a gate's opening in the attack, start by start."""
 VARIANTS = 4
 SHORTEST_PEOPLE = 2
 DRAW = 24
 """Seed of --draw."""
-TOGETHER = 64
-"""Disturbed clips in one batch of an attack."""
-
-
-@dataclass
-class Clip:
-    """What the untouched encoder makes of a clip."""
-
-    path: Path
-    embedding: Tensor  # (dim,)
-    variants: Tensor  # (n, dim) the clip as it is, then crops and distortions
-
-
-class Listener:
-    """The untouched encoder, which embeds every clip once; OUT/cache keeps what it found."""
-
-    def __init__(self, encoder: nn.Module, name: str, folder: Path):
-        self.encoder, self.folder = encoder, folder
-        self.key = hashlib.sha256(name.encode()).hexdigest()[:8]
-        folder.mkdir(parents=True, exist_ok=True)
-
-    @torch.no_grad()
-    def embed(self, waves: Tensor) -> Tensor:
-        return self.encoder({"waveform": waves}).hidden[:, 0]
-
-    def __call__(self, path: Path, variants: int) -> Clip:
-        stat = path.stat()
-        text = f"{self.key} {path.resolve()} {stat.st_size} {stat.st_mtime_ns} {variants}"
-        kept = self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.pt"
-        if kept.is_file():
-            found = torch.load(kept, weights_only=True)
-        else:
-            wave = wave_of(path)
-            generator = torch.Generator().manual_seed(
-                int(hashlib.sha256(path.name.encode()).hexdigest()[:8], 16)
-            )
-            short = fit_length(wave, min(max(len(wave), RATE), 6 * RATE))[None]
-            rows = [self.embed(wave[None])] + [
-                self.embed(distort(short, generator)) for _ in range(variants - 1)
-            ]
-            found = torch.cat(rows)
-            torch.save(found, kept)
-        return Clip(path, found[0], found)
-
-
-def middle(rows: Tensor) -> Tensor:
-    """``(dim,)`` of length 1."""
-    return normalize(normalize(rows, dim=-1).mean(0), dim=0)
-
-
-def eer(positive: Tensor, negative: Tensor) -> float:
-    """Where as many of the negatives are taken as positives are missed."""
-    levels = torch.cat([positive, negative]).unique()
-    missed = (positive[None] < levels[:, None]).float().mean(1)
-    taken = (negative[None] >= levels[:, None]).float().mean(1)
-    best = (missed - taken).abs().argmin()
-    return ((missed + taken) / 2)[best].item()
-
-
-class Grades:
-    """The rows of one person."""
-
-    def __init__(self, person: str):
-        self.person, self.rows = person, list[dict]()
-
-    def add(
-        self, group: str, metric: str, base: Rate | float, redacted: Rate | float, n: int | None = None
-    ) -> None:
-        rate = redacted if isinstance(redacted, Rate) else Rate(redacted, redacted, redacted, n or 0)
-        first = base.value if isinstance(base, Rate) else base
-        row = {"person": self.person, "group": group, "metric": metric, "base": first, "redacted": rate.value,
-               "n": rate.n, "low": rate.low, "high": rate.high}  # fmt: skip
-        self.rows.append({k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()})
-
-    def share(self, group: str, metric: str, base: Tensor, redacted: Tensor) -> None:
-        self.add(
-            group, metric, wilson(int(base.sum()), len(base)), wilson(int(redacted.sum()), len(redacted))
-        )
-
-    def mean(self, group: str, metric: str, base: Tensor, redacted: Tensor) -> None:
-        self.add(group, metric, bootstrap_mean(base.tolist()), bootstrap_mean(redacted.tolist()))
-
-
-class Gallery:
-    """Everybody, enrolled by the untouched encoder."""
-
-    def __init__(self, people: dict[str, Tensor], others: dict[str, Tensor]):
-        self.people = list(people)
-        self.names = [*people, *others]
-        self.rows = torch.stack([*people.values(), *others.values()])
-
-    def named(self, embeddings: Tensor, person: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Nearest of all; nearest among people; likeness to the person: ``(n,)`` each."""
-        alike = normalize(embeddings, dim=1) @ self.rows.T
-        column = self.people.index(person)
-        few = alike[:, : len(self.people)]
-        return alike.argmax(1) == column, few.argmax(1) == column, alike[:, column]
-
-    def nearest(self, embeddings: Tensor) -> Tensor:
-        return (normalize(embeddings, dim=1) @ self.rows.T).argmax(1)
-
-
-@dataclass
-class Attacked:
-    """What an attack reached on each clip, over all steps and starts; ``(n,)`` each."""
-
-    identified: Tensor
-    """Ever nearest of all."""
-    few: Tensor
-    """Ever nearest among people."""
-    likeness: Tensor
-    """The largest."""
-
-
-def attacked(
-    encoder: nn.Module, waves: Tensor, gallery: Gallery, person: str, snr: Tensor, steps: int, restarts: int
-) -> Attacked:
-    """:func:`attacked_together`, for as many of ``waves (n, samples)`` at once as memory is had for."""
-    step = max(1, TOGETHER // restarts)
-    parts = [
-        attacked_together(
-            encoder, waves[i : i + step], gallery, person, snr[i : i + step], steps, restarts
-        )
-        for i in range(0, len(waves), step)
-    ]
-    return Attacked(
-        *(torch.cat([getattr(x, name) for x in parts]) for name in ("identified", "few", "likeness"))
-    )
-
-
-def attacked_together(
-    encoder: nn.Module, waves: Tensor, gallery: Gallery, person: str, snr: Tensor, steps: int, restarts: int
-) -> Attacked:
-    """Projected gradient around the clamp on ``waves (n, samples)``, each within its ``snr (n,)`` in dB, all starts side by side.
-
-    The way is led by the embedding in front of the gate, of every second start by what the gate makes of it by moving alone, less
-    a weight times how far the gate is open. Every third start wants to be more like the person than like any other of PEOPLE. A clip
-    counts as identified if any step of any start was.
-    """
-    count = len(waves)
-    column = gallery.people.index(person)
-    rivals = torch.cat([gallery.rows[:column], gallery.rows[column + 1 : len(gallery.people)]])
-    number = torch.arange(restarts).repeat_interleave(count)
-    wanted = gallery.rows[column]
-    drawn = [torch.randn(waves.shape, generator=torch.Generator().manual_seed(k)) for k in range(restarts)]
-    change = torch.cat([noise * float(k > 0) for k, noise in enumerate(drawn)])
-    weight = torch.tensor([WEIGHTS[k % len(WEIGHTS)] for k in range(restarts)]).repeat_interleave(count)
-    waves = waves.repeat(restarts, 1)
-    share = 10 ** (-snr.repeat(restarts) / 20)
-    radius = waves.norm(dim=1, keepdim=True) * share[:, None] * (1 - 1e-5)
-    change = normalize(change, dim=1) * radius
-    ever, few = torch.zeros(len(waves), dtype=torch.bool), torch.zeros(len(waves), dtype=torch.bool)
-    best = torch.full((len(waves),), -1.0)
-    for _ in range(steps + 1):
-        wave = heard(waves, change).requires_grad_()
-        before, behind, openings, moved = around_gates(encoder, {"waveform": wave})
-        led = normalize(torch.where((number % 2 == 1)[:, None], moved, before), dim=1)
-        way = -(led @ wanted)
-        if len(rivals):
-            way = way + torch.where(number % 3 == 2, (led @ rivals.T).amax(1), 0.0)
-        if openings.shape[1]:
-            way = way + weight * torch.relu(openings + 1e-3).sum(1)
-        (slope,) = torch.autograd.grad(way.sum(), wave)
-        with torch.no_grad():
-            one, two, alike = gallery.named(behind.detach(), person)
-            ever, few, best = ever | one, few | two, torch.maximum(best, alike)
-            change = wave.detach() - waves - 4 * radius / max(steps, 1) * normalize(slope, dim=1)
-            change = change * (radius / change.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
-    starts = (x.view(restarts, count) for x in (ever, few))
-    return Attacked(*(x.any(0) for x in starts), best.view(restarts, count).amax(0))
-
-
-def crop(wave: Tensor, seconds: float) -> Tensor:
-    """The middle of a clip; shorter ones are repeated."""
-    samples = int(seconds * RATE)
-    first = max(0, (len(wave) - samples) // 2)
-    return fit_length(wave[first:], samples)
 
 
 def changed(
@@ -245,7 +64,7 @@ def channels() -> list[Callable[[Tensor], Tensor]]:
 def grade(
     person: str, people: dict[str, list[Clip]], given: dict[str, list[Clip]], strangers: dict[str, list[Clip]],
     gallery: Gallery, listener: Listener, model: SpeakerEncoder, args: argparse.Namespace,
-    judge: "Judge | None",
+    judge: Judge | None,
 ) -> list[dict]:  # fmt: skip
     """All rows of one person."""
     grades, began = Grades(person), time.perf_counter()
@@ -348,7 +167,7 @@ def grade(
         levels = torch.tensor(args.snr).repeat_interleave(count)
         if not len(levels):
             continue
-        batch = waves.repeat(len(args.snr), 1)  # all levels in one batch, which takes less time than one after another
+        batch = waves.repeat(len(args.snr), 1)  # together they take less time than one after another
         one = attacked(listener.encoder, batch, gallery, person, levels, args.steps, 1)
         two = attacked(encoder, batch, gallery, person, levels, args.steps, args.restarts)
         for number, snr in enumerate(args.snr):
@@ -366,65 +185,6 @@ def grade(
     grades.add("any embedding", "likeness, bound", 1.0, cell.bound(gate.answer))
     grades.add("cost", "seconds with evaluation", 0.0, time.perf_counter() - began)
     return grades.rows
-
-
-class Judge:
-    """An encoder of another kind: how like the person it finds whoever the encoder under test names, and the reference.
-
-    An embedding of the encoder under test means nothing to it, so it listens to a clip of the one who is named.
-    """
-
-    def __init__(self, listener: Listener, everybody: dict[str, list[Clip]]):
-        self.listener, self.everybody = listener, everybody
-
-    def embed(self, clips: Sequence[Clip]) -> Tensor:
-        return torch.stack([self.listener(clip.path, 1).embedding for clip in clips])
-
-    def grade(
-        self, grades: Grades, own: list[Clip], reference: list[Clip], strangers: list[list[Clip]],
-        gallery: Gallery, before: Tensor, behind: Tensor,
-    ) -> None:  # fmt: skip
-        """Rows of the reference's clips, and of those whom ``before (n, dim)`` and ``behind (n, dim)`` are nearest to."""
-        voice = middle(self.embed(own))
-        found = normalize(self.embed(reference), dim=1) @ voice
-        others = normalize(self.embed([one[0] for one in strangers][:40]), dim=1) @ voice
-        grades.add(
-            "reference, by the judge", "likeness", others.mean().item(), found.mean().item(), len(found)
-        )
-        grades.add("reference, by the judge", "auroc", 0.5, auroc(found, others), len(found))
-        named = [
-            torch.stack([self._last(gallery.names[i]) @ voice for i in gallery.nearest(rows).tolist()])
-            for rows in (before, behind)
-        ]
-        grades.mean("whom the encoder names, by the judge", "likeness", *named)
-        grades.add("strangers, by the judge", "likeness", math.nan, others.mean().item(), len(others))
-
-    def _last(self, name: str) -> Tensor:
-        """``(dim,)`` of a person's last clip, which taught nothing if there are enough."""
-        return normalize(self.embed(self.everybody[name][-1:])[0], dim=0)
-
-
-def table(rows: list[dict]) -> str:
-    """Means over people."""
-    found: dict[tuple[str, str], list[dict]] = {}
-    for row in rows:
-        found.setdefault((row["group"], row["metric"]), []).append(row)
-    lines = ["| group | metric | people | before | after | worst person |", "|---|---|---|---|---|---|"]
-
-    def shown(value: float | None) -> str:
-        return "" if value is None else f"{value:.4f}".rstrip("0").rstrip(".") or "0"
-
-    for (group, metric), some in found.items():
-        before = [r["base"] for r in some if r["base"] is not None]
-        after = [r["redacted"] for r in some if r["redacted"] is not None]
-        if not after:
-            continue
-        worst = min(after) if group.startswith("kept") else max(after)
-        first = shown(statistics.fmean(before)) if before else ""
-        lines.append(
-            f"| {group} | {metric} | {len(some)} | {first} | {shown(statistics.fmean(after))} | {shown(worst)} |"
-        )
-    return "\n".join(lines) + "\n"
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Shared by the scripts that grade gates on people: folders, embeddings, grades, the attack."""
