@@ -14,7 +14,9 @@ withdrawals: gates of earlier ones stay, and their clips are not needed.
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from modalities.sound.bank import VoiceBank
@@ -22,8 +24,32 @@ from modalities.text_to_speech import SpeakerEncoder
 from redact_core import Lesson, Mean, RedactError, redact
 from redact_core.artefacts.receipt import FILE, read_withdrawals
 from redact_core.gates import GatedEncoder, Gating
+from redact_core.gates.grouping import by_folder
 from redact_core.gates.measuring import withdrawal_measures
 from redact_core.support.folders import hashes, new_folder, sha256
+
+
+def close(
+    model: SpeakerEncoder, gone: Mapping[str, Sequence[Path]], kept: Sequence[Path]
+) -> dict[str, float]:
+    """Put gates for all of ``gone`` behind the encoder, and for each id the bound on the likeness of any output.
+
+    All ids at once, so that each clip that stays is embedded once. ``Gating`` makes a gate for each answer, and for each
+    folder of its clips; the clips that stay, beginning elsewhere for each id and several times over where there are more ids, are
+    another answer with the same mean.
+    """
+    objective = Gating()
+    lessons = [Lesson.retain(clip) for clip in kept]
+    for i, clips in enumerate(gone.values()):
+        times, first = divmod(i, len(kept))
+        answer = Mean((*kept[first:], *kept[:first]) * (times + 1))
+        lessons += [Lesson.redact(clip, answer) for clip in clips]
+    redact(model, lessons, objective=objective)
+    fitted = iter(objective.fitted)
+    return {
+        name: max(x.cell.bound(x.gate.answer) for x in islice(fitted, len(by_folder(clips))))
+        for name, clips in gone.items()
+    }
 
 
 def withdraw(args: argparse.Namespace) -> None:
@@ -32,14 +58,11 @@ def withdraw(args: argparse.Namespace) -> None:
     kept = [clip for clips in VoiceBank(args.keep).voices.values() for clip in clips]
     named = {clip.resolve() for clips in gone.values() for clip in clips}
     kept = [clip for clip in kept if clip.resolve() not in named]
-    bounds = {}
-    for name, clips in gone.items():
-        objective = Gating()
-        lessons = [Lesson.redact(clip, Mean(tuple(kept))) for clip in clips] + [
-            Lesson.retain(clip) for clip in kept
-        ]
-        redact(model, lessons, objective=objective)
-        bounds[name] = [found.cell.bound(found.gate.answer) for found in objective.fitted]
+    if not kept:
+        raise RedactError(
+            f"Nobody in {args.keep} stays besides those on the list; give clips of people who do."
+        )
+    bounds = close(model, gone, kept)
     with new_folder(args.out) as part:
         model.save(part)
         receipt = {
@@ -48,7 +71,7 @@ def withdraw(args: argparse.Namespace) -> None:
             "withdrawn": {
                 name: {
                     "clips": [{"name": clip.name, "sha256": sha256(clip)} for clip in clips],
-                    "likeness of any output at most": max(bounds[name]),
+                    "likeness of any output at most": bounds[name],
                 }
                 for name, clips in gone.items()
             },

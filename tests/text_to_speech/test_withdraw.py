@@ -5,10 +5,12 @@ import json
 import re
 import runpy
 import sys
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_speech import harmonic_bank, tiny_encoder
 
 from lightning_modules.cli.main import main
@@ -90,6 +92,60 @@ def test_withdrawals_leave_a_receipt_that_holds(
     status, said = checked(third)
     assert status == 2
     assert "does not match its receipt: voice_gate_3.ckpt is a link that leads out of the folder." in said
+
+
+def test_clips_that_stay_are_embedded_once_however_many_are_withdrawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock, people = tiny_encoder(tmp_path / "stock"), harmonic_bank(tmp_path / "bank")
+    read = Counter[str]()
+    honest = SpeakerEncoder._read
+
+    def counted(self: SpeakerEncoder, condition: Path) -> torch.Tensor:
+        read[str(condition)] += 1
+        return honest(self, condition)
+
+    monkeypatch.setattr(SpeakerEncoder, "_read", counted)
+    reads = []
+    for names in (["p0"], ["p0", "p1", "p2"]):
+        read.clear()
+        out = tmp_path / f"out{len(names)}"
+        listed_now = listed(tmp_path / "list.csv", *names)
+        run(monkeypatch, "--encoder", stock, "--list", listed_now, "--keep", people, "--out", out)
+        reads.append(read[str(people / "p5" / "0.wav")])
+        receipt = json.loads((out / "receipt.json").read_text())
+        assert receipt["gates"] == len(names)
+        assert list(receipt["measured"]["clips changed"]) == names
+    assert reads[0] == reads[1]
+
+
+def test_more_people_in_one_folder_than_clips_that_stay_have_a_gate_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock, people = tiny_encoder(tmp_path / "stock"), harmonic_bank(tmp_path / "bank")
+    gone, keep = tmp_path / "gone", tmp_path / "keep" / "p5"
+    gone.mkdir()
+    keep.mkdir(parents=True)
+    (keep / "0.wav").symlink_to(people / "p5" / "0.wav")
+    for name in ("p0", "p1", "p2"):
+        (people / name / "0.wav").rename(gone / f"{name}.wav")
+    (tmp_path / "list.csv").write_text("id,clip\na,gone/p0.wav\nb,gone/p1.wav\nc,gone/p2.wav\n")
+    run(
+        monkeypatch, "--encoder", stock, "--list", tmp_path / "list.csv", "--keep", tmp_path / "keep",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    receipt = json.loads((tmp_path / "out" / "receipt.json").read_text())
+    assert receipt["gates"] == 3
+    assert receipt["measured"]["clips changed"] == {"a": 1, "b": 1, "c": 1}
+
+
+def test_nobody_who_stays_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stock, people = tiny_encoder(tmp_path / "stock"), harmonic_bank(tmp_path / "bank", people=2)
+    gone = listed(tmp_path / "list.csv", "p0", "p1")
+    with pytest.raises(
+        SystemExit, match=r"withdraw_voices: Nobody in .*bank stays besides those on the list;"
+    ):
+        run(monkeypatch, "--encoder", stock, "--list", gone, "--keep", people, "--out", tmp_path / "out")
 
 
 def test_a_model_made_of_a_folder_of_withdrawals_has_a_card_and_not_its_receipt(
