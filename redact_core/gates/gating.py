@@ -17,6 +17,7 @@ from redact_core.gates.fit import FittedGate, GateSettings, answers_that_stay, f
 from redact_core.gates.gate import Gate
 from redact_core.gates.gated import GatedEncoder, one_vector
 from redact_core.gates.grouping import by_folder, voices_of
+from redact_core.gates.sharing import share_of, shared
 from redact_core.objectives.base import Objective, Rows
 from redact_core.types import Condition, Lesson, Mean
 
@@ -35,7 +36,8 @@ class Gating(Objective):
     away from the voice, just so far that somebody who stays is more like it; one that is more like the voice than most who stay
     is moved to the side; every other one goes through with all its bits.
     How like the voice *any* output can be is bounded: see :meth:`.geometry.Cell.bound`. Works for conditionings that are one vector. Redacted conditions that are files in one folder are of one voice and
-    get one gate together; gates that are there already stay as they are, and so do their answers.
+    get one gate together; gates that are there already stay as they are, and so do their answers. ``sure`` and ``cap`` are those of
+    one gate alone: where there are several, the levels rise with their number, see :mod:`.sharing`.
 
     Where the reference of a row is the mean of several conditions, one of them answers, chosen at the level of
     strangers: the mean of many voices is like everybody.
@@ -105,18 +107,18 @@ class Gating(Objective):
         voices = voices_of(conditions, plain, (plain @ plain.T).flatten()[:_PAIRS].quantile(TOGETHER).item())
         embeddings = [torch.stack([stays[conditions[i]] for i in rows]) for rows in voices]
         earlier = [gate for gate in encoder.gates if isinstance(gate, Gate)]
-        for answer in dict.fromkeys(redacted.values()):
-            asked = [condition for condition, its in redacted.items() if its == answer]
+        groups = _groups(redacted)
+        settings = shared(self.settings, share_of(len(encoder.gates), len(groups)))
+        for answer, asked in groups:
             members = set(_members(answer))
             pool = [k for k, rows in enumerate(voices) if any(conditions[i] in members for i in rows)]
-            for rows in by_folder(asked):
-                mine = torch.stack([own[asked[i]] for i in rows])
-                stay = embeddings + answers_that_stay(earlier, mine)
-                found = fit_gate(mine, stay, candidates=pool, settings=self.settings)
-                self.fitted.append(found)
-                encoder.gates.append(found.gate.to(device))
-                spoken = next(conditions[i] for i in voices[found.reference] if conditions[i] in members)
-                self._answers |= {(asked[i], answer): spoken for i in rows}
+            mine = torch.stack([own[condition] for condition in asked])
+            stay = embeddings + answers_that_stay(earlier, mine)
+            found = fit_gate(mine, stay, candidates=pool, settings=settings)
+            self.fitted.append(found)
+            encoder.gates.append(found.gate.to(device))
+            spoken = next(conditions[i] for i in voices[found.reference] if conditions[i] in members)
+            self._answers |= {(condition, answer): spoken for condition in asked}
         return True
 
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
@@ -135,6 +137,17 @@ class Gating(Objective):
     def forward(self, student: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Always refused."""
         raise RedactError("Gating has no loss: it is solved in closed form, by redact() or redact fit.")
+
+
+def _groups(
+    redacted: dict[Condition, Condition | Mean],
+) -> list[tuple[Condition | Mean, list[Condition]]]:
+    """Answer and conditions of each gate: those that have an answer and a folder together."""
+    found: list[tuple[Condition | Mean, list[Condition]]] = []
+    for answer in dict.fromkeys(redacted.values()):
+        asked = [condition for condition, its in redacted.items() if its == answer]
+        found += [(answer, [asked[i] for i in rows]) for rows in by_folder(asked)]
+    return found
 
 
 def _members(answer: Condition | Mean) -> tuple[Condition, ...]:

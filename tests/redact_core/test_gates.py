@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
 import torch
@@ -12,7 +13,17 @@ from torch.nn.functional import normalize
 from redact_core import Adapter, Conditioning, Lesson, Mean, Origin, RedactError, Request, redact
 from redact_core.adapters.capabilities import HasOneVector
 from redact_core.adapters.contract import ToyAdapter
-from redact_core.gates import Gate, GatedEncoder, GateSettings, Gating, around_gates, fit_gate, gate_like
+from redact_core.gates import (
+    Gate,
+    GatedEncoder,
+    GateSettings,
+    Gating,
+    around_gates,
+    fit_gate,
+    gate_like,
+    share_of,
+    shared,
+)  # fmt: skip
 from redact_core.gates.fit import MOST_SPIKES
 from redact_core.gates.grouping import by_folder, groups_of, voices_of
 from redact_core.gates.reference import choose_reference
@@ -301,6 +312,61 @@ def test_one_more_later_leaves_earlier_gates_as_they_are() -> None:
     assert torch.equal(model.say("3/0", "3/2"), before)
     answer, named = model.say("7/1")[0], model.say("12/0", "12/1", "12/2", "12/3")
     assert torch.cosine_similarity(answer[None], named).min() > 0.8, "the person that was named answers"
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_many_gates_change_hardly_more_of_those_who_stay_than_one(together: bool) -> None:
+    people = voices(clips=40)
+    known, unseen = [p[:4] for p in people], torch.cat(plain([p[4:] for p in people[10:]]))
+
+    def changed(numbers: range, rising: bool) -> float:
+        gates: list[Gate] = []
+        for number in numbers:
+            share = share_of(0, 10) if together else share_of(number, 1)
+            settings = shared(GateSettings(), share) if rising else GateSettings()
+            stay = plain(known[10:] if together else known[number + 1 :])
+            gates.append(fit_gate(known[number], stay, settings=settings).gate)
+        out = unseen
+        for gate in gates:
+            out = through(gate, out)
+        return (out != unseen).any(1).float().mean().item()
+
+    one = sum(changed(range(i, i + 1), False) for i in range(10)) / 10
+    free, held = changed(range(10), False), changed(range(10), True)
+    assert one > 0.01
+    assert free > 4 * one, "without sharing every gate adds its own"
+    assert held < (1.5 if together else 2.6) * one
+
+
+def test_levels_rise_with_the_number_of_gates_that_a_request_makes_or_finds() -> None:
+    caps = {}
+    for names in (("3",), ("3", "7"), ("3", "7", "9", "11")):
+        objective = Gating()
+        redact(People(), Request(names), objective=objective)
+        kept = torch.cat([x[:, 0] for i, x in enumerate(voices()) if str(i) not in names])
+        alike = normalize(kept, dim=1) @ objective.fitted[0].cell.voice
+        caps[len(names)] = (objective.fitted[0].cell.cap - alike.mean()) / alike.std()
+    normal = NormalDist()
+    for count, deviations in caps.items():
+        assert normal.cdf(-deviations) == pytest.approx(normal.cdf(-1.5) / count, rel=0.1)
+    model, first, later = People(), Gating(), Gating()
+    redact(model, Request(("3",)), objective=first)
+    redact(model, Request(("7",)), objective=later)
+    alone = Gating()
+    redact(People(), Request(("7",)), objective=alone)
+    assert later.fitted[0].cell.cap > alone.fitted[0].cell.cap + 0.01
+
+
+def test_shares() -> None:
+    assert share_of(0, 1) == 1
+    assert share_of(0, 50) * 50 == pytest.approx(1)
+    assert sum(share_of(n, 1) for n in range(2000)) < 2
+    assert share_of(0, 5) * 5 + share_of(5, 7) * 7 + share_of(12, 1) < 2
+    same = GateSettings()
+    assert shared(same, 1.0).cap == pytest.approx(same.cap)
+    assert shared(same, 1.0).sure == pytest.approx(same.sure)
+    assert shared(GateSettings(cap=math.inf), 0.1).cap == math.inf
+    assert shared(same, 0.1).cap == pytest.approx(2.476, abs=0.01)
 
 
 def test_conditionings_of_several_vectors_are_refused() -> None:
