@@ -5,13 +5,16 @@
 OTHERS holds people with one long clip each, or several. The first half of each person's clips, or of the one clip,
 is known; the other half is unseen, but of the same recording where there is one: easier than another day. People
 are redacted in the order of their names' hashes; whoever is left is kept and given. OUT/many_voices.json holds, after
-each of --counts, a row of measures, and the revival matrix: the leak of the first requests after later ones.
+each of --counts, a row of measures, and the revival matrix: the leak of the first requests after later ones; and the same measures
+of as many people in one request (*at once*). *Among few* counts a gallery of sixteen people drawn by chance.
 """
 
 import argparse
 import hashlib
 import json
+import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -23,12 +26,14 @@ from torch.nn.functional import normalize
 from modalities.sound.clips import RATE, fit_length
 from modalities.text_to_speech import SpeakerEncoder
 from modalities.text_to_speech.encoders.distortion import distort
-from redact_core.gates import Gate, GateSettings, answers_that_stay, fit_gate
+from redact_core import RedactError
+from redact_core.gates import Gate, GateSettings, answers_that_stay, fit_gate, share_of, shared
 from redact_core.metrics.statistics import wilson
 from redact_core.support.folders import write_whole
 
 PARTS = 3
 """Stretches of each half."""
+FEW, STRANGERS = 16, 40
 
 
 def stretches(listener: Listener, clips: list[Path], seed: int) -> tuple[Tensor, Tensor]:
@@ -42,6 +47,65 @@ def stretches(listener: Listener, clips: list[Path], seed: int) -> tuple[Tensor,
     return torch.stack([plain, varied], 1), listener.embed(unseen)
 
 
+class Crowd:
+    """Known and unseen stretches of everybody: ``(n, variants, dim)`` and ``(PARTS, dim)`` of each."""
+
+    def __init__(self, known: list[Tensor], unseen: list[Tensor]):
+        self.known, self.unseen = known, torch.stack(unseen)
+        self.gallery = torch.stack([middle(rows[:, 0]) for rows in known])
+        draw = random.Random(0)
+        everybody = range(len(known))
+        self.few = [[i, *draw.sample([j for j in everybody if j != i], FEW - 1)] for i in everybody]
+
+    def gate(self, number: int, stays_from: int, there: Sequence[Gate], settings: GateSettings) -> Gate:
+        """Of one person, made from nobody's clips but the own ones and those of people from ``stays_from`` on."""
+        own = self.known[number]
+        stay = [rows[:, 0] for rows in self.known[stays_from:]]
+        beside = stay + answers_that_stay(there, own)
+        return fit_gate(own, beside, candidates=range(len(stay)), settings=settings).gate
+
+    def named(self, who: range, gates: Sequence[Gate]) -> tuple[Tensor, Tensor, Tensor]:
+        """``(people, PARTS)`` of unseen stretches: is their person nearest of all, and among few; the likeness."""
+        out = through(gates, self.unseen[list(who)].flatten(0, 1))
+        alike = (normalize(out, dim=1) @ self.gallery.T).unflatten(0, (len(who), PARTS))
+        few = torch.stack([rows[:, self.few[i]].argmax(1) == 0 for i, rows in zip(who, alike, strict=True)])
+        own = torch.tensor(list(who))
+        nearest = alike.argmax(2) == own[:, None]
+        return nearest, few, torch.stack([rows[:, i] for i, rows in zip(who, alike, strict=True)])
+
+    def row(self, count: int, gates: Sequence[Gate], seconds: float) -> dict:
+        """Measures after the first ``count`` people were redacted."""
+        (first, few_first, _), (nearest, few, likeness) = (
+            self.named(range(count), some) for some in ((), gates)
+        )
+        share, among = (wilson(int(x.sum()), x.numel()) for x in (nearest, few))
+        strangers = normalize(self.unseen[-STRANGERS:].flatten(0, 1), dim=1) @ self.gallery[:count].T
+        given = torch.cat([rows[:, 0] for rows in self.known[count:]])
+        unseen = self.unseen[count:].flatten(0, 1)
+        out, stay = through(gates, unseen), self.gallery[count:]
+        before, after = ((normalize(x, dim=1) @ stay.T).argmax(1) for x in (unseen, out))
+        return {
+            "voices": count, "people": len(self.known), "n": nearest.numel(), "identified before": first.double().mean().item(),
+            "identified": share.value, "low": share.low, "high": share.high, "among": FEW,
+            "identified among few before": few_first.double().mean().item(), "identified among few": among.value,
+            "likeness": likeness.mean().item(), "likeness of strangers": strangers.mean().item(),
+            "given, same to the bit": (through(gates, given) == given).all(1).double().mean().item(),
+            "unseen clips of kept people": len(unseen),
+            "unseen clips of kept people, same to the bit": (out == unseen).all(1).double().mean().item(),
+            "unseen clips of kept people, cosine": torch.cosine_similarity(out, unseen, dim=1).mean().item(),
+            "unseen clips of kept people, named as before": (before == after).double().mean().item(),
+            "seconds": seconds, "kilobytes": sum(4 * v.numel() for g in gates for v in g.state_dict().values()) / 1000,
+        }  # fmt: skip
+
+
+@torch.no_grad()
+def through(gates: Sequence[Gate], rows: Tensor) -> Tensor:
+    """``(n, dim)`` of ``(n, dim)``."""
+    for gate in gates:
+        rows = gate(rows[:, None])[:, 0]
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -53,85 +117,63 @@ def main() -> None:
     for option in ("--margin", "--sure", "--gain", "--cap"):
         default = getattr(GateSettings, option.removeprefix("--"))
         parser.add_argument(option, type=float, default=default, help="see GateSettings")
+    parser.add_argument(
+        "--fixed",
+        action="store_true",
+        help="every gate as if it were alone; else levels rise with their number",
+    )
     args = parser.parse_args()
     settings = GateSettings(margin=args.margin, sure=args.sure, gain=args.gain, cap=args.cap)
     model = SpeakerEncoder(args.encoder)
     listener = Listener(model.encoder.requires_grad_(False).eval(), args.encoder, args.out / "cache")
     people: dict[str, tuple[Tensor, Tensor]] = {}
-    found = people_in(args.others)
-    for number, (name, clips) in enumerate(sorted(found.items())):
+    folders = people_in(args.others)
+    for number, (name, clips) in enumerate(sorted(folders.items())):
         kept = args.out / "cache" / f"{name}.halves.pt"
         if not kept.is_file() and readable(clips):
             torch.save(stretches(listener, readable(clips), number), kept)
         if kept.is_file():
             people[name] = tuple(torch.load(kept, weights_only=True))
         if number % 50 == 49:
-            print(f"  {number + 1} of {len(found)} people", flush=True)
+            print(f"  {number + 1} of {len(folders)} people", flush=True)
     order = sorted(people, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    gallery = torch.stack([middle(people[name][0][:, 0]) for name in order])
+    crowd = Crowd([people[name][0] for name in order], [people[name][1] for name in order])
     counts = [count for count in args.counts if count < len(order) - 5]
-    gates: list[Gate] = []
-    rows, revival, seconds = [], [], 0.0
+    found = {"rows": [], "revival": [], "at once": []}
 
-    def through(rows: Tensor) -> Tensor:
-        with torch.no_grad():
-            for gate in gates:
-                rows = gate(rows[:, None])[:, 0]
-        return rows
+    def keep(table: str, row: dict) -> None:
+        found[table].append(row)
+        print(table, json.dumps(row, allow_nan=False), flush=True)
+        text = json.dumps(found, indent=1, allow_nan=False) + "\n"
+        write_whole(args.out / "many_voices.json", text.encode())
 
-    def named(who: range) -> tuple[int, int, float, float]:
-        """Unseen stretches named as their person: before and after; likeness after, and of strangers."""
-        before = after = total = 0
-        likeness, strangers = [], []
-        for i in who:
-            unseen = people[order[i]][1]
-            out = normalize(through(unseen), dim=1) @ gallery.T
-            first = normalize(unseen, dim=1) @ gallery.T
-            before, after, total = (
-                before + int((first.argmax(1) == i).sum()),
-                after + int((out.argmax(1) == i).sum()),
-                total + len(unseen),
-            )
-            likeness.append(out[:, i].mean())
-            far = normalize(torch.cat([people[name][1] for name in order[-40:]]), dim=1) @ gallery[i]
-            strangers.append(far.mean())
-        return before, after, torch.stack(likeness).mean().item(), torch.stack(strangers).mean().item()
-
+    gates, seconds = list[Gate](), 0.0
     for number in range(max(counts)):
-        own = people[order[number]][0]
         began = time.perf_counter()
-        stay = [people[name][0][:, 0] for name in order[number + 1 :]]
-        beside = stay + answers_that_stay(gates, own)
-        gates.append(fit_gate(own, beside, candidates=range(len(stay)), settings=settings).gate)
+        gates.append(
+            crowd.gate(
+                number, number + 1, gates, settings if args.fixed else shared(settings, share_of(number, 1))
+            )
+        )
         seconds += time.perf_counter() - began
-        if number + 1 not in counts:
-            continue
-        count = number + 1
-        before, after, likeness, far = named(range(count))
-        left = order[count:]
-        given = torch.cat([people[name][0][:, 0] for name in left])
-        unseen = torch.cat([people[name][1] for name in left])
-        share = wilson(after, PARTS * count)
-        out = through(unseen)
-        row = {
-            "voices": count, "people": len(order), "n": PARTS * count, "identified before": before / (PARTS * count),
-            "identified": share.value, "low": share.low, "high": share.high, "likeness": likeness,
-            "likeness of strangers": far, "given, same to the bit": (through(given) == given).all(1).float().mean().item(),
-            "unseen clips of kept people, same to the bit": (out == unseen).all(1).float().mean().item(),
-            "unseen clips of kept people, cosine": torch.cosine_similarity(out, unseen, dim=1).mean().item(),
-            "seconds": seconds, "kilobytes": sum(4 * v.numel() for g in gates for v in g.state_dict().values()) / 1000,
-        }  # fmt: skip
-        rows.append(row)
-        blocks = [range(a, b) for a, b in zip([0, *counts], counts, strict=False) if b <= count]
-        revival.append(
-            {"after": count} | {f"{b.start + 1} to {b.stop}": named(b)[1] / (PARTS * len(b)) for b in blocks}
-        )
-        print(json.dumps(row, allow_nan=False), flush=True)
-        write_whole(
-            args.out / "many_voices.json",
-            (json.dumps({"rows": rows, "revival": revival}, indent=1, allow_nan=False) + "\n").encode(),
-        )
+        if (count := number + 1) in counts:
+            keep("rows", crowd.row(count, gates, seconds))
+            blocks = [range(a, b) for a, b in zip([0, *counts], counts, strict=False) if b <= count]
+            leaks = crowd.named(range(count), gates)[1]
+            keep(
+                "revival",
+                {"after": count}
+                | {f"{b.start + 1} to {b.stop}": leaks[list(b)].double().mean().item() for b in blocks},
+            )
+    for count in counts:
+        began = time.perf_counter()
+        each = settings if args.fixed else shared(settings, share_of(0, count))
+        gates = [crowd.gate(number, count, [], each) for number in range(count)]
+        keep("at once", crowd.row(count, gates, time.perf_counter() - began))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except RedactError as error:
+        raise SystemExit(f"many_voices: {error}") from error

@@ -72,7 +72,8 @@ def main() -> None:
     rows = [PlanRow(str(c), "redacted", "voice", i, True, {"voice": args.voice}) for i, c in enumerate(clips)]
     names = list(base.bank.voices)
     gallery, column = prototypes(base, names), names.index(args.voice)
-    every = dict[str, dict]()
+    together = args.out / "methods.json"
+    every = json.loads(together.read_text(encoding="utf-8")) if together.is_file() else {}
     for entry in args.settings:
         name = folder_name(entry, str(args.steps))
         request = Request((args.voice,), (args.reference,))
@@ -112,7 +113,7 @@ def main() -> None:
             print(f"  {label:<20} nearest {rate}  heard {heard:.2f}", flush=True)
             figures.write_text(json.dumps(table, indent=1, allow_nan=False), encoding="utf-8")
         every[entry] = table
-        write_whole(args.out / "methods.json", json.dumps(every, indent=1, allow_nan=False).encode())
+        write_whole(together, json.dumps(every, indent=1, allow_nan=False).encode())
 
 
 if __name__ == "__main__":

@@ -84,18 +84,28 @@ def attacks_table(found: dict) -> str:
 
 def many_table(found: dict) -> str:
     lines = [
-        "| voices | identified before | after | n | likeness | strangers' | given: same bits | unseen clips: same bits | "
-        "cosine | seconds | kB a voice |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| voices | | identified before | after | n | among sixteen | likeness | strangers' | given: same bits | "
+        "unseen clips: same bits | cosine | named as before | seconds | kB a voice |",
+        "|---" * 14 + "|",
     ]
-    for r in found["rows"]:
-        lines.append(
-            f"| {r['voices']} | {100 * r['identified before']:.0f} % | {100 * r['identified']:.1f} % (to "
-            f"{100 * r['high']:.1f}) | {r['n']} | {r['likeness']:.3f} | {r['likeness of strangers']:.3f} | "
-            f"{100 * r['given, same to the bit']:.1f} % | {100 * r['unseen clips of kept people, same to the bit']:.1f} % | "
-            f"{r['unseen clips of kept people, cosine']:.4f} | {r['seconds']:.1f} | {r['kilobytes'] / r['voices']:.0f} |"
-        )
+    for way, rows in (("one by one", found["rows"]), ("at once", found["at once"])):
+        for r in rows:
+            if way == "at once" and r["voices"] == 1:
+                continue
+            lines.append(
+                f"| {r['voices']} | {way} | {percent(r['identified before'])} | {percent(r['identified'])} (to "
+                f"{percent(r['high'])}) | {r['n']} | {percent(r['identified among few'])} | {r['likeness']:.3f} | "
+                f"{r['likeness of strangers']:.3f} | {percent(r['given, same to the bit'])} | "
+                f"{percent(r['unseen clips of kept people, same to the bit'])} | "
+                f"{r['unseen clips of kept people, cosine']:.4f} | "
+                f"{percent(r['unseen clips of kept people, named as before'])} | {r['seconds']:.1f} | "
+                f"{r['kilobytes'] / r['voices']:.0f} |"
+            )
     return "\n".join(lines)
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def revival_table(found: dict) -> str:
@@ -120,6 +130,78 @@ def attack_table(found: dict) -> str:
         lines.append(
             f"| {name} | {gated['n']} | {stock['heard']:.2f} | {gated['heard']:.2f} | {100 * stock['nearest']:.0f} % | "
             f"{100 * gated['nearest']:.0f} % |"
+        )
+    return "\n".join(lines)
+
+
+def rate(row: dict) -> str:
+    return f"{100 * row['value']:.0f} % [{100 * row['low']:.0f}, {100 * row['high']:.0f}]"
+
+
+def methods_table(found: dict) -> str:
+    """Methods side by side, a row an attack."""
+    names = {"Gating": "gate", "Distillation": "distillation", "untouched": "untouched"}
+    shown = [names.get(entry, entry.partition(":")[0].replace("RobustD", "robust d")) for entry in found]
+    some = next(iter(found.values()))
+    lines = [f"| | {' | '.join(shown)} |", "|---" * (len(found) + 1) + "|"]
+
+    def line(label: str, cells: list[str]) -> None:
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+
+    line("seconds of one core", [f"{x['seconds']:.0f}" if x["seconds"] else "–" for x in found.values()])
+    for attack, row in some.items():
+        if not isinstance(row, dict):
+            continue
+        budgets = {x[attack]["budget"] for x in found.values()} - {"-"}
+        same = f", {budgets.pop()}" if len(budgets) == 1 else ""
+        line(
+            f"identified, {attack}{same}, n = {row['n']}",
+            [
+                rate(x[attack]) + (f" ({x[attack]['budget']})" if len(budgets) > 1 else "")
+                for x in found.values()
+            ],
+        )
+        line("likeness, mean; largest", [f"{x[attack]['heard']:.2f}; {x[attack]['most']:.2f}" for x in found.values()])  # fmt: skip
+    for key, label in (
+        ("kept", "others' unseen clips: cosine"), ("kept, three nearest", "the three nearest voices"),
+    ):  # fmt: skip
+        line(label, [f"{x[key]:.4f}" for x in found.values()])
+    line("others' unseen clips: same bits", [percent(x["kept, same bits"]) for x in found.values()])
+    return "\n".join(lines)
+
+
+def embedding_table(found: dict) -> str:
+    """What a caller passes, and what comes out, by embedding and by the verifier's judgement of samples."""
+    lines = [
+        "| passed | likeness | named as the voice | samples | similarity, by the verifier | identified by it |",
+        "|---" * 6 + "|",
+    ]
+    rows = (
+        ("a clip, to the stock encoder", found["Nothing"]["base"]),
+        ("a clip, to the gated encoder", found["Nothing"]["redacted"]),
+        ("the stock embedding, past the gated encoder", found["OriginalEmbedding"]["redacted"]),
+        ("the stock embedding, gates in front of the generator", found["OriginalEmbedding, gated embeddings"]["redacted"]),
+    )  # fmt: skip
+    for label, row in rows:
+        hits = wilson(round(row["identified"] * row["samples"]), row["samples"])
+        lines.append(
+            f"| {label} | {row['heard']:.2f} | {percent(row['nearest'])} | {row['samples']} | {row['similarity']:.2f} | {rate(hits._asdict())} |"
+        )
+    return "\n".join(lines)
+
+
+def print_table(found: dict) -> str:
+    """Whom the file of a gate names, as its direction is turned away from the voice by noise."""
+    lines = [
+        "| direction's cosine to the voice | named by the direction | less the mean | by what opens the gate | among | the voice's unseen clips unchanged | "
+        "identified | unknown people: cosine |",
+        "|---" * 8 + "|",
+    ]
+    for row in found["rows"]:
+        lines.append(
+            f"| {row['cosine']:g} | {rate(row['named by the direction'])} | {rate(row['named by the direction less the mean'])} | "
+            f"{rate(row['named by what opens it'])} | {row['among']} | {percent(row['unseen clips unchanged'])} | "
+            f"{percent(row['identified'])} | {row['unknown cosine']:.4f} |"
         )
     return "\n".join(lines)
 
@@ -159,7 +241,8 @@ def frontier_table(found: dict) -> str:
 TABLES = {
     "frontier": ("frontier", frontier_table), "ge2e_two_clips": ("ge2e_two_clips", people_table),
     "ge2e": ("ge2e", people_table), "ge2e_attacks": ("ge2e_attacks", attacks_table), "ecapa_attacks": ("ecapa_attacks", attacks_table), "many": ("many", many_table),
-    "revival": ("many", revival_table), "bundled": ("bundled", attack_table),
+    "revival": ("many", revival_table), "bundled": ("bundled", attack_table), "methods": ("methods", methods_table),
+    "embedding": ("embedding", embedding_table), "print": ("print", print_table), "print_ecapa": ("print_ecapa", print_table),
 }  # fmt: skip
 
 
