@@ -30,6 +30,8 @@ def shared(settings: GateSettings, share: float) -> GateSettings:
     They count standard deviations of people; as many lie above them as of a normal distribution. Without it, each
     gate moves a few clips of people whom it does not know, and two hundred gates move nearly all clips.
     """
+    if share == 1:
+        return settings
     return replace(settings, cap=_beyond(settings.cap, share), sure=_beyond(settings.sure, share))
 
 
