@@ -27,7 +27,7 @@ LOWEST_RATE = 4_000
 """Hertz; half of what a telephone has."""
 _CANCELLED = 0.01
 """Of the loudest channel: a mean of channels that is fainter has lost the voice. One of 64 channels alone is 0.016."""
-_told: set[int] = set()
+_told: set[tuple[int, int]] = set()
 
 
 def clips_in(folder: Path) -> list[Path]:
@@ -87,8 +87,8 @@ def read_channels(path: Path) -> tuple[NDArray[np.float32], int]:
 
 
 @lru_cache(maxsize=4096)
-def read_clip(path: Path) -> Tensor:
-    """``(samples,)`` float32 at :data:`RATE`, the mean of the channels, as loud as in the file.
+def read_clip(path: Path, wanted: int = RATE) -> Tensor:
+    """``(samples,)`` float32 at ``wanted`` hertz, the mean of the channels, as loud as in the file.
 
     Other rates are resampled, with one notice for each rate. Callers must not write into the result.
 
@@ -125,12 +125,12 @@ def read_clip(path: Path) -> Tensor:
             f"{path}: {100 * clipped:.0f} % of its samples are clipped; record it with less gain."
         )
     result = torch.from_numpy(np.ascontiguousarray(wave))
-    if rate == RATE:
+    if rate == wanted:
         return result
-    if rate not in _told:
-        _told.add(rate)
-        warnings.warn(f"Clips at {rate} Hz are resampled to {RATE} Hz ({path} is the first).", stacklevel=2)
-    return resample(result, rate, RATE)
+    if (rate, wanted) not in _told:
+        _told.add((rate, wanted))
+        warnings.warn(f"Clips at {rate} Hz are resampled to {wanted} Hz ({path} is the first).", stacklevel=2)
+    return resample(result, rate, wanted)
 
 
 def check_clips(clips: Sequence[Path]) -> None:

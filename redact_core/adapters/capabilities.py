@@ -115,6 +115,14 @@ class HasOneVector(Capability):
     needed_for = "conditionings of a single vector"
     instead = "use Distillation"
 
+    def vectors(self) -> Sequence[Adapter]:
+        """Adapters whose vectors lie one behind the other in the conditioning; by default this one alone.
+
+        A model that a condition enters by several encoders in parallel gives one for each, and gates stand behind each.
+        What is set as the ``encoder`` of one of them is a part of the model's own from then on.
+        """
+        return [cast("Adapter", self)]
+
 
 class HasTrainingLoss(Capability):
     """The generator shows its own training loss, and :meth:`~redact_core.adapters.base.Adapter.save` writes a changed one."""

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+_GATES = "voice_gates."
+"""How files of gates begin that stand beside the weights of an encoder."""
+
 
 @dataclass(frozen=True)
 class ConditionPath:
@@ -51,14 +54,21 @@ class Inspection:
         """The same, with :attr:`ConditionPath.redacted` by the names of the files that the folder's card lists as changed.
 
         A path is redacted if a changed file lies in the folder of its name, is it, or lies beside the model
-        where the path is the model's own.
+        where the path is the model's own; a speaker encoder also if gates stand behind it.
         """
         parts = {name.partition("/")[0] for name in files} | set(files)
+        gated = any(name.startswith(_GATES) for name in files)
         own = any("/" not in name and not name.endswith((".json", ".yaml", ".md")) for name in files)
         return replace(
             self,
             paths=tuple(
-                path if path.optional else replace(path, redacted=_place(path.name, parts, own))
+                path
+                if path.optional
+                else replace(
+                    path,
+                    redacted=_place(path.name, parts, own)
+                    or (gated and path.kind == "speaker encoder" and path.covered_by is not None),
+                )
                 for path in self.paths
             ),
         )

@@ -37,7 +37,8 @@ class Gating(Objective):
     is moved to the side; every other one goes through with all its bits.
     How like the voice *any* output can be is bounded: see :meth:`.geometry.Cell.bound`. Works for conditionings that are one vector. Redacted conditions that are files in one folder are of one voice and
     get one gate together; gates that are there already stay as they are, and so do their answers. ``sure`` and ``cap`` are those of
-    one gate alone: where there are several, the levels rise with their number, see :mod:`.sharing`.
+    one gate alone: where there are several, the levels rise with their number, see :mod:`.sharing`. A model with several vectors
+    in parallel gets gates behind each.
 
     Where the reference of a row is the mean of several conditions, one of them answers, chosen at the level of
     strangers: the mean of many voices is like everybody.
@@ -81,15 +82,38 @@ class Gating(Objective):
         self._answers: dict[tuple[Condition, Condition | Mean], Condition] = {}
 
     def prepare(self, adapter: Adapter) -> nn.Module:
-        """The encoder, with room for gates behind it."""
-        if not isinstance(adapter.encoder, GatedEncoder):
-            adapter.encoder = GatedEncoder(adapter.encoder)
+        """The encoder, with room for gates behind each of its vectors."""
+        for one in _vectors(adapter):
+            if not isinstance(one.encoder, GatedEncoder):
+                one.encoder = GatedEncoder(one.encoder)
         return adapter.encoder
 
     @torch.no_grad()
     def solve(self, adapter: Adapter, lessons: Sequence[Lesson], *, seed: int = 0) -> bool:
-        """Fit one gate for each redacted voice; True."""
-        encoder = cast(GatedEncoder, self.prepare(adapter))
+        """Fit one gate for each redacted voice, behind each vector of the model; True."""
+        self.prepare(adapter)
+        answers: dict[tuple[Condition, Condition | Mean], Condition] = {}
+        for one in _vectors(adapter):
+            self._fit(one, lessons, seed, answers)
+        self._answers |= answers
+        return True
+
+    def _fit(
+        self,
+        adapter: Adapter,
+        lessons: Sequence[Lesson],
+        seed: int,
+        answers: dict[tuple[Condition, Condition | Mean], Condition],
+    ) -> None:
+        """Fit the gates of one vector.
+
+        Args:
+            adapter: With that vector.
+            lessons: Of the request.
+            seed: Of the variants.
+            answers: Row -> who answers it, if that is known from another vector; added to.
+        """
+        encoder = cast(GatedEncoder, adapter.encoder)
         redacted = {row.asked: row.answer for row in lessons if row.redacted}
         kept = list(dict.fromkeys(row.asked for row in lessons if not row.redacted))
         if not kept:
@@ -110,7 +134,9 @@ class Gating(Objective):
         groups = _groups(redacted)
         settings = shared(self.settings, share_of(len(encoder.gates), len(groups)))
         for answer, asked in groups:
-            members = set(_members(answer))
+            # the voice that answers is the same for all vectors
+            known = {answers[condition, answer] for condition in asked if (condition, answer) in answers}
+            members = known or set(_members(answer))
             pool = [k for k, rows in enumerate(voices) if any(conditions[i] in members for i in rows)]
             mine = torch.stack([own[condition] for condition in asked])
             stay = embeddings + answers_that_stay(earlier, mine)
@@ -118,8 +144,7 @@ class Gating(Objective):
             self.fitted.append(found)
             encoder.gates.append(found.gate.to(device))
             spoken = next(conditions[i] for i in voices[found.reference] if conditions[i] in members)
-            self._answers |= {(condition, answer): spoken for condition in asked}
-        return True
+            answers |= {(condition, answer): spoken for condition in asked}
 
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
         """Targets with the references that were chosen, of a sample of the rows: they are measured, for the card, not trained on."""
@@ -148,6 +173,11 @@ def _groups(
         asked = [condition for condition, its in redacted.items() if its == answer]
         found += [(answer, [asked[i] for i in rows]) for rows in by_folder(asked)]
     return found
+
+
+def _vectors(adapter: Adapter) -> Sequence[Adapter]:
+    found = adapter.offers(HasOneVector)
+    return [adapter] if found is None else found.vectors()
 
 
 def _members(answer: Condition | Mean) -> tuple[Condition, ...]:

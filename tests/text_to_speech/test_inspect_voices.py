@@ -60,6 +60,12 @@ def test_f5_is_known_by_its_tensors(tmp_path: Path) -> None:
 def test_every_parallel_path_of_a_cloner_is_listed(tmp_path: Path) -> None:
     xtts = folder(tmp_path / "xtts", model="xtts")
     (xtts / "speakers_xtts.pth").write_bytes(b"no pickle is opened")
+    assert inspect(str(xtts)).adapter == "VoiceTable"  # without the model only its stored voices
+    (xtts / "model.pth").write_bytes(b"no pickle is opened")
+    assert inspect(str(xtts)).adapter == "SpeakerEncoder"
+    assert [path.covered_by for path in inspect(str(xtts)).paths] == [
+        "SpeakerEncoder", "SpeakerEncoder", "VoiceTable", None,
+    ]  # fmt: skip
     assert [path.kind for path in inspect(str(xtts)).paths] == [
         "speaker encoder", "speaker encoder", "voice files", "embeddings",
     ]  # fmt: skip
@@ -69,6 +75,8 @@ def test_every_parallel_path_of_a_cloner_is_listed(tmp_path: Path) -> None:
     tensors(chatterbox / "s3gen.safetensors", "flow.x")
     found = inspect(str(chatterbox))
     assert [path.kind for path in found.paths] == ["speaker encoder", "speaker encoder", "in-context audio"]
+    assert [path.covered_by for path in found.paths] == ["SpeakerEncoder", "SpeakerEncoder", None]
+    assert found.paths[2].advice.startswith("It goes past every encoder")
     cosy = tmp_path / "cosy"
     cosy.mkdir()
     (cosy / "campplus.onnx").write_bytes(b"")
@@ -77,6 +85,11 @@ def test_every_parallel_path_of_a_cloner_is_listed(tmp_path: Path) -> None:
     style.mkdir()
     (style / "config.yml").write_text("model_params:\n  multispeaker: true\n  style_dim: 128\n")
     assert [path.name for path in inspect(str(style)).paths][:2] == ["style_encoder", "predictor_encoder"]
+    (style / "epochs_2nd_00020.pth").write_bytes(b"no pickle is opened")
+    assert [(path.name, path.covered_by) for path in inspect(str(style)).paths][:2] == [
+        ("epochs_2nd_00020.pth: style_encoder", "SpeakerEncoder"),
+        ("epochs_2nd_00020.pth: predictor_encoder", "SpeakerEncoder"),
+    ]
     opened = folder(tmp_path / "open", model={"gin_channels": 256, "zero_g": True})
     assert inspect(str(opened)).paths[0].what == "ReferenceEncoder, vector of width 256"
 

@@ -131,6 +131,8 @@ def test_gates_stand_beside_the_stock_checkpoint(bank: Path, tmp_path: Path) -> 
     after = embedded(again, waves)
     assert torch.equal(after[3:], before[3:])
     assert (after[:3] != before[:3]).any(1).all()
+    (encoder,) = [path for path in inspect(str(out)).paths if path.covered_by]
+    assert encoder.redacted
     script = torch.jit.load(str(out / "voice_gates.pt"))
     torch.testing.assert_close(script(extract_se(out, waves)[:, None])[:, 0], after, atol=1e-4, rtol=1e-4)
 

@@ -11,7 +11,11 @@ from torch import Tensor, nn
 
 from modalities.hub import locate
 from modalities.sound.bank import VoiceBank
-from modalities.sound.clips import RATE, cut_off, fit_length, read_clip
+from modalities.sound.clips import cut_off, fit_length, read_clip
+from modalities.text_to_speech.cloners.chatterbox import ChatterboxFolder
+from modalities.text_to_speech.cloners.paths import ParallelPaths, PathView
+from modalities.text_to_speech.cloners.styletts2 import StyleTts2Folder
+from modalities.text_to_speech.cloners.xtts import XttsFolder
 from modalities.text_to_speech.encoders.distortion import distort
 from modalities.text_to_speech.encoders.gate_files import bare_and_gates
 from modalities.text_to_speech.encoders.onnx_encoder import OnnxFile
@@ -29,7 +33,7 @@ from redact_core.gates import Gating
 
 RESEMBLYZER = "resemblyzer"
 _KINDS: tuple[type[StoredEncoder], ...] = (
-    SpeechBrainFolder, ResemblyzerFile, XVectorFolder, OpenVoiceFolder, OnnxFile,
+    SpeechBrainFolder, ResemblyzerFile, XVectorFolder, OpenVoiceFolder, XttsFolder, ChatterboxFolder, StyleTts2Folder, OnnxFile,
 )  # fmt: skip
 
 
@@ -41,10 +45,15 @@ class SpeakerEncoder(Adapter, HasOneVector, Reopens):
     and OpenVoice's code and the classes of transformers have no place for them: their folders hold the weights as they were, and
     ``voice_gates.pt``, TorchScript that an embedding ``(batch, 1, dim)`` is put through.
 
+    A voice enters XTTS, Chatterbox and StyleTTS 2 by two encoders in parallel. Both are one conditioning network here: one
+    request redacts both, by weights in the files that the model's own code reads, or by gates behind each,
+    ``voice_gates.PATH.pt``.
+
     Args:
         source: ``resemblyzer`` for the weights in its wheel; a folder with its ``pretrained.pt``; the folder or hub
             id of a SpeechBrain encoder (ECAPA-TDNN, x-vector, ResNet), of an x-vector model of transformers (WavLM,
-            Wav2Vec2, UniSpeech-SAT), of OpenVoice's tone colour converter, or of an ONNX file that reads samples, or filter banks as CAMPPlus does.
+            Wav2Vec2, UniSpeech-SAT), of OpenVoice's tone colour converter, of an XTTS of version 2, a Chatterbox or a StyleTTS 2, or of
+            an ONNX file that reads samples, or filter banks as CAMPPlus does.
         bank: Folder with one subfolder of clips for each known voice.
         seconds: Of a clip that training takes; evaluations take whole clips. Shorter ones are repeated.
         variants: Crops and distortions of each clip that training sees.
@@ -69,7 +78,7 @@ class SpeakerEncoder(Adapter, HasOneVector, Reopens):
         return Origin(self.source, self.stored.kind, None, self.stored.files)
 
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
-        samples = int(self.seconds * RATE)
+        samples = int(self.seconds * self.stored.rate)
         return {"waveform": torch.stack([fit_length(self._read(c), samples) for c in conditions])}
 
     def expand(self, request: Request) -> list[Lesson]:
@@ -82,7 +91,7 @@ class SpeakerEncoder(Adapter, HasOneVector, Reopens):
 
     def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """Other stretches of each clip, distorted: see :mod:`.distortion`."""
-        return {"waveform": distort(inputs["waveform"], generator)}
+        return {"waveform": distort(inputs["waveform"], generator, self.stored.rate)}
 
     def default_objective(self) -> Objective:
         """A gate for each voice."""
@@ -109,10 +118,16 @@ class SpeakerEncoder(Adapter, HasOneVector, Reopens):
         """The folder of the encoder's own library, with the gates that stand behind it."""
         self.stored.save(*bare_and_gates(self.encoder), folder)
 
+    def vectors(self) -> Sequence[Adapter]:
+        """Itself; of a voice cloner with several encoders in parallel each of them."""
+        if not isinstance(self.encoder, ParallelPaths):
+            return [self]
+        return [PathView(self, path) for path in self.encoder.parts]
+
     def _read(self, condition: Condition) -> Tensor:
         if str(condition) in self.bank.voices:
-            return torch.cat([read_clip(clip) for clip in self.bank.voices[str(condition)]])
-        return read_clip(Path(condition))
+            return torch.cat([read_clip(clip, self.stored.rate) for clip in self.bank.voices[str(condition)]])
+        return read_clip(Path(condition), self.stored.rate)
 
 
 def _stored(folder: Path | None) -> StoredEncoder:
@@ -122,8 +137,8 @@ def _stored(folder: Path | None) -> StoredEncoder:
         if kind.fits(folder):
             return kind(folder)
     raise RedactError(
-        f"{folder} holds neither hyperparams.yaml of SpeechBrain, pretrained.pt of Resemblyzer, an OpenVoice converter, "
-        "an x-vector model of transformers nor an ONNX file; give the folder of a speaker encoder, or resemblyzer."
+        f"{folder} holds neither hyperparams.yaml of SpeechBrain, pretrained.pt of Resemblyzer, an OpenVoice converter, an "
+        "XTTS, a Chatterbox, a StyleTTS 2, an x-vector model of transformers nor an ONNX file; give the folder of a speaker encoder, or resemblyzer."
     )
 
 

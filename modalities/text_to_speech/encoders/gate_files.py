@@ -17,30 +17,41 @@ from redact_core.gates import Gate, GatedEncoder, gate_like
 TENSORS, SCRIPT = "voice_gates.safetensors", "voice_gates.pt"
 
 
-def write_gates(gates: Sequence[Gate], folder: Path) -> None:
-    """:data:`TENSORS` for :func:`read_gates`, and :data:`SCRIPT`, ``(batch, 1, dim)`` to the same, for ``torch.jit.load``."""
+def _named(file: str, path: str) -> str:
+    """``file``, or that of one of several paths."""
+    return file.replace(".", f".{path}.") if path else file
+
+
+def write_gates(gates: Sequence[Gate], folder: Path, path: str = "") -> None:
+    """:data:`TENSORS` for :func:`read_gates`, and :data:`SCRIPT`, ``(batch, 1, dim)`` to the same, for ``torch.jit.load``.
+
+    Args:
+        gates: In their order.
+        folder: Where to.
+        path: Which of several parallel paths they belong to: it becomes a part of the files' names.
+    """
     tensors = {
         f"{number}.{name}": value.detach().cpu().contiguous()
         for number, gate in enumerate(gates)
         for name, value in gate.state_dict().items()
     }
-    save_file(tensors, folder / TENSORS, metadata={"format": "pt"})
+    save_file(tensors, folder / _named(TENSORS, path), metadata={"format": "pt"})
     row = nn.Sequential(*gates).cpu().eval()
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", DeprecationWarning
         )  # its successor is not read by the torch of Resemblyzer's time
         script: Any = torch.jit.trace(row, torch.randn(2, 1, len(gates[0].answer)), check_trace=False)
-        script.save(str(folder / SCRIPT))
+        script.save(str(folder / _named(SCRIPT, path)))
 
 
-def read_gates(folder: Path) -> list[Gate]:
-    """The gates of ``folder`` in their order; none where there is no file of them."""
-    path = folder / TENSORS
-    if not path.is_file():
+def read_gates(folder: Path, path: str = "") -> list[Gate]:
+    """The gates of ``folder``, or of one of several ``path``, in their order; none where there is no file of them."""
+    file = folder / _named(TENSORS, path)
+    if not file.is_file():
         return []
-    with refusing(folder, "gates", f"{TENSORS} as redact writes it"):
-        tensors = load_file(path)
+    with refusing(folder, "gates", f"{file.name} as redact writes it"):
+        tensors = load_file(file)
         count = 1 + max(int(name.partition(".")[0]) for name in tensors)
         return [
             gate_like({n.partition(".")[2]: v for n, v in tensors.items() if n.startswith(f"{k}.")})

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from torch import nn
 
+from modalities.sound.clips import RATE
 from modalities.text_to_speech.encoders import ge2e
 from modalities.text_to_speech.encoders.encoder_settings import HPARAMS
 from modalities.text_to_speech.encoders.gate_files import read_gates, write_gates
@@ -27,6 +28,8 @@ class StoredEncoder(ABC):
 
     kind: ClassVar[str]
     """What its own library calls it, for the card."""
+    rate: ClassVar[int] = RATE
+    """Of the samples that the encoder reads, in hertz."""
 
     def __init__(self, folder: Path):
         self.folder = folder

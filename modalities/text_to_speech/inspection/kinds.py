@@ -11,13 +11,17 @@ GUARDS = (
     "There is no encoder that could be redacted: the recording itself is the condition. Screen the speech with the "
     "guard VoiceFilter, and the reference clips, before the model gets them, by a verifier as the guard ClipFilter does."
 )
+BESIDE = (
+    "It goes past every encoder, so a redaction of the encoders does not reach it. Screen the speech with the guard "
+    "VoiceFilter, and the reference clips, before the model gets them, by a verifier as the guard ClipFilter does."
+)
 STORED = "The model still speaks in any voice whose values it is given."
 OUTSIDE = "An embedding of the stock encoder goes around a redacted one; do not take embeddings from callers."
 
 
-def in_context(name: str, what: str) -> ConditionPath:
+def in_context(name: str, what: str, advice: str = GUARDS) -> ConditionPath:
     """Reference audio that enters the main network as it is."""
-    return ConditionPath(name, "in-context audio", what, advice=GUARDS)
+    return ConditionPath(name, "in-context audio", what, advice=advice)
 
 
 def given(name: str, what: str) -> ConditionPath:

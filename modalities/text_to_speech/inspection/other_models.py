@@ -9,12 +9,20 @@ from typing import Any
 
 from modalities.headers import config, header
 from modalities.json_files import read_json
-from modalities.text_to_speech.inspection.kinds import STORED, encoder, files, given, in_context, table
+from modalities.text_to_speech.inspection.kinds import (
+    BESIDE,
+    STORED,
+    encoder,
+    files,
+    given,
+    in_context,
+    table,
+)
 from redact_core.adapters.condition_paths import ConditionPath, Inspection
 
 _CLASS = re.compile(r"embedding_model:\s*!new:([\w.]+)")
 _YAML = 200_000
-_PACKS, _TABLE = "KokoroVoices", "VoiceTable"
+_PACKS, _TABLE, _ENCODER = "KokoroVoices", "VoiceTable", "SpeakerEncoder"
 
 
 def inspect(folder: Path) -> Inspection | None:
@@ -85,16 +93,20 @@ def _coqui(folder: Path) -> Inspection | None:
     values = read_json(folder / "config.json")
     kind = str(values.get("model")) if isinstance(values, dict) else None
     if kind == "xtts":
+        by = _ENCODER if (folder / "model.pth").is_file() else None
         return _found(
             folder,
             "XTTS",
             [
                 encoder(
-                    "gpt.conditioning_encoder",
+                    "model.pth: gpt.conditioning_encoder, gpt.conditioning_perceiver",
                     "latents of the reference clip for the language model (path 1 of 2)",
+                    by,
                 ),
                 encoder(
-                    "hifigan_decoder.speaker_encoder", "vector of width 512 for the vocoder (path 2 of 2)"
+                    "model.pth: hifigan_decoder.speaker_encoder",
+                    "vector of width 512 for the vocoder (path 2 of 2)",
+                    by,
                 ),
                 files(
                     folder,
@@ -105,7 +117,7 @@ def _coqui(folder: Path) -> Inspection | None:
                 ),
                 given("gpt_cond_latent, speaker_embedding", "both from the caller"),
             ],
-            _TABLE if (folder / "speakers_xtts.pth").is_file() else None,
+            by or (_TABLE if (folder / "speakers_xtts.pth").is_file() else None),
         )
     if kind in {"vits", "your_tts"}:
         args: Any = values.get("model_args") if isinstance(values, dict) else None
@@ -159,11 +171,16 @@ def _chatterbox(folder: Path) -> Inspection | None:
         folder,
         "Chatterbox",
         [
-            encoder("ve.safetensors", f"VoiceEncoder, vector of width 256, {header([folder / 've.safetensors']).said()}"),
-            encoder("s3gen.safetensors: speaker_encoder", "CAMPPlus, vector of width 192"),
-            in_context("reference tokens and spectrogram", "speech tokens and spectrogram of the clip, beside both vectors"),
+            encoder(
+                "ve.safetensors",
+                f"VoiceEncoder, vector of width 256 for the language model (path 1 of 2), {header([folder / 've.safetensors']).said()}",
+                _ENCODER,
+            ),
+            encoder("s3gen.safetensors: speaker_encoder", "CAMPPlus, vector of width 192 for the decoder (path 2 of 2)", _ENCODER),
+            in_context("reference tokens and spectrogram", "speech tokens and spectrogram of the clip, beside both vectors", BESIDE),
             files(folder, "", "conds.pt", "stored voice (a pickle, not read)"),
         ],
+        _ENCODER,
     )  # fmt: skip
 
 
@@ -176,7 +193,9 @@ def _cosyvoice(folder: Path) -> Inspection | None:
         [
             encoder("campplus.onnx", "vector of width 192, an ONNX graph", "SpeakerEncoder"),
             in_context(
-                "prompt tokens and spectrogram", "of the reference clip, where a voice is cloned from one"
+                "prompt tokens and spectrogram",
+                "of the reference clip, where a voice is cloned from one",
+                BESIDE,
             ),
             files(folder, "", "spk2info.pt", "dictionary of stored voices (a pickle, not read)", _TABLE),
         ],
@@ -213,14 +232,18 @@ def _styletts2(folder: Path) -> Inspection | None:
         text = file.read(_YAML)
     if "style_dim" not in text or "multispeaker" not in text:
         return None
+    checkpoint = next(iter(sorted(folder.glob("epochs_*.pth"))), None)
+    by = _ENCODER if checkpoint else None
+    place = f"{checkpoint.name}: " if checkpoint else ""
     return _found(
         folder,
         "StyleTTS2",
         [
-            encoder("style_encoder", "acoustic style of the reference clip (path 1 of 2)"),
-            encoder("predictor_encoder", "prosodic style of the reference clip (path 2 of 2)"),
+            encoder(f"{place}style_encoder", "acoustic style of the reference clip (path 1 of 2)", by),
+            encoder(f"{place}predictor_encoder", "prosodic style of the reference clip (path 2 of 2)", by),
             given("ref_s", "both styles from the caller, or drawn by the style diffusion"),
         ],
+        by,
     )
 
 
