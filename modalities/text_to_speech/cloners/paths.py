@@ -64,11 +64,11 @@ class PathView(Adapter, HasOneVector):
         return self.whole.encoder.parts
 
     @property
-    def encoder(self) -> nn.Module:  # pyright: ignore[reportIncompatibleVariableOverride] read and set where it belongs
+    def encoder(self) -> nn.Module:  # read and set where it belongs
         return self._parts[self.path]
 
     @encoder.setter
-    def encoder(self, value: nn.Module) -> None:
+    def encoder(self, value: nn.Module) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._parts[self.path] = value
 
     @property
