@@ -2,6 +2,8 @@
 
     python scripts/experiments/cost_at_size.py
     python scripts/experiments/cost_at_size.py --rows 1500 --device cuda
+    python scripts/experiments/cost_at_size.py --out docs/results/compare_cost.json
+    python scripts/tools/tables_page.py docs/results docs/results/compare_methods.md
 
 A CLIP-L text encoder (12 blocks of 768, 77 positions) and the 32 keys and values of SD 1.5's cross-attention, with random
 weights: only the cost is of interest. Every method runs in a process of its own. UCE and RECE get these maps alone, without the
@@ -10,7 +12,7 @@ processor, so that other work on the machine counts little; on a GPU they are th
 CPU, of which torch and transformers take the line *nothing*.
 
 ``--rows`` are the prompts of a redaction that a method sees: HiRM trains on one name whatever they are, UCE encodes them, the closed
-form encodes each of them several times, and *one step* takes a batch of eight.
+form encodes each of them as it is and twice behind random words, or once, and *one step* takes a batch of eight.
 """
 
 import argparse
@@ -18,11 +20,13 @@ import multiprocessing
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import torch
 from real_size import prompts
 from torch import nn
 
+from lightning_modules.comparison.result_tables import ResultTable, write_tables
 from modalities.text_to_image import StableDiffusion
 from redact_core import ClosedForm, Distillation, Lesson, Request, RobustDistillation, redact
 from redact_core.evaluation.cost import Meter
@@ -61,9 +65,12 @@ def hirm(model: StableDiffusion, lessons: list[Lesson], device: str) -> Callable
     return lambda: redact(model, name, objective=HiRM(), progress=False)
 
 
-def closed_form(model: StableDiffusion, lessons: list[Lesson], device: str) -> Callable[[], object]:
-    del device
-    return lambda: ClosedForm().solve(model, lessons)
+def closed_form(disturbed: int) -> Callable[[StableDiffusion, list[Lesson], str], Callable[[], object]]:
+    def ready(model: StableDiffusion, lessons: list[Lesson], device: str) -> Callable[[], object]:
+        del device
+        return lambda: ClosedForm(disturbed=disturbed).solve(model, lessons)
+
+    return ready
 
 
 def one_step(
@@ -93,7 +100,8 @@ METHODS = {
     "UCE": edit(UCE()),
     "RECE, two rounds": edit(RECE()),
     "HiRM, 15 steps": hirm,
-    "closed form": closed_form,
+    "closed form": closed_form(2),
+    "closed form, `disturbed: 0`": closed_form(0),
     f"distillation, one step of {STEP}": one_step(Distillation),
     f"robust distillation, one step of {STEP}": one_step(RobustDistillation),
 }
@@ -128,13 +136,19 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=32)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="File for the table, in JSON.")
     args = parser.parse_args()
-    print(f"{args.rows} rows, {args.device}, {args.threads} thread(s)")
-    print("| method | seconds | peak memory |\n|---|---|---|")
+    print(f"{args.rows} rows, {args.device}, {args.threads} thread(s)", flush=True)
+    rows: list[list[str]] = []
     for name in args.methods:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             seconds, peak = pool.submit(measure, name, args.rows, args.device, args.threads).result()
-        print(f"| {name} | {seconds:.1f} | {peak / 2**30:.2f} GiB |", flush=True)
+        rows.append([name, f"{seconds:.1f}", f"{peak / 2**30:.2f} GiB"])
+        print(*rows[-1], sep="  ", flush=True)
+    table = ResultTable(["method", "seconds", "peak memory"], rows)
+    print(table.markdown())
+    if args.out is not None:
+        write_tables(args.out, {"cost": table})
 
 
 if __name__ == "__main__":
