@@ -9,9 +9,10 @@ from torch import Tensor
 
 from modalities.picture_files import Pictures, write_picture
 from modalities.pretrained import Pretrained
+from redact_core.adapters.generator_parts import GivesPictures
 
 
-class DrawsPictures(Pretrained):
+class DrawsPictures(Pretrained, GivesPictures):
     """Samples are pictures ``(1 or 3, height, width)`` in [0, 1]."""
 
     def shown(self, samples: Sequence[Tensor]) -> Pictures:

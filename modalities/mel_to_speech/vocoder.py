@@ -34,6 +34,7 @@ from redact_core import (
     check_seeds,
 )
 from redact_core.adapters.capabilities import HasTrainingLoss, PlansEvaluations, Reopens
+from redact_core.adapters.generator_parts import GivesSpeech
 from redact_core.support.devices import move
 
 _SPEECH = Path(__file__).parents[1] / "text_to_speech" / "bundled"
@@ -41,7 +42,7 @@ _SPEECH = Path(__file__).parents[1] / "text_to_speech" / "bundled"
 _SILENCE = -2.0  # of a mel
 
 
-class MelVocoder(Pretrained, HasTrainingLoss, PlansEvaluations, Reopens):
+class MelVocoder(Pretrained, GivesSpeech, HasTrainingLoss, PlansEvaluations, Reopens):
     """A DiffWave vocoder, seen through the network that reads the mel for its residual layers.
 
     A condition is a clip: its log-mel spectrogram is what the vocoder turns into speech. What is

@@ -117,6 +117,27 @@ class ReadsText(Capability):
     instead = "use Distillation"
 
 
+class ReadsClips(Capability):
+    """A model whose conditions are clips of voices."""
+
+    needed_for = "conditions that are clips"
+    instead = "use a guard of the model's own kind"
+
+
+class GivesPictures(Capability):
+    """A model whose samples are pictures."""
+
+    needed_for = "samples that are pictures"
+    instead = "use a guard of the model's own kind"
+
+
+class GivesSpeech(Capability):
+    """A model whose samples are speech."""
+
+    needed_for = "samples that are speech"
+    instead = "use a guard of the model's own kind"
+
+
 def generator_of(adapter: Adapter, method: str) -> nn.Module:
     """The generator of ``adapter``, for a method that reads or changes it; it can be saved.
 

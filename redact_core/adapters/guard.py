@@ -6,12 +6,12 @@ from abc import update_abstractmethods
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 
 from redact_core.adapters.base import Adapter
-from redact_core.adapters.capabilities import Reopens, require
+from redact_core.adapters.capabilities import Capability, Reopens, require, require_all
 
 T = TypeVar("T")
 _OWN = {
@@ -36,9 +36,16 @@ class Guard(Adapter, Reopens):
 
     Args:
         inner: What is guarded: a model, or a guard around one.
+
+    Raises:
+        RedactError: The model lacks one of :attr:`needs`; see :func:`~redact_core.adapters.capabilities.require`.
     """
 
+    needs: ClassVar[tuple[type[Capability], ...]] = ()
+    """Capabilities of a model that the guard can be put around."""
+
     def __init__(self, inner: Adapter):
+        require_all(inner, self.needs, type(self).__name__)
         self.inner = inner
 
     @property

@@ -14,6 +14,7 @@ from modalities.picture_files import pictures_in, read_picture
 from modalities.text_to_image.adapters.folders import BUNDLED
 from modalities.text_to_image.guards.picture_text import PictureText
 from redact_core import Adapter, RedactError
+from redact_core.adapters.generator_parts import GivesPictures
 from redact_core.guards.two_anchor import TwoAnchorGuard, TwoAnchors
 from redact_core.support.devices import move
 from redact_core.support.paths import at_home
@@ -39,6 +40,8 @@ class Espresso(TwoAnchorGuard):
     Raises:
         RedactError: A list or the folder is empty, or a file cannot be read.
     """
+
+    needs = (GivesPictures,)
 
     def __init__(
         self,

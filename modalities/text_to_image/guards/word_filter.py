@@ -9,6 +9,7 @@ from torch import Tensor
 
 from modalities.text_to_image.prompts.spelling import find
 from redact_core import Adapter, Condition, Conditioning, Guard, RedactError
+from redact_core.adapters.generator_parts import ReadsText
 
 
 class WordFilter(Guard):
@@ -29,6 +30,8 @@ class WordFilter(Guard):
     Raises:
         RedactError: No word is given, or ``slips`` is below 0.
     """
+
+    needs = (ReadsText,)
 
     def __init__(
         self,

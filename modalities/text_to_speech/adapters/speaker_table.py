@@ -26,6 +26,7 @@ from redact_core import (
     Request,
 )
 from redact_core.adapters.capabilities import HasOneVector, PlansEvaluations, Reopens, SolvesExactly
+from redact_core.adapters.generator_parts import GivesSpeech
 from redact_core.errors import first_line
 from redact_core.objectives._parts.label_table import label_lessons, row_copies
 from redact_core.support.devices import move, seeded
@@ -43,7 +44,7 @@ class SpeakerRows(nn.Module):
         return Conditioning(hidden, torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device))
 
 
-class SpeakerTable(Pretrained, SolvesExactly, HasOneVector, PlansEvaluations, Reopens):
+class SpeakerTable(Pretrained, SolvesExactly, GivesSpeech, HasOneVector, PlansEvaluations, Reopens):
     """A ``VitsModel`` with several speakers, seen through its table of voices; nothing is trained.
 
     Conditions are names or ids of speakers. Where the names of rows are known, rows without a name

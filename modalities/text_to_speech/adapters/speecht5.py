@@ -62,7 +62,7 @@ from redact_core.adapters.capabilities import (
     PlansEvaluations,
     Reopens,
 )
-from redact_core.adapters.generator_parts import HasUnconditional
+from redact_core.adapters.generator_parts import GivesSpeech, HasUnconditional, ReadsClips
 from redact_core.errors import first_line
 from redact_core.support.devices import move
 from redact_core.support.paths import at_home
@@ -73,6 +73,8 @@ BUNDLED = Path(__file__).parents[1] / "bundled"
 class SpeechT5(
     Pretrained,
     HasUnconditional,
+    ReadsClips,
+    GivesSpeech,
     ClipByHand,
     HasInputPerturbation,
     HasLastLinear,

@@ -14,6 +14,7 @@ from modalities.text_to_speech.tables.finding import open_voices
 from modalities.text_to_speech.tables.stored import Voice
 from redact_core import Condition, Conditioning, Lesson, Mean, Origin, RedactError, Request
 from redact_core.adapters.capabilities import HasOneVector, SolvesExactly
+from redact_core.adapters.generator_parts import GivesSpeech
 from redact_core.objectives._parts.label_table import label_lessons, row_copies
 
 
@@ -37,7 +38,7 @@ class StoredRows(nn.Module):
         return Conditioning(hidden, torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device))
 
 
-class VoiceTable(Pretrained, SolvesExactly, HasOneVector):
+class VoiceTable(Pretrained, SolvesExactly, GivesSpeech, HasOneVector):
     """The stored voices of a model: packs, presets, or the rows of a table; nothing is trained, and nothing is spoken.
 
     Formats: voice packs of Kokoro (``.npz``, ``.pt``, ``.bin``), presets of Bark (``.npz``, ``.npy``),

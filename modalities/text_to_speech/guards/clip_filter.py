@@ -13,6 +13,7 @@ from modalities.sound.bank import VoiceBank
 from modalities.sound.clips import read_clip
 from modalities.text_to_speech.judges.judge import BUNDLED, VoiceJudge
 from redact_core import Adapter, Condition, Conditioning, Guard, RedactError
+from redact_core.adapters.generator_parts import ReadsClips
 from redact_core.support.devices import move
 from redact_core.support.paths import at_home
 
@@ -38,6 +39,8 @@ class ClipFilter(Guard):
     Raises:
         RedactError: No voice is given, one is unknown, or the threshold is no cosine.
     """
+
+    needs = (ReadsClips,)
 
     def __init__(
         self,

@@ -16,6 +16,8 @@ from modalities.hub import locate
 from modalities.text_to_speech.encoders.gate_files import bare_and_gates
 from modalities.text_to_speech.encoders.voice_encoder import load_encoder
 from redact_core import Adapter, Condition, Conditioning, Guard, RedactError
+from redact_core.adapters.capabilities import HasOneVector
+from redact_core.adapters.generator_parts import GivesSpeech
 from redact_core.gates import GatedEncoder
 from redact_core.gates.gated import one_vector
 from redact_core.support.devices import move
@@ -35,6 +37,8 @@ class EmbeddingGate(Guard):
     Raises:
         RedactError: The folder holds no gates, or those of an encoder of other dimensions.
     """
+
+    needs = (HasOneVector, GivesSpeech)
 
     def __init__(self, inner: Adapter, encoder: str):
         super().__init__(inner)

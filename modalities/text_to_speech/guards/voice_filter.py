@@ -14,6 +14,7 @@ from modalities.sound.clips import clips_in
 from modalities.text_to_speech.judges.judge import BUNDLED, VoiceJudge
 from modalities.text_to_speech.judges.sound_files import read_sound
 from redact_core import Adapter, RedactError
+from redact_core.adapters.generator_parts import GivesSpeech
 from redact_core.guards.two_anchor import TwoAnchorGuard, TwoAnchors
 from redact_core.support.devices import move
 from redact_core.support.paths import at_home
@@ -42,6 +43,8 @@ class VoiceFilter(TwoAnchorGuard):
     Raises:
         RedactError: A voice is unknown, a list or the folder is empty, or a file cannot be read.
     """
+
+    needs = (GivesSpeech,)
 
     def __init__(
         self,
