@@ -12,10 +12,13 @@ import argparse
 import json
 import resource
 import time
+from itertools import product
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
+from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
 from modalities.class_to_image import ClassConditional
 from modalities.class_to_image.classifier import Judge, entropy
 from redact_core import Request, SelectiveAmnesia, redact
@@ -121,19 +124,24 @@ def cell(args: argparse.Namespace, judge: Judge, gone: str, surrogate: str, vari
     return found
 
 
-def row(found: dict) -> str:
+HEADS = [
+    "class", "surrogate", "variant", "p before", "p after", "p of surrogate", "entropy", "of surrogate", "seen as",
+    "others found, base", "after", "worst class, points", "s",
+]  # fmt: skip
+
+
+def row(found: dict) -> list[Cell]:
     base, after, own = found["base"], found["after"], found["of surrogate"]
     n = base["n kept"] * len(base["kept"])
     before, now = (wilson(sum(part["kept"].values()), n) for part in (base, after))
     lost = {name: (base["kept"][name] - after["kept"][name]) / base["n kept"] for name in base["kept"]}
     worst = max(lost, key=lambda name: lost[name])
-    return (
-        f"| {found['class']} | {found['surrogate']} | {found['variant']} | {base['probability']:.3f} "
-        f"| {after['probability']:.3f} | {own['probability']:.3f} | {after['entropy']:.2f} "
-        f"| {own['entropy']:.2f} | {after['seen as']} | {100 * before.value:.1f} % "
-        f"| {100 * now.value:.1f} % [{100 * now.low:.1f}, {100 * now.high:.1f}] "
-        f"| {worst} {-100 * lost[worst]:+.1f} | {found['seconds']:.0f} |"
-    )
+    return [
+        found["class"], found["surrogate"], found["variant"], f"{base['probability']:.3f}",
+        f"{after['probability']:.3f}", f"{own['probability']:.3f}", f"{after['entropy']:.2f}",
+        f"{own['entropy']:.2f}", after["seen as"], f"{100 * before.value:.1f} %", now,
+        f"{worst} {-100 * lost[worst]:+.1f}", f"{found['seconds']:.0f}",
+    ]  # fmt: skip
 
 
 def main() -> None:
@@ -162,14 +170,10 @@ def main() -> None:
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     judge = Judge()
-    print(
-        "| class | surrogate | variant | p before | p after | p of surrogate | entropy | of surrogate | seen as "
-        "| others found, base | after | worst class, points | s |\n" + "|---" * 13 + "|"
-    )
-    for gone in args.classes:
-        for surrogate in args.surrogates:
-            for variant in args.variants:
-                print(row(cell(args, judge, gone, surrogate, variant)), flush=True)
+    cells = list(product(args.classes, args.surrogates, args.variants))
+    table = ResultTable(HEADS, [row(cell(args, judge, *one)) for one in tqdm(cells, unit="cell")], digits=1)
+    write_tables(args.out / "tables.json", {"classes": table})
+    print(table.markdown())
 
 
 if __name__ == "__main__":
