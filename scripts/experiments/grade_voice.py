@@ -10,6 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
+from lightning_modules.comparison.result_tables import ResultTable, write_tables
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.judges.grading import grade_voice
 
@@ -27,13 +28,18 @@ def main() -> None:
     base, redacted = SpeechT5("bundled"), SpeechT5("bundled", encoder=args.redacted)
     rows, _ = grade_voice(base, redacted, args.voice, args.reference, args.n, args.n_kept)
     print(f"enrolled voices: N = {len(base.bank.voices)}")
-    for row in rows:
-        span = f"[{row['low']:.3f}, {row['high']:.3f}]"
-        print(
-            f"{row['group']:<17} {row['metric']:<23} {row['base']:.3f} -> {row['redacted']:.3f} {span} (n={row['n']})"
-        )
+    table = ResultTable(
+        ["group", "measure", "base", "redacted", "n"],
+        [
+            [row["group"], row["metric"], f"{row['base']:.3f}",
+             f"{row['redacted']:.3f} [{row['low']:.3f}, {row['high']:.3f}]", str(row["n"])]
+            for row in rows
+        ],
+    )  # fmt: skip
+    print(table.markdown())
     out = Path(f"{args.redacted.rstrip('/')}.grades.json")
     out.write_text(json.dumps(rows, indent=1, allow_nan=False), encoding="utf-8")
+    write_tables(Path(f"{args.redacted.rstrip('/')}.tables.json"), {"groups": table})
 
 
 if __name__ == "__main__":

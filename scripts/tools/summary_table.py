@@ -1,13 +1,16 @@
 """Print the figures of evaluations as one Markdown table.
 
-python scripts/tools/summary_table.py out/evidence_concept out/evidence_voice
+python scripts/tools/summary_table.py out/evidence_concept out/evidence_voice --out out/tables.json
 """
 
 import argparse
 import json
 from pathlib import Path
 
+from lightning_modules.comparison.result_tables import ResultTable, write_tables
 from redact_core.reporting.formats import show, span
+
+HEADS = ["task", "group", "measure", "base", "redacted", "base less redacted", "n", "unscored"]
 
 
 def cells(row: dict) -> list[str]:
@@ -22,14 +25,21 @@ def cells(row: dict) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("evidence", type=Path, nargs="+", help="folders of redact evaluate")
+    parser.add_argument("--out", type=Path, help="File for the table, in JSON.")
     args = parser.parse_args()
-    print("| task | group | measure | base | redacted | base less redacted | n | unscored |")
-    print("|---|---|---|---|---|---|---|---|")
-    for folder in args.evidence:
-        for row in json.loads((folder / "summary.json").read_text(encoding="utf-8"))["rows"]:
-            print("| " + " | ".join(cells(row)) + " |")
+    rows = [
+        cells(row)
+        for folder in args.evidence
+        for row in json.loads((folder / "summary.json").read_text(encoding="utf-8"))["rows"]
+    ]
+    table = ResultTable(HEADS, rows)
+    if args.out:
+        write_tables(args.out, {"figures": table})
+    print(table.markdown())
 
 
 if __name__ == "__main__":
