@@ -47,7 +47,7 @@ class LayerConditioner(nn.Module):
 
 
 class MelConditioner(nn.Module):
-    """Mels -> ``hidden (batch, positions, layers * width)``, what all layers hear side by side.
+    """Mels -> ``hidden (batch, positions, layers * width)``, what all layers read, side by side.
 
     Inputs: ``mel (batch, bands, frames)``, ``length (batch,)`` int64 frames that are no padding, and
     ``start (batch,)`` int64: -1 for all of the clip, or the first frame of a window. A frame has

@@ -176,7 +176,7 @@ class MelVocoder(Pretrained, GivesSpeech, HasTrainingLoss, PlansEvaluations, Reo
         check_seeds(len(conditions), seeds)
         samples = []
         for i, seed in enumerate(seeds):
-            # clip by clip: what all layers hear of one is large
+            # clip by clip: what all layers read of one is large
             part = conditions[i : i + 1]
             one = part if isinstance(part, Conditioning) else self.encode(part)
             hidden, wave = self._trimmed(one, 0)

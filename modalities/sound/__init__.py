@@ -1,1 +1,1 @@
-"""What the modalities that hear clips share: reading them, folders of voices, warps of a voice."""
+"""What the modalities that read clips share: reading them, folders of voices, warps of a voice."""

@@ -101,6 +101,22 @@ def test_the_page_on_sweeps_shows_the_result_files() -> None:
     assert f"| evaluate | {next(row['runs'] for row in rows if row['verb'] == 'evaluate')} |" in written
 
 
+def test_pages_show_the_tables_that_experiments_wrote(tmp_path: Path) -> None:
+    marked = re.compile(r"(<!-- table (\w+)\.[\w ]+ -->).*?(<!-- end -->)", re.DOTALL)
+    shown: set[str] = set()
+    for page in sorted(RESULTS.rglob("*.md")):
+        written = page.read_text(encoding="utf-8")
+        if not marked.search(written):
+            continue
+        bare = tmp_path / page.name
+        bare.write_text(marked.sub(r"\1\3", written), encoding="utf-8")
+        tool = ROOT / "scripts" / "tools" / "tables_page.py"
+        subprocess.run([sys.executable, str(tool), str(RESULTS / "tables"), str(bare)], check=True)
+        assert bare.read_text(encoding="utf-8") == written, page.name
+        shown |= {match[1] for match in marked.findall(written)}
+    assert shown == {path.stem for path in (RESULTS / "tables").glob("*.json")}
+
+
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     command = [

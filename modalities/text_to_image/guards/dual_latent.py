@@ -112,7 +112,7 @@ class DualLatent(GuidedGuard):
             return _like(listener.encode([self.context] * len(conditioning)), conditioning)
         if isinstance(conditions, Conditioning):
             raise RedactError(
-                "DualLatent cannot reword a conditioning or hear it anew; ask with prompts, or give a context."
+                "DualLatent cannot reword or encode again what is already a conditioning; ask with prompts, or give a context."
             )
         return _like(listener.encode([self._reworded(str(prompt)) for prompt in conditions]), conditioning)
 

@@ -1,4 +1,4 @@
-"""A clip with a faint disturbance that lets the redacted encoder hear the redacted voice again."""
+"""A clip with a faint disturbance that makes the redacted encoder answer with the redacted voice again."""
 
 from __future__ import annotations
 

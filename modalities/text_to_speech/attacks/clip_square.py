@@ -23,7 +23,7 @@ class ClipSquare(BoundedClip):
 
     In the manner of Andriushchenko et al. (arXiv 1912.00049): noise in a square of the spectrogram is
     added, and stays where the loss falls; squares become smaller as the search goes on. How loud each is
-    is drawn too, for encoders hear in decibels. The loss and the bound are those of
+    is drawn too, for encoders read logarithms of power. The loss and the bound are those of
     :class:`~.clip_gradient.ClipGradient`, but only the encoder's answers are asked for, which is less than
     the access it is listed under: where this finds what the gradient misses, gradients are masked.
 
