@@ -20,6 +20,9 @@ from redact_core.objectives.distances import conditioning_distance
 from redact_core.plan import PlanRow
 from redact_core.types import Condition, Conditioning, Request
 
+RATE, LOW_RANK_RATE = 1e-5, 1e-4
+"""Learning rates that whole diffusion models, and low-rank changes of them, are usually fine-tuned with."""
+
 
 class Relearning(Attack):
     """Trains one part of the model, or both; the other takes part in the loss and stays as it is.
@@ -33,7 +36,7 @@ class Relearning(Attack):
             conditionings, for the encoder alone.
         examples: Conditions that are trained on.
         steps: Optimiser steps.
-        lr: Of AdamW; default: what the adapter recommends.
+        lr: Of AdamW; default: see :meth:`rate`.
         batch_size: Examples of a step.
         rank: Of a low-rank change of each layer; 0 trains every weight.
 
@@ -62,7 +65,7 @@ class Relearning(Attack):
             if value < least:
                 raise RedactError(f"{name} is {value}; give at least {least}.")
         if lr is not None and lr <= 0:
-            raise RedactError(f"lr is {lr:g}; give a number above 0, or none for the model's own.")
+            raise RedactError(f"lr is {lr:g}; give a number above 0, or none for the default.")
         if part != "encoder" and loss != "samples":
             raise RedactError(
                 f"loss is {loss} and part {part}; the generator can only be trained by samples."
@@ -76,6 +79,19 @@ class Relearning(Attack):
         low_rank = f"-rank{self.rank}" if self.rank else ""
         part = "" if self.part == "encoder" else f"-{self.part}"
         return f"Relearning-{self.data}-{self.loss}{part}{low_rank}-{self.steps}"
+
+    def rate(self, model: Adapter) -> float:
+        """The learning rate: the one given, else :data:`RATE` or :data:`LOW_RANK_RATE` for samples, and the adapter's for answers.
+
+        What suits an adapter trains an encoder towards embeddings. At that rate a few steps on the loss of samples ruin the
+        untouched model, which then draws nothing any more, and a low leak would mean nothing. The same attack on the base is the
+        ceiling that tells.
+        """
+        if self.lr is not None:
+            return self.lr
+        if self.loss == "answers":
+            return model.learning_rate
+        return LOW_RANK_RATE if self.rank else RATE
 
     @property
     def budget(self) -> str:
@@ -99,9 +115,7 @@ class Relearning(Attack):
         changed, parts = self._attacked(model)
         trained = [p for part in parts for p in self._trained(part, generator)]
         lessons = self._lessons(base, rows, generator)
-        optimizer = torch.optim.AdamW(
-            trained, lr=model.learning_rate if self.lr is None else self.lr, weight_decay=0.0
-        )
+        optimizer = torch.optim.AdamW(trained, lr=self.rate(model), weight_decay=0.0)
         curve: list[float] = []
         for step in range(max(at) + 1):
             if step in at:

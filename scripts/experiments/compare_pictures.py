@@ -194,7 +194,7 @@ ATTACKS: Mapping[str, Callable[[], Attack]] = {
     "concept inversion": lambda: ConceptInversion(tokens=1, steps=40, pictures=16, batch=8),
     "image to image": lambda: ImageToImage(strength=0.7),
     "stock encoder": lambda: EncoderSwap(),
-    "relearning": lambda: Relearning(part="both", steps=50, lr=1e-5),
+    "relearning": lambda: Relearning(part="both", steps=50),
 }  # fmt: skip
 
 

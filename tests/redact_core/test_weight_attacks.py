@@ -13,6 +13,7 @@ from torch import Tensor
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeechT5
 from redact_core import Adapter, Attack, Guard, PlanRow, RedactError, Request
+from redact_core.adapters.capabilities import HasTrainingLoss, require
 from redact_core.adapters.contract import ToyAdapter
 from redact_core.attacks import EncoderSwap, Relearning, WeightInterpolation
 from redact_core.attacks.with_encoder import with_encoder
@@ -227,6 +228,40 @@ def test_benign_examples_are_what_the_base_retains(speech: SpeechT5) -> None:
     assert {Path(str(c)).parent.name for c in asked[first:]} <= {"bob", "carol", "dave"}
     with pytest.raises(RedactError, match="have no label that names what is redacted"):
         attack.subvert(speech, spy, [PlanRow("alice", "redacted", "voice", 0, True)], seed=0)
+
+
+def test_the_default_rate_is_that_of_fine_tuning_for_samples_and_the_adapters_for_embeddings() -> None:
+    toy = ToyAdapter()
+    assert Relearning().rate(toy) == 1e-5
+    assert Relearning(part="both").rate(toy) == 1e-5
+    assert Relearning(rank=8).rate(toy) == 1e-4
+    assert Relearning(loss="answers").rate(toy) == ToyAdapter.learning_rate
+    assert Relearning(lr=0.5).rate(toy) == 0.5
+
+
+def test_the_untouched_base_is_not_ruined_when_it_is_trained_again() -> None:
+    """It is the ceiling: at the encoder's own rate the same steps spoil a model that never lost the concept."""
+    base = StableDiffusion("bundled")
+    styles = ("noto", "twemoji", "fluent")
+    rows = [PlanRow(f"a guitar in {s} style", "redacted", "concept", i, True) for i, s in enumerate(styles)]
+    others = [f"a {name} in noto style" for name in ("car", "rose", "cat", "pizza")]
+    samples = base.generate(others, seeds=range(4))
+
+    def loss(model: Adapter) -> float:
+        trained = require(model, HasTrainingLoss, "The test")
+        with torch.no_grad():
+            said = model.encode(others)
+            drawn = [
+                trained.training_loss(said, samples, seeds=[k, k + 1, k + 2, k + 3]) for k in range(0, 20, 4)
+            ]
+        return torch.stack(drawn).mean().item()
+
+    before = loss(base)
+    after, spoilt = (
+        loss(Relearning(part="both", steps=8, lr=lr).subvert(base, base, rows, seed=0))
+        for lr in (None, base.learning_rate)
+    )
+    assert after < 1.1 * before < spoilt / 2
 
 
 def test_bad_settings_and_other_encoders_are_one_line(speech: SpeechT5) -> None:
