@@ -92,6 +92,15 @@ def esd(variant: Any) -> Callable[..., Objective]:
     return make
 
 
+def shipped_robust(**settings: Any) -> Objective:
+    """As ``configs/text_to_image/robust.yaml`` has it; the defaults of the class suit inputs of every kind."""
+    known: dict[str, Any] = {
+        "retain_weight": 3.0, "radius": 2.0, "steps": 4, "share": 0.25, "retained_share": 0.0, "words": 0.5, "places": 16,
+        "name_replacement": 8,
+    }  # fmt: skip
+    return RobustDistillation(start=ClosedForm(), **known | settings)
+
+
 def adv_unlearn(**settings: Any) -> Objective:
     # a fifth of the authors' steps, and of their warm-up; their rate is for 1000
     return AdvUnlearn(samples=32, retained=64, roll_steps=10, warmup=40, **settings)
@@ -178,6 +187,12 @@ METHODS: dict[str, Method] = {
     ),
     "gating units": Method(UnitGating, ({}, {"radius": 0.3}, {"rounds": 20}, {"mixed": 0.25})),
     "robust": Method(RobustDistillation, ({}, {"share": 0.5}, {"steps": 8}, {"redact_weight": 2.0})),
+    "robust, shipped settings": Method(
+        shipped_robust,
+        ({}, {"retained_share": 0.25}, {"radius": 1.0}, {"steps": 8}),
+        steps=400,
+        batch_size=32,
+    ),
 }
 METHODS |= {
     # what changes the generator comes first: it asks the stock encoder what the names mean
