@@ -2,8 +2,8 @@
 
     python scripts/experiments/cost_at_size.py
     python scripts/experiments/cost_at_size.py --rows 1500 --device cuda
-    python scripts/experiments/cost_at_size.py --out docs/results/compare_cost.json
-    python scripts/tools/tables_page.py docs/results docs/results/compare_methods.md
+    python scripts/experiments/cost_at_size.py --out docs/results/tables/compare_cost.json
+    python scripts/tools/tables_page.py docs/results/tables docs/results/compare_methods.md
 
 A CLIP-L text encoder (12 blocks of 768, 77 positions) and the 32 keys and values of SD 1.5's cross-attention, with random
 weights: only the cost is of interest. Every method runs in a process of its own. UCE and RECE get these maps alone, without the
