@@ -4,7 +4,7 @@
     python scripts/experiments/grade_redaction.py --redacted out/no_noto --style noto
 
 Prompts are drawn afresh (not the training rows); both models get the same prompts and seeds. The
-grader is independent of both. *Heard as it* are prompts that do not name the concept, but that the untouched
+grader is independent of both. *Implicit synonyms* are prompts that do not name the concept, but that the untouched
 encoder answers as if they did (modalities/text_to_image/prompts/implicit_synonyms.py), of a search that taught nothing.
 Finished groups are kept in OUT, so the command can be resumed.
 """
@@ -60,7 +60,9 @@ def main() -> None:
     parser.add_argument(
         "--n-reference", type=int, default=200, help="of these also the reference is drawn, twice"
     )
-    parser.add_argument("--n-heard", type=int, default=100, help="prompts that are heard as the concept")
+    parser.add_argument(
+        "--n-implicit", type=int, default=100, help="prompts that mean the concept and do not name it"
+    )
     parser.add_argument("--out", type=Path, default=None, help="default: REDACTED.grades")
     args = parser.parse_args()
     out = args.out or args.redacted.with_name(args.redacted.name + ".grades")
@@ -73,7 +75,7 @@ def main() -> None:
     kind = "concept" if args.concept else "style"
     cases |= {label: cases[label][: args.n_kept] for label in ("neighbours", "retained")}
     if args.concept:
-        cases["heard as it"] = heard(base, args.concept, args.n_heard)
+        cases["implicit synonyms"] = implicit_synonyms(base, args.concept, args.n_implicit)
     evidence = Evidence(out, Judge())
     rows: list[list[Cell]] = []
     for label, group in cases.items():
@@ -95,7 +97,7 @@ def main() -> None:
         print("nearest neighbours:", ", ".join(near))
 
 
-def heard(base: StableDiffusion, concept: str, n: int) -> list[Case]:
+def implicit_synonyms(base: StableDiffusion, concept: str, n: int) -> list[Case]:
     """Held-out wordings of what only another search than that of a redaction with seed 0 finds."""
     known, rng = base.vocabulary, random.Random(f"heard:{concept}")
     names = (concept, *known.concepts[concept].seen)

@@ -55,14 +55,14 @@ def train(args: argparse.Namespace, student: str, request: Request) -> None:
         return
     model = MelVocoder(args.source, student, windows=args.windows)
     began, cpu = time.perf_counter(), time.process_time()
-    terms = redact(model, request, steps=args.steps, batch_size=args.batch, seed=args.seed)
+    done = redact(model, request, steps=args.steps, batch_size=args.batch, seed=args.seed)
     cost = {
         "seconds": time.perf_counter() - began,
         "CPU seconds": time.process_time() - cpu,
         # of the whole process, which has no other model in memory but those of its earlier students
         "memory (MB)": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "steps": args.steps,
-        "terms": terms,
+        "measures": dict(done.measures),
     }
     with new_folder(folder) as part:
         model.save(part)

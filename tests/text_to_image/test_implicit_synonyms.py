@@ -140,6 +140,12 @@ def test_a_person_is_told_what_else_is_redacted(caplog: pytest.LogCaptureFixture
         data = RedactionData(StableDiffusion("bundled", implicit_synonyms=finds), "cigarette", "lollipop")
         with caplog.at_level("INFO"):
             data.setup("fit")
-        lines = [record.getMessage() for record in caplog.records if "are heard as it" in record.getMessage()]
+        lines = [
+            record.getMessage()
+            for record in caplog.records
+            if "mean the same to the encoder" in record.getMessage()
+        ]
         assert len(lines) == told
-    assert lines == ['20 prompts that do not say "cigarette" are heard as it and redacted with it.']
+    assert lines == [
+        '20 prompts that do not say "cigarette" mean the same to the encoder and are redacted with it.'
+    ]

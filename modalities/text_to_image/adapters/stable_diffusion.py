@@ -100,7 +100,7 @@ class StableDiffusion(
         batch_size: Pictures generated at a time.
         truncate: Cut prompts beyond the context instead of refusing them.
         train_blocks: Train only so many of the last transformer blocks; default: everything.
-        implicit_synonyms: How many prompts that do not say a redacted concept, but are heard as it, are looked for and
+        implicit_synonyms: How many prompts that do not say a redacted concept, but mean it to the encoder, are looked for and
             redacted with it at most (:mod:`.implicit_synonyms`); default: none.
         per_name: Random compositions that redact a name of a concept, beside one plain row for each wording; a style
             has eight times as many. More bring what is redacted closer to its reference, for longer preparation.
@@ -259,7 +259,7 @@ class StableDiffusion(
             found = self.find_implicit_synonyms(names, self.implicit_synonyms, avoid=avoid, seed=request.seed)
             # not which: of a concept that should not be seen, they should not be either
             self.remarks += (
-                f'{len(found)} prompts that do not say "{names[0]}" are heard as it and redacted with it.',
+                f'{len(found)} prompts that do not say "{names[0]}" mean the same to the encoder and are redacted with it.',
             )
             return found
 
