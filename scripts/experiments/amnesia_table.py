@@ -126,7 +126,7 @@ def cell(args: argparse.Namespace, judge: Judge, gone: str, surrogate: str, vari
 
 HEADS = [
     "class", "surrogate", "variant", "p before", "p after", "p of surrogate", "entropy", "of surrogate", "seen as",
-    "others found, base", "after", "worst class, points", "s",
+    "others found, base", "after", "worst class, points",
 ]  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def row(found: dict) -> list[Cell]:
         found["class"], found["surrogate"], found["variant"], f"{base['probability']:.3f}",
         f"{after['probability']:.3f}", f"{own['probability']:.3f}", f"{after['entropy']:.2f}",
         f"{own['entropy']:.2f}", after["seen as"], f"{100 * before.value:.1f} %", now,
-        f"{worst} {-100 * lost[worst]:+.1f}", f"{found['seconds']:.0f}",
+        f"{worst} {-100 * lost[worst]:+.1f}",
     ]  # fmt: skip
 
 
