@@ -173,6 +173,10 @@ METHODS: dict[str, Method] = {
         ),
     ),
     "closed form": Method(ClosedForm, ({}, {"redact_weight": 1.0}, {"redact_weight": 0.1}, {"ridge": 1e-3})),
+    "closed form, as asked": Method(
+        lambda **s: ClosedForm(disturbed=0, **s),
+        ({}, {"redact_weight": 1.0}, {"redact_weight": 0.1}, {"ridge": 1e-3}),
+    ),
     "distillation": Method(
         Distillation, ({}, {"redact_weight": 2.0}, {"redact_weight": 0.5}, {"redact_weight": 4.0})
     ),

@@ -7,7 +7,7 @@
 
 A CLIP-L text encoder (12 blocks of 768, 77 positions) and the 32 keys and values of SD 1.5's cross-attention, with random
 weights: only the cost is of interest. Every method runs in a process of its own. UCE and RECE get these maps alone, without the
-rest of the denoiser, which they do not touch; a redaction with ``redact fit`` loads it, and holds a copy. Seconds are those of the
+rest of the denoiser, which they do not touch; a redaction with ``redact fit`` loads it. Seconds are those of the
 processor, so that other work on the machine counts little; on a GPU they are those of the clock. Peak memory is that of the whole process on a
 CPU, of which torch and transformers take the line *nothing*.
 
