@@ -113,7 +113,8 @@ def swapped_weights(module: nn.Module, weights: nn.Module) -> Generator[None]:
 
 
 def _same_memory(a: Tensor, b: Tensor) -> bool:
-    return a.device == b.device and a.data_ptr() == b.data_ptr()
+    # tensors of other libraries may say 0, which tells nothing
+    return a.device == b.device and a.data_ptr() == b.data_ptr() != 0
 
 
 @torch.no_grad()
