@@ -30,6 +30,7 @@ from lightning_modules.comparison.result_tables import Cell, ResultTable, write_
 from modalities.picture_files import read_picture
 from modalities.text_to_image.metrics.grader import Judge
 from redact_core import Adapter, Guard, PlanRow, Request
+from redact_core.adapters.capabilities import PlansEvaluations, require
 from redact_core.evaluation.evidence import BASE, Evidence
 from redact_core.guards.dual_latents import removal_balance
 from redact_core.metrics.statistics import Rate, wilson
@@ -142,7 +143,8 @@ def rates(evidence: Evidence, rows: Sequence[int], seen: Sequence[str]) -> dict[
 def validate(model: Adapter, settings: Mapping[str, Any]) -> None:
     """Pictures of the base that shall pass: retained prompts and seeds of another plan."""
     request = Request((settings["redact"],), (settings["reference"],), seed=settings["seed"])
-    rows = [row for row in model.plan(request, settings["n"] // 2) if not row.redacted]
+    planner = require(model, PlansEvaluations, "The validation")
+    rows = [row for row in planner.plan(request, settings["n"] // 2) if not row.redacted]
     samples = model.generate([row.condition for row in rows], seeds=[1_000_000 + row.seed for row in rows])
     with new_folder(Path(settings["folder"])) as part:
         for i, sample in enumerate(samples):

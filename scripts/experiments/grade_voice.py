@@ -9,10 +9,31 @@ verifier of another architecture, trained on other utterances; id@N counts all e
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
-from lightning_modules.comparison.result_tables import ResultTable, write_tables
+from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.judges.grading import grade_voice
+
+NAMES = {"cer": "character error rate", "auroc": "AUROC against other voices"}
+
+
+def as_table(rows: list[dict[str, Any]]) -> ResultTable:
+    """A line for each figure, shares in percent, with its interval."""
+
+    def cells(row: dict[str, Any]) -> list[Cell]:
+        share = row["metric"] in ("identified", "cer")
+        base, after, low, high = (
+            f"{100 * row[key]:.1f}" if share else f"{row[key]:.3f}"
+            for key in ("base", "redacted", "low", "high")
+        )
+        unit = " %" if share else ""
+        return [
+            row["group"], NAMES.get(row["metric"], row["metric"]), f"{base}{unit}",
+            f"{after}{unit} [{low}, {high}]", str(row["n"]),
+        ]  # fmt: skip
+
+    return ResultTable(["group", "measure", "base", "redacted", "n"], [cells(row) for row in rows])
 
 
 def main() -> None:
@@ -28,14 +49,7 @@ def main() -> None:
     base, redacted = SpeechT5("bundled"), SpeechT5("bundled", encoder=args.redacted)
     rows, _ = grade_voice(base, redacted, args.voice, args.reference, args.n, args.n_kept)
     print(f"enrolled voices: N = {len(base.bank.voices)}")
-    table = ResultTable(
-        ["group", "measure", "base", "redacted", "n"],
-        [
-            [row["group"], row["metric"], f"{row['base']:.3f}",
-             f"{row['redacted']:.3f} [{row['low']:.3f}, {row['high']:.3f}]", str(row["n"])]
-            for row in rows
-        ],
-    )  # fmt: skip
+    table = as_table(rows)
     print(table.markdown())
     out = Path(f"{args.redacted.rstrip('/')}.grades.json")
     out.write_text(json.dumps(rows, indent=1, allow_nan=False), encoding="utf-8")

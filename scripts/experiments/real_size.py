@@ -141,7 +141,7 @@ def measure(what: str, student: str, args: argparse.Namespace) -> dict[str, floa
             torch.cuda.synchronize()
 
     counter = FlopCounterMode(display=False)
-    counter.mod_tracker = WholeModel()
+    counter.mod_tracker = WholeModel()  # pyright: ignore[reportAttributeAccessIssue]
     with counter:
         step()
     for _ in range(3):

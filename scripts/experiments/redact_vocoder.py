@@ -97,8 +97,8 @@ def conditionings(base: MelVocoder, model: MelVocoder, clips: list[Path], warp: 
     found = []
     with torch.no_grad():
         for clip in clips:
-            said = model.listen([str(clip)])
-            wanted = base.listen([str(Utterance(clip, -1, warp))])
+            said = model.encode([str(clip)])
+            wanted = base.encode([str(Utterance(clip, -1, warp))])
             found.append(conditioning_distance(said, wanted).item())
     return found
 

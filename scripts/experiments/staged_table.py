@@ -50,7 +50,7 @@ def carry_out(args: argparse.Namespace, method: str) -> tuple[StagedText, dict]:
         return model, {}
     began, steps = time.process_time(), args.steps
     if method == "rewriting":
-        table, words = model.encoder.text.embedding.weight, model.config["words"]
+        table, words = model.encoder.get_parameter("text.embedding.weight"), model.config["words"]
         with torch.no_grad():
             table[1 + words.index(args.redact)] = table[1 + words.index(args.reference)].clone()
         return model, {"CPU seconds": time.process_time() - began, "parameters": table.shape[1]}
