@@ -47,6 +47,7 @@ _CLASSES: Mapping[str, str] = {
             "PixArtAlphaPipeline",
             "PixArtSigmaPipeline",
             "SanaPipeline",
+            "KandinskyV22PriorPipeline",
             "AuraFlowPipeline",
             "LTXPipeline",
             "WanPipeline",

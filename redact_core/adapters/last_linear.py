@@ -101,6 +101,7 @@ class Ridge:
         self._squares: dict[str, Tensor] = {}
         self._products: dict[str, Tensor] = {}
         self._weight: dict[str, float] = {}
+        self._wanted: dict[str, float] = {}
         self._shape, self._device = (features, dim), device
 
     def add(self, group: str, features: Tensor, change: Tensor | None, weight: Tensor) -> None:
@@ -116,12 +117,13 @@ class Ridge:
             n, dim = self._shape
             self._squares[group] = torch.zeros(n, n, dtype=torch.float64, device=self._device)
             self._products[group] = torch.zeros(dim, n, dtype=torch.float64, device=self._device)
-            self._weight[group] = 0.0
+            self._weight[group], self._wanted[group] = 0.0, 0.0
         h = features.flatten(0, 1)
         weighted = h * weight.flatten().unsqueeze(1)
         self._squares[group] += (weighted.T @ h).double()
         if change is not None:
             self._products[group] += (change.flatten(0, 1).T @ weighted).double()
+            self._wanted[group] += (change.square().sum(-1) * weight).sum().item()
         self._weight[group] += weight.sum().item()
 
     def solve(self, share: Mapping[str, float], ridge: float) -> Tensor:
@@ -141,3 +143,11 @@ class Ridge:
         level = squares.diagonal().mean().clamp(min=torch.finfo(torch.float64).tiny)
         squares.diagonal().add_(ridge * level)
         return torch.linalg.solve(squares, products.T).T
+
+    def left(self, group: str, change: Tensor) -> float:
+        """Share of the squared change that the rows of ``group`` want that ``change (dim, features)`` leaves; 0 if they want none."""
+        wanted = self._wanted.get(group, 0.0)
+        if wanted == 0:
+            return 0.0
+        reached = (change @ self._squares[group] - 2 * self._products[group]) * change
+        return max(0.0, 1 + reached.sum().item() / wanted)

@@ -23,6 +23,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
+import tiny_cloners as cloners
 import tiny_voice_tables as tables
 from marks import between
 from onnxruntime import InferenceSession
@@ -31,7 +32,7 @@ from safetensors.torch import load_file
 from tiny import tiny_stable_diffusion, tiny_stable_diffusion_xl
 from tiny_encoders import tiny_onnx_encoder, tiny_xvector
 from tiny_kokoro import tiny_kokoro
-from tiny_pipelines import BUILDERS, FILMS, tiny_pipeline
+from tiny_pipelines import BUILDERS, NO_PICTURES, tiny_pipeline
 from tiny_speech import harmonic_bank, tiny_encoder
 from tiny_vits import tiny_vits
 from transformers import (
@@ -48,6 +49,7 @@ from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.adapters.stable_diffusion_xl import StableDiffusionXL
 from modalities.text_to_image.exports.export import export
 from modalities.text_to_speech import KokoroVoices, SpeakerEncoder, SpeakerTable, VoiceTable
+from modalities.text_to_speech.cloners.paths import ParallelPaths
 from modalities.text_to_speech.tables.finding import open_voices
 from redact_core import ClosedForm, Distillation, Lesson, RedactError, Request, redact
 from redact_core.objectives.distances import conditioning_distance
@@ -126,7 +128,7 @@ def picture_family(kind: str, place: Path) -> dict[str, Any]:
         if adapter is PromptPipeline and not trained
         else {},
         "stock_class_loads": said(lambda: getattr(diffusers, kind).from_pretrained(place / "out", **absent)),
-        "draws": "not tried" if kind in FILMS else said(lambda: drawn(adapter, place / "out", kind)),
+        "draws": "not tried" if kind in NO_PICTURES else said(lambda: drawn(adapter, place / "out", kind)),
         "lora": said(lambda: export(str(place / "out"), "lora", str(place / "lora"), base=str(base))),
         "encoder": said(lambda: export(str(place / "out"), "encoder", str(place / "encoder"))),
     }
@@ -254,6 +256,13 @@ ENCODERS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], Any]]] = {
     ),
     "CosyVoice, campplus.onnx": (tiny_onnx_encoder, lambda folder: InferenceSession(folder / "campplus.onnx")),
 }  # fmt: skip
+CLONERS: dict[str, tuple[Callable[[Path], Path], Callable[[Path, torch.Tensor], dict[str, torch.Tensor]]]] = {
+    "XTTS 2": (cloners.tiny_xtts, cloners.xtts_says),
+    "Chatterbox": (cloners.tiny_chatterbox, cloners.chatterbox_says),
+    "StyleTTS 2": (cloners.tiny_styletts2, cloners.styletts2_says),
+}
+"""Family -> what builds a stand-in, and what computes both paths as the stock code does, from the folder's own files."""
+STEPS, RATE = 60, 3e-3
 
 
 def gated_encoder(family: str, place: Path) -> dict[str, Any]:
@@ -279,12 +288,82 @@ def gated_encoder(family: str, place: Path) -> dict[str, Any]:
     }
 
 
+def cloner(family: str, place: Path) -> dict[str, Any]:
+    """Gates for one person behind both paths; and what distillation of one path, and of both, leaves by each."""
+    make, says = CLONERS[family]
+    base, bank = make(place / "base"), harmonic_bank(place / "bank")
+    request = Request(("p0",), ("p5",))
+
+    def opened(folder: Path) -> SpeakerEncoder:
+        return SpeakerEncoder(str(folder), bank, seconds=1.2, variants=2)
+
+    model = opened(base)
+    clips = {
+        name: model.collate([str(path) for path in paths])["waveform"]
+        for name, paths in model.bank.voices.items()
+    }
+    before = {name: says(base, waves) for name, waves in clips.items()}
+    began = time.monotonic()
+    redact(model, request)
+    seconds = time.monotonic() - began
+    model.save_pretrained(place / "out")
+    after = {name: by_paths(opened(place / "out"), waves) for name, waves in clips.items()}
+    paths = list(before["p0"])
+    same = torch.stack(
+        [(after["p0"][path] == by_paths(opened(base), clips["p0"])[path]).all(1) for path in paths]
+    )
+    stock = {name: by_paths(opened(base), waves) for name, waves in clips.items()}
+    moved = max(
+        (after[name][path] - stock[name][path]).abs().max().item()
+        for name in clips
+        for path in paths
+        if name != "p0"
+    )
+    alone = {path: left_by_path(opened(base), [path], request, clips, place / path, says) for path in paths}
+    all_of_them = left_by_path(opened(base), paths, request, clips, place / "all", says)
+    return row_of(
+        family, "SpeakerEncoder", "Gating", seconds, place / "out", same.float().mean().item(), moved
+    ) | {
+        "stock_class_loads": said(lambda: says(place / "out", clips["p0"])),
+        "draws": "–",
+        "by_path": all_of_them,
+        "one_encoder_alone": alone,
+    }
+
+
+def by_paths(model: SpeakerEncoder, waves: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Path -> ``(clips, dim)``."""
+    assert isinstance(model.encoder, ParallelPaths)
+    with torch.no_grad():
+        return {path: part({"waveform": waves}).hidden[:, 0] for path, part in model.encoder.parts.items()}
+
+
+def left_by_path(
+    model: SpeakerEncoder, paths: list[str], request: Request, clips: dict[str, torch.Tensor], out: Path,
+    says: Callable[[Path, torch.Tensor], dict[str, torch.Tensor]],
+) -> dict[str, float]:  # fmt: skip
+    """What is left of the way to the reference by each path, where ``paths`` alone were distilled; from the saved files."""
+    assert isinstance(model.encoder, ParallelPaths)
+    aim = {path: rows.mean(0) for path, rows in by_paths(model, clips["p5"]).items()}
+    start = by_paths(model, clips["p0"])
+    for path, part in model.encoder.parts.items():
+        part.requires_grad_(path in paths)
+    redact(model, request, objective=Distillation(redact_weight=4.0), steps=STEPS, lr=RATE)
+    model.save_pretrained(out)
+    now = says(out, clips["p0"])
+    return {
+        path: ((now[path] - aim[path]).square().sum() / (start[path] - aim[path]).square().sum()).item()
+        for path in start
+    }
+
+
 def voices() -> list[dict[str, Any]]:
     """The rows of every family of voices."""
     checks: list[Callable[[Path], dict[str, Any]]] = [
         voice_table,
         *(partial(stored_voices, family) for family in STORED),
         *(partial(gated_encoder, family) for family in ENCODERS),
+        *(partial(cloner, family) for family in CLONERS),
     ]
     rows: list[dict[str, Any]] = []
     for check in checks:
@@ -330,17 +409,23 @@ def table(rows: list[dict[str, Any]]) -> str:
             row["stock_class_loads"], row["draws"], lora, row["encoder"],
         ]  # fmt: skip
         lines.append(" | ".join(cells))
-    several = [row for row in rows if row["one_encoder_alone"]]
-    alone_lines = ["redacted | left of the sequence | left of the pooled vector", "--- | --- | ---"]
-    for row in several:
-        for part, left in [*row["one_encoder_alone"].items(), ("all of them", row["by_path"])]:
-            cells = [
-                f"{row['family']}: {part}",
-                *(share(left[name]) for name in ("sequence", "pooled vector")),
-            ]
-            alone_lines.append(" | ".join(cells))
     body = "\n".join(f"| {line} |" for line in lines)
-    return body + "\n\n" + "\n".join(f"| {line} |" for line in alone_lines)
+    several = [row for row in rows if row["one_encoder_alone"]]
+    pictures = [row for row in several if row["family"].endswith("Pipeline")]
+    spoken = [row for row in several if row not in pictures]
+    tables = [body, one_at_a_time(pictures, ["left of the sequence", "left of the pooled vector"])]
+    return "\n\n".join(
+        [*tables, one_at_a_time(spoken, ["left of the first path", "left of the second path"])]
+    )
+
+
+def one_at_a_time(rows: list[dict[str, Any]], columns: list[str]) -> str:
+    """What is left by each path where one encoder alone is redacted, and where all are."""
+    lines = [" | ".join(["redacted", *columns]), " | ".join("---" for _ in ["redacted", *columns])]
+    for row in rows:
+        for part, left in [*row["one_encoder_alone"].items(), ("all of them", row["by_path"])]:
+            lines.append(" | ".join([f"{row['family']}: {part}", *map(share, left.values())]))
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 def main() -> None:

@@ -45,6 +45,7 @@ def cost(rows: list[dict]) -> str:
     """A line for each number of styles, as Markdown."""
     head = [
         "encoder",
+        "rows",
         "styles",
         "redacted and retained prompts",
         "processor seconds",
@@ -54,9 +55,12 @@ def cost(rows: list[dict]) -> str:
     lines = [head]
     for row in rows:
         same = [x for x in rows if all(x[key] == row[key] for key in ("encoder", "disturbed"))]
+        same = [x for x in same if x.get("every", 1) == row.get("every", 1)]
         one = next(x for x in same if x["styles"] == 1)
         cells = [
             row["encoder"],
+            f"{row['disturbed']} times disturbed"
+            + (f", each {row['every']}th" if row.get("every", 1) > 1 else ""),
             f"{row['styles']:,}",
             f"{row['redacted rows']:,} + {row['retained rows']:,}",
             f"{row['seconds']:,.0f}",

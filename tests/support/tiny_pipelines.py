@@ -13,21 +13,29 @@ from diffusers import (
     AuraFlowTransformer2DModel,
     AutoencoderDC,
     AutoencoderKL,
+    DDIMScheduler,
     DPMSolverMultistepScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxTransformer2DModel,
     PixArtTransformer2DModel,
+    PriorTransformer,
     SanaTransformer2DModel,
     SD3Transformer2DModel,
+    UnCLIPScheduler,
+    UNet2DConditionModel,
 )
+from diffusers.models.autoencoders.vq_model import VQModel
 from tiny import tiny_tokenizer
 from tokenizers import Tokenizer, normalizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import (
+    CLIPImageProcessorPil,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
     Gemma2Config,
     Gemma2Model,
     GemmaTokenizer,
@@ -56,9 +64,9 @@ def t5(multilingual: bool = False, layers: int = 2) -> Any:
     return kind(config(vocab_size=len(t5_tokenizer()), feed_forward_proj="gated-gelu", **sizes)).eval()
 
 
-def clip(tokenizer: Any, projected: bool, width: int = WIDTH) -> Any:
+def clip(tokenizer: Any, projected: bool, width: int = WIDTH, features: int = 512) -> Any:
     config = CLIPTextConfig(
-        vocab_size=len(tokenizer), max_position_embeddings=77, hidden_size=width, intermediate_size=512,
+        vocab_size=len(tokenizer), max_position_embeddings=77, hidden_size=width, intermediate_size=features,
         num_hidden_layers=3, num_attention_heads=4, projection_dim=width, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
@@ -180,6 +188,45 @@ def _film(multilingual: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _kandinsky_prior() -> dict[str, Any]:
+    tokenizer = tiny_tokenizer()
+    sizes = {"hidden_size": WIDTH, "intermediate_size": 37, "num_hidden_layers": 1, "num_attention_heads": 4}
+    prior = PriorTransformer(
+        num_attention_heads=2, attention_head_dim=12, embedding_dim=WIDTH, num_layers=1, num_embeddings=77
+    )
+    prior.clip_std.data.fill_(1.0)  # fresh ones are 0, and so would every embedding be
+    vision = CLIPVisionConfig(**sizes, projection_dim=WIDTH, image_size=16, patch_size=8)
+    return {
+        "prior": prior,
+        "image_encoder": CLIPVisionModelWithProjection(vision).eval(),
+        "image_processor": CLIPImageProcessorPil(crop_size=16, size=16),
+        "text_encoder": clip(tokenizer, True, features=1536), "tokenizer": tokenizer,
+        "scheduler": UnCLIPScheduler(
+            variance_type="fixed_small_log", prediction_type="sample", num_train_timesteps=1000, clip_sample=True,
+            clip_sample_range=10.0,
+        ),
+    }  # fmt: skip
+
+
+def tiny_kandinsky_decoder(folder: Path) -> Path:
+    """A folder of ``KandinskyV22Pipeline``, which draws from embeddings of pictures."""
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        in_channels=4, out_channels=8, addition_embed_type="image", encoder_hid_dim_type="image_proj",
+        encoder_hid_dim=WIDTH, cross_attention_dim=8, block_out_channels=(8, 16), layers_per_block=1,
+        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"), mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        attention_head_dim=4, resnet_time_scale_shift="scale_shift", norm_num_groups=4,
+    )  # fmt: skip
+    movq = VQModel(
+        block_out_channels=(32, 64), down_block_types=("DownEncoderBlock2D", "AttnDownEncoderBlock2D"),
+        up_block_types=("AttnUpDecoderBlock2D", "UpDecoderBlock2D"), layers_per_block=1, latent_channels=4,
+        norm_num_groups=8, norm_type="spatial", num_vq_embeddings=12, vq_embed_dim=4,
+    )  # fmt: skip
+    diffusers.KandinskyV22Pipeline(unet, DDIMScheduler(), movq).save_pretrained(folder)
+    return folder
+
+
 BUILDERS: dict[str, Callable[[], dict[str, Any]]] = {
     "StableDiffusion3Pipeline": _sd3,
     "FluxPipeline": _flux,
@@ -190,9 +237,12 @@ BUILDERS: dict[str, Callable[[], dict[str, Any]]] = {
     "LTXPipeline": lambda: _film(False),
     "CogVideoXPipeline": lambda: _film(False),
     "WanPipeline": lambda: _film(True),
+    "KandinskyV22PriorPipeline": _kandinsky_prior,
 }
 FILMS = ("LTXPipeline", "CogVideoXPipeline", "WanPipeline")
 """Built without the parts that draw."""
+NO_PICTURES = (*FILMS, "KandinskyV22PriorPipeline")
+"""Nothing is drawn with them here."""
 
 
 def tiny_pipeline(folder: Path, kind: str, **options: Any) -> Path:

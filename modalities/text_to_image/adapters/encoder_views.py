@@ -14,6 +14,8 @@ from redact_core import Adapter, Condition, Conditioning, LastLinear, Lesson, Or
 from redact_core.adapters.capabilities import HasLastLinear
 from redact_core.errors import RedactError
 
+_ALL, _END, _BOTH = "all positions", "the end", "all positions and the end"
+
 
 class PartEncoder(nn.Module):
     """The whole network, with what one part of it gives at the positions that are read there.
@@ -21,12 +23,14 @@ class PartEncoder(nn.Module):
     Args:
         whole: Of the pipeline.
         part: The encoder.
-        pooled: Only the position from which the pooled vector comes is read.
+        places: What is read: all positions; the one from which the pooled vector comes; or both by one map. Then the
+            end counts as much as all other positions together, as it does in the distance of two conditionings, and
+            wants the end of the answer, wherever that stands.
     """
 
-    def __init__(self, whole: nn.Module, part: str, pooled: bool):
+    def __init__(self, whole: nn.Module, part: str, places: str):
         super().__init__()
-        self.whole, self.part, self.pooled = whole, part, pooled
+        self.whole, self.part, self.places = whole, part, places
         self._ends: Tensor | None = None
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Conditioning:
@@ -36,7 +40,7 @@ class PartEncoder(nn.Module):
             ids: Tensor = args[0] if args else kwargs["input_ids"]
             mask = kwargs.get("attention_mask")
             masks.append(torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool())
-            self._ends = self._end(ids, model) if self.pooled else None
+            self._ends = None if self.places == _ALL else self._end(ids, model)
 
         assert isinstance(self.whole, PipelineEncoder)
         model = self.whole.parts[self.part]
@@ -45,13 +49,20 @@ class PartEncoder(nn.Module):
             hidden = self.whole(inputs).hidden
         finally:
             handle.remove()
-        return Conditioning(hidden, masks[-1][:, :1] if self.pooled else masks[-1])
+        (mask,) = masks[-1:]
+        if self.places == _END:
+            mask = mask[:, :1]
+        elif self._ends is not None:
+            rest = torch.arange(mask.shape[1], device=mask.device) != self._ends.unsqueeze(1)
+            mask = torch.cat([mask & rest, torch.ones_like(mask)], 1)
+        return Conditioning(hidden, mask)
 
     def layout(self, x: Tensor) -> Tensor:
-        """Of the last pass: all positions, or the one that is pooled, ``(batch, 1, dim)``, wherever it stands."""
+        """Of the last pass: all positions, the one that is pooled, ``(batch, 1, dim)``, wherever it stands, or both."""
         if self._ends is None:
             return x
-        return x[torch.arange(len(x), device=x.device), self._ends].unsqueeze(1)
+        ends = x[torch.arange(len(x), device=x.device), self._ends].unsqueeze(1)
+        return ends if self.places == _END else torch.cat([x, ends.expand_as(x)], 1)
 
     @staticmethod
     def _end(ids: Tensor, model: nn.Module) -> Tensor:
@@ -67,12 +78,12 @@ class EncoderView(Adapter, HasLastLinear):
         whole: The pipeline's adapter.
         part: The encoder.
         last: The map before the place where it is read, and the block that it belongs to.
-        pooled: The place is that of the pooled vector.
+        places: What of it is read, see :class:`PartEncoder`.
     """
 
-    def __init__(self, whole: Adapter, part: str, last: tuple[nn.Module, nn.Module], pooled: bool):
+    def __init__(self, whole: Adapter, part: str, last: tuple[nn.Module, nn.Module], places: str):
         self.whole = whole
-        encoder = PartEncoder(whole.encoder, part, pooled)
+        encoder = PartEncoder(whole.encoder, part, places)
         self.encoder = encoder
         self._last = LastLinear(*last, encoder.layout)
 
@@ -107,16 +118,19 @@ def views(whole: Adapter, encoders: Mapping[str, nn.Module], reads: Mapping[str,
     Args:
         whole: The pipeline's adapter.
         encoders: Part -> text model.
-        reads: Part -> ``sequence``, ``pooled`` or ``sequence and pooled``; see
+        reads: Part -> ``sequence``, ``pooled``, ``sequence and pooled`` or ``sequence, pooled from its end``; see
             :data:`~modalities.text_to_image.inspection.families.FAMILIES`.
     """
     found: list[EncoderView] = []
     for part, model in encoders.items():
-        if "sequence" in reads[part]:
+        twice = reads[part] == "sequence and pooled"
+        if "pooled from its end" in reads[part]:
+            found.append(EncoderView(whole, part, _map(model, 1), _BOTH))
+        elif "sequence" in reads[part]:
             # a CLIP that is read at two places gives the last but one states
-            found.append(EncoderView(whole, part, _map(model, 2 if "pooled" in reads[part] else 1), False))
-        if "pooled" in reads[part]:
-            found.append(EncoderView(whole, part, _map(model, 1), True))
+            found.append(EncoderView(whole, part, _map(model, 2 if twice else 1), _ALL))
+        if twice or reads[part] == "pooled":
+            found.append(EncoderView(whole, part, _map(model, 1), _END))
     return found
 
 

@@ -50,7 +50,7 @@ class Shell:
         self.pipeline, self.family = pipeline, family
         self._lock = threading.RLock()
         own = inspect.signature(type(pipeline).__call__).parameters
-        self._encode = inspect.unwrap(type(pipeline).encode_prompt)
+        self._encode = inspect.unwrap(getattr(type(pipeline), family.method))
         wanted = list(inspect.signature(self._encode).parameters)[1:]
         # what the pipeline's call would hand over: lengths, instructions, cleaning
         self._arguments: dict[str, Any] = {
@@ -70,7 +70,7 @@ class Shell:
     def encode(
         self, encoders: Mapping[str, nn.Module], prompts: Sequence[str], *, guided: bool = False
     ) -> dict[str, Tensor]:
-        """What ``encode_prompt`` returns for ``prompts``, by the names of the call's arguments.
+        """What the pipeline's method returns for ``prompts``, by the names of the call's arguments.
 
         Args:
             encoders: Part -> module that encodes.

@@ -17,7 +17,7 @@ from modalities.stock import find
 from modalities.text_to_image.adapters.folders import copy_except
 from modalities.text_to_image.adapters.pipeline_encoder import Shell
 from modalities.text_to_image.adapters.prompt_encoder import load_text_model
-from modalities.text_to_image.inspection.families import FAMILIES, Family
+from modalities.text_to_image.inspection.families import ELSEWHERE, FAMILIES, Family
 from modalities.weight_files import names_in
 from redact_core import RedactError
 
@@ -25,10 +25,11 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
     r"text_encoder(_\d)?": ("transformers", r"CLIPTextModel(WithProjection)?|U?M?T5EncoderModel|Gemma2Model"),
     r"tokenizer(_\d)?": ("transformers", r"(CLIP|T5|Llama|Gemma)Tokenizer(Fast)?"),
     r"transformer(_2)?": ("diffusers", r"[A-Z]\w*Transformer\w*"),
+    "prior": ("diffusers", r"PriorTransformer"),
     "vae": ("diffusers", r"Autoencoder[A-Z]\w*"),
     "scheduler": ("diffusers", r"[A-Z]\w*Scheduler"),
     "image_encoder": ("transformers", r"(CLIP|Siglip)VisionModel(WithProjection)?"),
-    "feature_extractor": ("transformers", r"(CLIP|Siglip)ImageProcessor(Fast|Pil)?"),
+    r"feature_extractor|image_processor": ("transformers", r"(CLIP|Siglip)ImageProcessor(Fast|Pil)?"),
 }
 """Part, as a pattern, -> the library and the classes that an index may name."""
 
@@ -43,6 +44,8 @@ def check(folder: Path) -> tuple[dict[str, Any], Family]:
         raise RedactError(f"{folder} has no model_index.json; give the folder that from_pretrained reads.")
     index = config(folder / "model_index.json")
     kind = str(index.get("_class_name"))
+    if kind in ELSEWHERE:
+        raise RedactError(f"{folder} holds a {kind}. {ELSEWHERE[kind]}")
     if kind not in FAMILIES:
         raise RedactError(f"{folder} holds a {kind}; this adapter takes {', '.join(sorted(FAMILIES))}.")
     for name, value in index.items():

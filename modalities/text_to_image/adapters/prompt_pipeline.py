@@ -1,4 +1,4 @@
-"""Pipelines that encode prompts themselves and take embeddings: SD3, FLUX, PixArt, Sana, AuraFlow, LTX, Wan, CogVideoX."""
+"""Pipelines that encode prompts themselves: SD3, FLUX, PixArt, Sana, AuraFlow, LTX, Wan, CogVideoX, Kandinsky 2.2's prior."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class PromptPipeline(StableDiffusion):
 
     The default method solves for the last linear map before each place where an encoder is read, in closed form, so
     that a T5 of several billion weights needs no training. Sana's Gemma has no such solution and is trained.
-    ``Distillation`` trains all encoders jointly.
+    ``Distillation`` trains all encoders jointly. The prior of Kandinsky 2.2 is redacted and saved like the others; it
+    draws no pictures, which the folder of its decoder does.
 
     Args:
         source: A diffusers folder or a hub id.
@@ -223,8 +224,13 @@ class PromptPipeline(StableDiffusion):
         height: int | None = None, width: int | None = None,
     ) -> list[Tensor]:  # fmt: skip
         """Pictures of conditionings; of a film its first one."""
+        accepted = inspect.signature(type(self.shell.pipeline).__call__).parameters
+        if HIDDEN not in accepted:
+            raise RedactError(
+                f"A {self.index['_class_name']} draws no pictures, it makes the embeddings that another pipeline draws from; "
+                "save it, and draw with both by diffusers."
+            )
         pipeline = denoising.moved(self.pipeline, conditioning.hidden.device)
-        accepted = inspect.signature(type(pipeline).__call__).parameters
         scale = guidance if guidance is not None else (None if self.own_guidance else self.guidance)
         options: dict[str, Any] = {
             "guidance_scale": scale,

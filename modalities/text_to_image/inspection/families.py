@@ -14,9 +14,10 @@ class Family:
     """How one class of pipelines turns a prompt into what its denoiser reads."""
 
     encoders: Mapping[str, str]
-    """Part -> what of the prompt's conditioning comes from it: ``sequence``, ``pooled`` or ``sequence and pooled``."""
+    """Part -> what of the prompt's conditioning comes from it: ``sequence``, ``pooled``, ``sequence and pooled`` (each from a
+    block of its own) or ``sequence, pooled from its end``."""
     returns: tuple[str, ...]
-    """What ``encode_prompt`` returns, in order, by the names of the call's arguments."""
+    """What :attr:`method` returns, in order, by the names of the call's arguments."""
     mask: str | None = None
     """Argument that says which positions are read; ``None``: all are."""
     pooled: str | None = None
@@ -25,6 +26,8 @@ class Family:
     """Encoders that a folder may lack."""
     drawing: tuple[str, ...] = ("transformer", "vae")
     """Parts that draw, which training does not load."""
+    method: str = "encode_prompt"
+    """Of the pipeline, by which it encodes."""
 
 
 _MASKED = (HIDDEN, "prompt_attention_mask", "negative_prompt_embeds", "negative_prompt_attention_mask")
@@ -55,5 +58,19 @@ FAMILIES: Mapping[str, Family] = {
     "LTXPipeline": _ONE_MASKED,
     "WanPipeline": Family(_ONE, _PLAIN, drawing=("transformer", "transformer_2", "vae")),
     "CogVideoXPipeline": Family(_ONE, _PLAIN),
+    "KandinskyV22PriorPipeline": Family(
+        {"text_encoder": "sequence, pooled from its end"},
+        ("text_embeds", HIDDEN, "text_mask"),
+        "text_mask",
+        "text_embeds",
+        drawing=("prior",),
+        method="_encode_prompt",
+    ),
 }
 """Class of the pipeline -> how it encodes prompts; each is tested on a local folder of the same classes."""
+_PRIOR = "redact the folder of its prior (KandinskyV22PriorPipeline), whose text encoder is the only part that reads the prompt"
+ELSEWHERE: Mapping[str, str] = {
+    "KandinskyV22Pipeline": f"It draws from embeddings of pictures and reads no prompt; {_PRIOR}.",
+    "KandinskyV22CombinedPipeline": f"Its prompt goes through a prior; {_PRIOR}, and put that part in the place of prior_text_encoder.",
+}
+"""Class of a pipeline whose prompt is read in another folder -> what to do."""

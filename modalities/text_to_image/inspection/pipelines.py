@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modalities.headers import config, header
-from modalities.text_to_image.inspection.families import FAMILIES
+from modalities.text_to_image.inspection.families import ELSEWHERE, FAMILIES
 from modalities.text_to_image.inspection.library import PipelineClass, pipeline_class
 from modalities.text_to_image.inspection.weight_kinds import loose_file
 from redact_core import RedactError
@@ -54,7 +54,9 @@ def inspect(folder: Path) -> Inspection | None:
         *(_accepted(known) if known else ()),
     ]
     remarks = []
-    if adapter is None:
+    if kind in ELSEWHERE:
+        remarks.append(ELSEWHERE[kind])
+    elif adapter is None:
         remarks.append(
             f"No adapter takes a {kind}; redact ls adapters lists the models that can be redacted, and the guard "
             "Espresso screens the pictures of any model."
