@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -30,8 +31,8 @@ _KEPT, _GONE = "retain", "redact"
 _CHUNK = 128
 WEIGHT = 0.3
 """Of redacted rows where none is given."""
-DOUBLED = 3
-"""How often it is doubled at most, where it leaves too much."""
+HEAVIER = (1.0, 3.0)
+"""What it is raised to, one after the other, where it leaves too much."""
 MOST_LEFT = 0.4
 """Share of the squared distance to the wanted outputs above which redacted rows get a heavier weight. On the bundled model one concept
 leaves 0.15 and ten leave 0.39, and both are gone; twenty leave 0.48 and fifty 0.55 (docs/results/many.md)."""
@@ -55,8 +56,8 @@ class ClosedForm(Distillation):
     where an encoder has one.
 
     The terms are means over rows, so a name among many has a small share of the redacted one. Where no ``redact_weight`` is
-    given, it is 0.3, doubled up to three times for as long as more than two fifths of the squared distance that redacted
-    rows had to go is left. What is near them pays for that, and :attr:`solved` says so.
+    given, it is 0.3, and 1 or even 3 where more than two fifths of the squared distance that redacted rows had to go would be
+    left. What is near them pays for that, and a warning says so.
 
     Args:
         redact_weight: Of redacted rows, attacked ones included; default: as above.
@@ -93,7 +94,7 @@ class ClosedForm(Distillation):
         seed: int = 0,
     ):
         super().__init__(WEIGHT if redact_weight is None else redact_weight, retain_weight)
-        self.doubled = DOUBLED if redact_weight is None else 0
+        self.automatic = redact_weight is None
         if not 0 < ridge < float("inf"):
             raise RedactError(f"ridge is {ridge}; give a finite number above 0.")
         self.attack = InputAttack(steps, radius)
@@ -131,10 +132,12 @@ class ClosedForm(Distillation):
         what = "The encoder's last linear map was" if len(places) == 1 else f"{len(places)} linear maps were"
         self.solved = f"{what} solved for in closed form; nothing was trained."
         if max(weights) > self.redact_weight:
-            self.solved += (
-                f" So much is redacted at once that its weight was raised from {self.redact_weight:g} to {max(weights):g}: look at "
+            raised = (
+                f"So much is redacted at once that its weight was raised from {self.redact_weight:g} to {max(weights):g}: look at "
                 "what is nearest to it."
             )
+            self.solved += f" {raised}"
+            warnings.warn(raised, stacklevel=2)  # a training that starts here has a note of its own
         return True
 
     def measured_rows(
@@ -153,7 +156,8 @@ class _Solution:
         self.last_linear: LastLinear = require(adapter, HasLastLinear, "ClosedForm").last_linear()
         self.before = self.last_linear.get()
         self.changed = False
-        self.redact_weight, self.doubled = settings.redact_weight, settings.doubled
+        self.redact_weight = settings.redact_weight
+        self.heavier = HEAVIER if settings.automatic else ()
         self.device = self.before.device
         dim, features = self.before.shape
         self.ridge = Ridge(features, dim, self.device)
@@ -183,11 +187,11 @@ class _Solution:
 
     def _update(self) -> None:
         change = self._solved(self.redact_weight)
-        while self.doubled and self.ridge.left(_GONE, change) > MOST_LEFT:
-            self.doubled -= 1
-            self.redact_weight *= 2
-            change = self._solved(self.redact_weight)
-        self.doubled = 0  # attacks that are found later do not change it
+        for heavier in self.heavier:
+            if self.ridge.left(_GONE, change) <= MOST_LEFT:
+                break
+            self.redact_weight, change = heavier, self._solved(heavier)
+        self.heavier = ()  # attacks that are found later do not change it
         self.last_linear.set(self.before + change.to(self.before))
         self.changed = True
 

@@ -5,7 +5,8 @@
     python scripts/experiments/kokoro_voice.py --model WHEELS --out OUT --strangers FOLDER_OF_CLIPS
 
 The wheels (Apache-2.0, 86 MB) carry the int8 ONNX export of Kokoro-82M in four parts, and five Japanese voices. DIR may
-also be a folder that holds the model, ``voices*.npz`` and ``vocab.json`` already. It needs the extras onnx and resemblyzer.
+also be a folder that holds the model, ``voices*.npz`` and ``vocab.json`` already. It needs the extras onnx and resemblyzer, and
+whisper where --whisper is given.
 
 Each pair of --pairs is redacted by ``redact fit`` into OUT/no_VOICE and sampled by ``redact evaluate`` into
 OUT/VOICE, with a page of players, OUT/VOICE.html. Eight of the twenty sentences enrol the voices for Resemblyzer, the
@@ -101,6 +102,9 @@ def redacted(base: Path, voice: str, reference: str, out: Path, config: argparse
             },
             "modalities.text_to_speech.metrics.prosody_scorer.ProsodyScorer": {},
         }  # fmt: skip
+        if config.whisper:
+            whisper = "modalities.text_to_speech.metrics.faster_whisper_scorer.FasterWhisperScorer"
+            scorers[whisper] = {"folder": str(config.whisper)}
         given = json.dumps(
             [{"class_path": name, "init_args": args} for name, args in scorers.items()], allow_nan=False
         )
@@ -149,6 +153,9 @@ def main() -> None:
     parser.add_argument("--pairs", nargs="+", default=["jm_kumo:jf_alpha", "jf_nezumi:jf_gongitsune"])
     parser.add_argument(
         "--strangers", type=Path, help="a folder of clips, one a person, who join the gallery"
+    )
+    parser.add_argument(
+        "--whisper", type=Path, help="a Whisper of CTranslate2, for word errors; see FasterWhisperScorer"
     )
     parser.add_argument("--judged", type=int, default=12, help="sentences that are judged, of twelve")
     parser.add_argument("--json", type=Path, help="where the figures go")

@@ -428,30 +428,43 @@ def one_at_a_time(rows: list[dict[str, Any]], columns: list[str]) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
+def pictures_of(kind: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as place:
+        row = picture_family(kind, Path(place))
+    print(json.dumps(row, allow_nan=False), flush=True)
+    return row
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("json", type=Path)
     parser.add_argument("page", type=Path)
-    parser.add_argument("--only", nargs="*", help="Families; default: all.")
+    parser.add_argument("--only", nargs="*", help="Pipelines; the other rows stay as they are.")
     parser.add_argument(
         "--voices", action="store_true", help="Voices alone; the other rows stay as they are."
     )
     parser.add_argument("--table", action="store_true", help="Write the page from the JSON that is there.")
     config = parser.parse_args()
-    if config.voices:
+    if config.only:
+        found = json.loads(config.json.read_text(encoding="utf-8"))
+        rows = {row["family"]: row for row in found["families"]}
+        last = max(i for i, row in enumerate(found["families"]) if row["family"].endswith("Pipeline"))
+        for kind in config.only:
+            row = pictures_of(kind)
+            if kind in rows:
+                rows[kind].update(row)
+            else:
+                last += 1
+                found["families"].insert(last, row)
+        config.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    elif config.voices:
         found = json.loads(config.json.read_text(encoding="utf-8"))
         pictures = [row for row in found["families"] if row["family"].endswith("Pipeline")]
         found["families"] = pictures + voices()
         config.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     elif not config.table:
-        families = config.only or ["StableDiffusionPipeline", "StableDiffusionXLPipeline", *BUILDERS]
-        rows: list[dict[str, Any]] = []
-        for kind in families:
-            with tempfile.TemporaryDirectory() as place:
-                rows.append(picture_family(kind, Path(place)))
-                print(json.dumps(rows[-1], allow_nan=False), flush=True)
-        if not config.only:
-            rows += voices()
+        families = ["StableDiffusionPipeline", "StableDiffusionXLPipeline", *BUILDERS]
+        rows = [*map(pictures_of, families), *voices()]
         versions = {"diffusers": diffusers.__version__, "torch": torch.__version__}
         config.json.write_text(
             json.dumps(

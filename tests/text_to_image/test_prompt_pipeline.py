@@ -18,6 +18,7 @@ from modalities.inspecting import inspect
 from modalities.text_to_image.adapters.encoder_views import _map
 from modalities.text_to_image.adapters.pipeline_encoder import as_bytes, as_mask, as_texts
 from modalities.text_to_image.adapters.prompt_pipeline import PromptPipeline
+from modalities.text_to_image.exports.export import export
 from modalities.text_to_image.inspection.families import FAMILIES, HIDDEN
 from modalities.text_to_image.prompts.names import OR, says
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary
@@ -191,6 +192,10 @@ def test_the_prior_of_kandinsky_makes_the_references_embedding_and_the_decoder_d
     assert kinds["text_encoder"] == ("text encoder", "PromptPipeline")
     assert kinds["text_encoder: pooled"] == ("pooled vector", "PromptPipeline")
     assert kinds["image_encoder"] == ("image prompt", None)
+    with pytest.raises(
+        RedactError, match="encoder of a KandinskyV22PriorPipeline, for which no tool reads a LoRA; ex"
+    ):
+        export(str(out), "lora", str(tmp_path / "lora"), base=str(base))
     with pytest.raises(
         RedactError, match="A KandinskyV22PriorPipeline draws no pictures, it makes the embeddings"
     ):

@@ -18,6 +18,7 @@ from modalities.text_to_image.exports import single_file
 from modalities.text_to_image.exports.encoders import CLIP, PREFIX, Encoder, encoders
 from modalities.text_to_image.exports.fidelity import Fidelity, fidelity
 from modalities.text_to_image.exports.lora import Lora
+from modalities.text_to_image.inspection.library import pipeline_class
 from modalities.weight_files import entries, metadata_in, save_safe
 from redact_core import RedactError, RedactionCard
 from redact_core.artefacts.card import FILE
@@ -98,6 +99,13 @@ def _lora(
     if not 0 <= settings.tolerance < 1:
         raise RedactError(f"The tolerance is {settings.tolerance}; give a share of at least 0 and below 1.")
     stock = _base(folder, base)
+    kind = str(config(folder / "model_index.json").get("_class_name"))
+    known = pipeline_class(kind)
+    if known is not None and not any("text_encoder" in one for one in known.lora_parts):
+        raise RedactError(
+            f"The redaction changed the text encoder of a {kind}, for which no tool reads a LoRA; export the encoders instead: "
+            "--as encoder."
+        )
     found = encoders(folder, stock, variant)
     made = Lora(found, settings.rank, settings.tolerance)
     dtype = _DTYPES[settings.dtype] if settings.dtype else _dtype(found)
