@@ -262,7 +262,8 @@ CLONERS: dict[str, tuple[Callable[[Path], Path], Callable[[Path, torch.Tensor], 
     "StyleTTS 2": (cloners.tiny_styletts2, cloners.styletts2_says),
 }
 """Family -> what builds a stand-in, and what computes both paths as the stock code does, from the folder's own files."""
-STEPS, RATE = 60, 3e-3
+STEPS, RATES = 60, {"XTTS 2": 3e-3, "Chatterbox": 3e-3, "StyleTTS 2": 1e-3}
+"""Of distillation; more than its rate makes StyleTTS 2 swing."""
 
 
 def gated_encoder(family: str, place: Path) -> dict[str, Any]:
@@ -319,8 +320,9 @@ def cloner(family: str, place: Path) -> dict[str, Any]:
         for path in paths
         if name != "p0"
     )
-    alone = {path: left_by_path(opened(base), [path], request, clips, place / path, says) for path in paths}
-    all_of_them = left_by_path(opened(base), paths, request, clips, place / "all", says)
+    left = partial(left_by_path, request=request, clips=clips, says=says, rate=RATES[family])
+    alone = {path: left(opened(base), [path], out=place / path) for path in paths}
+    all_of_them = left(opened(base), paths, out=place / "all")
     return row_of(
         family, "SpeakerEncoder", "Gating", seconds, place / "out", same.float().mean().item(), moved
     ) | {
@@ -339,7 +341,7 @@ def by_paths(model: SpeakerEncoder, waves: torch.Tensor) -> dict[str, torch.Tens
 
 
 def left_by_path(
-    model: SpeakerEncoder, paths: list[str], request: Request, clips: dict[str, torch.Tensor], out: Path,
+    model: SpeakerEncoder, paths: list[str], *, request: Request, clips: dict[str, torch.Tensor], out: Path, rate: float,
     says: Callable[[Path, torch.Tensor], dict[str, torch.Tensor]],
 ) -> dict[str, float]:  # fmt: skip
     """What is left of the way to the reference by each path, where ``paths`` alone were distilled; from the saved files."""
@@ -348,7 +350,7 @@ def left_by_path(
     start = by_paths(model, clips["p0"])
     for path, part in model.encoder.parts.items():
         part.requires_grad_(path in paths)
-    redact(model, request, objective=Distillation(redact_weight=4.0), steps=STEPS, lr=RATE)
+    redact(model, request, objective=Distillation(redact_weight=4.0), steps=STEPS, lr=rate)
     model.save_pretrained(out)
     now = says(out, clips["p0"])
     return {
