@@ -8,8 +8,9 @@ never listed, and under searches with gradients that go around the units; and of
 *Kept bits* are prompts of the retained rows whose conditioning is the untouched base's, bit for bit. *Unlisted* are prompts
 of concepts of which no row holds any name: for them half of the vocabulary, drawn by the seed, is left out, and the concept is
 redacted once more. With ``--checks`` searches follow that do without the units' gradient, or have another one
-(:mod:`gate_checks`). Finished figures are kept in OUT, and ``--page`` writes all of docs/results/prompt_gates into the
-table of docs/results/prompt_gates.md. Seconds are CPU time of the process.
+(:mod:`gate_checks`). With ``--ceilings`` the untouched base is attacked in the same way. Finished figures are kept in OUT, and
+``--page`` writes all of docs/results/prompt_gates into the tables of docs/results/prompt_gates.md. Seconds are CPU time of the
+process. ``--drawn SEED`` names the first ten concepts that the seed draws, and ends.
 """
 
 import argparse
@@ -17,10 +18,11 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from chance_concepts import drawn_by_chance
 from gate_checks import checks
 from never_retained import NEAREST, prompts, without
 from robust_picture import drawn
@@ -43,9 +45,22 @@ ATTACKS = [
     "SquareWords: {tokens: 4, steps: 300, checks: 4, replace_name: true}",
     "ConceptInversion: {tokens: 1, steps: 60, pictures: 16, batch: 8}",
 ]
+MORE = [
+    "P4D: {tokens: 8, steps: 60, checks: 4, time: 0.7, replace_name: true}",
+    "P4D: {tokens: 8, steps: 60, checks: 4, time: 0.7}",
+    "UnlearnDiffAtk: {tokens: 5, steps: 40, checks: 4, replace_name: true}",
+    "UnlearnDiffAtk: {tokens: 5, steps: 40, checks: 4}",
+    "RingABellAdaptive: {population: 40, generations: 30}",
+]
+"""With the denoiser's gradient, and by a genetic search."""
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PAGE = ROOT / "docs" / "results" / "prompt_gates", ROOT / "docs" / "results" / "prompt_gates.md"
-MARK = re.compile(r"(<!-- table -->\n).*?(<!-- end -->)", re.DOTALL)
+MARK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+UNTOUCHED = "untouched base: "
+PLAIN = (
+    "seconds", "kept prompts", "redacted", "reworded", "synonyms", "retained", "neighbours", "unlisted",
+)  # fmt: skip
+SETTING = "setting"
 
 
 class Kept:
@@ -88,21 +103,55 @@ def kept_bits(base: StableDiffusion, model: StableDiffusion, conditions: Sequenc
     return same
 
 
+def attackers() -> dict[str, str]:
+    """What an attacker has, and whether the attack is made against the redacted model, by the attack's name and budget."""
+    found = {}
+    for text in (*ATTACKS, *MORE):
+        attack = build(Attack, spec_of(text))
+        found[f"{attack.name}, {attack.budget}"] = (
+            f"{attack.access}, {'adaptive' if attack.adaptive else 'static'}"
+        )
+    return found
+
+
+def tables(columns: Mapping[str, dict]) -> dict[str, str]:
+    """The page's tables in Markdown, by their names: ``plain``, ``attacks`` and ``checks``."""
+    known = attackers()
+
+    def kind(name: str) -> str:
+        if name.startswith(PLAIN):
+            return "plain"
+        return "attacks" if name.removeprefix(UNTOUCHED) in known else "checks"
+
+    names = list(dict.fromkeys(name for column in columns.values() for name in column if name != SETTING))
+    found = {}
+    for table in ("plain", "attacks", "checks"):
+        rows = sorted((n for n in names if kind(n) == table), key=lambda n: n.removeprefix(UNTOUCHED))
+        rows = rows if table == "attacks" else [n for n in names if kind(n) == table]
+        shown = [label for label, column in columns.items() if any(name in column for name in rows)]
+        extra = ["attacker"] if table == "attacks" else []
+        lines = ["| " + " | ".join(["measure", *extra, *shown]) + " |"]
+        lines.append("|" + "---|" * (1 + len(extra) + len(shown)))
+        for name in rows:
+            cells = [_cell(*columns[label].get(name, (None, 0))) for label in shown]
+            more = [known[name.removeprefix(UNTOUCHED)]] if extra else []
+            lines.append("| " + " | ".join([name, *more, *cells]) + " |")
+        found[table] = "\n".join(lines) + "\n"
+    return found
+
+
+def _cell(number: float | None, n: int) -> str:
+    if number is None:
+        return "–"
+    return str(wilson(int(number), n)) if n else f"{number:.0f}"
+
+
 def page() -> None:
-    """The table of the page, from the files in docs/results/prompt_gates."""
+    """The tables of the page, from the files in docs/results/prompt_gates."""
     files = sorted(RESULTS.glob("*.json"))
-    columns = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
-    names = list(dict.fromkeys(name for column in columns.values() for name in column))
-    lines = ["| measure | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
-    for name in names:
-        cells = []
-        for column in columns.values():
-            number, n = column.get(name, (None, 0))
-            cells.append("–" if number is None else str(wilson(int(number), n)) if n else f"{number:.0f}")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    table = "\n".join(lines) + "\n"
+    found = tables({path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files})
     text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(MARK.sub(lambda m: m[1] + table + m[2], text), encoding="utf-8")
+    PAGE.write_text(MARK.sub(lambda m: m[1] + found[m[2]] + m[3], text), encoding="utf-8")
 
 
 def main() -> None:
@@ -131,16 +180,23 @@ def main() -> None:
         default=[],
         help="Folders of students, to transfer from with --checks.",
     )
+    parser.add_argument("--more", action="store_true", help="The attacks of MORE, too.")
+    parser.add_argument("--ceilings", action="store_true", help="Attack the untouched base, too.")
+    parser.add_argument("--drawn", type=int, help="Name the concepts that this seed draws.")
     parser.add_argument("--page", action="store_true", help="Only write the page.")
     args = parser.parse_args()
     if args.page:
         page()
+        return
+    if args.drawn is not None:
+        print(*drawn_by_chance(10, args.drawn), sep="\n")
         return
     base, success = StableDiffusion("bundled", batch_size=20), GraderScorer()
     references = (args.reference,) if args.reference else ()
     request = Request((args.concept,), references)
     kept = Kept(args.out / f"{args.concept}_{args.seed}.json")
     folder = args.out / f"{args.concept}_{args.seed}"
+    kept.found.setdefault(SETTING, args.setting)
     kept.once("seconds of training", lambda: (redacted(base, request, args.setting, folder, args.seed), 0))
     model = base.reopen(folder)
     stay = list(dict.fromkeys(str(x.asked) for x in base.expand(request) if not x.redacted))
@@ -157,10 +213,14 @@ def main() -> None:
             kept.once(label, lambda rows=groups[label]: pictures(rows, model))
     for label in ("retained", "neighbours"):
         kept.once(f"{label}, untouched base", lambda rows=groups[label]: pictures(rows, base))
-    for text in args.attacks:
+    rows = groups["redacted"][: args.n]
+    for text in [*args.attacks, *(MORE if args.more else ())]:
         attack = build(Attack, spec_of(text))
-        rows = groups["redacted"][: args.n]
-        kept.once(f"{attack.name}, {attack.budget}", lambda a=attack, r=rows: pictures(r, model, a))
+        name = f"{attack.name}, {attack.budget}"
+        kept.once(name, lambda a=attack: pictures(rows, model, a))
+        if args.ceilings:
+            again = build(Attack, spec_of(text))
+            kept.once(UNTOUCHED + name, lambda a=again: pictures(rows, base, a))
     if args.checks:
         others = [(path.name, base.reopen(path)) for path in args.others]
         for name, count in checks(model, base, others, groups["redacted"][: args.n], success, args.curve):

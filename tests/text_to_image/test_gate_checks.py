@@ -10,6 +10,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "experiments"))
 
 from gate_checks import AnyWords, AtTheGate, ThroughSmooth, checks, smoothed
+from prompt_gates import ATTACKS, UNTOUCHED, attackers, tables
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.adapters.gate_block import gate_blocks
@@ -74,3 +75,28 @@ def test_counts_have_names_of_their_own(model: StableDiffusion) -> None:
     names = [name for name, _ in checks(model, model, [("seed 1", model)], [], None, (15, 60))]
     assert len(set(names)) == len(names) > 10
     assert "transferred from seed 1: greedy, in place" in names
+
+
+def test_the_page_has_tables_of_plain_requests_attacks_and_checks_with_their_attackers() -> None:
+    known = attackers()
+    inverted = next(name for name in known if name.startswith("ConceptInversion"))
+    assert len(known) > len(ATTACKS)
+    assert known[inverted] == "denoiser gradient, adaptive"
+    columns = {
+        "fish_0": {"setting": "UnitGating", "seconds of training": [54.6, 0], "redacted": [0, 40]},
+        "trophy_0": {inverted: [17, 20], UNTOUCHED + inverted: [20, 20], "curve: 15 steps": [3, 20]},
+    }
+    found = tables(columns)
+    assert found["plain"].splitlines() == [
+        "| measure | fish_0 |",
+        "|---|---|",
+        "| seconds of training | 55 |",
+        "| redacted | 0.0 % [0.0, 8.8] (n=40) |",
+    ]
+    head, _, *rows = found["attacks"].splitlines()
+    assert head == "| measure | attacker | trophy_0 |"
+    assert rows == [
+        f"| {inverted} | denoiser gradient, adaptive | 85.0 % [64.0, 94.8] (n=20) |",
+        f"| {UNTOUCHED}{inverted} | denoiser gradient, adaptive | 100.0 % [83.9, 100.0] (n=20) |",
+    ]
+    assert "| curve: 15 steps | 15.0 % [5.2, 36.0] (n=20) |" in found["checks"]
