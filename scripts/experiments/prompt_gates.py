@@ -55,7 +55,7 @@ MORE = [
 """With the denoiser's gradient, and by a genetic search."""
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PAGE = ROOT / "docs" / "results" / "prompt_gates", ROOT / "docs" / "results" / "prompt_gates.md"
-MARK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MARK = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 UNTOUCHED = "untouched base: "
 PLAIN = (
     "seconds", "kept prompts", "redacted", "reworded", "synonyms", "retained", "neighbours", "unlisted",
@@ -151,7 +151,7 @@ def page() -> None:
     files = sorted(RESULTS.glob("*.json"))
     found = tables({path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files})
     text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(MARK.sub(lambda m: m[1] + found[m[2]] + m[3], text), encoding="utf-8")
+    PAGE.write_text(MARK.sub(lambda m: m[1] + found[m[2]] + m[4], text), encoding="utf-8")
 
 
 def main() -> None:

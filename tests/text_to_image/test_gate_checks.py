@@ -1,5 +1,6 @@
 """Searches of scripts/experiments/gate_checks.py, which do without the gradient of gating units or have another one."""
 
+import json
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "experiments"))
 
 from gate_checks import AnyWords, AtTheGate, ThroughSmooth, checks, smoothed
-from prompt_gates import ATTACKS, UNTOUCHED, attackers, tables
+from prompt_gates import ATTACKS, MARK, PAGE, RESULTS, UNTOUCHED, attackers, tables
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.adapters.gate_block import gate_blocks
@@ -100,3 +101,12 @@ def test_the_page_has_tables_of_plain_requests_attacks_and_checks_with_their_att
         f"| {UNTOUCHED}{inverted} | denoiser gradient, adaptive | 100.0 % [83.9, 100.0] (n=20) |",
     ]
     assert "| curve: 15 steps | 15.0 % [5.2, 36.0] (n=20) |" in found["checks"]
+
+
+def test_the_page_shows_the_files_beside_it() -> None:
+    found = tables(
+        {x.stem: json.loads(x.read_text(encoding="utf-8")) for x in sorted(RESULTS.glob("*.json"))}
+    )
+    shown = {name: table for _, name, table, _ in MARK.findall(PAGE.read_text(encoding="utf-8"))}
+    assert shown
+    assert shown == {name: found[name] for name in shown}
