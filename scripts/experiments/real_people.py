@@ -118,9 +118,8 @@ def grade(
             grades.add(group, "eer", eer(before[2], far), eer(behind[2], far), len(embeddings))
     after_far = normalize(through(torch.cat([*apart.values()])), dim=1) @ voice
     grades.mean("strangers", "likeness", far, after_far)
-    grades.add(
-        "strangers", "likeness, standard deviation", far.std().item(), after_far.std().item(), len(far)
-    )
+    deviations = (x.std().item() if len(x) > 1 else math.nan for x in (far, after_far))
+    grades.add("strangers", "likeness, standard deviation", *deviations, len(far))
     near = sorted(known, key=lambda k: -float(middle(known[k]) @ voice))[:3]
     near_later = sorted(later, key=lambda k: -float(middle(later[k]) @ voice))[:3]
     near_unknown = sorted(unknown, key=lambda k: -float(middle(unknown[k]) @ voice))[:3]

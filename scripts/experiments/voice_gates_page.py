@@ -4,13 +4,16 @@
     python scripts/experiments/voice_gates_page.py
 
 A table stands between ``<!-- table NAME -->`` and ``<!-- end -->``. ``--take NAME=FILE`` keeps the means of a
-results.json over people, or a many_voices.json as it is; for ``attacks.json`` of voice_attacks.py likewise.
+results.json over people, the counts of a receipt of withdrawals, and other files as they are: many_voices.json, methods.json of
+robust_voice.py, print.json, what voice_attacks.py wrote. Rows of a frontier.json are added to those that are there.
 """
 
 import argparse
 import json
+import math
 import re
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 from redact_core.metrics.statistics import wilson
@@ -44,22 +47,108 @@ def means(rows: list[dict]) -> dict:
     return {"rows": out, "people": sorted({row["person"] for row in rows})}
 
 
+def merged(found: dict, kept: Path) -> dict:
+    """Rows of gate_splits.py with those that are there of other settings, in the order of the table."""
+    keys = ("encoder", "clips", "sure", "gain", "cap", "people")
+    rows = json.loads(kept.read_text(encoding="utf-8"))["rows"] if kept.is_file() else []
+    every = {tuple(row[k] for k in keys): row for row in (*rows, *found["rows"])}
+
+    def place(row: dict) -> tuple:
+        cap = math.inf if row["cap"] is None else row["cap"]
+        return row["encoder"] != "ge2e", -row["clips"], -row["sure"], row["gain"], -cap, row["people"] != "LibriSpeech"  # fmt: skip
+
+    return {"rows": sorted(every.values(), key=place)}
+
+
+def summary(receipt: dict) -> dict:
+    """Of a receipt of withdrawals, without anybody's name."""
+    changed = receipt["measured"]["clips changed"]
+    return {
+        "voices": len(receipt["withdrawn"]),
+        "clips": sum(len(x["clips"]) for x in receipt["withdrawn"].values()),
+        "clips changed": sum(changed.values()),
+        "kept clips": receipt["measured"]["kept clips"],
+        "kept clips changed": receipt["measured"]["kept clips changed"],
+        "likeness of any output at most": max(
+            x["likeness of any output at most"] for x in receipt["withdrawn"].values()
+        ),
+        "CPU seconds": receipt["CPU seconds"],
+    }
+
+
 def shown(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.4f}".rstrip("0").rstrip(".") or "0"
 
 
-def people_table(found: dict) -> str:
-    lines = [
-        "| group | measure | people | n | before | after | worst person |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in found["rows"]:
-        lines.append(
-            f"| {row['group']} | {row['metric']} | {row['people']} | {row['n'] or '–'} | {shown(row['base'])} | "
-            f"{shown(row['redacted'])} | {shown(row['worst'])} |"
-        )
+def people_table(*runs: dict) -> str:
+    """Of several runs side by side: means over people, and the worst of them."""
+    names = ("GE2E, 4 clips", "GE2E, 2 clips", "bundled ECAPA, 4 clips")
+    people = [len(found["people"]) for found in runs]
+    heads = [f"{name}, {n} people: before | after | worst" for name, n in zip(names, people, strict=True)]
+    lines = [f"| group | measure | {' | '.join(heads)} |", "|---" * (2 + 3 * len(runs)) + "|"]
+    rows = [{(r["group"], r["metric"]): r for r in found["rows"]} for found in runs]
+    for key in rows[0]:
+        if key[0].startswith("attack") or key[1] in ("margin", "gain"):
+            continue
+        cells = [
+            " | ".join(shown(row[x]) for x in ("base", "redacted", "worst")) if row else "– | – | –"
+            for row in (found.get(key) for found in rows)
+        ]
+        lines.append(f"| {' | '.join((*key, *cells))} |")
+    return "\n".join(lines)
+
+
+def target_table(ge2e: dict, ecapa: dict, ge2e_attacks: dict, ecapa_attacks: dict, many: dict, one: dict, fifty: dict) -> str:  # fmt: skip
+    """What was asked of gates beside what was measured."""
+    lines = ["| target | GE2E | bundled ECAPA |", "|---|---|---|"]
+
+    def cells(label: str, write: Callable[[dict, dict], str]) -> None:
+        pairs = ((ge2e, ge2e_attacks), (ecapa, ecapa_attacks))
+        lines.append(f"| {label} | " + " | ".join(write(*pair) for pair in pairs) + " |")
+
+    def row(found: dict, group: str, metric: str) -> dict:
+        return next(r for r in found["rows"] if (r["group"], r["metric"]) == (group, metric))
+
+    def within(found: dict, group: str, metric: str) -> str:
+        r = row(found, group, metric)
+        return f"{percent(r['redacted'])} [{percent(r['low'])}, {percent(r['high'])}], n = {r['n']}"
+
+    def mean_and_worst(found: dict, group: str, metric: str) -> str:
+        r = row(found, group, metric)
+        return f"{shown(r['redacted'])}, worst person {shown(r['worst'])}"
+
+    cells("unseen clips identified among everybody: at most chance and its interval", lambda a, b: within(a, "unseen", "identified"))  # fmt: skip
+    cells("AUROC against strangers at most 0.55", lambda a, b: mean_and_worst(a, "unseen", "auroc"))
+    cells("given people who stay: the same bits", lambda a, b: percent(row(a, "kept, given", "same to the bit")["redacted"]))  # fmt: skip
+    cells("kept people's unseen clips: cosine at least 0.9995", lambda a, b: mean_and_worst(a, "kept, given people's unseen clips", "cosine"))  # fmt: skip
+    cells("the nearest three of them: at least 0.99", lambda a, b: mean_and_worst(a, "kept, given people's unseen clips, nearest three", "cosine"))  # fmt: skip
+    cells("people whom the gate does not know: 0.9995", lambda a, b: mean_and_worst(a, "kept, unknown", "cosine"))  # fmt: skip
+    cells("the nearest three of them: 0.99", lambda a, b: mean_and_worst(a, "kept, unknown, nearest three", "cosine"))  # fmt: skip
+    for whose in ("own", "others'"):
+        for snr in (30, 20):
+            group = f"attack on {whose} clips, {snr} dB"
+            cells(
+                f"{whose} clips, attacked at {snr} dB: identified among everybody, at most 5 %",
+                lambda a, b, group=group: within(b, group, "identified"),
+            )
+            cells(
+                "the same among sixteen",
+                lambda a, b, group=group: within(b, group, "identified among people"),
+            )
+    cells(
+        "likeness under attack at most that of the nearest who stays",
+        lambda a, b: (
+            f"{max(r['worst'] for r in b['rows'] if r['group'].startswith('attack') and r['metric'] == 'likeness'):.3f}; "
+            f"bound {row(b, 'any embedding', 'likeness, bound')['worst']:.3f}; nearest {row(b, 'gate', 'nearest who stays')['worst']:.3f}"
+        ),
+    )
+    cells("kB a voice: at most 200", lambda a, b: mean_and_worst(a, "cost", "kilobytes"))
+    times = f"{one['CPU seconds']:.0f} and {fifty['CPU seconds']:.0f}, {row(ge2e, 'cost', 'seconds of the gate')['redacted']:.2f} and {many['at once'][[r['voices'] for r in many['at once']].index(50)]['seconds']:.1f} of them for gates"
+    lines.append(
+        f"| CPU seconds of one core for one voice, for fifty, with {one['kept clips']} clips of people who stay embedded three times: at most 15, 120 of two cores | {times} | – |"
+    )
     return "\n".join(lines)
 
 
@@ -104,6 +193,22 @@ def many_table(found: dict) -> str:
     return "\n".join(lines)
 
 
+def levels_table(rising: dict, fixed: dict) -> str:
+    """One by one: what gates cost whose levels rise with their number, beside gates that know nothing of one another."""
+    lines = [
+        "| voices | levels rise: same bits | cosine | identified | every gate as if alone: same bits | cosine | identified |",
+        "|---" * 7 + "|",
+    ]
+    for pair in zip(rising["rows"], fixed["rows"], strict=True):
+        cells = [
+            f"{percent(r['unseen clips of kept people, same to the bit'])} | {r['unseen clips of kept people, cosine']:.4f} | "
+            f"{percent(r['identified'])} (to {percent(r['high'])})"
+            for r in pair
+        ]
+        lines.append(f"| {pair[0]['voices']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
@@ -117,20 +222,6 @@ def revival_table(found: dict) -> str:
     for row in found["revival"]:
         cells = [f"{100 * row[n]:.1f} %" if n in row else "" for n in names]
         lines.append(f"| {row['after']} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def attack_table(found: dict) -> str:
-    lines = [
-        "| attack | rows | likeness, stock | gated | named as the voice, stock | gated |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, row in found.items():
-        stock, gated = row["base"], row["redacted"]
-        lines.append(
-            f"| {name} | {gated['n']} | {stock['heard']:.2f} | {gated['heard']:.2f} | {100 * stock['nearest']:.0f} % | "
-            f"{100 * gated['nearest']:.0f} % |"
-        )
     return "\n".join(lines)
 
 
@@ -238,12 +329,30 @@ def frontier_table(found: dict) -> str:
     return "\n".join(lines)
 
 
-TABLES = {
-    "frontier": ("frontier", frontier_table), "ge2e_two_clips": ("ge2e_two_clips", people_table),
-    "ge2e": ("ge2e", people_table), "ge2e_attacks": ("ge2e_attacks", attacks_table), "ecapa_attacks": ("ecapa_attacks", attacks_table), "many": ("many", many_table),
-    "revival": ("many", revival_table), "bundled": ("bundled", attack_table), "methods": ("methods", methods_table),
-    "embedding": ("embedding", embedding_table), "print": ("print", print_table), "print_ecapa": ("print_ecapa", print_table),
+TABLES: dict[str, tuple[str | tuple[str, ...], Callable[..., str]]] = {
+    "targets": (("ge2e", "ecapa", "ge2e_attacks", "ecapa_attacks", "many", "one_voice", "fifty_voices"), target_table),
+    "people": (("ge2e", "ge2e_two_clips", "ecapa"), people_table),
+    "frontier": ("frontier", frontier_table),
+    "ge2e_attacks": ("ge2e_attacks", attacks_table), "ecapa_attacks": ("ecapa_attacks", attacks_table),
+    "many": ("many", many_table), "levels": (("many", "many_fixed"), levels_table), "revival": ("many", revival_table),
+    "methods": ("methods", methods_table), "embedding": ("embedding", embedding_table),
+    "print": ("print", print_table), "print_ecapa": ("print_ecapa", print_table),
 }  # fmt: skip
+"""Name on the page -> files of docs/results/voice_gates, and what writes the table of them."""
+
+
+def written(page: str) -> str:
+    """``page`` with its tables as the files of results have them; a table whose files are not all there stays as it is."""
+
+    def filled(match: re.Match[str]) -> str:
+        files, write = TABLES[match.group(2)]
+        paths = [RESULTS / f"{file}.json" for file in ((files,) if isinstance(files, str) else files)]
+        if not all(path.is_file() for path in paths):
+            return match.group(0)
+        found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        return match.group(1) + write(*found) + "\n" + match.group(3)
+
+    return MARK.sub(filled, page)
 
 
 def main() -> None:
@@ -258,18 +367,15 @@ def main() -> None:
         found = json.loads(Path(file).read_text(encoding="utf-8"))
         if isinstance(found, list):
             found = means(found)
+        elif "withdrawn" in found:
+            found = summary(found)
+        elif name == "frontier":
+            found = merged(found, RESULTS / "frontier.json")
         (RESULTS / f"{name}.json").write_text(
             json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8"
         )
 
-    def filled(match: re.Match[str]) -> str:
-        file, write = TABLES[match.group(2)]
-        path = RESULTS / f"{file}.json"
-        if not path.is_file():
-            return match.group(0)
-        return match.group(1) + write(json.loads(path.read_text(encoding="utf-8"))) + "\n" + match.group(3)
-
-    PAGE.write_text(MARK.sub(filled, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 The list is a CSV file with the columns ``id,clip``, a line for each clip; paths are relative to it. KEEP holds the people
 who stay, a subfolder each. OUT is an ordinary folder of the encoder's library with ``receipt.json``: for each id its
 clips and their SHA-256, how many the gates change, the bound on the likeness of any output; the hashes of all
-files; and that every kept clip goes through with all its bits. Run again with another list on OUT (--encoder OUT) for later
+files; that every kept clip goes through with all its bits; and the CPU seconds from the list to the measures. Run again with another list on OUT (--encoder OUT) for later
 withdrawals: gates of earlier ones stay, and their clips are not needed.
 
 ``redact verify OUT`` compares the files with the receipt; with --list and --keep it also embeds the clips again.
@@ -14,6 +14,7 @@ withdrawals: gates of earlier ones stay, and their clips are not needed.
 
 import argparse
 import json
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -53,6 +54,7 @@ def close(
 
 
 def withdraw(args: argparse.Namespace) -> None:
+    began = time.process_time()
     gone = read_withdrawals(args.list)
     model = SpeakerEncoder(args.encoder)
     kept = [clip for clips in VoiceBank(args.keep).voices.values() for clip in clips]
@@ -76,6 +78,7 @@ def withdraw(args: argparse.Namespace) -> None:
                 for name, clips in gone.items()
             },
             "measured": withdrawal_measures(model, gone, kept),
+            "CPU seconds": round(time.process_time() - began, 1),
             "gates": len(model.encoder.gates) if isinstance(model.encoder, GatedEncoder) else 0,
             "files": hashes(part),
         }

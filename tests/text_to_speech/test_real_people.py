@@ -99,6 +99,26 @@ def test_who_cannot_be_told_from_somebody_who_stays_is_named_and_the_others_are_
     assert not any(row["group"].startswith("attack") for row in rows)
 
 
+def test_one_person_and_two_others_with_a_clip_each_are_enough(script, place: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "people").mkdir()
+    (tmp_path / "people" / "p0").symlink_to(place / "all" / "p0")
+    (tmp_path / "others").mkdir()
+    for name in ("p4", "p6"):
+        (tmp_path / "others" / f"{name}.wav").symlink_to(place / "others" / name / "0.wav")
+    script(
+        "--encoder", place / "encoder", "--people", tmp_path / "people", "--others", tmp_path / "others", "--out", tmp_path / "out",
+        "--clips", 3, "--attacked", 1, "--snr", 20, "--steps", 1, "--restarts", 3, "--seconds", 0.6,
+    )  # fmt: skip
+    found = {
+        (r["group"], r["metric"]): r for r in json.loads((tmp_path / "out" / "results.json").read_text())
+    }
+    assert found["gallery", "everybody"]["redacted"] == 3
+    assert found["kept, given", "same to the bit"]["redacted"] == 1
+    assert found["unseen", "identified"]["n"] == 1
+    assert found["strangers", "likeness, standard deviation"]["redacted"] is None, "of one clip there is none"
+    assert "attack on others' clips, 20 dB" in {group for group, _ in found}
+
+
 def test_what_is_wrong_is_one_line(script, place: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     from redact_core import RedactError
 

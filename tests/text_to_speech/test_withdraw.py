@@ -60,6 +60,7 @@ def test_withdrawals_leave_a_receipt_that_holds(
     assert len(receipt["withdrawn"]["p0"]["clips"][0]["sha256"]) == 64
     assert receipt["withdrawn"]["p0"]["likeness of any output at most"] < 1
     assert receipt["gates"] == 2
+    assert 0 < receipt["CPU seconds"] < 60
     checked = partial(verify, monkeypatch, capsys)
     assert checked(out)[0] == 0
     status, said = checked(out, "--list", first, "--keep", people)
