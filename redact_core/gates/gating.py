@@ -36,8 +36,8 @@ class Gating(Objective):
     away from the voice, just so far that somebody who stays is more like it; one that is more like the voice than most who stay
     is moved to the side; every other one goes through with all its bits.
     How like the voice *any* output can be is bounded: see :meth:`.geometry.Cell.bound`. Works for conditionings that are one vector. Redacted conditions that are files in one folder are of one voice and
-    get one gate together; gates that are there already stay as they are, and so do their answers. ``sure`` and ``cap`` are those of
-    one gate alone: where there are several, the levels rise with their number, see :mod:`.sharing`. A model with several vectors
+    get one gate together; gates that are there already stay as they are, and so do their answers. ``cap`` is that of
+    a gate alone: where there are several, it rises with their number, see :mod:`.sharing`. A model with several vectors
     in parallel gets gates behind each.
 
     Where the reference of a row is the mean of several conditions, one of them answers, chosen at the level of

@@ -1,4 +1,4 @@
-"""What several gates do to those who stay, held at what one gate does: the levels of each rise with their number."""
+"""What several gates do to those who stay: the caps of later ones rise, or two hundred gates would move nearly everybody."""
 
 from __future__ import annotations
 
@@ -11,31 +11,24 @@ _NORMAL = NormalDist()
 
 
 def share_of(there: int, added: int) -> float:
-    """Which share of what one gate alone may change each of ``added`` gates may, that come together behind ``there`` others.
+    """Of those who by chance lie above the cap of a gate that is alone, the share that may lie above that of each of ``added`` gates.
 
-    Gates that come together share equally. Those that come later share so that all gates together change at most twice what
-    one may, however many they become: ``n`` have ``2 - 1 / n`` of it.
+    Gates that come together share equally, so that all of them move as few as one does. Those that come later, behind ``there`` others,
+    have the share that they would have had with them; what all of them move grows with the logarithm of their number.
 
     >>> share_of(0, 1), share_of(0, 50), share_of(1, 1)
     (1.0, 0.02, 0.5)
-    >>> round(sum(share_of(n, 1) for n in range(200)), 3)
-    1.995
     """
-    return 1 / added if not there else 1 / (there * (there + added))
+    return 1 / (there + added)
 
 
 def shared(settings: GateSettings, share: float) -> GateSettings:
-    """``settings`` with ``cap`` and ``sure`` so that by chance only ``share`` as many of those who stay lie above them.
+    """``settings`` with the cap above which, by chance, only ``share`` as many of those who stay lie.
 
-    They count standard deviations of people; as many lie above them as of a normal distribution. Without it, each
-    gate moves a few clips of people whom it does not know, and two hundred gates move nearly all clips.
+    It counts standard deviations of people; as many are taken to lie above it as of a normal distribution. ``sure`` stays: a gate that
+    replaces less moves more, and further.
     """
     if share == 1:
         return settings
-    return replace(settings, cap=_beyond(settings.cap, share), sure=_beyond(settings.sure, share))
-
-
-def _beyond(deviations: float, share: float) -> float:
-    """Standard deviations beyond which ``share`` of what lies beyond ``deviations`` does."""
-    tail = share * _NORMAL.cdf(-deviations)
-    return -_NORMAL.inv_cdf(tail) if tail > 0 else deviations
+    tail = share * _NORMAL.cdf(-settings.cap)
+    return replace(settings, cap=-_NORMAL.inv_cdf(tail) if tail > 0 else settings.cap)

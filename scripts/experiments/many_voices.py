@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument(
         "--fixed",
         action="store_true",
-        help="every gate as if it were alone; else levels rise with their number",
+        help="every gate as if it were alone; else caps rise with their number",
     )
     args = parser.parse_args()
     settings = GateSettings(margin=args.margin, sure=args.sure, gain=args.gain, cap=args.cap)
@@ -159,7 +159,7 @@ def main() -> None:
         if (count := number + 1) in counts:
             keep("rows", crowd.row(count, gates, seconds))
             blocks = [range(a, b) for a, b in zip([0, *counts], counts, strict=False) if b <= count]
-            leaks = crowd.named(range(count), gates)[1]
+            leaks = crowd.named(range(count), gates)[0]
             keep(
                 "revival",
                 {"after": count}

@@ -194,9 +194,9 @@ def many_table(found: dict) -> str:
 
 
 def levels_table(rising: dict, fixed: dict) -> str:
-    """One by one: what gates cost whose levels rise with their number, beside gates that know nothing of one another."""
+    """One by one: what gates cost whose caps rise with their number, beside gates that know nothing of one another."""
     lines = [
-        "| voices | levels rise: same bits | cosine | identified | every gate as if alone: same bits | cosine | identified |",
+        "| voices | caps rise: same bits | cosine | identified | every gate as if alone: same bits | cosine | identified |",
         "|---" * 7 + "|",
     ]
     for pair in zip(rising["rows"], fixed["rows"], strict=True):
