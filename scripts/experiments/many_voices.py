@@ -83,6 +83,9 @@ class Crowd:
         given = torch.cat([rows[:, 0] for rows in self.known[count:]])
         unseen = self.unseen[count:].flatten(0, 1)
         out, stay = through(gates, unseen), self.gallery[count:]
+        alike = torch.cosine_similarity(out, unseen, dim=1)
+        whose = torch.arange(count, len(self.known)).repeat_interleave(PARTS)
+        right = (normalize(unseen, dim=1) @ self.gallery.T).argmax(1) == whose
         before, after = ((normalize(x, dim=1) @ stay.T).argmax(1) for x in (unseen, out))
         return {
             "voices": count, "people": len(self.known), "n": nearest.numel(), "identified before": first.double().mean().item(),
@@ -92,7 +95,8 @@ class Crowd:
             "given, same to the bit": (through(gates, given) == given).all(1).double().mean().item(),
             "unseen clips of kept people": len(unseen),
             "unseen clips of kept people, same to the bit": (out == unseen).all(1).double().mean().item(),
-            "unseen clips of kept people, cosine": torch.cosine_similarity(out, unseen, dim=1).mean().item(),
+            "unseen clips of kept people, cosine": alike.mean().item(),
+            "of them named rightly by the untouched encoder": right.double().mean().item(), "cosine of those": alike[right].mean().item(),
             "unseen clips of kept people, named as before": (before == after).double().mean().item(),
             "seconds": seconds, "kilobytes": sum(4 * v.numel() for g in gates for v in g.state_dict().values()) / 1000,
         }  # fmt: skip
