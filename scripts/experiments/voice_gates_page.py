@@ -16,6 +16,8 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 
+from people.targets import percent, shown, target_table
+
 from redact_core.metrics.statistics import wilson
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,79 +78,25 @@ def summary(receipt: dict) -> dict:
     }
 
 
-def shown(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4f}".rstrip("0").rstrip(".") or "0"
-
-
-def people_table(*runs: dict) -> str:
+def people_table(*found: dict | None) -> str:
     """Of several runs side by side: means over people, and the worst of them."""
     names = ("GE2E, 4 clips", "GE2E, 2 clips", "bundled ECAPA, 4 clips")
-    people = [len(found["people"]) for found in runs]
-    heads = [f"{name}, {n} people: before | after | worst" for name, n in zip(names, people, strict=True)]
+    runs = [run for run in found if run is not None]
+    heads = [
+        f"{name}, {len(run['people'])} people: before | after | worst"
+        for name, run in zip(names, found, strict=False)
+        if run is not None
+    ]
     lines = [f"| group | measure | {' | '.join(heads)} |", "|---" * (2 + 3 * len(runs)) + "|"]
-    rows = [{(r["group"], r["metric"]): r for r in found["rows"]} for found in runs]
+    rows = [{(r["group"], r["metric"]): r for r in run["rows"]} for run in runs]
     for key in rows[0]:
         if key[0].startswith("attack") or key[1] in ("margin", "gain"):
             continue
         cells = [
             " | ".join(shown(row[x]) for x in ("base", "redacted", "worst")) if row else "– | – | –"
-            for row in (found.get(key) for found in rows)
+            for row in (one.get(key) for one in rows)
         ]
         lines.append(f"| {' | '.join((*key, *cells))} |")
-    return "\n".join(lines)
-
-
-def target_table(ge2e: dict, ecapa: dict, ge2e_attacks: dict, ecapa_attacks: dict, many: dict, one: dict, fifty: dict) -> str:  # fmt: skip
-    """What was asked of gates beside what was measured."""
-    lines = ["| target | GE2E | bundled ECAPA |", "|---|---|---|"]
-
-    def cells(label: str, write: Callable[[dict, dict], str]) -> None:
-        pairs = ((ge2e, ge2e_attacks), (ecapa, ecapa_attacks))
-        lines.append(f"| {label} | " + " | ".join(write(*pair) for pair in pairs) + " |")
-
-    def row(found: dict, group: str, metric: str) -> dict:
-        return next(r for r in found["rows"] if (r["group"], r["metric"]) == (group, metric))
-
-    def within(found: dict, group: str, metric: str) -> str:
-        r = row(found, group, metric)
-        return f"{percent(r['redacted'])} [{percent(r['low'])}, {percent(r['high'])}], n = {r['n']}"
-
-    def mean_and_worst(found: dict, group: str, metric: str) -> str:
-        r = row(found, group, metric)
-        return f"{shown(r['redacted'])}, worst person {shown(r['worst'])}"
-
-    cells("unseen clips identified among everybody: at most chance and its interval", lambda a, b: within(a, "unseen", "identified"))  # fmt: skip
-    cells("AUROC against strangers at most 0.55", lambda a, b: mean_and_worst(a, "unseen", "auroc"))
-    cells("given people who stay: the same bits", lambda a, b: percent(row(a, "kept, given", "same to the bit")["redacted"]))  # fmt: skip
-    cells("kept people's unseen clips: cosine at least 0.9995", lambda a, b: mean_and_worst(a, "kept, given people's unseen clips", "cosine"))  # fmt: skip
-    cells("the nearest three of them: at least 0.99", lambda a, b: mean_and_worst(a, "kept, given people's unseen clips, nearest three", "cosine"))  # fmt: skip
-    cells("people whom the gate does not know: 0.9995", lambda a, b: mean_and_worst(a, "kept, unknown", "cosine"))  # fmt: skip
-    cells("the nearest three of them: 0.99", lambda a, b: mean_and_worst(a, "kept, unknown, nearest three", "cosine"))  # fmt: skip
-    for whose in ("own", "others'"):
-        for snr in (30, 20):
-            group = f"attack on {whose} clips, {snr} dB"
-            cells(
-                f"{whose} clips, attacked at {snr} dB: identified among everybody, at most 5 %",
-                lambda a, b, group=group: within(b, group, "identified"),
-            )
-            cells(
-                "the same among sixteen",
-                lambda a, b, group=group: within(b, group, "identified among people"),
-            )
-    cells(
-        "likeness under attack at most that of the nearest who stays",
-        lambda a, b: (
-            f"{max(r['worst'] for r in b['rows'] if r['group'].startswith('attack') and r['metric'] == 'likeness'):.3f}; "
-            f"bound {row(b, 'any embedding', 'likeness, bound')['worst']:.3f}; nearest {row(b, 'gate', 'nearest who stays')['worst']:.3f}"
-        ),
-    )
-    cells("kB a voice: at most 200", lambda a, b: mean_and_worst(a, "cost", "kilobytes"))
-    times = f"{one['CPU seconds']:.0f} and {fifty['CPU seconds']:.0f}, {row(ge2e, 'cost', 'seconds of the gate')['redacted']:.2f} and {many['at once'][[r['voices'] for r in many['at once']].index(50)]['seconds']:.1f} of them for gates"
-    lines.append(
-        f"| CPU seconds of one core for one voice, for fifty, with {one['kept clips']} clips of people who stay embedded three times: at most 15, 120 of two cores | {times} | – |"
-    )
     return "\n".join(lines)
 
 
@@ -209,10 +157,6 @@ def levels_table(rising: dict, fixed: dict) -> str:
     return "\n".join(lines)
 
 
-def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
 def revival_table(found: dict) -> str:
     names = [key for key in found["revival"][-1] if key != "after"]
     lines = [
@@ -262,11 +206,8 @@ def methods_table(found: dict) -> str:
 
 
 def embedding_table(found: dict) -> str:
-    """What a caller passes, and what comes out, by embedding and by the verifier's judgement of samples."""
-    lines = [
-        "| passed | likeness | named as the voice | samples | similarity, by the verifier | identified by it |",
-        "|---" * 6 + "|",
-    ]
+    """What a caller passes, and what reaches the generator."""
+    lines = ["| passed | n | likeness, mean; largest | named as the voice |", "|---|---|---|---|"]
     rows = (
         ("a clip, to the stock encoder", found["Nothing"]["base"]),
         ("a clip, to the gated encoder", found["Nothing"]["redacted"]),
@@ -274,9 +215,9 @@ def embedding_table(found: dict) -> str:
         ("the stock embedding, gates in front of the generator", found["OriginalEmbedding, gated embeddings"]["redacted"]),
     )  # fmt: skip
     for label, row in rows:
-        hits = wilson(round(row["identified"] * row["samples"]), row["samples"])
+        hits = wilson(round(row["nearest"] * row["n"]), row["n"])
         lines.append(
-            f"| {label} | {row['heard']:.2f} | {percent(row['nearest'])} | {row['samples']} | {row['similarity']:.2f} | {rate(hits._asdict())} |"
+            f"| {label} | {row['n']} | {row['heard']:.2f}; {row['best']:.2f} | {rate(hits._asdict())} |"
         )
     return "\n".join(lines)
 
@@ -330,15 +271,21 @@ def frontier_table(found: dict) -> str:
 
 
 TABLES: dict[str, tuple[str | tuple[str, ...], Callable[..., str]]] = {
-    "targets": (("ge2e", "ecapa", "ge2e_attacks", "ecapa_attacks", "many", "one_voice", "fifty_voices"), target_table),
-    "people": (("ge2e", "ge2e_two_clips", "ecapa"), people_table),
+    "targets": (("ge2e", "ecapa?", "ge2e_attacks", "ecapa_attacks?", "many", "one_voice?", "fifty_voices?"), target_table),
+    "people": (("ge2e", "ge2e_two_clips", "ecapa?"), people_table),
     "frontier": ("frontier", frontier_table),
     "ge2e_attacks": ("ge2e_attacks", attacks_table), "ecapa_attacks": ("ecapa_attacks", attacks_table),
     "many": ("many", many_table), "levels": (("many", "many_fixed"), levels_table), "revival": ("many", revival_table),
     "methods": ("methods", methods_table), "embedding": ("embedding", embedding_table),
     "print": ("print", print_table), "print_ecapa": ("print_ecapa", print_table),
 }  # fmt: skip
-"""Name on the page -> files of docs/results/voice_gates, and what writes the table of them."""
+"""Name on the page -> files of docs/results/voice_gates, and what writes the table of them; a table can do without those with ``?``."""
+
+
+def files_of(table: str) -> list[Path]:
+    """Files of a table, also of those runs that it can do without."""
+    files = TABLES[table][0]
+    return [RESULTS / f"{name.rstrip('?')}.json" for name in ((files,) if isinstance(files, str) else files)]
 
 
 def written(page: str) -> str:
@@ -346,10 +293,11 @@ def written(page: str) -> str:
 
     def filled(match: re.Match[str]) -> str:
         files, write = TABLES[match.group(2)]
-        paths = [RESULTS / f"{file}.json" for file in ((files,) if isinstance(files, str) else files)]
-        if not all(path.is_file() for path in paths):
+        paths = files_of(match.group(2))
+        found = [json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None for path in paths]
+        wanted = [not name.endswith("?") for name in ((files,) if isinstance(files, str) else files)]
+        if any(need and one is None for need, one in zip(wanted, found, strict=True)):
             return match.group(0)
-        found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
         return match.group(1) + write(*found) + "\n" + match.group(3)
 
     return MARK.sub(filled, page)
