@@ -1,13 +1,15 @@
 """Many names at once: the rows of one model stay within a bound, and every name keeps its share."""
 
+import random
 import re
 
 import pytest
 
+from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.prompts.expansion import expand
 from modalities.text_to_image.prompts.shares import MOST_ROWS, PromptRows, share
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary, general_vocabulary
-from redact_core import Lesson, Request
+from redact_core import ClosedForm, Lesson, Request
 
 WORDS = ("apple", "tree", "run", "blue", "seven", "of")
 VOCABULARY = bundled_vocabulary()
@@ -72,3 +74,17 @@ def test_shares_are_the_largest_that_fit() -> None:
     cut = share([(6, 8)] * 2, 30, 11, 0)
     assert (cut.per_name, cut.each) == (0, 5)
     assert share([(6, 8)] * 20, 30, 10, 0).each == 1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:So much is redacted")
+@pytest.mark.parametrize(("count", "said"), [(1, ""), (10, ""), (20, "raised from 0.3 to 1:")])
+def test_the_closed_form_raises_its_weight_for_twenty_concepts_and_not_for_ten(count: int, said: str) -> None:
+    names = random.Random("chance:0").sample(
+        sorted(VOCABULARY.concepts), count
+    )  # as many_at_once.py draws them
+    model = StableDiffusion("bundled")
+    objective = ClosedForm()
+    objective.solve(model, model.expand(Request(tuple(names))))
+    assert ("raised" in objective.solved) == bool(said)
+    assert said in objective.solved
