@@ -4,8 +4,7 @@
     python scripts/experiments/voice_gates_page.py
 
 A table stands between ``<!-- table NAME -->`` and ``<!-- end -->``. ``--take NAME=FILE`` keeps the means of a
-results.json over people, the counts of a receipt of withdrawals, and other files as they are: many_voices.json, methods.json of
-robust_voice.py, print.json, what voice_attacks.py wrote. Rows of a frontier.json are added to those that are there.
+results.json over people, the counts of a receipt of withdrawals, and other files as they are: many_voices.json, print.json, what voice_attacks.py wrote. Rows of a frontier.json are added to those that are there.
 """
 
 import argparse
@@ -173,38 +172,6 @@ def rate(row: dict) -> str:
     return f"{100 * row['value']:.0f} % [{100 * row['low']:.0f}, {100 * row['high']:.0f}]"
 
 
-def methods_table(found: dict) -> str:
-    """Methods side by side, a row an attack."""
-    names = {"Gating": "gate", "Distillation": "distillation", "untouched": "untouched"}
-    shown = [names.get(entry, entry.partition(":")[0].replace("RobustD", "robust d")) for entry in found]
-    some = next(iter(found.values()))
-    lines = [f"| | {' | '.join(shown)} |", "|---" * (len(found) + 1) + "|"]
-
-    def line(label: str, cells: list[str]) -> None:
-        lines.append(f"| {label} | {' | '.join(cells)} |")
-
-    line("seconds of one core", [f"{x['seconds']:.0f}" if x["seconds"] else "–" for x in found.values()])
-    for attack, row in some.items():
-        if not isinstance(row, dict):
-            continue
-        budgets = {x[attack]["budget"] for x in found.values()} - {"-"}
-        same = f", {budgets.pop()}" if len(budgets) == 1 else ""
-        line(
-            f"identified, {attack}{same}, n = {row['n']}",
-            [
-                rate(x[attack]) + (f" ({x[attack]['budget']})" if len(budgets) > 1 else "")
-                for x in found.values()
-            ],
-        )
-        line("likeness, mean; largest", [f"{x[attack]['heard']:.2f}; {x[attack]['most']:.2f}" for x in found.values()])  # fmt: skip
-    for key, label in (
-        ("kept", "others' unseen clips: cosine"), ("kept, three nearest", "the three nearest voices"),
-    ):  # fmt: skip
-        line(label, [f"{x[key]:.4f}" for x in found.values()])
-    line("others' unseen clips: same bits", [percent(x["kept, same bits"]) for x in found.values()])
-    return "\n".join(lines)
-
-
 def embedding_table(found: dict) -> str:
     """What a caller passes, and what reaches the generator."""
     lines = ["| passed | n | likeness, mean; largest | named as the voice |", "|---|---|---|---|"]
@@ -276,7 +243,7 @@ TABLES: dict[str, tuple[str | tuple[str, ...], Callable[..., str]]] = {
     "frontier": ("frontier", frontier_table),
     "ge2e_attacks": ("ge2e_attacks", attacks_table), "ecapa_attacks": ("ecapa_attacks", attacks_table),
     "many": ("many", many_table), "levels": (("many", "many_fixed"), levels_table), "revival": ("many", revival_table),
-    "methods": ("methods", methods_table), "embedding": ("embedding", embedding_table),
+    "embedding": ("embedding", embedding_table),
     "print": ("print", print_table), "print_ecapa": ("print_ecapa", print_table),
 }  # fmt: skip
 """Name on the page -> files of docs/results/voice_gates, and what writes the table of them; a table can do without those with ``?``."""
