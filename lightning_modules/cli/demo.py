@@ -75,7 +75,7 @@ STYLE = Redaction(
 )  # fmt: skip
 VOICE = Redaction(
     "voice", "voice21", "voice05", None, "text_to_speech",
-    # a gate needs no training, and leaves other voices as they are to the bit (docs/voice_gates.md)
+    # a gate needs no training, and leaves other voices as they are to the bit (docs/explanation/voice_gates.md)
     # a wider margin than the default's, chosen on this voice: two of forty unseen clips went by without it
     (*_VOICES, "--data.redact", "voice21", "--data.reference", "voice05", "--model.objective", "Gating",
      "--model.objective.margin", "0.1"),

@@ -29,7 +29,7 @@ _BESIDE = 16
 
 @dataclass(frozen=True)
 class GateSettings(WholeNumbers):
-    """Of :func:`fit_gate`; docs/voice_gates.md has what each costs and brings.
+    """Of :func:`fit_gate`; docs/results/voice_gates.md has what each costs and brings.
 
     Args:
         margin: How much more like somebody who stays than like the redacted voice an embedding must be to stay as it

@@ -1,4 +1,4 @@
-"""Write the tables of docs/voice_gates.md from docs/results/voice_gates, and those files from what experiments wrote.
+"""Write the tables of docs/results/voice_gates.md from docs/results/voice_gates, and those files from what experiments wrote.
 
     python scripts/experiments/voice_gates_page.py --take ge2e=OUT/results.json --take many=OUT/many_voices.json
     python scripts/experiments/voice_gates_page.py
@@ -20,7 +20,7 @@ from people.targets import percent, shown, target_table
 from redact_core.metrics.statistics import wilson
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS, PAGE = ROOT / "docs" / "results" / "voice_gates", ROOT / "docs" / "voice_gates.md"
+RESULTS, PAGE = ROOT / "docs" / "results" / "voice_gates", ROOT / "docs" / "results" / "voice_gates.md"
 MARK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

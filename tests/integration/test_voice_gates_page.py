@@ -1,4 +1,4 @@
-"""docs/voice_gates.md shows what docs/results/voice_gates holds, and nothing that was typed."""
+"""docs/results/voice_gates.md shows what docs/results/voice_gates holds, and nothing that was typed."""
 
 import sys
 from pathlib import Path
