@@ -33,7 +33,7 @@ _STEP = round(RATE / 1.3 / _FRAMES)
 _REFERENCE_S = 10
 
 
-class VoiceEncoder(nn.Module):
+class ChatterboxVoiceEncoder(nn.Module):
     """``waveform (batch, samples)`` at 16 kHz -> ``hidden (batch, 1, dim)`` of length 1, as ``embeds_from_wavs`` does it.
 
     A GE2E encoder (Wan et al. 2018, arXiv 1710.10467) over windows of 1.6 s. Silence at the ends, which its own code
@@ -80,7 +80,7 @@ class ChatterboxFolder(Cloner):
         return {SPEAKER: Place(VOICE, ""), EMBEDDING: Place(DECODER, "speaker_encoder.")}
 
     def build(self, path: str, state: Mapping[str, Tensor]) -> nn.Module:
-        return VoiceEncoder(state) if path == SPEAKER else CamPlus(state, _REFERENCE_S)
+        return ChatterboxVoiceEncoder(state) if path == SPEAKER else CamPlus(state, _REFERENCE_S)
 
     def opened(self, file: str) -> Any:
         try:
