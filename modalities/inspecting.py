@@ -9,7 +9,8 @@ from pathlib import Path
 from modalities.json_files import read_json
 from modalities.received import check_folder
 from modalities.text_to_image.inspection import pipelines
-from modalities.text_to_speech.inspection import other_models, transformers_models
+from modalities.text_to_speech.gate_names import PREFIX
+from modalities.text_to_speech.inspection import kinds, other_models, transformers_models
 from redact_core import RedactError
 from redact_core.adapters.condition_paths import ConditionPath, Inspection
 from redact_core.artefacts.card import FILE, RedactionCard
@@ -87,4 +88,4 @@ def _own(folder: Path) -> Inspection | None:
 def _with_card(found: Inspection, folder: Path) -> Inspection:
     if not (folder / FILE).is_file():
         return found
-    return found.with_changed(list(RedactionCard.read(folder).changed))
+    return found.with_changed(list(RedactionCard.read(folder).changed), {kinds.ENCODER: PREFIX})

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
-
-_GATES = "voice_gates."
-"""How files of gates begin that stand beside the weights of an encoder."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +47,18 @@ class Inspection:
         """Paths of the folder that no redaction changes."""
         return tuple(path for path in self.paths if path.covered_by is None and not path.optional)
 
-    def with_changed(self, files: Sequence[str]) -> Inspection:
+    def with_changed(self, files: Sequence[str], behind: Mapping[str, str]) -> Inspection:
         """The same, with :attr:`ConditionPath.redacted` by the names of the files that the folder's card lists as changed.
 
         A path is redacted if a changed file lies in the folder of its name, is it, or lies beside the model
-        where the path is the model's own; a speaker encoder also if gates stand behind it.
+        where the path is the model's own; or if one stands behind it.
+
+        Args:
+            files: Their names.
+            behind: Kind of a path -> how files begin that stand behind covered paths of that kind.
         """
         parts = {name.partition("/")[0] for name in files} | set(files)
-        gated = any(name.startswith(_GATES) for name in files)
+        after = {kind for kind, start in behind.items() if any(name.startswith(start) for name in files)}
         own = any("/" not in name and not name.endswith((".json", ".yaml", ".md")) for name in files)
         return replace(
             self,
@@ -67,7 +68,7 @@ class Inspection:
                 else replace(
                     path,
                     redacted=_place(path.name, parts, own)
-                    or (gated and path.kind == "speaker encoder" and path.covered_by is not None),
+                    or (path.kind in after and path.covered_by is not None),
                 )
                 for path in self.paths
             ),

@@ -16,7 +16,7 @@ process. ``--drawn SEED`` names the first ten concepts that the seed draws, and 
 import argparse
 import json
 import random
-import re
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +26,10 @@ from chance_concepts import drawn_by_chance
 from gate_checks import checks
 from never_retained import NEAREST, prompts, without
 from robust_picture import drawn
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+from marks import tables_of as tables_of
+from marks import with_tables
 
 from lightning_modules.support.specs import build, spec_of
 from modalities.text_to_image import StableDiffusion
@@ -55,7 +59,6 @@ MORE = [
 """With the denoiser's gradient, and by a genetic search."""
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PAGE = ROOT / "docs" / "results" / "prompt_gates", ROOT / "docs" / "results" / "prompt_gates.md"
-MARK = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 UNTOUCHED = "untouched base: "
 PLAIN = (
     "seconds", "kept prompts", "redacted", "reworded", "synonyms", "retained", "neighbours", "unlisted",
@@ -151,7 +154,7 @@ def page() -> None:
     files = sorted(RESULTS.glob("*.json"))
     found = tables({path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files})
     text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(MARK.sub(lambda m: m[1] + found[m[2]] + m[4], text), encoding="utf-8")
+    PAGE.write_text(with_tables(text, found.__getitem__), encoding="utf-8")
 
 
 def main() -> None:

@@ -10,18 +10,21 @@ results.json over people, the counts of a receipt of withdrawals, and other file
 import argparse
 import json
 import math
-import re
 import statistics
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from people.targets import percent, shown, target_table
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+from marks import tables_of as tables_of
+from marks import with_tables
+
 from redact_core.metrics.statistics import wilson
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PAGE = ROOT / "docs" / "results" / "voice_gates", ROOT / "docs" / "results" / "voice_gates.md"
-MARK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def means(rows: list[dict]) -> dict:
@@ -258,16 +261,16 @@ def files_of(table: str) -> list[Path]:
 def written(page: str) -> str:
     """``page`` with its tables as the files of results have them; a table whose files are not all there stays as it is."""
 
-    def filled(match: re.Match[str]) -> str:
-        files, write = TABLES[match.group(2)]
-        paths = files_of(match.group(2))
+    def table(name: str) -> str | None:
+        files, write = TABLES[name]
+        paths = files_of(name)
         found = [json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None for path in paths]
         wanted = [not name.endswith("?") for name in ((files,) if isinstance(files, str) else files)]
         if any(need and one is None for need, one in zip(wanted, found, strict=True)):
-            return match.group(0)
-        return match.group(1) + write(*found) + "\n" + match.group(3)
+            return None
+        return write(*found)
 
-    return MARK.sub(filled, page)
+    return with_tables(page, table)
 
 
 def main() -> None:

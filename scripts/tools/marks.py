@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,29 @@ def between(page: str, begin: str, end: str, text: str) -> str:
     """
     start = page.index(begin) + len(begin)
     return f"{page[:start]}\n\n{text}\n\n{page[page.index(end, start) :]}"
+
+
+_TABLE = re.compile(r"(<!-- table ([\w. ]+) -->)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def with_tables(page: str, table: Callable[[str], str | None]) -> str:
+    """``page`` with ``table(name)`` between each mark ``<!-- table NAME -->`` and the next ``<!-- end -->``.
+
+    Args:
+        page: Its text.
+        table: Name -> the table in Markdown; ``None``: what is there stays.
+    """
+
+    def filled(match: re.Match[str]) -> str:
+        text = table(match[2])
+        return match[0] if text is None else f"{match[1]}\n\n{text.strip()}\n\n{match[4]}"
+
+    return _TABLE.sub(filled, page)
+
+
+def tables_of(page: str) -> dict[str, str]:
+    """Name -> the table that stands at that mark."""
+    return {name: table.strip() for _, name, table, _ in _TABLE.findall(page)}
 
 
 def write_page(description: str | None, source: str, filled: Callable[[str, Path], str]) -> None:

@@ -6,14 +6,11 @@ Between the marks ``<!-- table FILE.NAME -->`` and ``<!-- end -->`` stands the t
 tables.json of an experiment, copied into that folder; the rest of the page stays.
 """
 
-import re
 from pathlib import Path
 
-from marks import write_page
+from marks import with_tables, write_page
 
 from lightning_modules.comparison.result_tables import read_tables
-
-MARK = re.compile(r"(<!-- table (\w+)\.([\w ]+) -->).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(page: str, folder: Path) -> str:
@@ -23,11 +20,11 @@ def filled(page: str, folder: Path) -> str:
         KeyError: A file has no table of that name.
     """
 
-    def table(match: re.Match[str]) -> str:
-        begin, file, name, end = match.groups()
-        return f"{begin}\n\n{read_tables(folder / f'{file}.json')[name].markdown()}\n\n{end}"
+    def table(name: str) -> str:
+        file, _, key = name.partition(".")
+        return read_tables(folder / f"{file}.json")[key].markdown()
 
-    return MARK.sub(table, page)
+    return with_tables(page, table)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def test_tables_are_those_of_the_results(script: ModuleType) -> None:
 
 def test_every_result_is_shown_and_every_table_has_its_results(script: ModuleType) -> None:
     page = script.PAGE.read_text(encoding="utf-8")
-    shown = {match.group(2) for match in script.MARK.finditer(page)}
+    shown = set(script.tables_of(page))
     assert shown == set(script.TABLES)
     files = {path for table in script.TABLES for path in script.files_of(table)}
     assert set(script.RESULTS.glob("*.json")) <= files

@@ -11,7 +11,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "experiments"))
 
 from gate_checks import AnyWords, AtTheGate, ThroughSmooth, checks, smoothed
-from prompt_gates import ATTACKS, MARK, PAGE, RESULTS, UNTOUCHED, attackers, tables
+from prompt_gates import ATTACKS, PAGE, RESULTS, UNTOUCHED, attackers, tables, tables_of
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.adapters.gate_block import gate_blocks
@@ -107,6 +107,6 @@ def test_the_page_shows_the_files_beside_it() -> None:
     found = tables(
         {x.stem: json.loads(x.read_text(encoding="utf-8")) for x in sorted(RESULTS.glob("*.json"))}
     )
-    shown = {name: table for _, name, table, _ in MARK.findall(PAGE.read_text(encoding="utf-8"))}
+    shown = tables_of(PAGE.read_text(encoding="utf-8"))
     assert shown
-    assert shown == {name: found[name] for name in shown}
+    assert shown == {name: found[name].strip() for name in shown}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from modalities.text_to_image.adapters.pipeline_encoder import PipelineEncoder
-from redact_core import Adapter, Condition, Conditioning, LastLinear, Lesson, Origin, Request
+from redact_core import Adapter, Conditioning, LastLinear
 from redact_core.adapters.capabilities import HasLastLinear
+from redact_core.adapters.view import PartView
 from redact_core.errors import RedactError
 
 _ALL, _END, _BOTH = "all positions", "the end", "all positions and the end"
@@ -71,7 +71,7 @@ class PartEncoder(nn.Module):
         return ids.argmax(-1) if end == 2 else (ids == end).int().argmax(-1)
 
 
-class EncoderView(Adapter, HasLastLinear):
+class EncoderView(PartView, HasLastLinear):
     """One encoder of a pipeline, for methods that solve for its last linear map; it draws nothing.
 
     Args:
@@ -81,35 +81,16 @@ class EncoderView(Adapter, HasLastLinear):
         places: What of it is read, see :class:`PartEncoder`.
     """
 
+    alone = "One encoder alone draws nothing; use the pipeline's adapter."
+
     def __init__(self, whole: Adapter, part: str, last: tuple[nn.Module, nn.Module], places: str):
-        self.whole = whole
+        super().__init__(whole)
         encoder = PartEncoder(whole.encoder, part, places)
         self.encoder = encoder
         self._last = LastLinear(*last, encoder.layout)
 
-    @property
-    def origin(self) -> Origin:
-        return self.whole.origin
-
-    def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
-        return self.whole.collate(conditions)
-
     def last_linear(self) -> LastLinear:
         return self._last
-
-    def expand(self, request: Request) -> list[Lesson]:
-        return self.whole.expand(request)
-
-    def generate(
-        self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
-    ) -> list[Tensor]:
-        raise RedactError("One encoder alone draws nothing; use the pipeline's adapter.")
-
-    def write_sample(self, sample: Tensor, path: Path) -> Path:
-        return self.whole.write_sample(sample, path)
-
-    def save(self, folder: Path) -> None:
-        self.whole.save(folder)
 
 
 def views(whole: Adapter, encoders: Mapping[str, nn.Module], reads: Mapping[str, str]) -> list[EncoderView]:

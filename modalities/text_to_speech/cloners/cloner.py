@@ -15,10 +15,9 @@ from torch import Tensor, nn
 
 from modalities.text_to_speech.cloners.paths import ParallelPaths
 from modalities.text_to_speech.encoders.gate_files import bare_and_gates, read_gates, write_gates
-from modalities.text_to_speech.encoders.stored_encoder import StoredEncoder, behind
+from modalities.text_to_speech.encoders.stored_encoder import StoredEncoder, behind, is_ours
 from modalities.weight_files import SAFE, in_dtype, save_safe
 from redact_core import RedactError
-from redact_core.artefacts.card import OWN_FILES
 from redact_core.errors import first_line
 from redact_core.gates import Gate
 from redact_core.support.folders import files_below
@@ -96,8 +95,9 @@ class Cloner(StoredEncoder):
         stems = {Path(file).stem for file in changed}
         for name, path in self.files.items():
             copy = path.suffix in _WEIGHTS and path.stem in stems and path.parent == self.folder
-            own = name in OWN_FILES or path.name.startswith("voice_gates.")
-            if name not in written and not own and not copy:  # a copy of changed weights is the stock encoder
+            if (
+                name not in written and not is_ours(path.name) and not copy
+            ):  # a copy of changed weights is the stock encoder
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target / name)
         for path, (_, behind_it) in split.items():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from redact_core import Adapter, Condition, Conditioning, Lesson, Origin, RedactError, Request
+from redact_core import Adapter, Conditioning
 from redact_core.adapters.capabilities import HasOneVector
+from redact_core.adapters.view import PartView
 
 _PROBE_S = 2.0
 
@@ -47,7 +47,7 @@ class ParallelPaths(nn.Module):
         return vector(torch.cat([scale * x for scale, x in zip(self.scales, found, strict=True)], 1))
 
 
-class PathView(Adapter, HasOneVector):
+class PathView(PartView, HasOneVector):
     """One path of a model, whose encoder is a part of the model's own; it speaks nothing.
 
     Args:
@@ -55,8 +55,11 @@ class PathView(Adapter, HasOneVector):
         path: Name of the path.
     """
 
+    alone = "One path of a voice cloner alone speaks nothing; use the model's own code."
+
     def __init__(self, whole: Adapter, path: str):
-        self.whole, self.path, self.variants = whole, path, whole.variants
+        super().__init__(whole)
+        self.path, self.variants = path, whole.variants
 
     @property
     def _parts(self) -> nn.ModuleDict:
@@ -70,27 +73,3 @@ class PathView(Adapter, HasOneVector):
     @encoder.setter
     def encoder(self, value: nn.Module) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._parts[self.path] = value
-
-    @property
-    def origin(self) -> Origin:
-        return self.whole.origin
-
-    def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
-        return self.whole.collate(conditions)
-
-    def augment(self, inputs: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-        return self.whole.augment(inputs, generator)
-
-    def expand(self, request: Request) -> list[Lesson]:
-        return self.whole.expand(request)
-
-    def generate(
-        self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]
-    ) -> list[Tensor]:
-        raise RedactError("One path of a voice cloner alone speaks nothing; use the model's own code.")
-
-    def write_sample(self, sample: Tensor, path: Path) -> Path:
-        return self.whole.write_sample(sample, path)
-
-    def save(self, folder: Path) -> None:
-        self.whole.save(folder)

@@ -11,15 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from modalities.text_to_speech.gate_names import SCRIPT, TENSORS, of_path
 from modalities.weight_files import refusing
 from redact_core.gates import Gate, GatedEncoder, gate_like
-
-TENSORS, SCRIPT = "voice_gates.safetensors", "voice_gates.pt"
-
-
-def _named(file: str, path: str) -> str:
-    """``file``, or that of one of several paths."""
-    return file.replace(".", f".{path}.") if path else file
 
 
 def write_gates(gates: Sequence[Gate], folder: Path, path: str = "") -> None:
@@ -35,19 +29,19 @@ def write_gates(gates: Sequence[Gate], folder: Path, path: str = "") -> None:
         for number, gate in enumerate(gates)
         for name, value in gate.state_dict().items()
     }
-    save_file(tensors, folder / _named(TENSORS, path), metadata={"format": "pt"})
+    save_file(tensors, folder / of_path(TENSORS, path), metadata={"format": "pt"})
     row = nn.Sequential(*gates).cpu().eval()
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", DeprecationWarning
         )  # its successor is not read by the torch of Resemblyzer's time
         script: Any = torch.jit.trace(row, torch.randn(2, 1, len(gates[0].answer)), check_trace=False)
-        script.save(str(folder / _named(SCRIPT, path)))
+        script.save(str(folder / of_path(SCRIPT, path)))
 
 
 def read_gates(folder: Path, path: str = "") -> list[Gate]:
     """The gates of ``folder``, or of one of several ``path``, in their order; none where there is no file of them."""
-    file = folder / _named(TENSORS, path)
+    file = folder / of_path(TENSORS, path)
     if not file.is_file():
         return []
     with refusing(folder, "gates", f"{file.name} as redact writes it"):

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torchaudio.compliance.kaldi import fbank
 
 from modalities.sound.clips import RATE
-from modalities.text_to_speech.encoders.gate_files import TENSORS, read_gates
+from modalities.text_to_speech.encoders.gate_files import read_gates
 from modalities.text_to_speech.encoders.onnx_files import onnx_session, read_graph, write_graph
 from modalities.text_to_speech.encoders.onnx_gates import with_gates, without_gates
 from modalities.text_to_speech.encoders.stored_encoder import StoredEncoder, behind
+from modalities.text_to_speech.gate_names import TENSORS
 from redact_core import Conditioning, RedactError
 from redact_core.artefacts.card import OWN_FILES
 from redact_core.gates import Gate

@@ -15,6 +15,7 @@ from modalities.text_to_speech.encoders import ge2e
 from modalities.text_to_speech.encoders.encoder_settings import HPARAMS
 from modalities.text_to_speech.encoders.gate_files import read_gates, write_gates
 from modalities.text_to_speech.encoders.voice_encoder import VoiceEncoder, load_encoder, save_encoder
+from modalities.text_to_speech.gate_names import PREFIX
 from redact_core.artefacts.card import OWN_FILES
 from redact_core.gates import Gate, GatedEncoder
 
@@ -59,8 +60,7 @@ class StoredEncoder(ABC):
     def copy_others(self, target: Path, written: Callable[[Path], bool]) -> None:
         """Copy what lies beside the weights: neither cards and gates of ours, nor what is ``written`` or left out."""
         for path in sorted(self.folder.iterdir()):
-            own = path.name in OWN_FILES or path.name.startswith("voice_gates.")
-            if path.is_file() and not own and not written(path):
+            if path.is_file() and not is_ours(path.name) and not written(path):
                 shutil.copyfile(path, target / path.name)
 
 
@@ -97,7 +97,7 @@ class ResemblyzerFile(StoredEncoder):
 
     @property
     def files(self) -> Mapping[str, Path]:
-        gates = {path.name: path for path in self.folder.glob("voice_gates.*") if path.is_file()}
+        gates = {path.name: path for path in self.folder.glob(f"{PREFIX}*") if path.is_file()}
         return {self.weights: self.path} | gates
 
     def load(self) -> nn.Module:
@@ -107,6 +107,11 @@ class ResemblyzerFile(StoredEncoder):
         shutil.copyfile(self.path, target / self.weights)
         if gates:
             write_gates(gates, target)
+
+
+def is_ours(name: str) -> bool:
+    """A file called so, without its folder, is one that redact writes beside the weights: a card, or gates."""
+    return name in OWN_FILES or name.startswith(PREFIX)
 
 
 def behind(encoder: nn.Module, gates: Sequence[Gate]) -> nn.Module:

@@ -15,6 +15,7 @@ BESIDE = (
     "It goes past every encoder, so a redaction of the encoders does not reach it. Screen the speech with the guard "
     "VoiceFilter, and the reference clips, before the model gets them, by a verifier as the guard ClipFilter does."
 )
+ENCODER = "speaker encoder"
 STORED = "The model still speaks in any voice whose values it is given."
 OUTSIDE = "An embedding of the stock encoder goes around a redacted one; do not take embeddings from callers."
 
@@ -45,7 +46,7 @@ def encoder(name: str, what: str, by: str | None = None) -> ConditionPath:
     advice = (
         "" if by else "It can be distilled like the encoders of SpeakerEncoder; no adapter loads this class."
     )
-    return ConditionPath(name, "speaker encoder", what, by, advice=advice)
+    return ConditionPath(name, ENCODER, what, by, advice=advice)
 
 
 def files(folder: Path, name: str, pattern: str, what: str, by: str | None = None) -> ConditionPath | None:
