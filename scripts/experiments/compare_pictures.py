@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from lightning_modules.comparison.bench import Bench
 from lightning_modules.comparison.methods import Method, Settings
 from modalities.text_to_image import StableDiffusion
@@ -92,12 +94,17 @@ def esd(variant: Any) -> Callable[..., Objective]:
     return make
 
 
+SHIPPED: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parents[2] / "configs" / "text_to_image" / "robust.yaml").read_text(encoding="utf-8")
+)
+
+
 def shipped_robust(**settings: Any) -> Objective:
     """As ``configs/text_to_image/robust.yaml`` has it; the defaults of the class suit inputs of every kind."""
-    known: dict[str, Any] = {
-        "retain_weight": 3.0, "radius": 2.0, "steps": 4, "share": 0.25, "retained_share": 0.0, "words": 0.5, "places": 16,
-        "name_replacement": 8,
-    }  # fmt: skip
+    known = dict(SHIPPED["model"]["objective"]["init_args"])
+    start = known.pop("start")
+    if start != {"class_path": "redact_core.ClosedForm"}:
+        raise SystemExit(f"robust.yaml starts with {start}, which this script does not know; add it here.")
     return RobustDistillation(start=ClosedForm(), **known | settings)
 
 
@@ -194,8 +201,8 @@ METHODS: dict[str, Method] = {
     "robust, shipped settings": Method(
         shipped_robust,
         ({}, {"retained_share": 0.25}, {"radius": 1.0}, {"steps": 8}),
-        steps=400,
-        batch_size=32,
+        steps=SHIPPED["trainer"]["max_steps"],
+        batch_size=SHIPPED["data"]["batch_size"],
     ),
 }
 METHODS |= {
