@@ -205,10 +205,10 @@ def as_table(rows: list[dict[str, Any]]) -> ResultTable:
     return ResultTable(["model", *columns, "balance", "time"], lines)
 
 
-def grid(evidence: Evidence, groups: Sequence[str], path: Path, zoom: int = 2) -> None:
-    """The first two rows of each group, one line for each model."""
+def grid(evidence: Evidence, groups: Sequence[str], path: Path) -> None:
+    """The first two rows of each group, one line for each model, at the size in which they were drawn."""
     columns = [i for g in groups for i in [i for i, row in enumerate(evidence.plan) if row.group == g][:2]]
-    side = zoom * read_picture(evidence.folder / evidence.samples(BASE)[0][0]).shape[-1]
+    side = read_picture(evidence.folder / evidence.samples(BASE)[0][0]).shape[-1]
     left, gap, top = 110, 6, 20
     sheet = Image.new(
         "RGB", (left + len(columns) * (side + gap), top + len(evidence.models) * (side + gap)), "white"
@@ -221,8 +221,7 @@ def grid(evidence: Evidence, groups: Sequence[str], path: Path, zoom: int = 2) -
         draw.text((4, top + k * (side + gap) + side // 2 - 8), model, "black", font)
         for j, i in enumerate(columns):
             with Image.open(evidence.folder / evidence.samples(model)[i][0]) as tile:
-                large = tile.resize((side, side), Image.Resampling.LANCZOS)
-            sheet.paste(large, (left + j * (side + gap), top + k * (side + gap)))
+                sheet.paste(tile, (left + j * (side + gap), top + k * (side + gap)))
     sheet.save(path)
 
 
