@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from modalities.text_to_image.guards.dual_latent import DualLatent
     from modalities.text_to_image.guards.espresso import Espresso
     from modalities.text_to_image.guards.sld import SafeLatentDiffusion
+    from modalities.text_to_image.robust_prompts import RobustPrompts
     from modalities.text_to_image.unlearn import unlearn
 else:
     __getattr__, __dir__ = lazy(__name__)
@@ -19,6 +20,7 @@ __all__ = [
     "DualLatent",
     "Espresso",
     "PromptPipeline",
+    "RobustPrompts",
     "SafeLatentDiffusion",
     "StableDiffusion",
     "StableDiffusionXL",

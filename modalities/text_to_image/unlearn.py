@@ -9,12 +9,12 @@ import torch
 
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.adapters.stable_diffusion_xl import StableDiffusionXL
+from modalities.text_to_image.robust_prompts import RobustPrompts
 from redact_core import (
     Adapter,
     ClosedForm,
     Objective,
     RedactError,
-    RobustDistillation,
     SelectiveAmnesia,
     redact,
 )
@@ -22,7 +22,7 @@ from redact_core.objectives.distillation import method_of
 
 METHODS: Mapping[str, Callable[[Adapter], Objective]] = {
     "distillation": method_of,
-    "robust": lambda _: RobustDistillation(start=ClosedForm()),
+    "robust": lambda _: RobustPrompts(),
     "closed_form": lambda _: ClosedForm(),
     "selective_amnesia": lambda _: SelectiveAmnesia(parameters="attn2"),
 }

@@ -54,6 +54,9 @@ class RobustDistillation(Distillation):
     Who leaves the condition's name away and looks for other words that the student takes for it is met by
     ``name_replacement``: see :class:`~redact_core.objectives._parts.name_replacement.NameReplacement`.
 
+    The defaults suit an input that has a norm, such as a waveform. On prompts they are weak; a modality may have a
+    subclass with settings of its own, as that of prompts has.
+
     Args:
         redact_weight: Of redacted rows.
         retain_weight: Of retained rows.

@@ -4,11 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lightning_modules.comparison.bench import Bench
 from lightning_modules.comparison.methods import Method, Settings
-from modalities.text_to_image import StableDiffusion
+from modalities.text_to_image import RobustPrompts, StableDiffusion
 from modalities.text_to_image.attacks.concept_inversion import ConceptInversion
 from modalities.text_to_image.attacks.greedy_coordinate import GreedyCoordinate
 from modalities.text_to_image.attacks.image_to_image import ImageToImage
@@ -92,20 +90,6 @@ def esd(variant: Any) -> Callable[..., Objective]:
         return ESD(variant=variant, samples=64, roll_steps=10, **settings)
 
     return make
-
-
-SHIPPED: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parents[2] / "configs" / "text_to_image" / "robust.yaml").read_text(encoding="utf-8")
-)
-
-
-def shipped_robust(**settings: Any) -> Objective:
-    """As ``configs/text_to_image/robust.yaml`` has it; the defaults of the class suit inputs of every kind."""
-    known = dict(SHIPPED["model"]["objective"]["init_args"])
-    start = known.pop("start")
-    if start != {"class_path": "redact_core.ClosedForm"}:
-        raise SystemExit(f"robust.yaml starts with {start}, which this script does not know; add it here.")
-    return RobustDistillation(start=ClosedForm(), **known | settings)
 
 
 def adv_unlearn(**settings: Any) -> Objective:
@@ -197,12 +181,11 @@ METHODS: dict[str, Method] = {
         base={"implicit_synonyms": 200},
     ),
     "gating units": Method(UnitGating, ({}, {"radius": 0.3}, {"rounds": 20}, {"mixed": 0.25})),
-    "robust": Method(RobustDistillation, ({}, {"share": 0.5}, {"steps": 8}, {"redact_weight": 2.0})),
-    "robust, shipped settings": Method(
-        shipped_robust,
-        ({}, {"retained_share": 0.25}, {"radius": 1.0}, {"steps": 8}),
-        steps=SHIPPED["trainer"]["max_steps"],
-        batch_size=SHIPPED["data"]["batch_size"],
+    "robust": Method(
+        RobustPrompts, ({}, {"retained_share": 0.25}, {"radius": 1.0}, {"steps": 8}), batch_size=32
+    ),
+    "robust, class defaults": Method(
+        RobustDistillation, ({}, {"share": 0.5}, {"steps": 8}, {"redact_weight": 2.0})
     ),
 }
 METHODS |= {

@@ -250,7 +250,7 @@ def test_the_shipped_settings_stack_on_the_command_line(
     assert done == 0
     assert RedactionCard.read(out).verify(out) == []
     config = (out / "config.yaml").read_text()
-    assert "class_path: redact_core.RobustDistillation" in config
+    assert "class_path: modalities.text_to_image.RobustPrompts" in config
     assert "radius: 2.0" in config
     assert "places: 16" in config
     assert "name_replacement: 8" in config

@@ -12,8 +12,9 @@ from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline, StableDif
 from tiny import tiny_stable_diffusion_xl
 from torch import nn
 
-from modalities.text_to_image import StableDiffusion, StableDiffusionXL, unlearn
-from redact_core import Lesson, RedactError, RedactionCard, Request, redact
+from modalities.text_to_image import RobustPrompts, StableDiffusion, StableDiffusionXL, unlearn
+from modalities.text_to_image.unlearn import METHODS
+from redact_core import ClosedForm, Lesson, RedactError, RedactionCard, Request, redact
 
 LESSONS = [Lesson.redact("a cat", "a dog"), Lesson.retain("a dog"), Lesson.retain("red car")]
 
@@ -101,7 +102,7 @@ def test_a_pipeline_without_its_encoder_is_refused(tiny_sd: Path) -> None:
         StableDiffusion(bare)
 
 
-@pytest.mark.parametrize("method", ["distillation", "closed_form"])
+@pytest.mark.parametrize("method", ["distillation", "closed_form", "robust"])
 def test_unlearn_gives_the_same_pipeline_back(pipe, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     requests: list[Request] = []
 
@@ -119,6 +120,15 @@ def test_unlearn_gives_the_same_pipeline_back(pipe, method: str, monkeypatch: py
     assert not same(
         {name: value.bfloat16() for name, value in before.items()}, pipe.text_encoder.state_dict()
     )
+
+
+def test_robust_unlearning_has_the_settings_of_prompts(pipe) -> None:
+    method = METHODS["robust"](StableDiffusion(pipe))
+    assert isinstance(method, RobustPrompts)
+    assert isinstance(method.start, ClosedForm)
+    assert method.name_replacement > 0
+    assert method.default_steps(StableDiffusion("bundled")) == 400
+    assert method.default_steps(StableDiffusion(pipe)) == 2000
 
 
 def test_unlearn_knows_its_methods(pipe) -> None:
