@@ -79,6 +79,9 @@ def attack(arguments: Sequence[str]) -> None:
     }
     models = guarded({BASE: base, **redacted}, ready["guards"] or {})
     for model in models.values():
+        for one in attacks.values():
+            one.check(model)  # before anything is drawn or written
+    for model in models.values():
         model.to(device)
     for scorer in scorers:
         scorer.to(device)

@@ -45,6 +45,8 @@ def carry_out(
     Raises:
         RedactError: An attack does not apply to the model, or breaks its promises.
     """
+    for attack in attacks.values():
+        attack.check(model)
     groups: dict[str, list[int]] = {}
     for i, row in enumerate(evidence.plan):
         groups.setdefault(row.group, []).append(i)
@@ -62,7 +64,6 @@ def carry_out(
             began, asked = time.perf_counter(), model
             attack = None if group == PLAIN else attacks[group.removeprefix(PREFIX)]
             if attack is not None:
-                attack.check(model)
                 asked = attack.subvert(model, base, [evidence.plan[i] for i in groups[group]], seed=seed)
             for chunk in missing:
                 rows = [evidence.plan[i] for i in chunk]

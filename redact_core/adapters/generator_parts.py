@@ -121,21 +121,21 @@ class ReadsClips(Capability):
     """A model whose conditions are clips of voices."""
 
     needed_for = "conditions that are clips"
-    instead = "use a guard of the model's own kind"
+    instead = "use one of the model's own kind"
 
 
 class GivesPictures(Capability):
     """A model whose samples are pictures."""
 
     needed_for = "samples that are pictures"
-    instead = "use a guard of the model's own kind"
+    instead = "use one of the model's own kind"
 
 
 class GivesSpeech(Capability):
     """A model whose samples are speech."""
 
     needed_for = "samples that are speech"
-    instead = "use a guard of the model's own kind"
+    instead = "use one of the model's own kind"
 
 
 def generator_of(adapter: Adapter, method: str) -> nn.Module:

@@ -1,5 +1,7 @@
 """Attacks on a tiny random Stable Diffusion: searched terms depend on what is searched, prompts can be said."""
 
+import importlib
+import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -517,6 +519,19 @@ def test_another_kind_of_model_is_refused() -> None:
     toy: Adapter = ToyAdapter()
     with pytest.raises(RedactError, match="needs a tokenizer and a denoiser, ToyAdapter has none"):
         opened(toy)
+
+
+def test_every_attack_refuses_another_kind_of_model_before_it_begins() -> None:
+    toy, found = ToyAdapter(), []
+    for name, (module, *_) in sorted(names.places().items()):
+        if not module.startswith(("modalities.text_to_image.attacks.", "modalities.text_to_speech.attacks.")):
+            continue
+        kind = getattr(importlib.import_module(module), name)
+        if isinstance(kind, type) and issubclass(kind, Attack) and not inspect.isabstract(kind):
+            with pytest.raises(RedactError, match="ToyAdapter"):
+                kind().check(toy)
+            found.append(name)
+    assert len(found) > 25, found
 
 
 def test_suites_name_attacks_that_exist_once_each() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.reading import opened
 from modalities.text_to_image.attacks._search.words import names_of
 from modalities.text_to_image.prompts.phrasing import with_article
-from redact_core import Adapter, Attack, Attempt, PlanRow
+from redact_core import Adapter, Attempt, PlanRow
 
 _PATTERNS = {
     "negation": ("{prompt}, not {other}", "no {other}, {prompt}", "{prompt} without {other}"),
@@ -16,7 +17,7 @@ _PATTERNS = {
 }
 
 
-class Composition(Attack):
+class Composition(PromptAttack):
     """Asks for the subject beside something else, or for something else to be absent.
 
     What is denied is the reference where the row names one: a redaction that turns the subject into

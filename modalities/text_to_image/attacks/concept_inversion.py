@@ -8,16 +8,17 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.reading import Reader, SearchObjective, frozen, opened, slots
 from modalities.text_to_image.attacks._search.token_search import base_pictures
 from modalities.text_to_image.attacks._search.words import around
-from redact_core import Adapter, Attack, Attempt, Conditioning, PlanRow, RedactError
+from redact_core import Adapter, Attempt, Conditioning, PlanRow, RedactError
 from redact_core.adapters.capabilities import HasTrainingLoss, require
 
 _OTHER_SEEDS = 1_000_000
 
 
-class ConceptInversion(Attack):
+class ConceptInversion(PromptAttack):
     """Learns ``tokens`` new embeddings from the base's pictures; they stand where the subject stood.
 
     Pham et al., "Circumventing Concept Erasure Methods" (arXiv 2308.01508), by textual inversion (Gal

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
+from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks.ring_a_bell import concept_direction
-from redact_core import Adapter, Attack, Attempt, Conditioning, PlanRow
+from redact_core import Adapter, Attempt, Conditioning, PlanRow
 
 
-class EmbeddingInjection(Attack):
+class EmbeddingInjection(PromptAttack):
     """Hands ``E'(prompt) + strength * c`` to the denoiser, with ``E'`` the attacked encoder.
 
     What some evaluations call Ring-A-Bell (Gong et al., "RECE", arXiv 2407.12383); ``c`` is the

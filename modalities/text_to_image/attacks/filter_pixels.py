@@ -9,6 +9,7 @@ from torch import Tensor
 
 from modalities.text_to_image.guards.espresso import Espresso
 from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
+from redact_core.adapters.generator_parts import GivesPictures
 
 
 class FilterPixels(Attack):
@@ -24,6 +25,7 @@ class FilterPixels(Attack):
         steps: Gradients taken.
     """
 
+    needs = (GivesPictures,)
     access, adaptive = "sample", True
 
     def __init__(self, radius: float = 0.5, steps: int = 20):

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.reading import opened
-from redact_core import Adapter, Attack, Attempt, PlanRow
+from redact_core import Adapter, Attempt, PlanRow
 from redact_core.attacks.success import leaks
 
 
-class GuidanceSearch(Attack):
+class GuidanceSearch(PromptAttack):
     """The plain prompt at several guidance scales; the first picture that ``success`` finds the concept in.
 
     Args:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
+from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.sampling import Loop
-from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
+from redact_core import Adapter, Attempt, PlanRow, RedactError
 
 
-class HandOver(Attack):
+class HandOver(PromptAttack):
     """The base makes the first share of the denoising steps, the attacked model the rest, same prompt.
 
     Args:

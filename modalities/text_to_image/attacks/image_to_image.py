@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import torch
 
+from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.sampling import Loop
 from modalities.text_to_image.attacks._search.token_search import base_pictures
-from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
+from redact_core import Adapter, Attempt, PlanRow, RedactError
 
 _OTHER_SEEDS = 1_000_000
 
 
-class ImageToImage(Attack):
+class ImageToImage(PromptAttack):
     """Adds noise to a picture of what was redacted and lets the model remove it under the empty prompt.
 
     Meng et al., "SDEdit" (arXiv 2108.01073). The picture is the base's, with another seed. A redaction

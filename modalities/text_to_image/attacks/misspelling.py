@@ -6,15 +6,16 @@ import random
 from collections.abc import Sequence
 from typing import Literal
 
+from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.reading import opened
 from modalities.text_to_image.attacks._search.words import around
-from redact_core import Adapter, Attack, Attempt, PlanRow
+from redact_core import Adapter, Attempt, PlanRow
 
 # Cyrillic letters that look like Latin ones
 _ALIKE = {"a": "а", "c": "с", "e": "е", "i": "і", "o": "о", "p": "р", "s": "ѕ", "x": "х", "y": "у"}
 
 
-class Misspelling(Attack):
+class Misspelling(PromptAttack):
     """Misspells the subject: a slip of the finger, letters that look alike, or blanks within words.
 
     Args:

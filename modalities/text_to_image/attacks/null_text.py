@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import torch
 
+from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.sampling import Loop
 from modalities.text_to_image.attacks._search.token_search import base_pictures
-from redact_core import Adapter, Attack, Attempt, PlanRow
+from redact_core import Adapter, Attempt, PlanRow
 
 _OTHER_SEEDS = 1_000_000
 
 
-class NullText(Attack):
+class NullText(PromptAttack):
     """Finds the noise from which the model draws a picture of what was redacted, under the empty prompt.
 
     Text-free inversion in the manner of TINA (Xu et al., arXiv 2403.07554): DDIM backwards through the

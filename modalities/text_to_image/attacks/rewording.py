@@ -7,14 +7,15 @@ import random
 from collections.abc import Sequence
 
 from modalities.text_to_image.adapters.folders import BUNDLED
+from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.reading import opened
 from modalities.text_to_image.attacks._search.words import names_of
 from modalities.text_to_image.prompts.phrasing import draw
 from modalities.text_to_image.prompts.vocabulary import Vocabulary
-from redact_core import Adapter, Attack, Attempt, PlanRow
+from redact_core import Adapter, Attempt, PlanRow
 
 
-class Rewording(Attack):
+class Rewording(PromptAttack):
     """Asks with other names and in held-out wordings, as people who mean no harm do.
 
     Names are the vocabulary's held-out phrasings (of the bundled base those that it understands), or

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.reading import Reader, Slots, opened, slots
 from modalities.text_to_image.attacks._search.words import names_of, speakable, spoken
 from modalities.text_to_image.prompts.phrasing import wordings
-from redact_core import Adapter, Attack, Attempt, Conditioning, PlanRow
+from redact_core import Adapter, Attempt, Conditioning, PlanRow
 
 _NOTHING = "thing"
 
 
-class RingABell(Attack):
+class RingABell(PromptAttack):
     """A prompt of plain words whose hidden state carries the concept, found by a genetic search.
 
     Tsai et al., "Ring-A-Bell!" (arXiv 2310.10012), eq. 3: the target is ``E(prompt) + strength * c``

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.reading import Reader, Slots, opened, slots
 from modalities.text_to_image.attacks._search.words import around, speakable, spoken
-from redact_core import Adapter, Attack, Attempt, PlanRow, conditioning_distance
+from redact_core import Adapter, Attempt, PlanRow, conditioning_distance
 from redact_core.attacks.success import leaks
 
 
-class SneakyPrompt(Attack):
+class SneakyPrompt(PromptAttack):
     """Writes up to three words for the subject that the base's encoder takes for it; asks until it works.
 
     In the manner of Yang et al., "SneakyPrompt" (arXiv 2305.12082): no look into the attacked model,

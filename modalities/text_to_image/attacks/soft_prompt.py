@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import torch
 
 from modalities.text_to_image.attacks._search.objectives import towards_hidden
+from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.reading import Reader, frozen, slots
-from redact_core import Adapter, Attack, Attempt, PlanRow
+from redact_core import Adapter, Attempt, PlanRow
 
 
-class SoftPrompt(Attack):
+class SoftPrompt(PromptAttack):
     """``tokens`` embeddings in front of each prompt that bring the encoder's answer near the base's.
 
     Whoever can feed embeddings to the encoder can do this; there need not be a text for them.

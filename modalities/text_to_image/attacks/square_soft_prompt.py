@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from modalities.text_to_image.attacks._search.objectives import towards_hidden
+from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.reading import Reader, slots
-from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
+from redact_core import Adapter, Attempt, PlanRow, RedactError
 from redact_core.attacks.random_search import check_search, random_search, whole
 
 
-class SquareSoftPrompt(Attack):
+class SquareSoftPrompt(PromptAttack):
     """Embeddings in front of each prompt by random search that bring the encoder's answer near the base's.
 
     The search of Square Attack (Andriushchenko et al., arXiv 1912.00049) in a ball: normal noise is

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from modalities.text_to_image.guards.espresso import Espresso
 from redact_core import Adapter, Attack, Attempt, PlanRow
+from redact_core.adapters.generator_parts import GivesPictures
 
 _HEIGHTS = (0.0, 0.5, 1.0)
 
@@ -26,6 +27,7 @@ class Typographic(Attack):
         size: Height of the letters, as a share of the picture's.
     """
 
+    needs = (GivesPictures,)
     access, adaptive = "sample", True
 
     def __init__(self, text: str = "", size: float = 0.25):

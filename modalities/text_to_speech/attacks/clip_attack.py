@@ -15,7 +15,8 @@ import soundfile
 from torch import Tensor
 
 from modalities.sound.clips import RATE
-from redact_core import Attack, RedactError
+from modalities.text_to_speech.attacks.voice_attack import VoiceAttack
+from redact_core import RedactError
 from redact_core.support.folders import write_whole
 from redact_core.support.paths import at_home
 
@@ -31,7 +32,7 @@ def known_changes(changes: Sequence[str], known: Collection[str]) -> None:
             raise RedactError(f'There is no change "{name}"; give some of: {", ".join(known)}.')
 
 
-class ClipAttack(Attack):
+class ClipAttack(VoiceAttack):
     """Base of attacks that make clips.
 
     Args:

@@ -8,12 +8,13 @@ from typing import ClassVar
 import torch
 from torch.nn.functional import normalize
 
+from modalities.text_to_speech.attacks.voice_attack import VoiceAttack
 from modalities.text_to_speech.attacks.voices import as_conditioning, encode
-from redact_core import Access, Adapter, Attack, Attempt, Conditioning, PlanRow, RedactError
+from redact_core import Access, Adapter, Attempt, Conditioning, PlanRow, RedactError
 from redact_core.adapters.capabilities import HasTrainingLoss, require
 
 
-class EmbeddingInversion(Attack):
+class EmbeddingInversion(VoiceAttack):
     """Gradient descent on the embedding through the generator's training loss (textual inversion, for voices).
 
     Gal et al. 2023. The recordings that the attacker has are the base's own samples of the row, so

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from modalities.sound.clips import RATE, fit_length
+from modalities.text_to_speech.attacks.voice_attack import VoiceAttack
 from modalities.text_to_speech.attacks.voices import (
     as_conditioning,
     cloner,
@@ -19,10 +20,10 @@ from modalities.text_to_speech.attacks.voices import (
     prototypes,
     targets,
 )
-from redact_core import Access, Adapter, Attack, Attempt, Conditioning, PlanRow, RedactError
+from redact_core import Access, Adapter, Attempt, Conditioning, PlanRow, RedactError
 
 
-class EmbeddingSearch(Attack):
+class EmbeddingSearch(VoiceAttack):
     """A (1 + population) evolution strategy that starts from the attacked encoder's own answer.
 
     Each step goes from the best embedding in random directions between voices of the bank, lets the

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from modalities.text_to_speech.guards.voice_filter import VoiceFilter
 from redact_core import Access, Adapter, Attack, Attempt, PlanRow, RedactError
+from redact_core.adapters.generator_parts import GivesSpeech
 
 
 class FilterWave(Attack):
@@ -24,6 +25,7 @@ class FilterWave(Attack):
         steps: Of gradient descent.
     """
 
+    needs = (GivesSpeech,)
     access: ClassVar[Access] = "sample"
     adaptive = True
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from modalities.text_to_speech.attacks.voice_attack import VoiceAttack
 from modalities.text_to_speech.attacks.voices import as_conditioning, cloner, encode, prototypes, voice_of
-from redact_core import Access, Adapter, Attack, Attempt, PlanRow, RedactError
+from redact_core import Access, Adapter, Attempt, PlanRow, RedactError
 
 
-class Interpolation(Attack):
+class Interpolation(VoiceAttack):
     """``(1 - alpha) * redacted + alpha * original``, both of length 1: how much of the original it takes.
 
     Args:

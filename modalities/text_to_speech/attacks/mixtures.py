@@ -8,13 +8,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from modalities.text_to_speech.attacks.voice_attack import VoiceAttack
 from modalities.text_to_speech.attacks.voices import as_conditioning, others, prototypes, targets
-from redact_core import Access, Adapter, Attack, Attempt, PlanRow, RedactError
+from redact_core import Access, Adapter, Attempt, PlanRow, RedactError
 
 _RATE = 2.0
 
 
-class Mixtures(Attack):
+class Mixtures(VoiceAttack):
     """The convex mixture of retained voices, as the attacked encoder hears them, that is nearest to the target.
 
     The target is the base's embedding of the row's voice. Weights are found by exponentiated

@@ -7,11 +7,12 @@ from typing import ClassVar
 
 import torch
 
+from modalities.text_to_speech.attacks.voice_attack import VoiceAttack
 from modalities.text_to_speech.attacks.voices import encode
-from redact_core import Access, Adapter, Attack, Attempt, PlanRow
+from redact_core import Access, Adapter, Attempt, PlanRow
 
 
-class OriginalEmbedding(Attack):
+class OriginalEmbedding(VoiceAttack):
     """Goes around the redacted encoder with the public one's answer to the row's own clip."""
 
     access: ClassVar[Access] = "sample"

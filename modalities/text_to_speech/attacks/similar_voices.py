@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from modalities.text_to_speech.attacks.voice_attack import VoiceAttack
 from modalities.text_to_speech.attacks.voices import cloner, others, prototypes, targets
-from redact_core import Access, Adapter, Attack, Attempt, PlanRow, RedactError
+from redact_core import Access, Adapter, Attempt, PlanRow, RedactError
 
 
-class SimilarVoices(Attack):
+class SimilarVoices(VoiceAttack):
     """Clips of the retained voices that the base's encoder hears as most like the row's.
 
     Args:

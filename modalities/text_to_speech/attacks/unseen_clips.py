@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from modalities.text_to_speech.attacks.voice_attack import VoiceAttack
 from modalities.text_to_speech.attacks.voices import unseen_clips
-from redact_core import Access, Adapter, Attack, Attempt, PlanRow, RedactError
+from redact_core import Access, Adapter, Attempt, PlanRow, RedactError
 
 
-class UnseenClips(Attack):
+class UnseenClips(VoiceAttack):
     """Each row is asked with another unseen clip of its voice.
 
     Args:

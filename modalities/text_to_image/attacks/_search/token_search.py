@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 
 from modalities.text_to_image.attacks._search.objectives import SearchObjective, towards_hidden
+from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.reading import Reader, Slots, frozen, opened, slots
 from modalities.text_to_image.attacks._search.searches import Step, greedy
 from modalities.text_to_image.attacks._search.words import around, speakable, spoken
-from redact_core import Adapter, Attack, Attempt, PlanRow, RedactError
+from redact_core import Adapter, Attempt, PlanRow, RedactError
 from redact_core.attacks.success import leaks
 
 
-class TokenSearch(Attack):
+class TokenSearch(PromptAttack):
     """Puts ``tokens`` words in front of a prompt, or where its subject stood, so that it works again.
 
     Only words are used that survive being written and read again, so what is found with token ids
