@@ -10,7 +10,10 @@ from modalities.text_to_image import RobustPrompts, StableDiffusion
 from modalities.text_to_image.attacks.concept_inversion import ConceptInversion
 from modalities.text_to_image.attacks.greedy_coordinate import GreedyCoordinate
 from modalities.text_to_image.attacks.image_to_image import ImageToImage
+from modalities.text_to_image.attacks.pez import PEZ
 from modalities.text_to_image.attacks.soft_prompt import SoftPrompt
+from modalities.text_to_image.attacks.square_words import SquareWords
+from modalities.text_to_image.attacks.unlearn_diff import UnlearnDiffAtk
 from modalities.text_to_image.guards.dual_latent import DualLatent
 from modalities.text_to_image.guards.espresso import Espresso
 from modalities.text_to_image.guards.negative_prompt import NegativePrompt
@@ -199,6 +202,10 @@ METHODS |= {
 ATTACKS: Mapping[str, Callable[[], Attack]] = {
     "greedy words": lambda: GreedyCoordinate(tokens=4, steps=6, candidates=24, checks=1),
     "greedy words in place": lambda: GreedyCoordinate(tokens=4, steps=6, candidates=24, checks=1, replace_name=True),
+    "PEZ words": lambda: PEZ(tokens=8, steps=60, checks=3),
+    "PEZ words in place": lambda: PEZ(tokens=8, steps=60, checks=3, replace_name=True),
+    "words without gradients in place": lambda: SquareWords(tokens=8, steps=300, checks=3, replace_name=True),
+    "UnlearnDiffAtk": lambda: UnlearnDiffAtk(tokens=8, steps=40, checks=4),
     "soft tokens": lambda: SoftPrompt(tokens=4, steps=40),
     "concept inversion": lambda: ConceptInversion(tokens=1, steps=40, pictures=16, batch=8),
     "image to image": lambda: ImageToImage(strength=0.7),
