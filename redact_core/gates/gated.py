@@ -52,6 +52,18 @@ class GatedEncoder(nn.Module):
             hidden = gate(hidden)
         return hidden
 
+    def seen(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """What one more gate would see of ``hidden (batch, 1, dim)``, and ``(batch,)`` which a gate that is there replaces.
+
+        Of what is replaced, it is what the gate that replaces it sees: it still tells whose it was.
+        """
+        gone = torch.zeros(len(hidden), dtype=torch.bool, device=hidden.device)
+        for gate in self.gates:
+            if isinstance(gate, Gate):
+                gone = gone | (gate.opening(hidden)[:, 0] > gate.sure)
+            hidden = torch.where(gone[:, None, None], hidden, gate(hidden))
+        return hidden, gone
+
     def openings(self, hidden: Tensor) -> Tensor:
         """``(batch, gates)`` the opening of each gate for ``hidden (batch, 1, dim)``; above 0 it is open."""
         found = [gate.opening(hidden)[:, 0] for gate in self.gates if isinstance(gate, Gate)]

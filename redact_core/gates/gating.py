@@ -19,6 +19,7 @@ from redact_core.gates.gated import GatedEncoder, one_vector
 from redact_core.gates.grouping import by_folder, voices_of
 from redact_core.gates.sharing import share_of, shared
 from redact_core.objectives.base import Objective, Rows
+from redact_core.objectives.targets import MEASURED, Targets
 from redact_core.types import Condition, Lesson, Mean
 
 _CHUNK = 64
@@ -80,6 +81,7 @@ class Gating(Objective):
         self.margin, self.sure, self.gain, self.landmarks, self.cap = margin, sure, gain, landmarks, cap
         self.fitted: list[FittedGate] = []
         self._answers: dict[tuple[Condition, Condition | Mean], Condition] = {}
+        self._replaced: set[Condition] = set()
 
     def prepare(self, adapter: Adapter) -> nn.Module:
         """The encoder, with room for gates behind each of its vectors."""
@@ -120,12 +122,15 @@ class Gating(Objective):
             raise RedactError("Nothing is retained; a gate needs conditions that stay, give some.")
         generator = torch.Generator().manual_seed(seed)
         device = adapter.device
-        own = _embed(adapter, list(redacted), generator)
-        stays = {c: x[0] for c, x in _embed(adapter, kept, None).items()}
+        own, answered = _embed(adapter, list(redacted), generator)
+        embedded, replaced = _embed(adapter, kept, None)
         references = list(dict.fromkeys(_members(answer) for answer in redacted.values()))
         for group in references:
-            missing = [c for c in group if c not in stays]
-            stays |= {c: x[0] for c, x in _embed(adapter, missing, None).items()}
+            more, gone = _embed(adapter, [c for c in group if c not in embedded], None)
+            embedded, replaced = embedded | more, replaced | gone
+        self._replaced |= answered | replaced
+        # what an earlier gate replaces is not of somebody who stays; its answer is, see answers_that_stay
+        stays = {c: x[0] for c, x in embedded.items() if c not in replaced}
         conditions = list(stays)
         plain = normalize(torch.stack(list(stays.values())), dim=1)
         voices = voices_of(conditions, plain, (plain @ plain.T).flatten()[:_PAIRS].quantile(TOGETHER).item())
@@ -136,8 +141,13 @@ class Gating(Objective):
         for answer, asked in groups:
             # the voice that answers is the same for all vectors
             known = {answers[condition, answer] for condition in asked if (condition, answer) in answers}
-            members = known or set(_members(answer))
+            members = (known & stays.keys()) or set(_members(answer))
             pool = [k for k, rows in enumerate(voices) if any(conditions[i] in members for i in rows)]
+            if not pool:
+                raise RedactError(
+                    f"Every condition of the reference of {asked[0]} is replaced by a gate that is there; give a "
+                    "reference who stays."
+                )
             mine = torch.stack([own[condition] for condition in asked])
             stay = embeddings + answers_that_stay(earlier, mine)
             found = fit_gate(mine, stay, candidates=pool, settings=settings)
@@ -147,21 +157,36 @@ class Gating(Objective):
             answers |= {(condition, answer): spoken for condition in asked}
 
     def rows(self, adapter: Adapter, teacher: nn.Module, lessons: Sequence[Lesson], *, seed: int) -> Rows:
-        """Targets with the references that were chosen, of a sample of the rows: they are measured, for the card, not trained on."""
+        """Targets with the references that were chosen, of a sample of the rows: they are measured, for the card, not trained on.
+
+        Rows that an earlier gate replaced are left out: what answers them does not change.
+        """
         chosen = [
             replace(row, answer=self._answers.get((row.asked, row.answer), row.answer))
             if row.redacted
             else row
             for row in lessons
+            if row.asked not in self._replaced
         ]
         step = max(1, len(chosen) * adapter.variants // _MEASURED)
         groups = [[row for row in chosen if row.redacted is gone] for gone in (True, False)]
         sample = [row for group in groups for row in group[::step]]
+        if not groups[0]:
+            return _Retained(adapter, self, teacher, sample, seed=seed)
         return super().rows(adapter, teacher, sample, seed=seed)
 
     def forward(self, student: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Always refused."""
         raise RedactError("Gating has no loss: it is solved in closed form, by redact() or redact fit.")
+
+
+class _Retained(Targets):
+    """Rows of a request whose redacted conditions are all replaced already: nothing of it can come nearer to a reference."""
+
+    def measure(self, student: nn.Module, limit: int = MEASURED) -> dict[str, float]:
+        """``retain distance`` alone."""
+        found = super().measure(student, limit)
+        return {"retain distance": found["retain distance"]}
 
 
 def _groups(
@@ -186,18 +211,22 @@ def _members(answer: Condition | Mean) -> tuple[Condition, ...]:
 
 def _embed(
     adapter: Adapter, conditions: Sequence[Condition], generator: torch.Generator | None
-) -> dict[Condition, Tensor]:
-    """Condition -> ``(variants, dim)`` of the encoder as it is, on the CPU; without ``generator`` of one variant."""
+) -> tuple[dict[Condition, Tensor], set[Condition]]:
+    """Condition -> ``(variants, dim)`` as one more gate sees it, on the CPU, and conditions that a gate replaces.
+
+    Without ``generator`` of one variant.
+    """
+    encoder = cast(GatedEncoder, adapter.encoder)
     parts: dict[Condition, Tensor] = {}
+    replaced: set[Condition] = set()
     for start in range(0, len(conditions), _CHUNK):
         some = list(conditions[start : start + _CHUNK])
         inputs = adapter.collate(some)
         versions = [inputs]
         if generator is not None:
             versions += [adapter.augment(inputs, generator) for _ in range(1, adapter.variants)]
-        found = [
-            one_vector(adapter.encoder(to_device_of(adapter.encoder, x))).hidden[:, 0].float().cpu()
-            for x in versions
-        ]
-        parts |= dict(zip(some, torch.stack(found, 1), strict=True))
-    return parts
+        seen = [encoder.seen(one_vector(encoder.encoder(to_device_of(encoder, x))).hidden) for x in versions]
+        found = torch.stack([hidden[:, 0].float().cpu() for hidden, _ in seen], 1)
+        parts |= dict(zip(some, found, strict=True))
+        replaced |= {c for c, gone in zip(some, seen[0][1].tolist(), strict=True) if gone}
+    return parts, replaced

@@ -6,7 +6,7 @@ Each attack runs on the redacted encoder and on the untouched one, its ceiling. 
 between the embedding that reaches the generator and the voice's mean embedding by the untouched
 encoder, *nearest* the share of rows in which no other voice of the bank is nearer; of samples, the
 same by the independent verifier, which counts all enrolled voices. With ``--gate-embeddings`` the encoder's gates stand
-in front of the redacted model's generator too.
+in front of the redacted model's generator too. REDACTED.attacks.json holds all figures, of earlier runs too, REDACTED.tables.json the table of them.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import torch
 import yaml
 from torch.nn.functional import normalize
 
+from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
 from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5, attacks
 from modalities.text_to_speech.adapters.speecht5 import BUNDLED
@@ -29,6 +30,7 @@ from modalities.text_to_speech.judges.grading import cases
 from modalities.text_to_speech.judges.judge import VoiceJudge
 from redact_core import Adapter, Attack, Attempt, Conditioning, PlanRow
 from redact_core import attacks as core_attacks
+from redact_core.metrics.statistics import wilson
 
 
 class Nothing(Attack):
@@ -59,6 +61,32 @@ def make(entry: str) -> Attack:
     if name == "Nothing":
         return Nothing()
     return getattr(attacks, name, getattr(core_attacks, name, None))(**settings)
+
+
+def as_table(figures: dict[str, dict[str, dict]]) -> ResultTable:
+    """A line an attack: similarity of the embeddings, and how often nobody else of the bank is nearer; of samples the same by the verifier.
+
+    Args:
+        figures: Attack -> ``redacted`` and ``base`` -> what was found.
+    """
+    pairs = [[found[which] for which in ("redacted", "base")] for found in figures.values()]
+    judged = any("samples" in one for pair in pairs for one in pair)
+    measures = ["similarity", "nearest"] + (["speech: similarity", "identified"] if judged else [])
+    heads = ["attack", "budget", *(f"{x}, {which}" for x in measures for which in ("redacted", "untouched"))]
+    rows: list[list[Cell]] = []
+    for name, pair in zip(figures, pairs, strict=True):
+        cells: list[Cell] = [f"{one['heard']:.2f}" for one in pair]
+        cells += [wilson(round(one["nearest"] * one["n"]), one["n"]) for one in pair]
+        if judged:
+            cells += [f"{one['similarity']:.2f}" if "samples" in one else "-" for one in pair]
+            cells += [
+                wilson(round(one["identified"] * one["samples"]), one["samples"]) if "samples" in one else "-"
+                for one in pair
+            ]
+        budget = pair[0]["budget"]
+        flip = f"; flips at {pair[0]['flip']:.2f} in the median" if "flip" in pair[0] else ""
+        rows.append([name, budget + flip, *cells])
+    return ResultTable(heads, rows)
 
 
 def main() -> None:
@@ -98,7 +126,7 @@ def main() -> None:
             voices = said(attacked, attempts)
             alike = normalize(voices.hidden[:, 0], dim=1) @ gallery.T
             found = {
-                "n": len(rows), "access": attack.access, "budget": attack.budget, "seconds": round(seconds, 1),
+                "n": len(rows), "clips": len({row.condition for row in rows}), "access": attack.access, "budget": attack.budget, "seconds": round(seconds, 1),
                 "heard": alike[:, column].mean().item(), "best": alike[:, column].max().item(),
                 "nearest": (alike.argmax(1) == column).float().mean().item(),
             }  # fmt: skip
@@ -119,6 +147,7 @@ def main() -> None:
             shown = " ".join(f"{k} {v:.2f}" for k, v in found.items() if isinstance(v, float))
             print(f"{name:<26} {label:<9} {shown}", flush=True)
         out.write_text(json.dumps(table, indent=1, allow_nan=False), encoding="utf-8")
+        write_tables(Path(f"{args.redacted.rstrip('/')}.tables.json"), {"attacks": as_table(table)})
 
 
 if __name__ == "__main__":

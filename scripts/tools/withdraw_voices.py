@@ -7,7 +7,7 @@ The list is a CSV file with the columns ``id,clip``, a line for each clip; paths
 who stay, a subfolder each. OUT is an ordinary folder of the encoder's library with ``receipt.json``: for each id its
 clips and their SHA-256, how many the gates change, the bound on the likeness of any output; the hashes of all
 files; that every kept clip goes through with all its bits; and the CPU seconds from the list to the measures. Run again with another list on OUT (--encoder OUT) for later
-withdrawals: gates of earlier ones stay, and their clips are not needed.
+withdrawals: gates of earlier ones stay, and their clips are not needed; those in KEEP do not stay.
 
 ``redact verify OUT`` compares the files with the receipt; with --list and --keep it also embeds the clips again.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeakerEncoder
 from redact_core import Lesson, Mean, RedactError, redact
-from redact_core.artefacts.receipt import FILE, read_withdrawals
+from redact_core.artefacts.receipt import FILE, read_receipt, read_withdrawals, withdrawn_hashes
 from redact_core.gates import GatedEncoder, Gating
 from redact_core.gates.grouping import by_folder
 from redact_core.gates.measuring import withdrawal_measures
@@ -59,10 +59,12 @@ def withdraw(args: argparse.Namespace) -> None:
     model = SpeakerEncoder(args.encoder)
     kept = [clip for clips in VoiceBank(args.keep).voices.values() for clip in clips]
     named = {clip.resolve() for clips in gone.values() for clip in clips}
-    kept = [clip for clip in kept if clip.resolve() not in named]
+    earlier = read_receipt(Path(args.encoder)) if (Path(args.encoder) / FILE).is_file() else None
+    before = withdrawn_hashes(earlier) if earlier else set()
+    kept = [clip for clip in kept if clip.resolve() not in named and not (before and sha256(clip) in before)]
     if not kept:
         raise RedactError(
-            f"Nobody in {args.keep} stays besides those on the list; give clips of people who do."
+            f"Nobody in {args.keep} stays besides those on the list{' and on earlier ones' if before else ''}; give clips of people who do."
         )
     bounds = close(model, gone, kept)
     with new_folder(args.out) as part:
@@ -82,9 +84,8 @@ def withdraw(args: argparse.Namespace) -> None:
             "gates": len(model.encoder.gates) if isinstance(model.encoder, GatedEncoder) else 0,
             "files": hashes(part),
         }
-        earlier = Path(args.encoder) / FILE
-        if earlier.is_file():
-            receipt["earlier"] = json.loads(earlier.read_text(encoding="utf-8"))
+        if earlier:
+            receipt["earlier"] = earlier
         (part / FILE).write_text(json.dumps(receipt, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(json.dumps(receipt["measured"], allow_nan=False))
 

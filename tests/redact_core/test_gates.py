@@ -1,6 +1,7 @@
 """Gates: what stays keeps its bits, what goes is bounded for any input, and each redaction has its own."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
@@ -312,6 +313,52 @@ def test_one_more_later_leaves_earlier_gates_as_they_are() -> None:
     assert torch.equal(model.say("3/0", "3/2"), before)
     answer, named = model.say("7/1")[0], model.say("12/0", "12/1", "12/2", "12/3")
     assert torch.cosine_similarity(answer[None], named).min() > 0.8, "the person that was named answers"
+
+
+def test_the_same_person_once_more_is_closed_again_and_the_one_who_answers_stays() -> None:
+    model, again = People(), Gating()
+    redact(model, Request(("3",)), objective=Gating())
+    before = model.say("3/0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # such as that nothing came nearer to its reference
+        done = redact(model, Request(("3",)), objective=again)
+    assert set(done.measures) == {"retain distance before", "retain distance after"}
+    assert done.measures["retain distance after"] == 0
+    first, second = (gate for gate in model.encoder.gates if isinstance(gate, Gate))
+    assert torch.cosine_similarity(second.away, first.away, dim=0) > 0.99, (
+        "the person's own direction, not who answers"
+    )
+    assert again.fitted[0].changed == 1.0
+    assert torch.equal(second(first.answer[None, None])[0, 0], first.answer)
+    assert torch.equal(model.say("3/0"), before)
+
+
+def test_who_answers_an_earlier_request_can_go_too_though_the_earlier_clips_are_among_those_that_stay() -> (
+    None
+):
+    model = People()
+    lessons = [Lesson.redact(r.asked, "12/0") if r.redacted else r for r in model.expand(Request(("3",)))]
+    redact(model, lessons, objective=Gating())
+    assert torch.cosine_similarity(model.say("3/1"), model.say("12/0")) > 0.8
+    redact(model, Request(("12",)), objective=Gating())  # whose rows retain the clips of 3
+    stock, answers = People(), model.say("3/0", "3/3", "12/0", "12/1", "12/2", "12/3")
+    middle = normalize(stock.say("12/0", "12/1", "12/2", "12/3"), dim=1).mean(0)
+    assert torch.equal(answers, answers[:1].expand_as(answers))
+    assert torch.cosine_similarity(answers[:1], middle[None]) < 0.6
+    kept = [n for n in model.names if n.split("/")[0] not in ("3", "12")]
+    assert torch.equal(model.say(*kept), stock.say(*kept))
+
+
+def test_a_reference_whom_earlier_gates_replace_is_refused() -> None:
+    model = People()
+    redact(model, Request(("3",)), objective=Gating())
+    lessons = [Lesson.redact(r.asked, "3/0") if r.redacted else r for r in model.expand(Request(("7",)))]
+    with pytest.raises(
+        RedactError,
+        match="Every condition of the reference of 7/0 is replaced by a gate that is there; give a reference who stays",
+    ):
+        redact(model, lessons, objective=Gating())
+    assert len(model.encoder.gates) == 1
 
 
 @pytest.mark.parametrize("together", [True, False])

@@ -5,11 +5,13 @@ import json
 import re
 import runpy
 import sys
+import warnings
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 from tiny_speech import harmonic_bank, tiny_encoder
 
@@ -72,10 +74,14 @@ def test_withdrawals_leave_a_receipt_that_holds(
     run(monkeypatch, "--encoder", out, "--list", later, "--keep", people, "--out", third)
     again = json.loads((third / "receipt.json").read_text())
     assert again["earlier"] == receipt
-    assert again["measured"]["clips changed"] == {"p2": 1}, "two are all but equal to somebody's who stays"
+    assert again["measured"]["clips changed"] == {"p2": 3}, (
+        "though p2's voice answered somebody of the first list"
+    )
+    assert again["measured"]["kept clips"] == 9, "clips of the first list do not stay"
+    assert again["measured"]["kept clips changed"] == 0
     status, said = checked(third, "--list", later, "--keep", people)
-    assert status == 2
-    assert "2 of 3 clips of p2 pass unchanged; the folder does not redact them." in said
+    assert status == 0, said
+    assert "3 clips of 1 withdrawn are changed; 9 kept clips have all their bits." in said
     assert (third / "voice_gate_3.ckpt").is_file()
 
     status, said = checked(third, "--list", first, "--keep", people)
@@ -93,6 +99,46 @@ def test_withdrawals_leave_a_receipt_that_holds(
     status, said = checked(third)
     assert status == 2
     assert "does not match its receipt: voice_gate_3.ckpt is a link that leads out of the folder." in said
+
+
+def test_clips_that_all_but_equal_those_of_somebody_who_stays_pass_and_verify_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stock, people, out = tiny_encoder(tmp_path / "stock"), harmonic_bank(tmp_path / "bank"), tmp_path / "out"
+    (people / "p9").mkdir()
+    for clip in ("0.wav", "1.wav"):
+        wave, rate = soundfile.read(people / "p2" / clip)
+        soundfile.write(people / "p9" / clip, 0.999 * wave, rate)
+    gone = listed(tmp_path / "list.csv", "p2")
+    run(monkeypatch, "--encoder", stock, "--list", gone, "--keep", people, "--out", out)
+    assert json.loads((out / "receipt.json").read_text())["measured"]["clips changed"] == {"p2": 1}
+    status, said = verify(monkeypatch, capsys, out, "--list", gone, "--keep", people)
+    assert status == 2
+    assert "2 of 3 clips of p2 pass unchanged; the folder does not redact them." in said
+
+
+def test_a_list_once_more_makes_its_gates_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stock, people = tiny_encoder(tmp_path / "stock"), harmonic_bank(tmp_path / "bank")
+    gone = listed(tmp_path / "list.csv", "p0", "p1")
+    run(monkeypatch, "--encoder", stock, "--list", gone, "--keep", people, "--out", tmp_path / "once")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # such as that nothing came nearer to its reference
+        run(
+            monkeypatch,
+            "--encoder",
+            tmp_path / "once",
+            "--list",
+            gone,
+            "--keep",
+            people,
+            "--out",
+            tmp_path / "twice",
+        )
+    receipt = json.loads((tmp_path / "twice" / "receipt.json").read_text())
+    assert receipt["gates"] == 4
+    assert receipt["measured"] == {
+        "clips changed": {"p0": 3, "p1": 3}, "kept clips": 12, "kept clips changed": 0,
+    }  # fmt: skip
 
 
 def test_clips_that_stay_are_embedded_once_however_many_are_withdrawn(
