@@ -59,7 +59,9 @@ class DenoisedPrompts:
 
 
 class AdvUnlearn(Objective):
-    """Zhang et al., "Defensive Unlearning with Adversarial Training" (NeurIPS 2024, arXiv 2405.15234), eq. 5 and 6.
+    """AdvUnlearn: trains the text encoder towards ESD's target, with an adversarial embedding in front of the prompt.
+
+    Zhang et al., "Defensive Unlearning with Adversarial Training" (NeurIPS 2024, arXiv 2405.15234), eq. 5 and 6.
 
     With ``e`` the denoiser, ``E'`` the encoder in training, ``c`` a redacted name, ``r`` retained prompts and ``d`` soft
     embeddings in front of the prompt that make the edited model say what the untouched one says::

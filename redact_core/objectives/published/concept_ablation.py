@@ -21,7 +21,9 @@ from redact_core.types import Lesson
 
 
 class ConceptAblation(DenoiserMethod):
-    """Kumari et al., "Ablating Concepts in Text-to-Image Diffusion Models" (ICCV 2023, arXiv 2303.13516), eq. 5.
+    """Concept ablation: trains the denoiser to answer a concept as it answers an anchor, on pictures of the anchor.
+
+    Kumari et al., "Ablating Concepts in Text-to-Image Diffusion Models" (ICCV 2023, arXiv 2303.13516), eq. 5.
 
     With ``x_t`` a picture of the anchor with noise, ``c*`` a prompt with the concept and ``c`` the same prompt with
     the anchor, here the lesson's reference::

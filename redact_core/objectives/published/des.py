@@ -25,7 +25,9 @@ _FEWEST = 3
 
 
 class DES(Objective):
-    """*Dark Embedding Shift* (NeurIPS 2025, arXiv 2501.18877), and two terms of SAGE (ECCV 2026, arXiv 2607.00402).
+    """Dark Embedding Shift: trains the text encoder to read unsafe prompts as the least similar safe ones; with two terms of SAGE.
+
+    *Dark Embedding Shift* (NeurIPS 2025, arXiv 2501.18877), and two terms of SAGE (ECCV 2026, arXiv 2607.00402).
 
     All on flattened embeddings ``E``. With ``n`` the direction of the concept's name, of length 1, ``u`` redacted and
     ``s`` retained prompts, and ``t_u`` the retained embedding that is least similar to ``E(u)``::

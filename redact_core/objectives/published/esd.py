@@ -28,7 +28,9 @@ from redact_core.types import Conditioning, Lesson
 
 
 class ESD(DenoiserMethod):
-    """Gandikota et al., "Erasing Concepts from Diffusion Models" (ICCV 2023, arXiv 2303.07345), eq. 7.
+    """Erased Stable Diffusion: trains the denoiser to lead away from a concept by itself.
+
+    Gandikota et al., "Erasing Concepts from Diffusion Models" (ICCV 2023, arXiv 2303.07345), eq. 7.
 
     With ``e`` the denoiser, ``e0`` the untouched one, ``c`` a redacted name and ``z`` a drawing of it that ``e0`` has
     half finished::

@@ -17,7 +17,9 @@ from redact_core.types import Lesson
 
 
 class FineTuning(GeneratorMethod):
-    """The baseline of Golatkar et al., "Eternal Sunshine of the Spotless Net" (CVPR 2020, arXiv 1911.04933, "fine-tune").
+    """Plain fine-tuning of the generator on what is retained, hoping that the rest is forgotten: a baseline.
+
+    The baseline of Golatkar et al., "Eternal Sunshine of the Spotless Net" (CVPR 2020, arXiv 1911.04933, "fine-tune").
 
     The generator's own training loss on samples of retained conditions, and nothing else: it forgets what it is not shown,
     if it does.

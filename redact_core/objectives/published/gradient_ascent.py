@@ -17,7 +17,9 @@ from redact_core.types import Lesson
 
 
 class GradientAscent(GeneratorMethod):
-    """Thudi et al., "Unrolling SGD" (EuroS&P 2022, arXiv 2109.13398), with replay: the baseline of forgetting.
+    """Gradient ascent with replay: trains the generator away from its own samples of what is redacted: a baseline.
+
+    Thudi et al., "Unrolling SGD" (EuroS&P 2022, arXiv 2109.13398), with replay: the baseline of forgetting.
 
     With ``l`` the generator's training loss ::
 

@@ -22,7 +22,9 @@ from redact_core.types import Batch, Conditioning, Lesson
 
 
 class HiRM(Objective):
-    """*High-level Representation Misdirection* (ICLR 2026, arXiv 2602.19631).
+    """High-level Representation Misdirection: trains the first block to send a concept's last states in meaningless directions.
+
+    *High-level Representation Misdirection* (ICLR 2026, arXiv 2602.19631).
 
     Only the encoder's first block is trained, with ``h_t`` what the last block's attention puts out at position ``t``
     for a redacted name ::

@@ -13,7 +13,9 @@ from redact_core.objectives.published.uce import UCE, multiply
 
 
 class RECE(UCE):
-    """Gong et al., "Reliable and Efficient Concept Erasure" (ECCV 2024, arXiv 2407.12383), eq. 9 to 11.
+    """RECE: looks for what the edited maps still read as the concept, and edits that away too, in closed form and in rounds.
+
+    Gong et al., "Reliable and Efficient Concept Erasure" (ECCV 2024, arXiv 2407.12383), eq. 9 to 11.
 
     After :class:`UCE` has made ``W'`` of the maps ``W``, each round takes the vector that the edited maps read as the
     untouched ones read the concept, and edits it to the reference as well::

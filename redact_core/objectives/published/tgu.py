@@ -15,7 +15,9 @@ from redact_core.types import Lesson
 
 
 class TGU(SelectiveAmnesia):
-    """Kim et al., "Do Not Mimic My Voice: Speaker Identity Unlearning for Zero-Shot Text-to-Speech" (ICML 2025, arXiv 2507.20140).
+    """Teacher-guided unlearning: trains the generator to speak a redacted voice as the teacher speaks without a voice.
+
+    Kim et al., "Do Not Mimic My Voice: Speaker Identity Unlearning for Zero-Shot Text-to-Speech" (ICML 2025, arXiv 2507.20140).
 
     With ``l`` the generator's training loss and ``theta*`` its weights as they were ::
 

@@ -19,7 +19,9 @@ from redact_core.types import Lesson
 
 
 class UCE(Objective):
-    """Gandikota et al., "Unified Concept Editing in Diffusion Models" (WACV 2024, arXiv 2308.14761), eq. 7.
+    """Unified Concept Editing: the generator's keys and values of a concept become those of its reference, in closed form.
+
+    Gandikota et al., "Unified Concept Editing in Diffusion Models" (WACV 2024, arXiv 2308.14761), eq. 7.
 
     With ``W`` a map that reads the conditioning, ``c`` the vector of a redacted name, ``g`` that of its reference and
     ``p`` those of retained names::
