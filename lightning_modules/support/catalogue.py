@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,10 @@ HEADINGS = {
 }
 """Kind -> what it is, in the order in which they are listed."""
 _INTERNAL = "redact_core.adapters.contract"
+_VIEWS = "redact_core.adapters.view"
+"""Its classes, and those that descend from them, are made around a model's parts and named in no config."""
+_ROLE = re.compile(r":\w+:`~?(?:[\w.]*\.)?(\w+)`")
+"""``:class:`~package.Name``` of a docstring; the name is its group."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Entry:
     module: str
     name: str
     summary: str
-    """First line of its docstring, or of that which it inherits."""
+    """First line of its docstring, or of that which it inherits, as plain text."""
     missing: str | None
     """A package that it needs and that is not installed."""
     needs: tuple[str, ...] = ()
@@ -53,7 +58,8 @@ def entries() -> Iterator[Entry]:
     catalogue = _Catalogue()
     for (module, name), found in sorted(catalogue.classes.items(), key=lambda item: item[0][::-1]):
         kind = catalogue.kind(found)
-        if kind and not catalogue.abstract(found) and not module.startswith(_INTERNAL):
+        inside = any(one.module.name == _VIEWS for one in catalogue.lineage(found))
+        if kind and not inside and not catalogue.abstract(found) and not module.startswith(_INTERNAL):
             yield Entry(
                 kind, module, name, catalogue.summary(found), catalogue.missing(module),
                 catalogue.named(found, "needs"), catalogue.capabilities(found),
@@ -160,9 +166,10 @@ class _Catalogue:
         return any(bound.values())
 
     def summary(self, found: _Class) -> str:
-        """First line of the docstring."""
+        """First line of the docstring, without the marks of its markup."""
         texts = (ast.get_docstring(one.node) for one in self.lineage(found))
-        return inspect.cleandoc(next((text for text in texts if text), "")).split("\n")[0]
+        line = inspect.cleandoc(next((text for text in texts if text), "")).split("\n")[0]
+        return _ROLE.sub(r"\1", line).replace("``", "")
 
     def named(self, found: _Class, attribute: str) -> tuple[str, ...]:
         """The classes that a tuple in the class body names, of the nearest class that has one."""

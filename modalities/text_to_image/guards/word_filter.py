@@ -13,7 +13,7 @@ from redact_core.adapters.generator_parts import ReadsText
 
 
 class WordFilter(Guard):
-    """A list of words before the model, with spelling variants (:mod:`.spelling`); trains nothing, costs nothing.
+    """A list of words before the model, with spelling variants; trains nothing, costs nothing.
 
     The baseline that every service has. It reads texts: what comes as embeddings passes.
 

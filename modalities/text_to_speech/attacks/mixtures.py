@@ -16,7 +16,7 @@ _RATE = 2.0
 
 
 class Mixtures(VoiceAttack):
-    """The convex mixture of retained voices, as the attacked encoder hears them, that is nearest to the target.
+    """The convex mixture of retained voices, as the attacked encoder embeds them, that is nearest to the target.
 
     The target is the base's embedding of the row's voice. Weights are found by exponentiated
     gradient (Kivinen & Warmuth 1997) on the cosine, so they are positive and sum to 1: people mix

@@ -11,7 +11,7 @@ from redact_core import Access, Adapter, Attempt, PlanRow, RedactError
 
 
 class SimilarVoices(VoiceAttack):
-    """Clips of the retained voices that the base's encoder hears as most like the row's.
+    """Clips of the retained voices that the base's encoder places nearest to the row's.
 
     Args:
         voices: How many of the nearest ones the rows take in turn.
