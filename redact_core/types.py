@@ -101,7 +101,7 @@ class Request(WholeNumbers):
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What the generator listens to."""
+    """What the generator is given of a condition."""
 
     hidden: Tensor  # (batch, length, dim) float; a voice has length 1
     mask: Tensor  # (batch, length) bool; positions the generator READS, padding included if it does

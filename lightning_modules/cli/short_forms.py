@@ -170,7 +170,7 @@ def _detected(source: str) -> str:
         return _CLASSES[kind]
     if kind is None and "hyperparams.yaml" in files:
         raise RedactError(
-            f"{source} holds a SpeechBrain encoder, which is redacted with the model that hears it: redact fit SpeechT5 "
+            f"{source} holds a SpeechBrain encoder, which is redacted with the model that uses it: redact fit SpeechT5 "
             f"MODEL --model.adapter.encoder {source}."
         )
     what = f"holds a {kind}, which no adapter takes" if kind else f"holds none of {', '.join(_HUB_FILES)}"

@@ -1,4 +1,4 @@
-"""A voice-aware conditioner: a gate hears whose mel it is and chooses between two answers."""
+"""A voice-aware conditioner: a gate tells whose mel it is and chooses between two answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from redact_core import Conditioning
 class VoiceGate(nn.Module):
     """``mel (batch, bands, frames)`` -> ``(batch, 1, 1)`` in (0, 1): is this a redacted voice?
 
-    Hears mean and spread of each band over the clip, loudness taken out.
+    Reads mean and spread of each band over the clip, loudness taken out.
     """
 
     def __init__(self, bands: int, width: int = 32):

@@ -23,7 +23,7 @@ _FROM, _TO = 250, 3500  # hertz: where formants are, within the vocoder's band
 
 @lru_cache(maxsize=1024)
 def heard(path: Path) -> tuple[float, Tensor]:
-    """Median pitch in hertz (``nan`` where none is heard), and log envelope ``(257,)``, of a clip.
+    """Median pitch in hertz (``nan`` where none is found), and log envelope ``(257,)``, of a clip.
 
     Pitch by YIN (de Cheveigné & Kawahara 2002) over the louder half.
     """
@@ -50,7 +50,7 @@ def warp_between(source: Sequence[Path], target: Sequence[Path]) -> Warp:
         known = [value for value, _ in found if not math.isnan(value)]
         if not known:
             raise RedactError(
-                f"{clips[0]}: no pitch is heard in it or in its neighbours; give voiced speech."
+                f"{clips[0]}: no pitch is found in it or in its neighbours; give voiced speech."
             )
         pitches.append(float(np.median(known)))
         envelopes.append(torch.stack([shape for _, shape in found]).mean(0))

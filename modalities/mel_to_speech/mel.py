@@ -1,4 +1,4 @@
-"""The log-mel spectrogram that the vocoder listens to."""
+"""The log-mel spectrogram that the vocoder reads."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ MARGIN = 2
 
 
 class LayerConditioner(nn.Module):
-    """What one residual layer hears of the mel: transposed convolutions over (band, time), then 1x1.
+    """What one residual layer reads of the mel: transposed convolutions over (band, time), then 1x1.
 
     Args:
         bands: Of the mel.
@@ -54,9 +54,9 @@ class MelConditioner(nn.Module):
     ``finer`` positions, the product of the factors.
 
     Args:
-        layers: Residual layers that listen.
+        layers: Residual layers that read the mel.
         bands: Of the mel.
-        width: What each layer hears, twice its channels.
+        width: What each layer reads, twice its channels.
         factors: Of the upsamplers.
         window: Frames of a window.
     """

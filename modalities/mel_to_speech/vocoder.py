@@ -53,7 +53,7 @@ class MelVocoder(Pretrained, GivesSpeech, HasTrainingLoss, PlansEvaluations, Reo
     Args:
         source: ``bundled``, or a folder with ``config.json`` and ``model.safetensors``.
         student: ``plain`` trains the conditioner itself, ``gated`` one beside it and a gate that
-            hears whose voice it is (:class:`~modalities.mel_to_speech.gated.GatedConditioner`).
+            tells whose voice it is (:class:`~modalities.mel_to_speech.gated.GatedConditioner`).
             A folder that is gated stays so.
         bank: Folder with one subfolder of clips for each known voice; default: the bundled speech
             base's for ``bundled``, else none.
@@ -239,7 +239,7 @@ class MelVocoder(Pretrained, GivesSpeech, HasTrainingLoss, PlansEvaluations, Reo
         return clips[0] if clips else condition
 
     def _trimmed(self, conditioning: Conditioning, row: int) -> tuple[Tensor, int]:
-        """What is heard of one clip, ``(positions, dim)``, and the samples that it stands for."""
+        """What is read of one clip, ``(positions, dim)``, and the samples that it stands for."""
         hidden = conditioning.hidden[row, conditioning.mask[row]].float()
         return hidden, len(hidden) * HOP // math.prod(self.config["factors"])
 

@@ -1,4 +1,4 @@
-"""Captions in, small pictures out, by a generator that hears the caption at several stages."""
+"""Captions in, small pictures out, by a generator that reads the caption at several stages."""
 
 from typing import TYPE_CHECKING
 

@@ -32,7 +32,7 @@ FRONT = (
     "modern", "classic", "number", "seven", "nine", "hundred", "left", "right", "very", "really", "maybe",
     "again", "always", "never",
 )  # fmt: skip
-"""Words that say nothing about the picture: the base heard up to four of them in front of captions."""
+"""Words that say nothing about the picture: the base was trained with up to four of them in front of captions."""
 
 
 def read_words(caption: str) -> list[str]:

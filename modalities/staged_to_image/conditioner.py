@@ -75,7 +75,7 @@ class TextEncoder(nn.Module):
 
 
 class StagedConditioner(nn.Module):
-    """``words (batch, LENGTH)`` -> ``hidden (batch, 1 + 2 LENGTH, dim)``: what every stage hears, one after the other.
+    """``words (batch, LENGTH)`` -> ``hidden (batch, 1 + 2 LENGTH, dim)``: what every stage reads, one after the other.
 
     Position 0 is the first stage's: mean and log-variance of the code, ``dim / 2`` each. Then follow
     the memories of the second and of the third stage, a slot for each word.

@@ -1,4 +1,4 @@
-"""The generator: a variational autoencoder whose decoder refines in stages and hears the caption at each.
+"""The generator: a variational autoencoder whose decoder refines in stages and reads the caption at each.
 
 Kingma & Welling 2014 with Bernoulli pixels, in place of DM-GAN's adversary: minutes of one core train
 it. Its stages are DM-GAN's (Zhu et al. 2019, arXiv 1904.01310): first features from noise and code,
@@ -53,7 +53,7 @@ class StagedGenerator(nn.Module):
     which is trained and not used: it has to know from the code what is asked for.
 
     Args:
-        dim: Of what the stages hear, as the conditioner's.
+        dim: Of what the stages read, as the conditioner's.
         latent: Width of the latent variable.
         width: Channels of the features.
     """

@@ -1,4 +1,4 @@
-"""Parts of a conditioning network that the generator hears one after the other."""
+"""Parts of a conditioning network that the generator reads one after the other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a conditioning network, and what the generator hears of it."""
+    """A part of a conditioning network, and what the generator reads of it."""
 
     name: str
     parameters: tuple[str, ...]

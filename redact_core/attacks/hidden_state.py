@@ -16,7 +16,7 @@ from redact_core.types import Conditioning
 
 
 class HiddenState(Attack):
-    """Moves what the generator listens to, so that it fits the base's samples; at most by ``radius``.
+    """Moves the conditioning that the generator is given, so that it fits the base's samples; at most by ``radius``.
 
     Projected gradient descent (Madry et al., arXiv 1706.06083) on the generator's training loss, from
     the attacked model's own answer.

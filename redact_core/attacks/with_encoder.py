@@ -13,7 +13,7 @@ from redact_core.errors import RedactError
 
 
 def with_encoder(adapter: Adapter, encoder: nn.Module) -> Adapter:
-    """A shallow copy of ``adapter`` that listens through ``encoder``; all else is shared, not copied.
+    """A shallow copy of ``adapter`` that encodes by ``encoder``; all else is shared, not copied.
 
     A guard's copy holds a copy of what it guards, with the same encoder.
     """

@@ -23,7 +23,7 @@ class SequentialDistillation(Distillation):
     """Distillation one stage after the other: each is trained towards its own part of the answer, then frozen.
 
     The loss of a step is :class:`~redact_core.objectives.distillation.Distillation`'s over the positions of one stage,
-    and only that stage's parameters move; a later stage hears what the trained earlier ones say. For
+    and only that stage's parameters move; a later stage is given the outputs of the trained earlier ones. For
     conditioning networks like DM-GAN's, for which Kong & Chaudhuri (arXiv 2305.11351) have a way of
     distilling of their own; ``Distillation`` trains all stages at once. In one process only; several are refused.
 

@@ -108,9 +108,7 @@ def test_what_is_listed_is_what_the_classes_say_themselves() -> None:
         its = [kind for kind in kinds if issubclass(found, kind) and found is not kind]
         if its and not inspect.isabstract(found) and not issubclass(found, PartView):
             first = (inspect.getdoc(found) or "").split("\n")[0]
-            first = re.sub(r":\w+:`~?([\w.]+)`", lambda name: name[1].split(".")[-1], first).replace(
-                "``", ""
-            )
+            first = re.sub(r":\w+:`~?([\w.]+)`", lambda name: name[1].split(".")[-1], first).replace("``", "")
             expected[module, name] = (its[0].__name__.lower(), first)
     listed = {(entry.module, entry.name): (entry.kind, entry.summary) for entry in catalogue.entries()}
     assert listed == expected

@@ -460,7 +460,7 @@ def test_bad_requests(
 
 
 def test_wrong_folders(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(RedactError, match=r"gives 512 dimensions, the model .* listens to 12"):
+    with pytest.raises(RedactError, match=r"gives 512 dimensions, the model .* takes 12"):
         SpeechT5(str(base / "tts"), str(base / "xvector"))
     with pytest.raises(RedactError, match=r"has no hyperparams\.yaml"):
         SpeechT5(str(base / "tts"), str(base / "tts"))

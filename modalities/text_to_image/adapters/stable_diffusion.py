@@ -362,7 +362,7 @@ class StableDiffusion(
     def find_implicit_synonyms(
         self, names: Sequence[str], limit: int, *, avoid: Sequence[str] = (), seed: int = 0
     ) -> list[str]:
-        """Prompts of the tokenizer's words that the encoder hears as the concept ``names``: see :mod:`.implicit_synonyms`.
+        """Prompts of the tokenizer's words that the encoder takes for the concept ``names``: see :mod:`.implicit_synonyms`.
 
         Args:
             names: What the concept is called, first its usual name.

@@ -36,7 +36,7 @@ class StableDiffusionXL(StableDiffusion):
         batch_size: Pictures generated at a time.
         truncate: Cut prompts beyond the context instead of refusing them.
         train_blocks: Train only so many of the last blocks that are read, in both; default: everything.
-        implicit_synonyms: How many prompts that are heard as a redacted concept are redacted with it; default: none.
+        implicit_synonyms: How many prompts that are taken for a redacted concept are redacted with it; default: none.
         per_name: Random compositions that redact a name of a concept.
         random_wordings: Prompts that redact a style in wordings of random words.
         most_rows: Redacted prompts of our own making in all; of many names each gets fewer.

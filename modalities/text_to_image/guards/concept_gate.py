@@ -1,4 +1,4 @@
-"""A detector of prompts that mean a concept, by what the encoder hears."""
+"""A detector of prompts that mean a concept, by their conditioning."""
 
 from __future__ import annotations
 

@@ -18,14 +18,14 @@ from redact_core.adapters.guard import model_of
 from redact_core.guards.dual_latents import Lead, Mixing, Schedule
 
 Gate = Callable[[Adapter, Conditioning], Tensor]
-"""The guarded model and what it hears -> ``(batch,)`` bool, which rows shall be guarded."""
+"""The guarded model and the conditioning -> ``(batch,)`` bool, which rows shall be guarded."""
 
 
 class DualLatent(GuidedGuard):
     """Two streams of latents from the same noise, summed after a threshold; trains nothing.
 
     The safe stream follows the safety context: ``context`` for every prompt, or the prompt itself
-    with words replaced (``rewrite``), or the prompt as another encoder hears it (``listener``, e.g. a
+    with words replaced (``rewrite``), or the prompt as another encoder encodes it (``listener``, e.g. a
     redacted model's). Both streams are one batch: twice the cost and twice the memory of a batch.
 
     After Vice et al. 2024 (arXiv 2411.13982); see :mod:`redact_core.guards.dual_latents` for what is ours.

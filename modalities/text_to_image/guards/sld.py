@@ -44,7 +44,7 @@ class SafeLatentDiffusion(GuidedGuard):
         momentum: s_m in place of the preset's.
         decay: beta_m in place of the preset's.
         listener: Whose encoder reads the concepts; default: the guarded model's. A redacted encoder
-            does not know what was redacted, so that its guard must listen with another.
+            does not know what was redacted, so that its guard must encode with another.
         forced: Compute the concepts' rows even at scale 0, to measure what they cost.
 
     Raises:

@@ -32,7 +32,7 @@ from redact_core.support.paths import at_home
 Kind = Literal["concept", "style", "prompts"]
 
 FindSynonyms = Callable[[Sequence[str], Sequence[str]], list[str]]
-"""A concept's names, and words that may not be used -> prompts that the model hears as this concept."""
+"""A concept's names, and words that may not be used -> prompts that the model takes for this concept."""
 
 _WORDINGS_OF_HEARD = 2
 _OF_STYLE = 8
@@ -139,7 +139,7 @@ def expand(
         fits: Whether a prompt fits into the context. Prompts of our own making that do not are left
             out; the user's own are kept, for the tokenizer to refuse by name.
         amounts: How many rows.
-        find_synonyms: Looks for prompts that the model hears as a concept, which are redacted with it; None: not looked for.
+        find_synonyms: Looks for prompts that the model takes for a concept, which are redacted with it; None: not looked for.
         identity: What the encoder reads of a prompt: prompts that it reads alike are one.
         note: Gets a sentence on what was left out of our own making.
 
@@ -355,7 +355,7 @@ def _synonym_rows(
     rng: random.Random,
     identity: Identity,
 ) -> list[Lesson]:
-    """What is heard as one of the concepts, answered as its reference; what the user's ``own`` prompts say stays."""
+    """What is taken for one of the concepts, answered as its reference; what the user's ``own`` prompts say stays."""
     styles = ["", *vocabulary.styles_without(gone)]
     settings = ["", *vocabulary.settings]
     avoid = sorted({word for _, reference in named for word in reference.lower().split()})

@@ -1,4 +1,4 @@
-"""What the model hears as a concept though it does not say so: other names that nobody thought of.
+"""What the model takes for a concept though it does not say so: other names that nobody thought of.
 
 A prompt encoder answers many prompts as it answers "a cigarette": parts of words, words that often stood
 beside one, salads of words. Redacted names alone leave them as they are, and whoever looks for words
@@ -18,7 +18,7 @@ Encode = Callable[[Sequence[str]], Tensor]
 """Prompts -> ``(prompts, dim)``, what the encoder says where each of them ends."""
 
 NEAR = 0.35
-"""What is heard as a concept lies at most so far from it, in squared distances to the nearest other concept."""
+"""What is taken for a concept lies at most so far from it, in squared distances to the nearest other concept."""
 LONGEST = 8
 """Words of a prompt that is tried."""
 _POOL, _ROUNDS, _BEST = 2000, 6, 128

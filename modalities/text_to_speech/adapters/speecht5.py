@@ -1,4 +1,4 @@
-"""SpeechT5 listening to a SpeechBrain speaker encoder: a voice cloner whose encoder is redacted."""
+"""SpeechT5 behind a SpeechBrain speaker encoder: a voice cloner whose encoder is redacted."""
 
 from __future__ import annotations
 
@@ -97,13 +97,13 @@ class SpeechT5(
         bank: Folder with one subfolder of clips for each known voice; default: the bundled one for
             ``bundled``, else none.
         sentences: What samples say; the seed chooses one.
-        seconds: Of a clip that are heard; shorter clips are repeated.
+        seconds: Of a clip that are read; shorter clips are repeated.
         variants: Crops and distortions of each clip that training sees.
         batch_size: Samples generated at a time.
 
     Raises:
         RedactError: A folder is of another class or incomplete, or the encoder's dimensions are not
-            those that the model listens to.
+            those that the model reads.
     """
 
     scorers = ("VoiceScorer", "RecogniserScorer", "PrivacyScorer")
@@ -125,7 +125,7 @@ class SpeechT5(
         if not bundled and encoder is None:
             raise RedactError(
                 "Name the speaker encoder with --model.adapter.encoder; speechbrain/spkrec-xvect-voxceleb "
-                "is what microsoft/speecht5_tts listens to."
+                "is what microsoft/speecht5_tts takes."
             )
         if seconds < 0.5:
             raise RedactError(f"seconds is {seconds}; give at least 0.5.")
@@ -390,8 +390,8 @@ class SpeechT5(
         wanted = self.config.get("speaker_embedding_dim", 512)
         if found != wanted:
             raise RedactError(
-                f"The encoder {self.encoder_source} gives {found} dimensions, the model {self.source} listens "
-                f"to {wanted}; name the encoder that the model was trained with."
+                f"The encoder {self.encoder_source} gives {found} dimensions, the model {self.source} takes "
+                f"{wanted}; name the encoder that the model was trained with."
             )
 
     @cached_property

@@ -79,7 +79,7 @@ class BoundedClip(ClipAttack):
         """
 
     def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
-        """Clips as long as the encoder hears; ``losses`` are those of the best start."""
+        """Clips as long as the encoder reads; ``losses`` are those of the best start."""
         generator = torch.Generator().manual_seed(seed)
         clips = model.collate(self._carriers(base, rows, generator))["waveform"]
         wanted = targets(base, rows)

@@ -27,7 +27,7 @@ class EmbeddingSearch(VoiceAttack):
     """A (1 + population) evolution strategy that starts from the attacked encoder's own answer.
 
     Each step goes from the best embedding in random directions between voices of the bank, lets the
-    generator speak, and keeps what the base's encoder hears as most like the row's voice. No
+    generator speak, and keeps what the base's encoder places nearest to the row's voice. No
     gradient and no weight is looked at; the base's encoder is the attacker's ear.
 
     Args:

@@ -50,7 +50,7 @@ class Interpolation(VoiceAttack):
     def flips(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], steps: int = 100) -> Tensor:
         """``(rows,)`` the least share, in ``steps`` steps, at which the row's voice is the nearest of the bank.
 
-        Heard by the base's encoder, with the mean directions of the bank's voices; 0 if the redacted
+        By the base's encoder, with the mean directions of the bank's voices; 0 if the redacted
         answer is already nearest to it, ``nan`` if even the original is not.
 
         Raises:
@@ -59,7 +59,7 @@ class Interpolation(VoiceAttack):
         names = list(cloner(base).bank.voices)
         for row in rows:
             if voice_of(base, row) not in names:
-                raise RedactError(f"{row.condition}: its voice is not in the bank; no flip can be heard.")
+                raise RedactError(f"{row.condition}: its voice is not in the bank; no flip can be found.")
         redacted, original = _ends(model, base, rows)
         gallery = prototypes(base, names)
         found: list[float] = []

@@ -21,7 +21,7 @@ class ShortCrops(ClipAttack):
     """Crops of the voice's unseen clips, where there are any, else of the row's own clip.
 
     Args:
-        seconds: Lengths that the rows take in turn; at least 0.5, the shortest clip that is heard.
+        seconds: Lengths that the rows take in turn; at least 0.5, the shortest clip that is read.
         clips: Folder with unseen clips, see :class:`UnseenClips`.
         folder: Where the crops are written.
 

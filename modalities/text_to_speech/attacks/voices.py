@@ -66,7 +66,7 @@ def unseen_clips(adapter: Adapter, row: PlanRow, folder: Path | None) -> list[Pa
 
 
 def encode(adapter: Adapter, conditions: Sequence[Condition]) -> Conditioning:
-    """What the encoder hears in clips or voices, without gradients."""
+    """Embeddings of clips or voices, without gradients."""
     with torch.no_grad():
         parts = [
             embed(adapter, adapter.collate(conditions[i : i + 16])["waveform"])
@@ -76,7 +76,7 @@ def encode(adapter: Adapter, conditions: Sequence[Condition]) -> Conditioning:
 
 
 def embed(adapter: Adapter, waves: Tensor) -> Conditioning:
-    """What the encoder hears in waveforms ``(batch, samples)``; differentiable."""
+    """Embeddings of waveforms ``(batch, samples)``; differentiable."""
     return adapter.encoder({"waveform": waves.to(next(adapter.encoder.parameters()).device)})
 
 

@@ -23,13 +23,13 @@ from redact_core.support.paths import at_home
 class VoiceFilter(TwoAnchorGuard):
     """The two-anchor decision (Das et al. 2024, arXiv 2404.19227) on the voice of the *output* speech.
 
-    It hears what is given out, so that it does not matter by which clip the voice was asked for.
+    It judges what is given out, so that it does not matter by which clip the voice was asked for.
     Whoever has the weights skips it.
 
     Args:
         inner: Any model of speech at 16 kHz, or a guard around one.
-        unacceptable: Voices that shall not be heard: ids of the bank, folders or files of clips.
-        acceptable: Voices that may be heard, among them those that sound similar.
+        unacceptable: Voices that shall not be given out: ids of the bank, folders or files of clips.
+        acceptable: Voices that may be given out, among them those that sound similar.
         reference: A voice; blocked speech is drawn again in it, with the same seed and so the same
             sentence. Without it blocked speech is silence of the same length, as it is where the
             model gives the blocked voice even then.

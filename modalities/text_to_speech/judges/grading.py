@@ -1,4 +1,4 @@
-"""What a redaction did to voices: who is heard, how alike, how intelligible; groups as in the report.
+"""What a redaction did to voices: who is identified, how similar, how intelligible; groups as in the report.
 
 Both models get the same clips, sentences and seeds. Figures are plain rows, see
 :class:`redact_core.evaluation.summary.SummaryRow`.
@@ -63,7 +63,7 @@ def nearest(model: SpeechT5, judge: VoiceJudge, voice: str, count: int) -> list[
 
 
 def speak(model: SpeechT5, judge: VoiceJudge, group: list[Case]) -> Spoken:
-    """Generate, and let the judge listen."""
+    """Generate, and let the judge embed and read."""
     samples = model.generate([case.clip for case in group], seeds=[case.seed for case in group])
     return Spoken(group, samples, judge(samples), judge.read(samples))
 

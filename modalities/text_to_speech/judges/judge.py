@@ -20,7 +20,7 @@ BUNDLED = Path(__file__).parents[1] / "bundled"
 
 @dataclass(frozen=True)
 class VoiceSimilarity:
-    """What the judge hears in samples; a row for each sample, a column for each enrolled voice."""
+    """What the judge finds in samples; a row for each sample, a column for each enrolled voice."""
 
     similarity: Tensor  # (samples, voices) cosine with each voice's prototype
     voices: list[str]

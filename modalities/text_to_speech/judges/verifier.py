@@ -35,7 +35,7 @@ def embed(wave: Tensor, folder: Path) -> Tensor:
 
 @lru_cache(maxsize=4096)
 def embed_clip(path: Path, folder: Path) -> Tensor:
-    """The same for a clip, which is heard once and read as :func:`read_clip` does.
+    """The same for a clip, which is embedded once and read as :func:`read_clip` does.
 
     Callers must not write into the result.
     """

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 PER_VOICE = 2
-"""Clips of a retained voice that are listened to; a warning is worth seconds, not a tenth of the training."""
+"""Clips of a retained voice that are embedded; a warning is worth seconds, not a tenth of the training."""
 
 
 def misplaced(
@@ -21,7 +21,7 @@ def misplaced(
     Args:
         clips: Of one redacted voice; fewer than three tell nothing, and nothing is returned.
         others: Clips of retained voices; a voice is a parent folder, its first :data:`PER_VOICE`
-            clips are heard.
+            clips are embedded.
         embed: Clip -> ``(dim,)`` of length 1, by a verifier that is not the encoder to be redacted.
 
     Returns:

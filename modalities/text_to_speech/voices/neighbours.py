@@ -27,7 +27,7 @@ def repeat_neighbours(
 ) -> list[Lesson]:
     """The lessons, with those of retained clips near a redacted voice ``times`` times.
 
-    What the student learns about a redacted voice spreads to whatever the encoder hears as similar;
+    What the student learns about a redacted voice spreads to whatever the encoder places near;
     more distorted variants of exactly these clips hold it back.
 
     Args:
@@ -153,7 +153,7 @@ def standing(
 
 
 def remembered(embed: Embed) -> Embed:
-    """``embed``, but that it hears every clip once."""
+    """``embed``, but every clip is embedded once."""
     known: dict[Path, Tensor] = {}
 
     def asked(clips: list[Path]) -> Tensor:

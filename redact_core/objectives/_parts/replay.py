@@ -125,7 +125,7 @@ def _write(to: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
 
 @torch.no_grad()
 def encode(adapter: Adapter, conditions: Sequence[Condition | Mean]) -> Conditioning:
-    """``(conditions,)`` what the generator hears for each, on the encoder's device."""
+    """``(conditions,)`` what the generator is given for each, on the encoder's device."""
     distinct = list(dict.fromkeys(conditions))
     single = [c for c in distinct if not isinstance(c, Mean)]
     parts = [adapter.encode(single[i : i + 128]) for i in range(0, len(single), 128)]
