@@ -8,7 +8,7 @@ the voice's own clips and on clips of other people. *Nearest* is the share of cl
 the attacked encoder is nearer to the voice's mean embedding by the untouched encoder than to any other
 voice's of the bank, with Wilson's 95 % interval. *Kept* is the cosine between the two encoders'
 embeddings of unseen clips of the other voices. ``untouched`` among --settings is the stock encoder, the
-attacks' ceiling. No sample is generated. OUT/methods.json holds all settings. Seconds are the
+attacks' ceiling. No sample is generated. OUT/methods.json holds all settings, OUT/tables.json the table of them. Seconds are the
 process's CPU time: run it on one core (``OMP_NUM_THREADS=1``) and they are those of a core of its own.
 """
 
@@ -19,7 +19,9 @@ from pathlib import Path
 import torch
 from torch.nn.functional import normalize
 from trained_settings import folder_name, trained
+from voice_methods import methods_table
 
+from lightning_modules.comparison.result_tables import write_tables
 from lightning_modules.support.specs import build, spec_of
 from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5
@@ -114,6 +116,7 @@ def main() -> None:
             figures.write_text(json.dumps(table, indent=1, allow_nan=False), encoding="utf-8")
         every[entry] = table
         write_whole(together, json.dumps(every, indent=1, allow_nan=False).encode())
+        write_tables(args.out / "tables.json", {"methods": methods_table(every)})
 
 
 if __name__ == "__main__":

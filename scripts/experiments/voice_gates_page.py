@@ -176,8 +176,11 @@ def rate(row: dict) -> str:
 
 
 def embedding_table(found: dict) -> str:
-    """What a caller passes, and what reaches the generator."""
-    lines = ["| passed | n | likeness, mean; largest | named as the voice |", "|---|---|---|---|"]
+    """What a caller passes, what reaches the generator, and whom the verifier identifies in its speech."""
+    lines = [
+        "| passed | clips | likeness, mean; largest | named as the voice | samples | identified in the speech | similarity of the speech |",
+        "|---" * 7 + "|",
+    ]
     rows = (
         ("a clip, to the stock encoder", found["Nothing"]["base"]),
         ("a clip, to the gated encoder", found["Nothing"]["redacted"]),
@@ -185,9 +188,13 @@ def embedding_table(found: dict) -> str:
         ("the stock embedding, gates in front of the generator", found["OriginalEmbedding, gated embeddings"]["redacted"]),
     )  # fmt: skip
     for label, row in rows:
-        hits = wilson(round(row["nearest"] * row["n"]), row["n"])
+        named, heard = (
+            rate(wilson(round(row[share] * row[count]), row[count])._asdict())
+            for share, count in (("nearest", "clips"), ("identified", "samples"))
+        )
         lines.append(
-            f"| {label} | {row['n']} | {row['heard']:.2f}; {row['best']:.2f} | {rate(hits._asdict())} |"
+            f"| {label} | {row['clips']} | {row['heard']:.2f}; {row['best']:.2f} | {named} | {row['samples']} | {heard} | "
+            f"{row['similarity']:.2f} |"
         )
     return "\n".join(lines)
 
