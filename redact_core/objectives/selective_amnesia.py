@@ -28,7 +28,9 @@ from redact_core.types import Conditioning, Lesson
 
 
 class SelectiveAmnesia(GeneratorMethod):
-    """Heng & Soh, "Selective Amnesia" (NeurIPS 2023, arXiv 2305.10120), over any training loss.
+    """Selective Amnesia: trains the generator to give samples of a surrogate, and holds the rest by replay and Fisher information.
+
+    Heng & Soh, "Selective Amnesia" (NeurIPS 2023, arXiv 2305.10120), over any training loss.
 
     With ``l`` the generator's training loss (a negative evidence lower bound, or the error of a
     denoiser) and ``theta*`` its weights as they were::
