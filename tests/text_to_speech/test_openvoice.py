@@ -5,17 +5,17 @@ import warnings
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 from tiny_speech import harmonic_bank
 from torch import Tensor, nn
-from torchaudio.functional import resample
 
 from modalities.inspecting import inspect
 from modalities.text_to_speech import SpeakerEncoder
 from redact_core import Distillation, RedactError, RedactionCard, Request, redact
 from redact_core.support.folders import hashes
 
-BINS, RATE, HOP = 33, 8000, 16
+BINS, RATE, HOP = 33, 22_050, 16
 REQUEST = Request(("p0",), ("p5",))
 
 
@@ -68,7 +68,7 @@ def extract_se(folder: Path, waves: Tensor) -> Tensor:
     stock.load_state_dict(
         {k.removeprefix("ref_enc."): v for k, v in values.items() if k.startswith("ref_enc.")}
     )
-    sound = nn.functional.pad(resample(waves, 16_000, RATE)[:, None], (24, 24), mode="reflect")[:, 0]
+    sound = nn.functional.pad(waves[:, None], (24, 24), mode="reflect")[:, 0]
     spectrum = torch.stft(sound, 64, HOP, 64, torch.hann_window(64), center=False, return_complex=True)
     magnitude = torch.sqrt(torch.view_as_real(spectrum).pow(2).sum(-1) + 1e-6)
     with torch.no_grad():
@@ -96,6 +96,22 @@ def test_it_computes_what_the_stock_code_computes(bank: Path, tmp_path: Path) ->
     base = openvoice(tmp_path / "base")
     model, waves = opened(base, bank)
     torch.testing.assert_close(embedded(model, waves), extract_se(base, waves), atol=1e-5, rtol=1e-4)
+
+
+def test_clips_are_read_at_the_rate_of_the_checkpoint_and_lose_no_high_band(
+    bank: Path, tmp_path: Path
+) -> None:
+    base = openvoice(tmp_path / "base")
+    model, _ = opened(base, bank)
+    times = torch.arange(RATE) / RATE
+    low, high = (0.1 * torch.sin(2 * torch.pi * hertz * times) for hertz in (300, 10_000))
+    for name, wave in (("low", low), ("both", low + high)):
+        soundfile.write(tmp_path / f"{name}.wav", wave.numpy(), RATE, subtype="FLOAT")
+    waves = model.collate([str(tmp_path / "low.wav"), str(tmp_path / "both.wav")])["waveform"]
+    torch.testing.assert_close(waves, torch.stack([low, low + high]))
+    found = embedded(model, waves)
+    torch.testing.assert_close(found, extract_se(base, waves), atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(found[0], found[1], atol=1e-3), "16,000 samples a second hold nothing of 10 kHz"
 
 
 def test_what_was_distilled_lies_in_the_checkpoint_of_the_stock_code(bank: Path, tmp_path: Path) -> None:

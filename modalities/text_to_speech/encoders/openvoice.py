@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from torchaudio.functional import resample
 
 from modalities.json_files import read_json
 from modalities.recurrent import GRU
@@ -31,7 +30,7 @@ _FLOOR = 1e-6
 
 
 class ToneColour(nn.Module):
-    """``waveform (batch, samples)`` at 16 kHz -> ``hidden (batch, 1, dim)``, as ``ToneColorConverter.extract_se`` does it.
+    """``waveform (batch, samples)`` at the rate of ``sound`` -> ``hidden (batch, 1, dim)``, as ``ToneColorConverter.extract_se`` does it.
 
     Spectrogram, layer norm over its bins (where the checkpoint has one), convolutions with a stride of 2 in both
     directions, a GRU, and a linear map of its last state.
@@ -48,9 +47,7 @@ class ToneColour(nn.Module):
 
     def __init__(self, state: Mapping[str, Tensor], sound: Mapping[str, int]):
         super().__init__()
-        self.rate, self.size, self.hop = (
-            sound[key] for key in ("sampling_rate", "filter_length", "hop_length")
-        )
+        self.size, self.hop = sound["filter_length"], sound["hop_length"]
         layers = sum(name.endswith("weight_v") for name in state)
         widths = [1, *(len(state[f"convs.{i}.weight_v"]) for i in range(layers))]
         bins = self.size // 2 + 1
@@ -67,7 +64,7 @@ class ToneColour(nn.Module):
         self.load_state_dict({_ours(name): value.float() for name, value in state.items()})
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Conditioning:
-        seen = self.spectrogram(resample(inputs["waveform"].float(), RATE, self.rate)).transpose(1, 2)
+        seen = self.spectrogram(inputs["waveform"].float()).transpose(1, 2)
         if self.layernorm is not None:
             seen = self.layernorm(seen)
         seen = seen.unsqueeze(1)
@@ -78,7 +75,7 @@ class ToneColour(nn.Module):
         return Conditioning(hidden, torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device))
 
     def spectrogram(self, waves: Tensor) -> Tensor:
-        """``(batch, bins, frames)`` magnitudes of ``waves (batch, samples)`` at :attr:`rate`."""
+        """``(batch, bins, frames)`` magnitudes of ``waves (batch, samples)``."""
         edge = (self.size - self.hop) // 2
         found = torch.stft(
             pad(waves, (edge, edge), mode="reflect"), self.size, self.hop, len(self.window), self.window, center=False,
@@ -104,6 +101,10 @@ class OpenVoiceFolder(StoredEncoder):
 
     kind = "OpenVoice ToneColorConverter"
 
+    def __init__(self, folder: Path):
+        super().__init__(folder)
+        self.rate = _rate(folder)
+
     @classmethod
     def fits(cls, folder: Path) -> bool:
         values = read_json(folder / _CONFIG)
@@ -113,7 +114,10 @@ class OpenVoiceFolder(StoredEncoder):
     def load(self) -> nn.Module:
         state = below(self._values()["model"], _PREFIX)
         try:
-            encoder = ToneColour(state, read_json(self.folder / _CONFIG)["data"])
+            sound = read_json(self.folder / _CONFIG)["data"]
+            if not isinstance(sound["sampling_rate"], int) or sound["sampling_rate"] < 1:
+                raise KeyError("sampling_rate")
+            encoder = ToneColour(state, sound)
         except (KeyError, TypeError, RuntimeError, IndexError) as error:
             reason = first_line(error)
             raise RedactError(
@@ -149,6 +153,14 @@ class OpenVoiceFolder(StoredEncoder):
         if not isinstance(values, dict) or not isinstance(values.get("model"), dict):
             raise RedactError(f"{self.folder / _CHECKPOINT} holds no model of OpenVoice; fetch it again.")
         return values
+
+
+def _rate(folder: Path) -> int:
+    """Hertz of the samples that the encoder was trained on; where ``config.json`` names none, loading says so."""
+    values = read_json(folder / _CONFIG)
+    sound = values.get("data") if isinstance(values, dict) else None
+    found = sound.get("sampling_rate") if isinstance(sound, dict) else None
+    return found if isinstance(found, int) and found > 0 else RATE
 
 
 def _ours(name: str) -> str:

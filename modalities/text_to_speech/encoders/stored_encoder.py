@@ -29,7 +29,7 @@ class StoredEncoder(ABC):
 
     kind: ClassVar[str]
     """What its own library calls it, for the card."""
-    rate: ClassVar[int] = RATE
+    rate: int = RATE
     """Of the samples that the encoder reads, in hertz."""
 
     def __init__(self, folder: Path):
