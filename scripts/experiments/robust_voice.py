@@ -95,7 +95,7 @@ def main() -> None:
         ]
         if args.attacks:
             others = [build(Attack, spec_of(text)) for text in args.attacks]
-            attacks = [(f"{one.name}, {one.budget} (n={len(rows)})", one) for one in others]
+            attacks = [(f"{one.name}, {one.budget}", one) for one in others]
         figures = args.out / name / "attacked.json"
         figures.parent.mkdir(parents=True, exist_ok=True)
         table = json.loads(figures.read_text(encoding="utf-8")) if figures.exists() else {}

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from people.targets import percent, shown, target_table
+from voice_methods import methods_table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 from marks import tables_of as tables_of
@@ -253,7 +254,7 @@ TABLES: dict[str, tuple[str | tuple[str, ...], Callable[..., str]]] = {
     "frontier": ("frontier", frontier_table),
     "ge2e_attacks": ("ge2e_attacks", attacks_table), "ecapa_attacks": ("ecapa_attacks", attacks_table),
     "many": ("many", many_table), "levels": (("many", "many_fixed"), levels_table), "revival": ("many", revival_table),
-    "embedding": ("embedding", embedding_table),
+    "embedding": ("embedding", embedding_table), "methods": ("methods", lambda found: methods_table(found).markdown()),
     "print": ("print", print_table), "print_ecapa": ("print_ecapa", print_table),
 }  # fmt: skip
 """Name on the page -> files of docs/results/voice_gates, and what writes the table of them; a table can do without those with ``?``."""

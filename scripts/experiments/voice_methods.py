@@ -29,10 +29,14 @@ def methods_table(found: Mapping[str, Mapping[str, Any]]) -> ResultTable:
     ]
     for name in attacks:
         done = [one.get(name) for one in each]
-        budgets = list(dict.fromkeys(row["budget"] for row in done if row and row["budget"] != "-"))
+        budgets = list(
+            dict.fromkeys(
+                row["budget"] for row in done if row and row["budget"] != "-" and row["budget"] not in name
+            )
+        )
         counts = sorted({row["n"] for row in done if row})
         about = ", ".join([name, *budgets, f"n = {' or '.join(map(str, counts))}"])
-        rows.append([f"identified, {about}", *(_rate(row) if row else "-" for row in done)])
+        rows.append([f"named as the voice, {about}", *(_rate(row) if row else "-" for row in done)])
         shown = [f"{row['heard']:.2f}; {row['most']:.2f}" if row else "-" for row in done]
         rows.append(["similarity, mean; largest", *shown])
     for key, label in KEPT.items():

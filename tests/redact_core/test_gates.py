@@ -477,3 +477,24 @@ def test_a_sample_of_the_rows_of_either_kind_is_measured(monkeypatch: pytest.Mon
     assert len(rows) == 30, "every fourth of 120"
     assert rows.redacted.sum() == 1
     assert rows.measure(model.encoder)["retain distance"] == 0
+
+
+def test_what_is_measured_before_and_after_is_embedded_once() -> None:
+    model, objective = People(), Gating()
+    lessons = model.expand(Request(("3",)))
+    teacher = frozen_copy(objective.prepare(model))
+    objective.solve(model, lessons)
+    embedded: list[int] = []
+    rows = objective.rows(model, teacher, lessons, seed=0)
+    for encoder in (teacher, model.encoder):
+        assert isinstance(encoder, GatedEncoder)
+        encoder.encoder.register_forward_hook(lambda _, args, out: embedded.append(len(out)))
+    before, after = rows.measure(teacher), rows.measure(model.encoder)
+    assert sum(embedded) == len(rows) == 120
+    assert before["redact distance"] > 0 == after["retain distance"]
+    alike = [
+        model.encoder(rows.batch(torch.arange(120)).asked).hidden,
+        rows.batch(torch.arange(120)).target.hidden,
+    ]
+    distance = (alike[0] - alike[1]).square().mean(-1)[rows.redacted].mean().item()
+    assert after["redact distance"] == pytest.approx(distance)
