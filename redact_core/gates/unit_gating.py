@@ -14,6 +14,7 @@ from redact_core.adapters.base import Adapter
 from redact_core.adapters.capabilities import HasInputPerturbation, HasNameReplacement, require
 from redact_core.adapters.state_gates import HasStateGates
 from redact_core.errors import RedactError
+from redact_core.gates.crossing import crossed
 from redact_core.gates.units import MARGIN, SPARE, UnitSettings, fit_units
 from redact_core.objectives.base import Objective
 from redact_core.objectives.targets import Targets
@@ -34,6 +35,9 @@ _WEIGHTS = (1.4, 7.0, 28.0)
 _REACH = 0.47
 """States nearer than this to the concept's still mean it: a mixture of half and half with another is as far."""
 _DIFFERENT = 1e-4
+_NEAREST = 10
+_SHARE = 4
+"""The nearest kept conditions give their names to other wordings: one of so many, and at least :data:`_NEAREST`."""
 
 
 class UnitGating(Objective):
@@ -55,6 +59,8 @@ class UnitGating(Objective):
         mixed: Largest share of another state in a mixture that still counts as the concept.
         spared: Weight of what stays in training.
         noise: How strongly kept states are varied in training.
+        crossed: Prompts that are kept besides: names of the nearest kept conditions in the wordings of what is
+            redacted. They are made where conditions are texts, and units are shut for them as for all that is kept.
 
     Raises:
         RedactError: A setting is out of range; on solving, the adapter takes no units, nothing is kept, or
@@ -82,6 +88,7 @@ class UnitGating(Objective):
         mixed: float = 0.35,
         spared: float = 3.0,
         noise: float = 1.0,
+        crossed: int = 600,
     ):
         super().__init__()
         self.settings = UnitSettings(
@@ -91,6 +98,9 @@ class UnitGating(Objective):
             raise RedactError(
                 f"searched is {searched} and search_steps {search_steps}; give at least 1 and 2."
             )
+        if crossed < 0:
+            raise RedactError(f"crossed is {crossed}; give at least 0.")
+        self.crossed = crossed
         self.units, self.rounds, self.searched, self.search_steps = units, rounds, searched, search_steps
         self.radius, self.mixed, self.spared, self.noise = radius, mixed, spared, noise
 
@@ -113,7 +123,12 @@ class UnitGating(Objective):
             raise RedactError(
                 "The encoder tells nothing that is redacted from its reference; name another one."
             )
-        stays = normalize(_states(adapter, model, kept).flatten(0, 1), dim=1)
+        whole = _states(adapter, model, kept)
+        apart = torch.cdist(whole[:, -1], own[:, -1]).amin(1)
+        more = [text for text in self._crossed(redacted, kept, apart, seed) if _fits(adapter, text)]
+        if more:
+            whole = torch.cat([whole, _states(adapter, model, more)])
+        stays = normalize(whole.flatten(0, 1), dim=1)
         search = _Search(adapter, model, redacted, self.searched, self.search_steps, seed)
         units = fit_units(
             own[different], instead[different], own[:, -1], stays, search, settings=self.settings, seed=seed
@@ -126,6 +141,15 @@ class UnitGating(Objective):
     ) -> Targets:
         """Of the targets those that are measured."""
         return Targets(adapter, self, teacher, lessons, seed=seed, measured_only=True)
+
+    def _crossed(
+        self, redacted: Sequence[Lesson], kept: Sequence[Condition], apart: Tensor, seed: int
+    ) -> list[str]:
+        """Kept names in redacted wordings; those of the kept conditions that lie ``apart`` by the least."""
+        near = [kept[i] for i in apart.argsort().tolist()[: max(_NEAREST, len(kept) // _SHARE)]]
+        rows = [(row.asked, row.answer) for row in redacted]
+        texts = [(a, b) for a, b in rows if isinstance(a, str) and isinstance(b, str)]
+        return crossed(texts, [x for x in near if isinstance(x, str)], self.crossed, seed)
 
     def forward(self, student: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Always refused."""
@@ -201,6 +225,15 @@ def _apart(states: Tensor, target: Conditioning) -> tuple[Tensor, Tensor]:
 def _kept(states: Tensor, distance: Tensor, passed: Tensor, counted: Tensor) -> Tensor:
     """``(n, dim)`` states that still mean the concept and are not safely inside of a unit."""
     return states[(distance < _REACH) & (passed < MARGIN) & counted].detach()
+
+
+def _fits(adapter: Adapter, text: str) -> bool:
+    """Whether the encoder reads all of a text."""
+    try:
+        adapter.collated([text])
+    except RedactError:
+        return False
+    return True
 
 
 @torch.no_grad()

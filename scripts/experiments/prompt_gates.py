@@ -1,6 +1,7 @@
 """Gating units behind a prompt encoder: leak under attacks that know of them, damage, exactness, seconds. Resumable.
 
     python scripts/experiments/prompt_gates.py --out out/prompt_gates --concept guitar --reference violin
+    python scripts/experiments/prompt_gates.py --out out/prompt_gates --concept fish --method robust
 
 The concept is redacted on the bundled base with ``UnitGating`` (or another ``--setting``), and saved. Then the bundled
 grader counts pictures: of the concept where it is asked for by taught names, in wordings and by other names that were
@@ -10,7 +11,8 @@ of concepts of which no row holds any name: for them half of the vocabulary, dra
 redacted once more. With ``--checks`` searches follow that do without the units' gradient, or have another one
 (:mod:`gate_checks`). With ``--ceilings`` the untouched base is attacked in the same way. Finished figures are kept in OUT, and
 ``--page`` writes all of docs/results/prompt_gates into the tables of docs/results/prompt_gates.md. Seconds are CPU time of the
-process. ``--drawn SEED`` names the first ten concepts that the seed draws, and ends.
+process. ``--drawn SEED`` names the first ten concepts that the seed draws, and ends. ``--method`` takes one of :data:`METHODS`
+in place of the setting, so that others are measured in the same way; its files are named after it.
 """
 
 import argparse
@@ -19,10 +21,12 @@ import random
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from chance_concepts import drawn_by_chance
+from compare_pictures import SHIPPED, shipped_robust
 from gate_checks import checks
 from never_retained import NEAREST, prompts, without
 from robust_picture import drawn
@@ -33,11 +37,13 @@ from marks import with_tables
 
 from lightning_modules.support.specs import build, spec_of
 from modalities.text_to_image import StableDiffusion
+from modalities.text_to_image.adapters.gate_block import around_blocks, gate_blocks
 from modalities.text_to_image.metrics.grader import Judge
 from modalities.text_to_image.metrics.grader_scorer import GraderScorer
 from modalities.text_to_image.metrics.grading import sample
-from redact_core import Attack, Lesson, Objective, PlanRow, Request, redact
+from redact_core import Attack, ClosedForm, Distillation, Lesson, Objective, PlanRow, Request, redact
 from redact_core.attacks.success import leaks
+from redact_core.gates import UnitGating
 from redact_core.metrics.statistics import wilson
 
 ATTACKS = [
@@ -64,6 +70,25 @@ PLAIN = (
     "seconds", "kept prompts", "redacted", "reworded", "synonyms", "retained", "neighbours", "unlisted",
 )  # fmt: skip
 SETTING = "setting"
+MEASURES = ("redacted", "reworded", "synonyms", "retained", "neighbours")
+
+
+@dataclass(frozen=True)
+class Method:
+    """What :func:`redacted` runs, and for how long."""
+
+    make: Callable[[], Objective]
+    steps: int | None = None
+    batch_size: int = 64
+
+
+METHODS = {
+    "units": Method(UnitGating),
+    "units without crossing": Method(lambda: UnitGating(crossed=0)),
+    "robust": Method(shipped_robust, SHIPPED["trainer"]["max_steps"], SHIPPED["data"]["batch_size"]),
+    "default": Method(lambda: Distillation(start=ClosedForm())),
+}
+"""``robust`` is configs/text_to_image/robust.yaml."""
 
 
 class Kept:
@@ -84,12 +109,15 @@ class Kept:
 
 
 def redacted(
-    base: StableDiffusion, what: Request | list[Lesson], setting: str, folder: Path, seed: int
+    base: StableDiffusion, what: Request | list[Lesson], method: Method, folder: Path, seed: int
 ) -> float:
     """CPU seconds of a redaction that is saved to ``folder``."""
     model = base.reopen(base.folder)
     began = time.process_time()
-    redact(model, what, objective=build(Objective, spec_of(setting)), seed=seed, progress=False)
+    redact(
+        model, what, objective=method.make(), steps=method.steps, batch_size=method.batch_size, seed=seed,
+        progress=False,
+    )  # fmt: skip
     seconds = time.process_time() - began
     model.save_pretrained(folder)
     return seconds
@@ -104,6 +132,18 @@ def kept_bits(base: StableDiffusion, model: StableDiffusion, conditions: Sequenc
         before, after = (m.encoder(inputs).hidden.flatten(1) for m in (base, model))
         same += int((before == after).all(1).sum())
     return same
+
+
+@torch.no_grad()
+def opening(model: StableDiffusion, rows: Sequence[PlanRow]) -> int:
+    """How many prompts open a unit at some position behind the first."""
+    (text,) = model.encoder_modules().values()
+    count = 0
+    for i in range(0, len(rows), 64):
+        with around_blocks(text) as excesses:
+            model.encoder(model.collated([row.condition for row in rows[i : i + 64]]))
+        count += int(torch.stack([excess[:, 1:].amax(1) > 0 for excess in excesses]).any(0).sum())
+    return count
 
 
 def attackers() -> dict[str, str]:
@@ -143,6 +183,50 @@ def tables(columns: Mapping[str, dict]) -> dict[str, str]:
     return found
 
 
+def beside(columns: Mapping[str, dict]) -> dict[str, str]:
+    """``beside CONCEPT`` -> a table with a column for each method, and the untouched base before them.
+
+    Args:
+        columns: The figures by ``CONCEPT_SEED_METHOD``.
+    """
+    concepts: dict[str, dict[str, dict]] = {}
+    for name, figures in columns.items():
+        concept, _, method = name.split("_", 2)
+        concepts.setdefault(concept, {})[method] = figures
+    found = {}
+    for concept, methods in sorted(concepts.items()):
+        untouched: dict[str, list] = {}
+        for figures in methods.values():
+            for name, figure in figures.items():
+                bare = name.removeprefix(UNTOUCHED).removesuffix(f", {UNTOUCHED[:-2]}")
+                if bare != name:
+                    untouched[bare] = figure
+        order = sorted(methods, key=lambda name: (list(METHODS).index(name) if name in METHODS else 99, name))
+        shown = {"untouched": untouched} | {name: methods[name] for name in order}
+        known = dict.fromkeys(name for figures in shown.values() for name in figures if name != SETTING)
+        plain = ["seconds of training", "kept prompts with the same bits"]
+        plain += [name for label in MEASURES for name in (label, f"{label} that open a unit")]
+        rows = [name for name in plain if name in known]
+        rows += sorted(
+            name for name in known if not name.startswith((*plain, UNTOUCHED)) and "untouched" not in name
+        )
+        lines = ["| measure | " + " | ".join(shown) + " |", "|" + "---|" * (1 + len(shown))]
+        for name in rows:
+            cells = (_cell(*figures.get(name, (None, 0))) for figures in shown.values())
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        found[f"beside {concept}"] = "\n".join(lines) + "\n"
+    return found
+
+
+def all_tables(folder: Path) -> dict[str, str]:
+    """Every table of the page, from the files in ``folder`` and in ``folder/beside``."""
+
+    def figures(where: Path) -> dict[str, dict]:
+        return {x.stem: json.loads(x.read_text(encoding="utf-8")) for x in sorted(where.glob("*.json"))}
+
+    return tables(figures(folder)) | beside(figures(folder / "beside"))
+
+
 def _cell(number: float | None, n: int) -> str:
     if number is None:
         return "–"
@@ -151,8 +235,7 @@ def _cell(number: float | None, n: int) -> str:
 
 def page() -> None:
     """The tables of the page, from the files in docs/results/prompt_gates."""
-    files = sorted(RESULTS.glob("*.json"))
-    found = tables({path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files})
+    found = all_tables(RESULTS)
     text = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(with_tables(text, found.__getitem__), encoding="utf-8")
 
@@ -165,6 +248,7 @@ def main() -> None:
     parser.add_argument("--concept", default="guitar")
     parser.add_argument("--reference", default=None)
     parser.add_argument("--setting", default="UnitGating")
+    parser.add_argument("--method", choices=METHODS, help="In place of --setting.")
     parser.add_argument("--attacks", nargs="*", default=ATTACKS)
     parser.add_argument("--n", type=int, default=20, help="Prompts that every attack gets.")
     parser.add_argument(
@@ -197,10 +281,11 @@ def main() -> None:
     base, success = StableDiffusion("bundled", batch_size=20), GraderScorer()
     references = (args.reference,) if args.reference else ()
     request = Request((args.concept,), references)
-    kept = Kept(args.out / f"{args.concept}_{args.seed}.json")
-    folder = args.out / f"{args.concept}_{args.seed}"
-    kept.found.setdefault(SETTING, args.setting)
-    kept.once("seconds of training", lambda: (redacted(base, request, args.setting, folder, args.seed), 0))
+    name = f"{args.concept}_{args.seed}" + (f"_{args.method}" if args.method else "")
+    kept, folder = Kept(args.out / f"{name}.json"), args.out / name
+    kept.found.setdefault(SETTING, args.method or args.setting)
+    method = METHODS[args.method] if args.method else Method(lambda: build(Objective, spec_of(args.setting)))
+    kept.once("seconds of training", lambda: (redacted(base, request, method, folder, args.seed), 0))
     model = base.reopen(folder)
     stay = list(dict.fromkeys(str(x.asked) for x in base.expand(request) if not x.redacted))
     kept.once("kept prompts with the same bits", lambda: (kept_bits(base, model, stay), len(stay)))
@@ -211,11 +296,14 @@ def main() -> None:
     def pictures(rows: list[PlanRow], of: StableDiffusion, attack: Attack | None = None) -> tuple[int, int]:
         return sum(leaks(success, of, drawn(of, rows, success, attack), rows)), len(rows)
 
-    for label in ("redacted", "reworded", "synonyms", "retained", "neighbours"):
+    for label in MEASURES:
         if label in groups:
             kept.once(label, lambda rows=groups[label]: pictures(rows, model))
-    for label in ("retained", "neighbours"):
-        kept.once(f"{label}, untouched base", lambda rows=groups[label]: pictures(rows, base))
+    for label in ("retained", "neighbours") if gate_blocks(*model.encoder_modules().values()) else ():
+        kept.once(f"{label} that open a unit", lambda rows=groups[label]: (opening(model, rows), len(rows)))
+    for label in MEASURES if args.ceilings else ("retained", "neighbours"):
+        if label in groups:
+            kept.once(f"{label}, untouched base", lambda rows=groups[label]: pictures(rows, base))
     rows = groups["redacted"][: args.n]
     for text in [*args.attacks, *(MORE if args.more else ())]:
         attack = build(Attack, spec_of(text))
@@ -229,10 +317,12 @@ def main() -> None:
         for name, count in checks(model, base, others, groups["redacted"][: args.n], success, args.curve):
             kept.once(name, count)
     if args.unlisted:
-        unlisted(base, args, request, kept)
+        unlisted(base, args, method, request, kept)
 
 
-def unlisted(base: StableDiffusion, args: argparse.Namespace, request: Request, kept: Kept) -> None:
+def unlisted(
+    base: StableDiffusion, args: argparse.Namespace, method: Method, request: Request, kept: Kept
+) -> None:
     """Concepts of half of the vocabulary that no row names."""
     rng, judge, known = random.Random(args.seed), Judge(), base.vocabulary.concepts
     rest = [name for name in known if name not in (args.concept, args.reference)]
@@ -246,7 +336,7 @@ def unlisted(base: StableDiffusion, args: argparse.Namespace, request: Request, 
         verdict = judge(sample(model, [x.prompt for x in asked], 0, "unlisted"))
         return sum(a == x.concept for a, x in zip(verdict.concepts, asked, strict=True)), len(asked)
 
-    kept.once("seconds, half unlisted", lambda: (redacted(base, rows, args.setting, folder, args.seed), 0))
+    kept.once("seconds, half unlisted", lambda: (redacted(base, rows, method, folder, args.seed), 0))
     kept.once("unlisted neighbours", lambda: found(base.reopen(folder)))
     kept.once("unlisted neighbours, untouched base", lambda: found(base))
 

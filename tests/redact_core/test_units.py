@@ -8,6 +8,7 @@ from torch.nn.functional import normalize
 from redact_core import RedactError, Request, redact
 from redact_core.adapters.contract import ToyAdapter
 from redact_core.gates import UnitGating, UnitSettings, fit_units
+from redact_core.gates.crossing import crossed
 from redact_core.gates.units import SPARE
 
 DIM = 16
@@ -86,3 +87,12 @@ def test_models_without_a_place_for_units_are_refused() -> None:
         UnitGating()(torch.nn.Identity(), None)
     with pytest.raises(RedactError, match="search_steps 1"):
         UnitGating(search_steps=1)
+    with pytest.raises(RedactError, match="crossed is -1; give at least 0"):
+        UnitGating(crossed=-1)
+
+
+def test_names_of_what_stays_take_the_place_of_what_is_redacted_with_the_mark_behind_it() -> None:
+    rows = [("guitar", "violin"), ("one guitar, as a sketch", "one violin, as a sketch")]
+    kept = ["a palm tree in front of one sketch", "as one", ""]
+    assert set(crossed(rows, kept, 50)) == {"palm tree in front of", "one palm tree in front of, as a sketch"}
+    assert crossed(rows, ["as one"], 50) == crossed([], kept, 50) == crossed(rows, [], 50) == []

@@ -16,7 +16,8 @@ from modalities.text_to_image.adapters.gate_block import add_gate_block, around_
 from modalities.text_to_image.attacks._search.objectives import towards_hidden
 from modalities.text_to_image.attacks._search.reading import Reader, slots
 from redact_core import ClosedForm, Lesson, RedactError, redact
-from redact_core.gates import UnitGating
+from redact_core.gates import UnitGating, fit_units, unit_gating
+from redact_core.gates.crossing import crossed
 from redact_core.gates.units import SPARE
 
 KEPT = ["a red dog", "a cat in the snow", "two birds", "", "a house by the sea"]
@@ -61,6 +62,29 @@ def test_a_redaction_keeps_every_bit_of_what_stays_and_of_all_other_weights(
     assert (hidden(model, gone) - before[1]).abs().max() > 0.1
     now = model.encoder.state_dict()
     assert all(torch.equal(now[name], value) for name, value in stock.items())
+
+
+def test_units_stay_shut_for_kept_names_in_redacted_wordings_that_no_row_holds(
+    model: StableDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = crossed([(str(x.asked), str(x.answer)) for x in ROWS if x.redacted], KEPT, 200)
+    assert {"one red dog", "the old house by"} <= set(asked)
+    with torch.no_grad():
+        states = model.gate_states(model.collated(asked))
+    covered = []
+
+    def spied(own: torch.Tensor, answers: torch.Tensor, ends: torch.Tensor, kept: torch.Tensor, *rest, **more):
+        apart = torch.cdist(states.flatten(0, 1), kept).amin(1).unflatten(0, states.shape[:2])
+        covered.append(int((apart < 1e-3).all(1).sum()))
+        return fit_units(own, answers, ends, kept, *rest, **more)
+
+    monkeypatch.setattr(unit_gating, "fit_units", spied)
+    for count in (0, 200):
+        again = spread(StableDiffusion(str(model.source), steps=2))
+        redact(again, ROWS, objective=UnitGating(**QUICK, crossed=count))
+    without, crossing = covered
+    assert without < len(asked) / 2
+    assert crossing == len(asked)
 
 
 def test_an_open_unit_leaves_the_answer_alone_and_a_silent_one_adds_exactly_nothing(

@@ -1,6 +1,5 @@
 """Searches of scripts/experiments/gate_checks.py, which do without the gradient of gating units or have another one."""
 
-import json
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -11,12 +10,24 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "experiments"))
 
 from gate_checks import AnyWords, AtTheGate, ThroughSmooth, checks, smoothed
-from prompt_gates import ATTACKS, PAGE, RESULTS, UNTOUCHED, attackers, tables, tables_of
+from prompt_gates import (
+    ATTACKS,
+    PAGE,
+    RESULTS,
+    UNTOUCHED,
+    all_tables,
+    attackers,
+    beside,
+    opening,
+    tables,
+    tables_of,
+)
 
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.adapters.gate_block import gate_blocks
 from modalities.text_to_image.attacks._search.objectives import towards_hidden
 from modalities.text_to_image.attacks._search.reading import Reader, slots
+from redact_core import PlanRow
 from redact_core.gates.units import SPARE
 
 
@@ -103,10 +114,37 @@ def test_the_page_has_tables_of_plain_requests_attacks_and_checks_with_their_att
     assert "| curve: 15 steps | 15.0 % [5.2, 36.0] (n=20) |" in found["checks"]
 
 
+def test_prompts_are_counted_that_open_a_unit(model: StableDiffusion) -> None:
+    rows = [PlanRow(text, "neighbours", "concept", 0, False) for text in ["a zebra", "two birds", ""]]
+    assert opening(model, rows) == 3
+    with torch.no_grad():
+        gate_blocks(model.encoder.model)[-1].mlp.fc1.bias.fill_(-1e9)
+    assert opening(model, rows) == 0
+
+
+def test_methods_on_one_concept_stand_side_by_side_with_the_untouched_base_first() -> None:
+    columns = {
+        "fish_0_robust": {
+            "setting": "robust",
+            "redacted": [1, 40],
+            "PEZ": [2, 20],
+            UNTOUCHED + "PEZ": [20, 20],
+        },
+        "fish_0_units": {"setting": "units", "redacted": [0, 40], "redacted, untouched base": [40, 40]},
+        "palm tree_1_units": {"seconds of training": [60.4, 0]},
+    }
+    found = beside(columns)
+    assert found["beside palm tree"].splitlines()[-1] == "| seconds of training | – | 60 |"
+    assert found["beside fish"].splitlines() == [
+        "| measure | untouched | units | robust |",
+        "|---|---|---|---|",
+        "| redacted | 100.0 % [91.2, 100.0] (n=40) | 0.0 % [0.0, 8.8] (n=40) | 2.5 % [0.4, 12.9] (n=40) |",
+        "| PEZ | 100.0 % [83.9, 100.0] (n=20) | – | 10.0 % [2.8, 30.1] (n=20) |",
+    ]
+
+
 def test_the_page_shows_the_files_beside_it() -> None:
-    found = tables(
-        {x.stem: json.loads(x.read_text(encoding="utf-8")) for x in sorted(RESULTS.glob("*.json"))}
-    )
+    found = all_tables(RESULTS)
     shown = tables_of(PAGE.read_text(encoding="utf-8"))
     assert shown
     assert shown == {name: found[name].strip() for name in shown}
