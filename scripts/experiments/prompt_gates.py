@@ -26,7 +26,6 @@ from pathlib import Path
 
 import torch
 from chance_concepts import drawn_by_chance
-from compare_pictures import SHIPPED, shipped_robust
 from gate_checks import checks
 from never_retained import NEAREST, prompts, without
 from robust_picture import drawn
@@ -36,7 +35,7 @@ from marks import tables_of as tables_of
 from marks import with_tables
 
 from lightning_modules.support.specs import build, spec_of
-from modalities.text_to_image import StableDiffusion
+from modalities.text_to_image import RobustPrompts, StableDiffusion
 from modalities.text_to_image.adapters.gate_block import around_blocks, gate_blocks
 from modalities.text_to_image.metrics.grader import Judge
 from modalities.text_to_image.metrics.grader_scorer import GraderScorer
@@ -85,10 +84,10 @@ class Method:
 METHODS = {
     "units": Method(UnitGating),
     "units without crossing": Method(lambda: UnitGating(crossed=0)),
-    "robust": Method(shipped_robust, SHIPPED["trainer"]["max_steps"], SHIPPED["data"]["batch_size"]),
+    "robust": Method(RobustPrompts, 400, 32),
     "default": Method(lambda: Distillation(start=ClosedForm())),
 }
-"""``robust`` is configs/text_to_image/robust.yaml."""
+"""``robust`` has the steps and rows of configs/text_to_image/robust.yaml."""
 
 
 class Kept:

@@ -73,7 +73,9 @@ def test_units_stay_shut_for_kept_names_in_redacted_wordings_that_no_row_holds(
         states = model.gate_states(model.collated(asked))
     covered = []
 
-    def spied(own: torch.Tensor, answers: torch.Tensor, ends: torch.Tensor, kept: torch.Tensor, *rest, **more):
+    def spied(
+        own: torch.Tensor, answers: torch.Tensor, ends: torch.Tensor, kept: torch.Tensor, *rest, **more
+    ):
         apart = torch.cdist(states.flatten(0, 1), kept).amin(1).unflatten(0, states.shape[:2])
         covered.append(int((apart < 1e-3).all(1).sum()))
         return fit_units(own, answers, ends, kept, *rest, **more)
