@@ -98,28 +98,31 @@ def identified(rows: Tensor, gallery: Tensor) -> float:
     return ((normalize(rows, dim=1) @ gallery.T).argmax(1) == 0).double().mean().item()
 
 
+def parts(voices: Voices, split: int) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Who is unknown, given, and redacted in a split; the last of these, FSDD, once more."""
+    fsdd = [name for name in voices if name.startswith("fsdd_")]
+    order = [name for name in voices if name not in fsdd]
+    random.Random(split).shuffle(order)
+    given = order[UNKNOWN : UNKNOWN + GIVEN]
+    return order[:UNKNOWN], given, order[UNKNOWN + GIVEN :] + fsdd, fsdd
+
+
+def learnt(own: dict[str, Tensor], clips: int) -> Tensor:
+    """``(n, dim)`` what a gate is given of somebody who stays."""
+    return own["whole"][:, 0] if "whole" in own else own["pieces"][:clips, 0]
+
+
 def graded(
     voices: Voices, split: int, clips: int, settings: GateSettings
 ) -> list[tuple[str, dict[str, float]]]:
     """Speaker and figures of each redaction of a split."""
-    fsdd = [name for name in voices if name.startswith("fsdd_")]
-    order = [name for name in voices if name not in fsdd]
-    random.Random(split).shuffle(order)
-    unknown, given, targets = (
-        order[:UNKNOWN],
-        order[UNKNOWN : UNKNOWN + GIVEN],
-        order[UNKNOWN + GIVEN :] + fsdd,
-    )
+    unknown, given, targets, fsdd = parts(voices, split)
     few = targets[:FEW] + fsdd
     strange = torch.cat([voices[name]["whole"][:, 0] for name in unknown])
 
-    def learnt(name: str) -> Tensor:
-        own = voices[name]
-        return own["whole"][:, 0] if "whole" in own else own["pieces"][:clips, 0]
-
     found: list[tuple[str, dict[str, float]]] = []
     for target in targets:
-        kept = [learnt(name) for name in (*given, *(x for x in fsdd if x != target))]
+        kept = [learnt(voices[name], clips) for name in (*given, *(x for x in fsdd if x != target))]
         unseen = voices[target]["pieces"][clips:, 0]
         fitted = fit_gate(
             voices[target]["pieces"][:clips], kept, candidates=range(len(given)), settings=settings

@@ -248,10 +248,29 @@ def frontier_table(found: dict) -> str:
     return "\n".join(lines)
 
 
+def search_table(*found: dict) -> str:
+    """What a search of embeddings reaches among sixteen, by the cap, and what the cap costs."""
+    lines = [
+        "| encoder | cap | likeness at the cap | named as the voice among sixteen | by how much ahead of the nearest other | likeness reached | "
+        "unknown people: cosine | nearest three |",
+        "|---" * 8 + "|",
+    ]
+    for run in found:
+        for r in run["rows"]:
+            free = r["deviations"] is None
+            named = wilson(round(r["named"] * r["people"] * r["starts"]), r["people"] * r["starts"])
+            lines.append(
+                f"| {run['encoder']} | {'none' if free else format(r['deviations'], 'g')} | {'–' if free else format(r['cap'], '.2f')} | "
+                f"{100 * named.value:.0f} % of {named.n} | {r['ahead']:+.3f} | {r['likeness']:.2f} | {r['unknown cosine']:.4f} | "
+                f"{r['unknown nearest three cosine']:.4f} |"
+            )
+    return "\n".join(lines)
+
+
 TABLES: dict[str, tuple[str | tuple[str, ...], Callable[..., str]]] = {
     "targets": (("ge2e", "ecapa?", "ge2e_attacks", "ecapa_attacks?", "many", "one_voice?", "fifty_voices?"), target_table),
     "people": (("ge2e", "ge2e_two_clips", "ecapa?"), people_table),
-    "frontier": ("frontier", frontier_table),
+    "frontier": ("frontier", frontier_table), "search": (("search", "search_ecapa"), search_table),
     "ge2e_attacks": ("ge2e_attacks", attacks_table), "ecapa_attacks": ("ecapa_attacks", attacks_table),
     "many": ("many", many_table), "levels": (("many", "many_fixed"), levels_table), "revival": ("many", revival_table),
     "embedding": ("embedding", embedding_table), "methods": ("methods", lambda found: methods_table(found).markdown()),
