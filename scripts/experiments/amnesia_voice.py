@@ -9,7 +9,7 @@ distilled* is the distillation, *stock, stock* what its owner gets with the stoc
 *amnesia, stock* is Selective Amnesia as it is sold, and with the stock encoder put back. *Identified* is
 the share of samples that the independent verifier hears as the voice asked for, nearest of all enrolled
 ones, with Wilson's 95 % interval; *cer* the character errors of the recogniser. Clips of *redacted* are
-the voice's own and its unseen ones. Trained halves and finished measurements are kept in OUT.
+the voice's own and its unseen ones. Trained halves and finished measurements are kept in OUT, and OUT/tables.json holds the table.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
 from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.adapters.speecht5 import BUNDLED
@@ -32,6 +33,7 @@ from redact_core.support.folders import hashes, new_folder
 
 PAIRS = [("stock", "stock"), ("stock", "distilled"), ("amnesia", "stock"), ("amnesia", "distilled")]
 """(generator, encoder)"""
+HEADS = ["generator", "encoder", "group", "identified", "as the reference", "character errors"]
 
 
 def half(
@@ -90,11 +92,11 @@ def measure(model: SpeechT5, judge: VoiceJudge, group: list[Case]) -> dict[str, 
 
 def line(
     pair: tuple[str, str], name: str, group: list[Case], found: dict[str, list[Any]], reference: str
-) -> str:
+) -> list[Cell]:
     hits = wilson(sum(h == c.voice for h, c in zip(found["heard"], group, strict=True)), len(group))
-    other = str(wilson(found["heard"].count(reference), len(group))) if name == "redacted" else "-"
+    other = wilson(found["heard"].count(reference), len(group)) if name == "redacted" else "-"
     errors = bootstrap_mean(found["cer"])
-    return f"| {pair[0]} | {pair[1]} | {name} | {len(group)} | {hits} | {other} | {errors.value:.3f} |"
+    return [*pair, name, hits, other, f"{errors.value:.3f} [{errors.low:.2f}, {errors.high:.2f}]"]
 
 
 def main() -> None:
@@ -133,7 +135,7 @@ def main() -> None:
         print(f"{name}: {seconds:.0f} CPU seconds", flush=True)
     asked = groups(args)
     judge = VoiceJudge(SpeechT5("bundled").bank.voices)
-    print("\n| generator | encoder | group | n | identified | as reference | cer |\n" + "|---" * 7 + "|")
+    rows: list[list[Cell]] = []
     for pair in PAIRS:
         model = assemble(folders[pair[0]], folders[pair[1]])
         for name, group in asked.items():
@@ -144,7 +146,9 @@ def main() -> None:
             if kept is None or kept["cases"] != wanted or kept["folders"] != key:
                 kept = {"cases": wanted, "folders": key, "found": measure(model, judge, group)}
                 path.write_text(json.dumps(kept, allow_nan=False))
-            print(line(pair, name, group, kept["found"], args.reference), flush=True)
+            rows.append(line(pair, name, group, kept["found"], args.reference))
+            print(*rows[-1], sep=" | ", flush=True)
+    write_tables(args.out / "tables.json", {"halves": ResultTable(HEADS, rows, digits=1, counts=True)})
 
 
 def assemble(generator: Path | None, encoder: Path | None) -> SpeechT5:
