@@ -2,8 +2,9 @@
 
     python scripts/tools/compare_page.py out/compare/results.json docs/results/compare_methods.md
     python scripts/tools/compare_page.py out/compare_voices/results.json docs/results/compare_methods.md --name compare_voices
+    python scripts/tools/compare_page.py out/one/results.json out/two/results.json docs/results/compare_methods.md
 
-The rows are copied beside the page as NAME.json, and the plot goes to the folder of images. Everything between the page's two marks of
+Rows of several files stand in one table; where two hold the same figure, that of the later file. The rows are copied beside the page as NAME.json, and the plot goes to the folder of images. Everything between the page's two marks of
 that name is replaced; the rest of the page stays.
 """
 
@@ -12,6 +13,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from marks import between
 
@@ -34,7 +36,7 @@ def what_it_holds(found: Figures) -> str:
     single = [name for name, entry in found.tuning.items() if len(entry["tried"]) == 1]
     text = (
         f"It holds {_many(len(found.tasks), 'task')} ({', '.join(found.tasks)}), {_list(sizes)} samples a group and "
-        f"{_list(attacked)} under attack, and {_many(len(found.seeds), 'seed')} ({_list(found.seeds)})."
+        f"{_list(attacked)} under attack, and {_many(len(found.seeds), 'seed')} ({', '.join(map(str, found.seeds))})."
     )
     if tried:
         text += (
@@ -124,17 +126,31 @@ def filled(page: str, found: Figures, name: str) -> str:
     return between(page, begin(name), END, body(found, name).rstrip("\n"))
 
 
+def merged(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Results of several folders as one: same base, judge and attacks, other methods, tasks or seeds."""
+    rows = {
+        tuple(row[key] for key in ("method", "task", "seed", "group", "metric", "kind")): row
+        for one in found for row in one["rows"]
+    }  # fmt: skip
+    parts = {
+        key: {name: value for one in found for name, value in one[key].items()}
+        for key in ("tuning", "refused")
+    }
+    return {**found[-1], "rows": list(rows.values()), **parts}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("figures", type=Path)
+    parser.add_argument("figures", type=Path, nargs="+")
     parser.add_argument("page", type=Path)
     parser.add_argument("--name", default="compare_methods", help="Of the marks, the copy and the plot.")
     args = parser.parse_args()
-    text = args.figures.read_text(encoding="utf-8")
-    found = Figures(json.loads(text))
-    args.page.with_name(f"{args.name}.json").write_text(text, encoding="utf-8")
+    results = merged([json.loads(path.read_text(encoding="utf-8")) for path in args.figures])
+    found = Figures(results)
+    text = json.dumps(results, indent=1, allow_nan=False)
+    args.page.with_name(f"{args.name}.json").write_text(text + "\n", encoding="utf-8")
     plot(found, args.page.parents[1] / "images" / f"{args.name}.png")
     args.page.write_text(filled(args.page.read_text(encoding="utf-8"), found, args.name), encoding="utf-8")
 

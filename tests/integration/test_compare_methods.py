@@ -135,6 +135,12 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(
     assert "| UCE | 50 % [9, 91] (static) |" in text.split("## Under attack")[1]
     assert "- robust: Robust needs more; give more." in text
     assert "10 samples a group and 2 under attack, and 1 seed (0)" in text
+    other = [{**row, "seed": 1} for row in results[1]["rows"]]
+    both = page.merged([results[1], {**results[1], "rows": other}])
+    assert len(both["rows"]) == 2 * len(results[1]["rows"])
+    assert page.merged([results[1], results[1]]) == results[1]
+    pooled = page.filled(f"{marks[0]}\n{marks[1]}", Figures(both), "compare_methods")
+    assert "and 2 seeds (0, 1)" in pooled
 
 
 def test_a_comparison_goes_on_from_its_results_alone(
