@@ -1,6 +1,6 @@
 """Write the tables of `redact attack` as a file, for pages: one line an attack, one column a model, and the ceiling.
 
-python scripts/tools/attack_tables.py concept=out/attacks style=out/attacks_style --out docs/results/tables/attacks.json
+python scripts/tools/attack_tables.py concept=out/attacks style=out/attacks_style --out out/tables.json
 """
 
 import argparse
