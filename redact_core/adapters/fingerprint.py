@@ -44,16 +44,25 @@ def class_name(adapter: Adapter) -> str:
 
 
 def settings_of(adapter: Adapter) -> dict[str, Any]:
-    """Numbers and lists of texts that an adapter holds, by name."""
+    """Numbers and lists of texts that an adapter holds, by name, as JSON gives them back."""
     if not isinstance(adapter, Guard):
-        return {key: value for key, value in sorted(vars(adapter).items()) if _is_setting(value)}
+        return {key: _plain(value) for key, value in sorted(vars(adapter).items()) if _is_setting(value)}
     # the texts of a guard are what it guards against, not sources; two guards of one class may be stacked
     below = settings_of(adapter.inner)
     name = type(adapter).__name__
     while any(key.startswith(f"{name}.") for key in below):
         name += "'"
-    own = {f"{name}.{k}": v for k, v in sorted(vars(adapter).items()) if isinstance(v, str) or _is_setting(v)}
+    own = {
+        f"{name}.{k}": _plain(v)
+        for k, v in sorted(vars(adapter).items())
+        if isinstance(v, str) or _is_setting(v)
+    }
     return below | own
+
+
+def _plain(value: Any) -> Any:
+    # what was written to a file is compared with what is in memory; JSON knows no tuples
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _is_setting(value: object) -> bool:

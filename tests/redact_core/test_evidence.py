@@ -188,6 +188,9 @@ def test_the_fingerprint_sees_weights_files_and_settings(tmp_path: Path) -> None
     first, second = PictureToy(), PictureToy(delay=1.0)
     assert fingerprint(first) == fingerprint(PictureToy())
     assert fingerprint(first)["settings"] != fingerprint(second)["settings"]
+    first.sentences = ("one", "two")  # type: ignore[attr-defined]
+    assert json.loads(json.dumps(fingerprint(first))) == fingerprint(first), "as a file gives it back"
+    del first.sentences  # type: ignore[attr-defined]
     with torch.no_grad():
         second.encoder.get_parameter("mix")[0, 0] += 1e-6
     assert fingerprint(first)["encoder"] != fingerprint(second)["encoder"]
