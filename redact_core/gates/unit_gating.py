@@ -15,7 +15,7 @@ from redact_core.adapters.capabilities import HasInputPerturbation, HasNameRepla
 from redact_core.adapters.state_gates import HasStateGates
 from redact_core.errors import RedactError
 from redact_core.gates.crossing import crossed
-from redact_core.gates.units import MARGIN, SPARE, UnitSettings, fit_units
+from redact_core.gates.units import MARGIN, SPARE, UnitSettings, fit_units, told_apart
 from redact_core.objectives.base import Objective
 from redact_core.objectives.targets import Targets
 from redact_core.types import Condition, Conditioning, Lesson, Mean
@@ -126,9 +126,12 @@ class UnitGating(Objective):
         whole = _states(adapter, model, kept)
         apart = torch.cdist(whole[:, -1], own[:, -1]).amin(1)
         more = [text for text in self._crossed(redacted, kept, apart, seed) if _fits(adapter, text)]
-        if more:
-            whole = torch.cat([whole, _states(adapter, model, more)])
         stays = normalize(whole.flatten(0, 1), dim=1)
+        if more:
+            besides = normalize(_states(adapter, model, more).flatten(0, 1), dim=1)
+            both = torch.cat([stays, besides])
+            # nobody asked for these prompts: they give way where they would leave nothing to redact
+            stays = both if told_apart(own[different], both).any() else stays
         search = _Search(adapter, model, redacted, self.searched, self.search_steps, seed)
         units = fit_units(
             own[different], instead[different], own[:, -1], stays, search, settings=self.settings, seed=seed

@@ -170,6 +170,11 @@ class _Training:
         return Units(directions.detach(), thresholds, means)
 
 
+def told_apart(own: Tensor, kept: Tensor) -> Tensor:
+    """``(n,)`` which states ``own (n, dim)`` lie far enough from all of ``kept (k, dim)`` for a unit between them."""
+    return torch.cat([torch.cdist(part, kept).amin(1) for part in own.split(500)]) > _KNOWN
+
+
 def fit_units(
     own: Tensor,
     answers: Tensor,
@@ -198,7 +203,7 @@ def fit_units(
         RedactError: No state of the concept is apart from what is kept.
     """
     settings = settings or UnitSettings()
-    apart = torch.cat([torch.cdist(part, kept).amin(1) for part in own.split(500)]) > _KNOWN
+    apart = told_apart(own, kept)
     if not apart.any():
         raise RedactError(
             "To the encoder, every state of what is redacted is also one of a kept condition, so no unit can tell them "
