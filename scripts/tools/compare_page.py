@@ -63,6 +63,8 @@ def plot(found: Figures, path: Path) -> None:
 
     figure, both = plt.subplots(1, 2, figsize=(12, 5), sharex=True, sharey=True)
     front = found.front()
+    losses = [lost for lost in map(found.lost, found.methods) if lost is not None]
+    wide = 0.12 * (max(losses) - min(losses)) if losses else 0.0
     for axes, leak_of, title in (
         (both[0], found.leak, "plain requests that still work, %"), (both[1], found.attacked, "found again under attack, %"),
     ):  # fmt: skip
@@ -76,7 +78,7 @@ def plot(found: Figures, path: Path) -> None:
             edge = "black" if name in front else "none"
             axes.scatter(lost, leak, s=area, color=colour, edgecolors=edge, linewidths=1.5, zorder=3)
             # names of points that lie together stand above one another
-            level = sum(abs(lost - x) < 12 and abs(leak - y) < 3 for x, y in placed)
+            level = sum(abs(lost - x) <= wide and abs(leak - y) < 3 for x, y in placed)
             placed.append((lost, leak))
             axes.annotate(
                 name, (lost, leak), xytext=(6, 4 + 10 * level), textcoords="offset points", fontsize=8
