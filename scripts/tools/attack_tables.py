@@ -9,8 +9,8 @@ from pathlib import Path
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
 from redact_core.evaluation.evidence import Evidence
 from redact_core.evaluation.summary import read_summary
-from redact_core.metrics.statistics import Rate, wilson
 from redact_core.reporting.attack_table import AttackRow, attack_table
+from redact_core.reporting.verdict import rate_of
 
 HEADS = ["access", "attack", "kind", "budget"]
 
@@ -25,17 +25,12 @@ def as_table(rows: list[AttackRow]) -> ResultTable:
         if row["model"] != models[0]:
             continue
         own = [found[row["task"], row["attack"], model] for model in models]
-        leaks = [rate(one["redacted"], one["n"]) for one in own]
+        leaks = [rate_of(one, "redacted") for one in own]
         task = [row["task"]] if len(tasks) > 1 else []
         lines.append(
-            [*task, row["access"], row["attack"], row["kind"], row["budget"], *leaks, rate(row["base"], row["base_n"])]
+            [*task, row["access"], row["attack"], row["kind"], row["budget"], *leaks, rate_of(row, "base")]
         )  # fmt: skip
     return ResultTable([*(["task"] if len(tasks) > 1 else []), *HEADS, *models, "ceiling"], lines)
-
-
-def rate(value: float | None, n: int) -> Rate:
-    """A share of ``n`` with its interval; of none where nothing was judged."""
-    return wilson(round(value * n), n) if value is not None else wilson(0, 0)
 
 
 def main() -> None:
