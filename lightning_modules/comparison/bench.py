@@ -168,6 +168,7 @@ class Bench:
         if method.guard:
             began = time.process_time()
             guard: Any = method.make(model, task, **settings)
+            guard.to(self.base.device)  # with networks of its own
             return Made(guard, "guard", {"seconds": time.process_time() - began, "changed bytes": 0})
         # of other settings another model
         own = (
@@ -200,7 +201,7 @@ class Bench:
 
     def opened_again(self, folder: Path) -> Made:
         """A model from a folder, made here or elsewhere."""
-        model = require(self.base, Reopens, "A comparison").reopen(folder)
+        model = require(self.base, Reopens, "A comparison").reopen(folder).to(self.base.device)
         changes, size = self.changed(model)
         return Made(model, changes, {"changed bytes": size})
 

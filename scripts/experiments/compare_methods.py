@@ -47,6 +47,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--untuned", nargs="*", default=[], help="Methods taken with their first settings.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="Of models and judge: cpu, cuda or cuda:1.")
     parser.add_argument(
         "--go-on-from", type=Path, metavar="RESULTS", help="A results.json that a new OUT begins with."
     )
@@ -73,7 +74,7 @@ def main() -> None:
     if args.go_on_from is not None:
         take_up(args.out, args.go_on_from)
     found = Comparison(
-        known.bench(args.n, args.n_attacked, args.out / "models", args.attacks), args.out,
+        known.bench(args.n, args.n_attacked, args.out / "models", args.attacks, args.device), args.out,
         {name: known.METHODS[name] for name in args.methods}, development=known.DEVELOPMENT, trials=args.trials,
         n_tuned=args.n_tuned, untuned=args.untuned, folders=folders, progress=True,
     )  # fmt: skip

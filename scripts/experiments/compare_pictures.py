@@ -214,13 +214,15 @@ ATTACKS: Mapping[str, Callable[[], Attack]] = {
 }  # fmt: skip
 
 
-def bench(n: int, n_attacked: int, models: Path, attacks: Sequence[str]) -> Bench:
+def bench(n: int, n_attacked: int, models: Path, attacks: Sequence[str], device: str = "cpu") -> Bench:
     """The bundled base with its grader."""
 
     def opened(**settings: Any) -> StableDiffusion:
-        return StableDiffusion("bundled", batch_size=50, **settings)
+        return StableDiffusion("bundled", batch_size=50, **settings).to(device)
 
+    scorer = GraderScorer()
+    scorer.judge.grader.to(device)
     return Bench(
-        opened, GraderScorer(), lambda task, seed: Request((task,), seed=seed), {name: ATTACKS[name] for name in attacks},
+        opened, scorer, lambda task, seed: Request((task,), seed=seed), {name: ATTACKS[name] for name in attacks},
         n=n, n_attacked=n_attacked, models=models, groups=GROUPS, set_scorer=GraderFeatureDistances(),
     )  # fmt: skip

@@ -77,9 +77,9 @@ ATTACKS: Mapping[str, Callable[[], Attack]] = {
 }
 
 
-def bench(n: int, n_attacked: int, models: Path, attacks: Sequence[str]) -> Bench:
+def bench(n: int, n_attacked: int, models: Path, attacks: Sequence[str], device: str = "cpu") -> Bench:
     """The bundled base with its verifier."""
     return Bench(
-        lambda: SpeechT5("bundled"), VoiceScorer(), lambda task, seed: Request((task,), seed=seed),
+        lambda: SpeechT5("bundled").to(device), VoiceScorer(), lambda task, seed: Request((task,), seed=seed),
         {name: ATTACKS[name] for name in attacks}, n=n, n_attacked=n_attacked, models=models,
     )  # fmt: skip
