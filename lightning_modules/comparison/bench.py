@@ -224,7 +224,7 @@ class Bench:
                 for key, value in now.state_dict().items()
                 if key not in before
                 or before[key].shape != value.shape
-                or not torch.equal(value, before[key])
+                or not torch.equal(value, before[key].to(value.device))
             )
             if size:
                 found[part] = size
