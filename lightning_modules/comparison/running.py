@@ -298,23 +298,29 @@ def take_up(out: Path, results: Path) -> None:
 
     Args:
         out: The folder, new or begun before.
-        results: Such a file.
+        results: Such a file, or a folder of such files.
 
     Raises:
-        RedactError: The file holds no results.
+        RedactError: A file holds no results, or the folder no file.
     """
     if (out / ROWS).exists():
         return
-    try:
-        found = json.loads(results.read_text(encoding="utf-8"))
-        rows = [{k: v for k, v in row.items() if k != "ceiling"} for row in found["rows"]]
-        lines = b"".join(line(row) for row in rows if key(row))
-        tuning = json.dumps(found["tuning"], indent=1, allow_nan=False).encode()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RedactError(f"{results} holds no results of a comparison; give a results.json.") from error
+    lines: list[bytes] = []
+    tuning: dict[str, Any] = {}
+    paths = sorted(results.glob("*.json")) if results.is_dir() else [results]
+    if not paths:
+        raise RedactError(f"{results} holds no results of a comparison; give a results.json.")
+    for path in paths:
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            rows = [{k: v for k, v in row.items() if k != "ceiling"} for row in found["rows"]]
+            lines += [line(row) for row in rows if key(row)]
+            tuning |= found["tuning"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RedactError(f"{path} holds no results of a comparison; give a results.json.") from error
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "tuning.json", tuning)
-    write_whole(out / ROWS, lines)
+    write_whole(out / "tuning.json", json.dumps(tuning, indent=1, allow_nan=False).encode())
+    write_whole(out / ROWS, b"".join(lines))
 
 
 def _text(settings: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
     python scripts/experiments/compare_methods.py --out out/compare
     python scripts/experiments/compare_methods.py --out out/compare --methods UCE default --tasks cat guitar --n 50 --seeds 0
-    python scripts/experiments/compare_methods.py --out out/compare --go-on-from docs/results/compare_methods.json
+    python scripts/experiments/compare_methods.py --out out/compare --go-on-from docs/results/compare_chance
     python scripts/experiments/compare_methods.py --out out/compare_voices --modality voices
     python scripts/experiments/compare_methods.py --out out/compare --tasks cat --methods --folder theirs=PATH
 
@@ -49,7 +49,10 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="Of models and judge: cpu, cuda or cuda:1.")
     parser.add_argument(
-        "--go-on-from", type=Path, metavar="RESULTS", help="A results.json that a new OUT begins with."
+        "--go-on-from",
+        type=Path,
+        metavar="RESULTS",
+        help="A results.json, or a folder of such files, that a new OUT begins with.",
     )
     parser.add_argument(
         "--folder", nargs="*", default=[], metavar="NAME=PATH", help="Models made elsewhere for the one task."

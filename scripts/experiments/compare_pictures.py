@@ -46,8 +46,10 @@ from redact_core.objectives.published.uce import UCE
 
 DEVELOPMENT = "umbrella"
 """The concept that settings are chosen on; it is not among :data:`TASKS`."""
-TASKS = ("cat", "guitar", "car", "pizza", "rocket", "rose", "style: noto", "style: fluent")
-"""Cat stands near a kept tiger, guitar near a kept violin."""
+TASKS = (
+    "sandwich", "octopus", "scissors", "guitar", "american football", "fire", "style: noto", "style: fluent",
+)  # fmt: skip
+"""The first six concepts that chance_concepts.py draws with seed 0, and two styles."""
 GROUPS = ("redacted", "reworded", "synonyms", "neighbours", "retained")
 
 
@@ -205,6 +207,16 @@ METHODS: dict[str, Method] = {
 METHODS |= {
     # what changes the generator comes first: it asks the stock encoder what the names mean
     "ESD-x and closed form": Method(lambda **s: [esd("x")(**s), ClosedForm()], ESD_TRIALS, batch_size=4),
+    "Selective Amnesia and robust": Method(
+        lambda **s: [amnesia(**s), RobustPrompts()],
+        ({"ewc_weight": 0.1}, {}, {"ewc_weight": 0.001}, {"learning_rate": 3e-4}),
+        batch_size=32,
+    ),
+    "UCE and robust": Method(
+        lambda **s: [UCE(**(_FEW | s)), RobustPrompts()],
+        ({}, {"preserve_weight": 0.1}, {"preserve_weight": 0.005}, {"keep_weight": 0.05}),
+        batch_size=32,
+    ),
     "UCE and gating units": Method(
         lambda **s: [UCE(**(_FEW | s)), UnitGating()],
         ({}, {"preserve_weight": 0.1}, {"preserve_weight": 0.005}, {"keep_weight": 0.05}),

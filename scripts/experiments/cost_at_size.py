@@ -1,7 +1,7 @@
 """What methods cost at the size of Stable Diffusion 1.5, side by side: processor seconds and peak memory.
 
     python scripts/experiments/cost_at_size.py
-    python scripts/experiments/cost_at_size.py --rows 1500 --device cuda
+    python scripts/experiments/cost_at_size.py --rows 1500 --device cuda --out docs/results/tables/compare_cost_gpu.json
     python scripts/experiments/cost_at_size.py --out docs/results/tables/compare_cost.json
     python scripts/tools/tables_page.py docs/results/tables docs/results/compare_methods.md
 
@@ -152,12 +152,14 @@ def main() -> None:
         else:
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
                 seconds, peak = pool.submit(measure, name, args.rows, args.device, args.threads).result()
-        rows.append([name, f"{seconds:.1f}" if args.device == "cpu" else f"{seconds:.3f}", f"{peak / 2**30:.2f} GiB"])
+        rows.append(
+            [name, f"{seconds:.1f}" if args.device == "cpu" else f"{seconds:.3f}", f"{peak / 2**30:.2f} GiB"]
+        )
         print(*rows[-1], sep="  ", flush=True)
     table = ResultTable(["method", "seconds", "peak memory"], rows)
     print(table.markdown())
     if args.out is not None:
-        write_tables(args.out, {"cost" if args.device == "cpu" else "cost_gpu": table})
+        write_tables(args.out, {"cost": table})
 
 
 if __name__ == "__main__":

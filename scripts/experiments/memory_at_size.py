@@ -133,7 +133,7 @@ def cases(device: str, sizes: Sequence[str], methods: Sequence[str]) -> list[tup
         (size, method)
         for size in sizes
         for method in methods
-        if device == "cuda" and method != NOTHING or device == "cpu" and size != T5_XXL
+        if (method != NOTHING if device == "cuda" else size != T5_XXL)
         if (size, method) != (T5_XXL, LAST)
     ]
 

@@ -4,13 +4,16 @@
     python scripts/tools/compare_page.py out/compare_voices/results.json docs/results/compare_methods.md --name compare_voices
     python scripts/tools/compare_page.py out/one/results.json out/two/results.json docs/results/compare_methods.md
 
-Rows of several files stand in one table; where two hold the same figure, that of the later file. The rows are copied beside the page as NAME.json, and the plot goes to the folder of images. Everything between the page's two marks of
-that name is replaced; the rest of the page stays.
+Rows of several files stand in one table; where two hold the same figure, that of the later file. The rows are copied beside the page
+as NAME.json, or, of several tasks, as NAME/TASK.json, and the plot goes to the folder of images. Everything between the page's two
+marks of that name is replaced; the rest of the page stays.
 """
 
 import argparse
 import json
 import math
+import shutil
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,8 @@ from lightning_modules.comparison import tables
 from lightning_modules.comparison.figures import Figures
 
 END = "<!-- end -->"
+DERIVED = ("ceiling", "low", "high")
+"""Of a row: they follow from ``hits`` and ``n``, and from the row of the untouched base."""
 
 
 def begin(name: str) -> str:
@@ -61,43 +66,76 @@ def plot(found: Figures, path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, both = plt.subplots(1, 2, figsize=(12, 5), sharex=True, sharey=True)
+    shown = [name for name in found.methods if found.lost(name) is not None]
+    figure, both = plt.subplots(1, 2, figsize=(12, 6), sharex=True, sharey=True)
     front = found.front()
-    losses = [lost for lost in map(found.lost, found.methods) if lost is not None]
-    wide = 0.12 * (max(losses) - min(losses)) if losses else 0.0
     for axes, leak_of, title in (
         (both[0], found.leak, "plain requests that still work, %"), (both[1], found.attacked, "found again under attack, %"),
     ):  # fmt: skip
-        placed: list[tuple[float, float]] = []
-        for name in found.methods:
-            leak, lost = leak_of(name), found.lost(name)
-            if leak is None or lost is None:
+        # most lie near zero: roots spread them
+        for scale in (axes.set_xscale, axes.set_yscale):
+            scale("function", functions=(lambda x: x.clip(0) ** 0.5, lambda x: x.clip(0) ** 2))
+        axes.set_xlim(0, 105)
+        axes.set_ylim(0, 110)
+        ticks = (0, 1, 5, 10, 20, 40, 60, 80, 100)
+        axes.set_xticks(ticks)
+        axes.set_yticks(ticks)
+        spots = {
+            name: (max(found.lost(name) or 0.0, 0.0), leak)
+            for name in shown if (leak := leak_of(name)) is not None
+        }  # fmt: skip
+        taken = [tuple(axes.transData.transform(spot)) for spot in spots.values()]
+        for number, name in enumerate(shown):
+            if name not in spots:
                 continue
+            spot = spots[name]
             area = 30 + 60 * math.log10(1 + (found.mean(name, "seconds") or 0.0))
             colour = {"encoder": "#1f5fa8", "generator": "#b3541e"}.get(found.changes(name), "#777777")
             edge = "black" if name in front else "none"
-            axes.scatter(lost, leak, s=area, color=colour, edgecolors=edge, linewidths=1.5, zorder=3)
-            # names of points that lie together stand above one another
-            level = sum(abs(lost - x) <= wide and abs(leak - y) < 3 for x, y in placed)
-            placed.append((lost, leak))
-            axes.annotate(
-                name, (lost, leak), xytext=(6, 4 + 10 * level), textcoords="offset points", fontsize=8
+            axes.scatter(
+                *spot,
+                s=area,
+                color=colour,
+                edgecolors=edge,
+                linewidths=1.5,
+                alpha=0.8,
+                zorder=3,
+                clip_on=False,
             )
-        axes.margins(x=0.12)
+            x, y = axes.transData.transform(spot)
+            shift = free_place(x, y, taken)
+            taken.append((x + shift[0], y + shift[1]))
+            axes.annotate(
+                str(number), spot, xytext=shift, textcoords="offset pixels", fontsize=8, annotation_clip=False,
+                ha="center", va="center", zorder=4, arrowprops={"arrowstyle": "-", "color": "#888888", "linewidth": 0.5},
+            )  # fmt: skip
         axes.set_xlabel("points of the nearest that are lost")
         axes.set_title(title, fontsize=9)
         axes.grid(alpha=0.3)
+    names = "   ".join(f"{number} {name}".replace(" ", "_") for number, name in enumerate(shown))
+    figure.text(0.5, 0.01, textwrap.fill(names, 170).replace("_", " "), ha="center", va="bottom", fontsize=8)
     figure.suptitle(
         "blue: encoder, orange: generator, gray: both or none; the larger, the longer it takes; ringed: on the front",
         fontsize=8,
     )
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.09, 1, 1))
     figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
+def free_place(x: float, y: float, taken: Sequence[tuple[float, ...]]) -> tuple[float, float]:
+    """Where the number of a dot at ``(x, y)`` stands, in pixels from it: near, and away from dots and other numbers."""
+    for far in (16, 28, 40, 52, 64):
+        for turn in range(12):
+            angle = math.pi / 4 + turn * math.pi / 6
+            shift = far * math.cos(angle), far * math.sin(angle)
+            if all(math.hypot(x + shift[0] - a, y + shift[1] - b) > 15 for a, b in taken):
+                return shift
+    return 16.0, 16.0
+
+
 def body(found: Figures, name: str) -> str:
-    """All between the marks."""
+    """All between the marks: what one chooses by, then the rest, which opens when it is asked for."""
     deeper = "#" * 3
     refused = "".join(f"- {method}: {why}\n" for method, why in found.refused.items())
     parts = [
@@ -109,18 +147,30 @@ def body(found: Figures, name: str) -> str:
         f"{deeper} Under attack\n\n*Static*: the search does not look at what the method changed, so that a low figure proves "
         "little.\n",
         tables.markdown(tables.attacked(found)) + "\n",
-        f"{deeper} What stays\n\n*All of it*: everything that the request asks for is found together. A distance stands beside that of the base's own halves.\n",
-        tables.markdown(tables.damage(found)) + "\n",
-        f"{deeper} Cost\n\n*Changed*: weights that are not the base's any more. *Time of a sample* is beside the untouched model's.\n",
-        tables.markdown(tables.costs(found)) + "\n",
-        f"{deeper} Settings that were tried\n",
-        tables.markdown(tables.settings(found)) + "\n",
+        folded(
+            "What stays",
+            "*All of it*: everything that the request asks for is found together. A distance stands beside that of the base's own "
+            "halves.",
+            tables.damage(found),
+        ),
+        folded(
+            "Cost",
+            "*Changed*: weights that are not the base's any more. *Time of a sample* is beside the untouched model's.",
+            tables.costs(found),
+        ),
+        folded("Settings that were tried", "", tables.settings(found)),
     ]
     if len(found.tasks) > 1:
-        parts += [f"{deeper} Task by task\n", tables.markdown(tables.by_task(found)) + "\n"]
+        parts.append(folded("Task by task", "", tables.by_task(found)))
     if refused:
         parts.append(f"{deeper} Not applied\n\n{refused}")
     return "\n".join(parts)
+
+
+def folded(title: str, words: str, table: tables.Table) -> str:
+    """A table that opens when it is asked for."""
+    inside = "\n\n".join(part for part in (words, tables.markdown(table)) if part)
+    return f'??? note "{title}"\n\n{textwrap.indent(inside, "    ")}\n'
 
 
 def filled(page: str, found: Figures, name: str) -> str:
@@ -141,6 +191,25 @@ def merged(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {**found[-1], "rows": list(rows.values()), **parts}
 
 
+def stored(results: dict[str, Any], path: Path) -> list[tuple[Path, str]]:
+    """Files and their text: a row a line, without what follows from others; a file for each task where there are several."""
+    tasks = list(dict.fromkeys(row["task"] for row in results["rows"]))
+    found: list[tuple[Path, str]] = []
+    for task in tasks:
+        rows = [
+            {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in row.items() if k not in DERIVED}
+            for row in results["rows"] if row["task"] == task
+        ]  # fmt: skip
+        for row in rows:
+            if row.get("asked") == row.get("n"):
+                row.pop("asked", None)
+        rest = json.dumps({k: v for k, v in results.items() if k != "rows"}, allow_nan=False)
+        lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows)
+        name = path.with_suffix(".json") if len(tasks) == 1 else path / f"{task.replace(' ', '_')}.json"
+        found.append((name, f'{rest[:-1]}, "rows": [\n{lines}\n]}}\n'))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -151,8 +220,11 @@ def main() -> None:
     args = parser.parse_args()
     results = merged([json.loads(path.read_text(encoding="utf-8")) for path in args.figures])
     found = Figures(results)
-    text = json.dumps(results, indent=1, allow_nan=False)
-    args.page.with_name(f"{args.name}.json").write_text(text + "\n", encoding="utf-8")
+    if args.page.with_name(args.name).is_dir():
+        shutil.rmtree(args.page.with_name(args.name))
+    for path, part in stored(results, args.page.with_name(args.name)):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(part, encoding="utf-8")
     plot(found, args.page.parents[1] / "images" / f"{args.name}.png")
     args.page.write_text(filled(args.page.read_text(encoding="utf-8"), found, args.name), encoding="utf-8")
 

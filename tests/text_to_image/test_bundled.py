@@ -62,3 +62,11 @@ def test_a_redacted_concept_is_gone_and_the_reference_is_shown(judge: Judge) -> 
     wanted = [case.concept for case in cases["retained"]]
     kept = [sum(a == b for a, b in zip(found, wanted, strict=True)) for found in (before[24:], after[24:])]
     assert kept[1] >= kept[0] - 3
+
+
+def test_a_redacted_copy_trains_at_the_bundled_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second method is applied to a folder, which is not called ``bundled``; a large encoder takes small steps."""
+    copy = str(BUNDLED / "pipeline")
+    assert StableDiffusion(copy).learning_rate == StableDiffusion("bundled").learning_rate == 1e-3
+    monkeypatch.setattr("modalities.text_to_image.adapters.stable_diffusion._SMALL", 100_000)
+    assert StableDiffusion(copy).learning_rate == 1e-5

@@ -70,6 +70,9 @@ from redact_core.adapters.capabilities import (
 from redact_core.adapters.generator_parts import HasConditioningMaps, HasDenoiser, HasTowers, ReadsText, Tower
 from redact_core.adapters.state_gates import HasStateGates
 
+_SMALL = 10_000_000
+"""Weights of a text encoder, of which a smaller one takes larger steps: CLIP-L has 123 million, the bundled one a million."""
+
 
 class StableDiffusion(
     DrawsPictures,
@@ -173,11 +176,12 @@ class StableDiffusion(
         )
         self.most_rows = most_rows
         self.bundled = bundled
-        self.learning_rate = 1e-3 if bundled else 1e-5
         self.tokenizer: CLIPTokenizer = self._tokenizer("tokenizer")
         self._read: dict[str, str] = {}
         encoder = self._open()
         self.encoder: nn.Module = encoder
+        small = sum(parameter.numel() for parameter in encoder.parameters()) < _SMALL
+        self.learning_rate = 1e-3 if small else 1e-5
         self._check_context()
         if train_blocks is not None:
             encoder.train_last(train_blocks)
