@@ -72,7 +72,8 @@ def t5(device: str) -> PromptPipeline:
     with tempfile.TemporaryDirectory() as folder:
         model = PromptPipeline(str(tiny_pipeline(Path(folder) / "tiny", "PixArtSigmaPipeline")))
     parts = model.encoder.parts
-    small = parts["text_encoder"].config
+    stock: Any = parts["text_encoder"]
+    small = stock.config
     config = T5Config(
         vocab_size=32128, d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64, feed_forward_proj="gated-gelu",
         pad_token_id=small.pad_token_id, eos_token_id=small.eos_token_id,

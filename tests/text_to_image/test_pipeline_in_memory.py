@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from torch import nn
 
 from modalities.text_to_image import RobustPrompts, StableDiffusion, StableDiffusionXL, unlearn
 from modalities.text_to_image.unlearn import METHODS
-from redact_core import ClosedForm, Lesson, RedactError, RedactionCard, Request, redact
+from redact_core import ClosedForm, Lesson, RedactError, RedactionCard, Request, SelectiveAmnesia, redact
 
 LESSONS = [Lesson.redact("a cat", "a dog"), Lesson.retain("a dog"), Lesson.retain("red car")]
 
@@ -123,12 +124,26 @@ def test_unlearn_gives_the_same_pipeline_back(pipe, method: str, monkeypatch: py
 
 
 def test_robust_unlearning_has_the_settings_of_prompts(pipe) -> None:
-    method = METHODS["robust"](StableDiffusion(pipe))
+    (method,) = METHODS["robust"](StableDiffusion(pipe))
     assert isinstance(method, RobustPrompts)
     assert isinstance(method.start, ClosedForm)
     assert method.name_replacement > 0
     assert method.default_steps(StableDiffusion("bundled")) == 400
     assert method.default_steps(StableDiffusion(pipe)) == 2000
+
+
+def test_unlearn_in_denoiser_and_encoder(pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StableDiffusion, "expand", lambda *_: LESSONS)
+    few = {"surrogates": 2, "replays": 2, "fisher_samples": 2, "fisher_times": 2}
+    amnesia = lambda **given: SelectiveAmnesia(**given | few)  # noqa: E731
+    # the package has the function under the module's name
+    monkeypatch.setattr(sys.modules["modalities.text_to_image.unlearn"], "SelectiveAmnesia", amnesia)
+    encoder, denoiser = weights(pipe.text_encoder), weights(pipe.unet)
+    unlearn(pipe, "a cat", "amnesia_and_robust", target="a dog", steps=2, progress=False)
+    assert not same(encoder, pipe.text_encoder.state_dict())
+    moved = [name for name, value in pipe.unet.state_dict().items() if not value.equal(denoiser[name])]
+    assert moved
+    assert all("attn2" in name for name in moved)
 
 
 def test_unlearn_knows_its_methods(pipe) -> None:
