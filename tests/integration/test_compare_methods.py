@@ -164,6 +164,39 @@ def test_a_comparison_goes_on_from_its_results_alone(
     assert not (tmp_path / "third").exists()
 
 
+def test_a_comparison_goes_on_from_the_files_of_its_tasks(
+    scripts: tuple[ModuleType, ModuleType], tmp_path: Path
+) -> None:
+    script, page = scripts
+    compared(script, CountingBench(), tmp_path / "first")
+    results = json.loads((tmp_path / "first" / "results.json").read_text())
+    rows = [{**row, "task": task} for task in ("guitar", "red car") for row in results["rows"]]
+    files = dict(page.stored({**results, "rows": rows}, tmp_path / "kept"))
+    assert sorted(path.name for path in files) == ["guitar.json", "red_car.json"]
+    (tmp_path / "kept").mkdir()
+    for path, text in files.items():
+        path.write_text(text)
+        assert text.count("\n") == len(results["rows"]) + 2  # a row a line
+    together = page.merged([json.loads(text) for text in files.values()])
+    whole, again = Figures({**results, "rows": rows}), Figures(together)
+    assert page.body(again, "kept") == page.body(whole, "kept")
+    take_up(tmp_path / "second", tmp_path / "kept")
+    second = CountingBench()
+    compared(script, second, tmp_path / "second")
+    assert second.calls == 0
+    with pytest.raises(RedactError, match="holds no results of a comparison"):
+        take_up(tmp_path / "third", tmp_path / "first" / "models")
+
+
+def test_numbers_in_the_plot_keep_away_from_dots(scripts: tuple[ModuleType, ModuleType]) -> None:
+    _, page = scripts
+    taken = [(100.0, 100.0)] * 8
+    for _ in range(8):
+        x, y = page.free_place(100.0, 100.0, taken)
+        assert all((100 + x - a) ** 2 + (100 + y - b) ** 2 > 15**2 for a, b in taken)
+        taken.append((100 + x, 100 + y))
+
+
 def test_what_is_asked_for_with_more_rows_is_measured_again(
     scripts: tuple[ModuleType, ModuleType], tmp_path: Path
 ) -> None:

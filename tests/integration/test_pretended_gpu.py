@@ -16,6 +16,7 @@ from device_matrix import (
 )
 from pretended_gpu import CUDA, OnGpu, pretended_gpu
 
+from lightning_modules.comparison.bench import Bench
 from modalities.text_to_image import Espresso, StableDiffusion
 from modalities.text_to_image.adapters.folders import BUNDLED
 from modalities.text_to_image.metrics.grader import Judge
@@ -85,6 +86,19 @@ def test_step(name: str, precision: str, gpu: torch.device, tmp_path: Path) -> N
     kind, method = METHODS[name]
     model, conditions = MODELS[kind](tmp_path)
     take_step(model.to(gpu), conditions, method(), precision)
+
+
+def test_a_compared_model_is_beside_a_base_on_another_device(gpu: torch.device, tmp_path: Path) -> None:
+    """A base that has drawn nothing has its denoiser where it was loaded."""
+    (base, _), (model, _) = (MODELS["prompt"](tmp_path / name) for name in ("base", "model"))
+    bench = object.__new__(Bench)
+    bench.base = base
+    model.to(gpu)
+    with torch.no_grad():
+        next(iter(model.encoder.parameters())).add_(1)
+    what, size = bench.changed(model)
+    assert what == "encoder"
+    assert size == 4 * next(iter(base.encoder.parameters())).numel()
 
 
 @pytest.mark.parametrize("kind", QUICK)
