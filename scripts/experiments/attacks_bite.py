@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lightning_modules.cli.attack import attack
 from modalities.text_to_image import StableDiffusion
-from redact_core import Lesson, Request, redact
+from redact_core import Distillation, Lesson, Request, redact
 
 PROMPT = "a picture of {}"
 ATTACKS = [
@@ -39,7 +39,8 @@ def redacted_once(folder: Path, concept: str, reference: str, steps: int, seed: 
     rows = model.expand(Request((concept,), (reference,), seed=seed))
     kept = [row for row in rows if not row.redacted]
     lesson = Lesson.redact(PROMPT.format(f"a {concept}"), PROMPT.format(f"a {reference}"))
-    redact(model, [lesson, *kept], steps=steps, seed=seed)
+    # not from the closed form, which takes the name away whatever stands around it
+    redact(model, [lesson, *kept], objective=Distillation(), steps=steps, seed=seed)
     model.save(folder)
     notes.write_text(json.dumps(wanted, allow_nan=False), encoding="utf-8")  # last: the folder is whole
 
