@@ -231,6 +231,7 @@ ATTACKS: Mapping[str, Callable[[], Attack]] = {
     "UnlearnDiffAtk": lambda: UnlearnDiffAtk(tokens=8, steps=40, checks=4),
     "soft tokens": lambda: SoftPrompt(tokens=4, steps=40),
     "concept inversion": lambda: ConceptInversion(tokens=1, steps=40, pictures=16, batch=8),
+    "concept inversion, longer": lambda: ConceptInversion(tokens=4, steps=200, pictures=32, batch=8),
     "image to image": lambda: ImageToImage(strength=0.7),
     "stock encoder": lambda: EncoderSwap(),
     "relearning": lambda: Relearning(part="both", steps=50),
