@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from lightning_modules.comparison import tables
-from lightning_modules.comparison.bench import Made
+from lightning_modules.comparison.bench import Bench, Made
 from lightning_modules.comparison.figures import Figures
 from lightning_modules.comparison.running import Comparison, key, take_up, taken
-from redact_core import RedactError
+from modalities.text_to_image import StableDiffusion
+from modalities.text_to_image.metrics.grader_scorer import GraderScorer
+from redact_core import RedactError, Request
 from redact_core.metrics.statistics import wilson
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -286,3 +288,15 @@ def test_a_distance_stands_beside_its_floor() -> None:
         ["untouched", "90 % [60, 98]", "–"],
         ["UCE", "90 % [60, 98]", "322 of 300"],
     ]
+
+
+def test_what_a_base_noted_of_a_request_makes_it_no_other_base() -> None:
+    """One bench serves several comparisons, each with requests of its own."""
+    bench = Bench(
+        lambda: StableDiffusion("bundled"), GraderScorer(), lambda task, seed: Request((task,), seed=seed), {}, n=1,
+        n_attacked=1,
+    )  # fmt: skip
+    before = bench.head()
+    bench.base.with_references(bench.request("guitar", 0))
+    assert bench.base.chosen_references
+    assert bench.head() == before
