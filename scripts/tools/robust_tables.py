@@ -48,7 +48,7 @@ def by_concept(found: Figures) -> ResultTable:
 def of(found: Figures, group: str, task: str) -> str:
     """With the untouched base's figure behind it."""
     own, then = found.rate(OURS, group, task), found.rate(STOCK, group, task)
-    return f"{percent(own)} of {percent(then, span=False)}"
+    return percent(None) if own is None else f"{percent(own)} of {percent(then, span=False)}"
 
 
 def by_seed(found: Figures) -> ResultTable:
