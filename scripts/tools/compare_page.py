@@ -112,8 +112,11 @@ def plot(found: Figures, path: Path) -> None:
         axes.set_xlabel("points of the nearest that are lost")
         axes.set_title(title, fontsize=9)
         axes.grid(alpha=0.3)
-    names = "   ".join(f"{number} {name}".replace(" ", "_") for number, name in enumerate(shown))
-    figure.text(0.5, 0.01, textwrap.fill(names, 170).replace("_", " "), ha="center", va="bottom", fontsize=8)
+    # a number and its name stay on one line: textwrap does not break at a no-break space
+    names = "   ".join(
+        f"{number} {name}".replace(" ", "\N{NO-BREAK SPACE}") for number, name in enumerate(shown)
+    )
+    figure.text(0.5, 0.01, textwrap.fill(names, 170), ha="center", va="bottom", fontsize=8)
     figure.suptitle(
         "blue: encoder, orange: generator, gray: both or none; the larger, the longer it takes; ringed: on the front",
         fontsize=8,
@@ -220,9 +223,10 @@ def main() -> None:
     args = parser.parse_args()
     results = merged([json.loads(path.read_text(encoding="utf-8")) for path in args.figures])
     found = Figures(results)
-    if args.page.with_name(args.name).is_dir():
-        shutil.rmtree(args.page.with_name(args.name))
-    for path, part in stored(results, args.page.with_name(args.name)):
+    kept = args.page.with_name(args.name)
+    if kept.is_dir():
+        shutil.rmtree(kept)
+    for path, part in stored(results, kept):
         path.parent.mkdir(exist_ok=True)
         path.write_text(part, encoding="utf-8")
     plot(found, args.page.parents[1] / "images" / f"{args.name}.png")

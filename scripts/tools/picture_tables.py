@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
+from lightning_modules.comparison.tables import MISSING
 from redact_core.metrics.statistics import wilson
 
 _COUNTED = re.compile(r"(.+) \(n=(\d+)\)")
@@ -36,7 +37,7 @@ def as_table(columns: dict[str, dict[str, Any]]) -> ResultTable:
             rows.append(
                 [
                     counted[1],
-                    *(wilson(found[label], n) if label in found else "–" for found in columns.values()),
+                    *(wilson(found[label], n) if label in found else MISSING for found in columns.values()),
                 ]
             )
     rows.append(["seconds of CPU", *(f"{found['seconds']:.0f}" for found in columns.values())])

@@ -15,7 +15,7 @@ from compare_page import merged
 
 from lightning_modules.comparison.figures import Figures, pooled
 from lightning_modules.comparison.result_tables import ResultTable, write_tables
-from lightning_modules.comparison.tables import heads, percent
+from lightning_modules.comparison.tables import MISSING, heads, number, percent
 from lightning_modules.comparison.words import STOCK
 
 METHODS = ("closed form", "default", "implicit synonyms", "robust", STOCK)
@@ -33,8 +33,7 @@ def by_attack(found: Figures) -> ResultTable:
         [head, *(percent(found.rate(name, group)) for name in METHODS)]
         for group, head in groups(found).items()
     ]
-    seconds = [found.mean(name, "seconds") for name in METHODS]
-    lines.append(["seconds, on a GPU", *("–" if one is None else f"{one:.0f}" for one in seconds)])
+    lines.append(["seconds, on a GPU", *(number(found.mean(name, "seconds"), ".0f") for name in METHODS)])
     return ResultTable(["", *METHODS], lines)
 
 
@@ -48,7 +47,7 @@ def by_concept(found: Figures) -> ResultTable:
 def of(found: Figures, group: str, task: str) -> str:
     """With the untouched base's figure behind it."""
     own, then = found.rate(OURS, group, task), found.rate(STOCK, group, task)
-    return percent(None) if own is None else f"{percent(own)} of {percent(then, span=False)}"
+    return MISSING if own is None else f"{percent(own)} of {percent(then, span=False)}"
 
 
 def by_seed(found: Figures) -> ResultTable:
