@@ -88,3 +88,22 @@ def test_the_closed_form_raises_its_weight_for_twenty_concepts_and_not_for_ten(c
     objective.solve(model, model.expand(Request(tuple(names))))
     assert ("raised" in objective.solved) == bool(said)
     assert said in objective.solved
+
+
+def test_misspelt_names_come_last_where_the_bound_leaves_room() -> None:
+    def expanded(count: int, slips: int, most: int) -> tuple[set[str], list[str]]:
+        notes: list[str] = []
+        amounts = PromptRows(misspellings=slips, most_rows=most)
+        return gone(
+            expand(styles(count), general_vocabulary(), WORDS, note=notes.append, amounts=amounts)
+        ), notes
+
+    # three styles without misspellings make about 750 rows
+    bare, _ = expanded(3, 0, 1000)
+    some, notes = expanded(3, 96, len(bare) + 60)
+    assert len(bare) < len(some) <= len(bare) + 60
+    assert notes[-1].startswith("3 names are redacted together, so each style has only ")
+    assert bare <= some
+    full, notes = expanded(3, 96, 4096)
+    assert len(full) > len(some)
+    assert notes == []

@@ -1,11 +1,13 @@
 """From a person's words to lessons; strings only."""
 
 import random
+import re
 from pathlib import Path
 
 import pytest
 
 from modalities.text_to_image.prompts.expansion import expand, understand
+from modalities.text_to_image.prompts.misspellings import SLIPS, misspellings, misspelt
 from modalities.text_to_image.prompts.phrasing import draw, wordings
 from modalities.text_to_image.prompts.retained_prompts import mentions
 from modalities.text_to_image.prompts.shares import PromptRows
@@ -101,7 +103,7 @@ def test_heldout_phrasings_and_wordings_never_teach() -> None:
 
 
 def test_a_style_without_reference_is_left_out_of_the_answer() -> None:
-    redacted = [r for r in rows("noto") if r.redacted]
+    redacted = [r for r in rows("noto", misspellings=0) if r.redacted]
     assert len(redacted) > 100
     assert all("noto" in r.asked and "noto" not in r.answer for r in redacted)
     to_other = [r for r in rows("noto", references=("twemoji",)) if r.redacted]
@@ -245,3 +247,31 @@ def test_random_wordings_hold_the_style_and_are_answered_as_the_reference_at_its
 def test_random_wordings_are_of_styles_alone() -> None:
     known = rows("cigarette", references=("lollipop",))
     assert rows("cigarette", references=("lollipop",), random_wordings=40) == known
+
+
+@pytest.mark.parametrize("reference", ["twemoji", ""])
+def test_a_style_is_redacted_by_its_misspelt_names_too(reference: str) -> None:
+    references = (reference,) if reference else ()
+    known = rows("noto", references=references, misspellings=0)
+    found = rows("noto", references=references, misspellings=30)
+    check_lessons(found)
+    assert [row for row in found if row in set(known)] == known
+    new = [str(row.asked) for row in found if row not in set(known)]
+    slips = set(misspellings("noto", set()))
+    said = [{slip for slip in slips if re.search(rf"(?<!\w){slip}(?!\w)", asked)} for asked in new]
+    assert all(said)
+    assert len(set().union(*said)) > 15
+    assert not any(re.search(r"(?<!\w)noto(?!\w)", asked) for asked in new)
+    # a concept's are closed without
+    assert rows("cigarette", references=("lollipop",), misspellings=0) == rows(
+        "cigarette", references=("lollipop",)
+    )
+
+
+def test_a_misspelling_is_no_word_that_means_something_else() -> None:
+    slips = misspellings("cat", {"cart", "act", "at", "vat", "ct"})
+    assert {"cat", "act", "at", "vat", "ct"}.isdisjoint(slips)
+    assert {"caat", "xat", "сat", "c at", "cta"} <= {*slips}
+    assert len({*slips}) == len(slips)
+    two = {misspelt("cigarette", kind, random.Random(seed), 2) for kind in SLIPS for seed in range(20)}
+    assert two.isdisjoint({"cigarette", *misspellings("cigarette", set())})

@@ -139,6 +139,44 @@ def test_styles_and_prompts_keep_their_defaults(bundled: StableDiffusion) -> Non
     assert bundled.chosen_references[:2] == ("default reference", "default reference")
 
 
+def test_a_style_that_the_model_draws_unasked_is_not_merely_left_out(bundled: StableDiffusion) -> None:
+    # the base draws twemoji wherever no style is named; that without it would be drawn as before
+    request = bundled.with_references(Request(("style: twemoji",)))
+    (reference,) = request.references
+    assert reference in {"noto", "fluent"}
+    assert bundled.chosen_references == (f"{reference} (chosen: the model draws the style unasked)",)
+    (remark,) = bundled.remarks
+    assert remark.startswith(
+        'To the encoder the style "twemoji" is nearly no style (0.01 of the usual distance)'
+    )
+    rows = [row for row in bundled.expand(Request(("style: twemoji",))) if row.redacted]
+    assert all(reference in str(row.answer) for row in rows)
+    # an owner who insists is told
+    with pytest.warns(
+        UserWarning, match=r'No reference leaves "twemoji" out, and it is drawn unasked; it lies at 0\.01'
+    ):
+        bundled.with_references(Request(("style: twemoji",), ("",)))
+
+
+def test_of_two_styles_the_one_that_stays_is_drawn_instead(bundled: StableDiffusion) -> None:
+    request = bundled.with_references(Request(("style: twemoji", "style: noto")))
+    assert request.references == ("fluent", "")
+
+
+def test_a_near_reference_is_taken_but_a_farther_one_is_named(bundled: StableDiffusion) -> None:
+    request = bundled.with_references(Request(("american football",)))
+    (remark,) = bundled.remarks
+    farther = remark.rsplit('"', 2)[1]
+    assert remark.endswith(f'Against attackers a farther reference protects better, such as "{farther}".')
+    bundled.with_references(Request(("american football",), request.references))
+    assert bundled.remarks == (
+        f'The reference "{request.references[0]}" lies at 0.50 of the distance that is usual between two concepts. Against '
+        f'attackers a farther reference protects better, such as "{farther}".',
+    )
+    bundled.with_references(Request(("american football",), (farther,)))
+    assert bundled.remarks == ()
+
+
 @pytest.mark.parametrize(
     ("redact", "reference", "message"),
     [

@@ -251,7 +251,7 @@ def test_a_reopened_model_is_trained_at_the_rate_of_its_base(tiny_sd: Path, tmp_
     assert (again.learning_rate, again.soft_tokens) == (3e-3, 2)
 
 
-@pytest.mark.parametrize("name", ["implicit_synonyms", "per_name", "random_wordings"])
+@pytest.mark.parametrize("name", ["implicit_synonyms", "per_name", "random_wordings", "misspellings"])
 def test_a_number_of_rows_is_kept_by_a_reopened_model_and_not_negative(tiny_sd: Path, name: str) -> None:
     model = StableDiffusion(str(tiny_sd), **{name: 7})
     assert getattr(model.reopen(tiny_sd), name) == 7

@@ -26,7 +26,7 @@ from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.adapters.turns import turn
 from modalities.text_to_image.inspection.families import HIDDEN
 from modalities.text_to_image.prompts.names import OR, tidied, without_article
-from modalities.text_to_image.prompts.shares import MOST_ROWS
+from modalities.text_to_image.prompts.shares import MISSPELLINGS, MOST_ROWS
 from redact_core import (
     ClosedForm,
     Condition,
@@ -64,6 +64,7 @@ class PromptPipeline(StableDiffusion):
         truncate: Cut prompts beyond the shortest context, as the pipeline does, instead of refusing them.
         per_name: Random compositions that redact a name of a concept.
         random_wordings: Prompts that redact a style in wordings of random words.
+        misspellings: Prompts that redact a style by a misspelt name.
         most_rows: Redacted prompts of our own making in all; of many names each gets fewer.
         size: Height and width of pictures in pixels; default: the pipeline's own.
 
@@ -90,6 +91,7 @@ class PromptPipeline(StableDiffusion):
         per_name: int = 30,
         random_wordings: int = 0,
         most_rows: int = MOST_ROWS,
+        misspellings: int = MISSPELLINGS,
         size: int | None = None,
     ):
         if size is not None and (size < 8 or size % 8):
@@ -110,6 +112,7 @@ class PromptPipeline(StableDiffusion):
             per_name=per_name,
             random_wordings=random_wordings,
             most_rows=most_rows,
+            misspellings=misspellings,
         )
         self.own_guidance, self.size = guidance is None, size
 

@@ -38,11 +38,12 @@ from modalities.text_to_image.adapters.row_settings import settings_of
 from modalities.text_to_image.adapters.soft_tokens import in_front, name_replacement
 from modalities.text_to_image.adapters.turns import turn
 from modalities.text_to_image.inspection.pipelines import uncovered_remark
-from modalities.text_to_image.prompts import expansion, planning, references
+from modalities.text_to_image.prompts import expansion, planning
 from modalities.text_to_image.prompts.implicit_synonyms import implicit_synonyms
 from modalities.text_to_image.prompts.names import tidied, without_article
-from modalities.text_to_image.prompts.shares import MOST_ROWS, PromptRows
+from modalities.text_to_image.prompts.shares import MISSPELLINGS, MOST_ROWS, PromptRows
 from modalities.text_to_image.prompts.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
+from modalities.text_to_image.prompts.weighing import Scales
 from modalities.text_to_image.suites import SUITES
 from redact_core import (
     ClosedForm,
@@ -108,12 +109,13 @@ class StableDiffusion(
         per_name: Random compositions that redact a name of a concept, beside one plain row for each wording; a style
             has eight times as many. More bring what is redacted closer to its reference, for longer preparation.
         random_wordings: Prompts that redact a style in wordings of random words, for wordings that nobody thought of.
+        misspellings: Prompts that redact a style by a misspelt name.
         most_rows: Redacted prompts of our own making in all. Where many names are redacted together, each gets fewer, down to
             one.
 
     Raises:
         RedactError: The folder is of another class, incomplete, or holds pickled weights, or ``implicit_synonyms``,
-            ``per_name`` or ``random_wordings`` is below 0, or ``steps``, ``batch_size`` or ``most_rows`` below 1.
+            ``per_name``, ``random_wordings`` or ``misspellings`` is below 0, or ``steps``, ``batch_size`` or ``most_rows`` below 1.
     """
 
     # the independent CLIP is used where it is shipped
@@ -147,8 +149,11 @@ class StableDiffusion(
         per_name: int = 30,
         random_wordings: int = 0,
         most_rows: int = MOST_ROWS,
+        misspellings: int = MISSPELLINGS,
     ):
-        PromptRows(per_name, random_wordings, most_rows)  # refuses numbers that are out of range
+        PromptRows(
+            per_name, random_wordings, misspellings, most_rows
+        )  # refuses numbers that are out of range
         if implicit_synonyms < 0:
             raise RedactError(f"implicit_synonyms is {implicit_synonyms}; give at least 0.")
         for name, value in {"steps": steps, "batch_size": batch_size}.items():
@@ -174,7 +179,7 @@ class StableDiffusion(
             per_name,
             random_wordings,
         )
-        self.most_rows = most_rows
+        self.most_rows, self.misspellings = most_rows, misspellings
         self.bundled = bundled
         self.tokenizer: CLIPTokenizer = self._tokenizer("tokenizer")
         self._read: dict[str, str] = {}
@@ -275,7 +280,7 @@ class StableDiffusion(
             self.vocabulary,
             whole_words(self.tokenizer),
             self._fits,
-            PromptRows(self.per_name, self.random_wordings, self.most_rows),
+            PromptRows(self.per_name, self.random_wordings, self.misspellings, self.most_rows),
             find_synonyms=find_synonyms if self.implicit_synonyms else None,
             identity=self.identity,
             note=note,
@@ -319,43 +324,14 @@ class StableDiffusion(
         request.check_references()
         subjects = [expansion.understand(text, self.vocabulary) for text in request.redact]
         gone = expansion.names_of(subjects)
-        found: list[str] = []
-        for i, subject in enumerate(subjects):
-            given = request.reference_of(i)
-            if given is None and subject.kind == "concept":
-                choice = references.choose(subject.names, gone, self.vocabulary, self.summary_embeddings)
-                figure = f"{choice.distance:.2f} of the distance that is usual between two concepts"
-                self.remarks += (
-                    f'No reference was named for "{subject.names[0]}"; "{choice.reference}" was chosen. To the encoder it '
-                    f'lies at {figure} from "{choice.nearest}", and other names of a concept lie below {references.NEAR}.',
-                )
-                self.chosen_references += (f"{choice.reference} (chosen, at {figure})",)
-                found.append(choice.reference)
-                continue
-            reference = expansion.reference_of(subject, given, self.vocabulary)
-            named = reference if subject.kind == "style" or given is None else given.strip()
-            concern = self._concern(named, subject, gone)
-            if concern:
-                warnings.warn(
-                    f'The reference "{named}" {concern}. The model may draw what is redacted in its place; name '
-                    "another reference, or none and one is chosen.",
-                    stacklevel=2,
-                )
-            shown = named or "default reference"
-            self.chosen_references += (f"{shown} (warned: it {concern})" if concern else shown,)
-            found.append(reference)
-        return replace(request, references=tuple(found))
-
-    def _concern(self, reference: str, subject: expansion.Subject, gone: set[str]) -> str | None:
-        """What speaks against a named reference; empty ones, which leave a style out, are always well."""
-        if not reference or subject.kind == "prompts":
-            return None
-        if subject.kind == "concept":
-            encode = self.summary_embeddings
-            return references.concern(reference, subject.names, gone, self.vocabulary, encode, self._same)
-        if any(self._same(reference, name) for name in gone):
-            raise RedactError(f'The reference "{reference}" is itself redacted; name a reference that stays.')
-        return None
+        scales = Scales(gone, self.vocabulary, self.summary_embeddings, self._same)
+        found = [scales.weigh(subject, request.reference_of(i)) for i, subject in enumerate(subjects)]
+        for one in found:
+            if one.warning:
+                warnings.warn(one.warning, stacklevel=2)
+        self.remarks = tuple(one.remark for one in found if one.remark)
+        self.chosen_references = tuple(one.shown for one in found)
+        return replace(request, references=tuple(one.reference for one in found))
 
     def _same(self, one: str, other: str) -> bool:
         """Whether two names have the same token ids, whatever their articles."""
@@ -440,6 +416,7 @@ class StableDiffusion(
         other.learning_rate = self.learning_rate
         other.implicit_synonyms, other.per_name = self.implicit_synonyms, self.per_name
         other.random_wordings, other.most_rows = self.random_wordings, self.most_rows
+        other.misspellings = self.misspellings
         return other
 
     @torch.no_grad()

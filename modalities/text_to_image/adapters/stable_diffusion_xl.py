@@ -14,7 +14,7 @@ from modalities.text_to_image.adapters.paired_prompt_encoder import PairedPrompt
 from modalities.text_to_image.adapters.prompt_encoder import PromptReader
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.adapters.turns import turn
-from modalities.text_to_image.prompts.shares import MOST_ROWS
+from modalities.text_to_image.prompts.shares import MISSPELLINGS, MOST_ROWS
 from redact_core import Conditioning, Distillation, Objective, RedactError
 from redact_core.adapters.capabilities import HasLastLinear
 from redact_core.adapters.state_gates import HasStateGates
@@ -39,6 +39,7 @@ class StableDiffusionXL(StableDiffusion):
         implicit_synonyms: How many prompts that are taken for a redacted concept are redacted with it; default: none.
         per_name: Random compositions that redact a name of a concept.
         random_wordings: Prompts that redact a style in wordings of random words.
+        misspellings: Prompts that redact a style by a misspelt name.
         most_rows: Redacted prompts of our own making in all; of many names each gets fewer.
 
     Raises:
@@ -69,6 +70,7 @@ class StableDiffusionXL(StableDiffusion):
         per_name: int = 30,
         random_wordings: int = 0,
         most_rows: int = MOST_ROWS,
+        misspellings: int = MISSPELLINGS,
     ):
         super().__init__(
             source,
@@ -83,6 +85,7 @@ class StableDiffusionXL(StableDiffusion):
             per_name,
             random_wordings,
             most_rows,
+            misspellings,
         )
 
     def _open(self) -> PromptReader:

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Literal
 
 from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.reading import opened
 from modalities.text_to_image.attacks._search.words import around
-from redact_core import Adapter, Attempt, PlanRow
-
-# Cyrillic letters that look like Latin ones
-_ALIKE = {"a": "а", "c": "с", "e": "е", "i": "і", "o": "о", "p": "р", "s": "ѕ", "x": "х", "y": "у"}
+from modalities.text_to_image.prompts.misspellings import Slip, misspelt
+from redact_core import Adapter, Attempt, PlanRow, RedactError
 
 
 class Misspelling(PromptAttack):
-    """Misspells the subject: a slip of the finger, letters that look alike, or blanks within words.
+    """Misspells the subject: a slip of the finger, a wrong key, letters that look alike, or blanks within words.
 
     Args:
-        kind: ``typo``, ``homoglyph`` or ``spacing``.
+        kind: ``typo``, ``key``, ``homoglyph`` or ``spacing``.
+        slips: How many in one prompt.
+
+    Raises:
+        RedactError: ``slips`` is below 1.
     """
 
     access, adaptive = "prompt", False
 
-    def __init__(self, kind: Literal["typo", "homoglyph", "spacing"] = "typo"):
-        self.kind = kind
+    def __init__(self, kind: Slip = "typo", slips: int = 1):
+        if slips < 1:
+            raise RedactError(f"slips is {slips}; give at least 1.")
+        self.kind: Slip = kind
+        self.slips = slips
 
     @property
     def name(self) -> str:
-        return f"Misspelling ({self.kind})"
+        return f"Misspelling ({self.kind}{f', {self.slips} slips' if self.slips > 1 else ''})"
 
     @property
     def budget(self) -> str:
@@ -41,27 +45,9 @@ class Misspelling(PromptAttack):
         found: list[Attempt] = []
         for row in rows:
             before, subject, after = around(row, vocabulary)
-            found.append(Attempt(condition=f"{before}{misspelt(subject, self.kind, rng)}{after}", queries=1))
+            found.append(
+                Attempt(
+                    condition=f"{before}{misspelt(subject, self.kind, rng, self.slips)}{after}", queries=1
+                )
+            )
         return found
-
-
-def misspelt(text: str, kind: str, rng: random.Random) -> str:
-    """``text`` with one misspelling; never the text itself, unless it is a single letter.
-
-    >>> misspelt("cat", "homoglyph", random.Random(0)) == "cat"
-    False
-    """
-    places = [i for i in range(len(text) - 1) if text[i].isalpha() and text[i + 1].isalpha()]
-    if kind == "homoglyph":
-        places = [i for i, letter in enumerate(text) if letter in _ALIKE]
-    if not places:
-        return text + text[-1:]
-    i = rng.choice(places)
-    if kind == "homoglyph":
-        return text[:i] + _ALIKE[text[i]] + text[i + 1 :]
-    if kind == "spacing":
-        return f"{text[: i + 1]} {text[i + 1 :]}"
-    slips = [text[:i] + text[i + 1 :], text[: i + 1] + text[i] + text[i + 1 :]]
-    if text[i] != text[i + 1]:
-        slips.append(text[:i] + text[i + 1] + text[i] + text[i + 2 :])
-    return rng.choice(slips)

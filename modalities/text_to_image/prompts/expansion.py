@@ -21,10 +21,11 @@ from modalities.text_to_image.prompts.names import (
     tidied,
     without_article,
 )
-from modalities.text_to_image.prompts.phrasing import draw, random_wording, with_article, wordings
+from modalities.text_to_image.prompts.phrasing import draw, with_article, wordings
 from modalities.text_to_image.prompts.prompt_files import read_prompts
 from modalities.text_to_image.prompts.retained_prompts import from_files, mentions, retained
 from modalities.text_to_image.prompts.shares import PromptRows, share
+from modalities.text_to_image.prompts.style_rows import in_random_wordings, misspelt
 from modalities.text_to_image.prompts.vocabulary import Vocabulary, plural
 from redact_core import Lesson, RedactError, Request
 from redact_core.support.paths import at_home
@@ -160,11 +161,16 @@ def expand(
     usable = [word for word in words if word.lower() not in gone]
     # a seed of their own: what is drawn without random wordings stays the same
     strange = random.Random(f"random wordings:{request.seed}")
+    slipping = random.Random(f"misspellings:{request.seed}")
     made = [subject for subject in subjects if subject.kind != "prompts"]
     sizes = [_size(subject, amounts.random_wordings) for subject in made]
     shares = share(sizes, amounts.per_name, amounts.most_rows, request.seed)
     if remark := shares.remark(amounts.per_name, len(made)):
         note(remark)
+    styles = sum(subject.kind == "style" for subject in made)
+    slips = min(amounts.misspellings, shares.room // styles) if styles else 0
+    if styles and slips < amounts.misspellings:
+        note(f"{len(made)} names are redacted together, so each style has only {slips} rows of misspelt names.")
     rows: list[Lesson] = []
     for place, (subject, reference) in enumerate(zip(subjects, references, strict=True)):
         if reference and (reference.lower() in gone or identity(reference) in gone_read):
@@ -172,10 +178,14 @@ def expand(
         before = len(rows)
         of_subject = _redacted(subject, reference, vocabulary, gone, rng, shares.per_name)
         if subject.kind == "style":
-            style = subject.names[0]
-            of_subject += _in_random_wordings(
-                style, reference, vocabulary, gone, usable, strange, amounts.random_wordings
+            style, stays = (
+                subject.names[0],
+                [c.name for c in vocabulary.concepts.values() if c.name not in gone],
             )
+            of_subject += in_random_wordings(
+                style, reference, stays, vocabulary, usable, strange, amounts.random_wordings
+            )
+            of_subject += misspelt(style, reference, stays, vocabulary, words, slipping, slips)
         rows += of_subject if subject.kind == "prompts" else shares.cut(of_subject, place)
         if subject.kind != "prompts" and not any(fits(str(row.asked)) for row in rows[before:]):
             raise RedactError(
@@ -322,27 +332,6 @@ def _redacted(
     for wording in wordings("seen"):
         clause = wording.style.replace("{style}", name)
         rows.append(Lesson.redact(clause, wording.style.replace("{style}", reference) if reference else ""))
-    return rows
-
-
-def _in_random_wordings(
-    style: str,
-    reference: str,
-    vocabulary: Vocabulary,
-    gone: set[str],
-    words: Sequence[str],
-    rng: random.Random,
-    count: int,
-) -> list[Lesson]:
-    """A style asked for among random words, so that none of its wordings has to be known."""
-    concepts = [c.name for c in vocabulary.concepts.values() if c.name not in gone]
-    settings = ["", *vocabulary.settings]
-    rows: list[Lesson] = []
-    for _ in range(count if concepts else 0):
-        wording, what, setting = random_wording(rng, words), rng.choice(concepts), rng.choice(settings)
-        # without a reference the name alone goes: an empty one would take the words around it along
-        asked, answer = (wording.fill(what, name, setting) for name in (style, reference or " "))
-        rows.append(Lesson.redact(asked, answer))
     return rows
 
 

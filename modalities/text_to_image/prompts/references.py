@@ -27,6 +27,8 @@ NEAR = 0.3
 """A named reference below this distance is warned of: other names of the concept lie there."""
 CLEAR = 0.5
 """A reference is chosen at this distance or above it."""
+FAR = 0.7
+"""Below this distance training against attacks protected much less, on both concepts where it was measured (:mod:`.robust_prompts`)."""
 USUAL = 1.0
 """The distance of an ordinary other concept, by definition."""
 _CHUNK = 256
@@ -52,6 +54,8 @@ class Choice:
     """From the nearest name of what is redacted; 1 is usual between it and another concept."""
     nearest: str
     """That name."""
+    farther: str | None = None
+    """What withstands attackers better, where it is nearer than :data:`FAR`."""
 
 
 class Distances:
@@ -106,23 +110,39 @@ def choose(names: Sequence[str], gone: set[str], vocabulary: Vocabulary, encode:
     Raises:
         RedactError: No candidate is at least :data:`CLEAR` away from every name.
     """
-    candidates = [concept for concept in vocabulary.concepts.values() if concept.name not in gone]
-    distances = Distances(encode, names, [concept.name for concept in candidates]) if candidates else None
-    if distances is not None:
-        found = dict(zip(candidates, distances([c.name for c in candidates]), strict=True))
-        never = _UNSUITABLE.union(*(kin for kin in _KINDRED if kin & gone))
-        suitable = [
-            c for c in candidates if found[c][0] >= CLEAR and not mentions(c.name, gone) and c.name not in never
-        ]  # fmt: skip
+    found = _apart(names, gone, vocabulary, encode)
+    suitable = _suitable(found, gone)
+    if suitable:
         group = _group(names[0], found)
-        for some in ([c for c in suitable if c.parent == group], suitable):
-            if some:
-                best = min(some, key=lambda c: (abs(found[c][0] - USUAL), c.name))
-                return Choice(best.name, *found[best])
+        best = _most_usual([c for c in suitable if c.parent == group] or suitable, found)
+        return Choice(best.name, *found[best], _farther(found[best][0], suitable, found))
     raise RedactError(
         f'No default reference is known for "{names[0]}": the encoder holds no known concept clearly apart from '
         "it; give --data.reference, a harmless word of the same kind."
     )
+
+
+def nearness(
+    reference: str, names: Sequence[str], gone: set[str], vocabulary: Vocabulary, encode: Encode
+) -> Choice | None:
+    """A named reference with one that withstands attackers better, where it is nearer than :data:`FAR` and there is one.
+
+    Args:
+        reference: As the owner named it.
+        names: Of what is redacted, first its usual name.
+        gone: Lower-case names of everything that the request redacts.
+        vocabulary: Of the model.
+        encode: Asks the untouched encoder.
+    """
+    others = [name for name in vocabulary.concepts if name not in gone]
+    if not others:
+        return None
+    ((distance, nearest),) = Distances(encode, names, others)([reference])
+    if distance >= FAR:
+        return None
+    found = _apart(names, gone, vocabulary, encode)
+    farther = _farther(distance, _suitable(found, gone), found)
+    return Choice(reference, distance, nearest, farther) if farther else None
 
 
 def concern(
@@ -164,6 +184,35 @@ def concern(
     else:
         return None
     return f"{kind}; it lies at {distance:.2f} of the distance that is usual between two concepts"
+
+
+def _apart(
+    names: Sequence[str], gone: set[str], vocabulary: Vocabulary, encode: Encode
+) -> dict[Concept, tuple[float, str]]:
+    """How far every known concept that stays lies from the nearest of ``names``, and that name."""
+    concepts = [concept for concept in vocabulary.concepts.values() if concept.name not in gone]
+    if not concepts:
+        return {}
+    others = [concept.name for concept in concepts]
+    return dict(zip(concepts, Distances(encode, names, others)(others), strict=True))
+
+
+def _suitable(found: dict[Concept, tuple[float, str]], gone: set[str]) -> list[Concept]:
+    """What may be drawn instead."""
+    never = _UNSUITABLE.union(*(kin for kin in _KINDRED if kin & gone))
+    clear = [concept for concept, (distance, _) in found.items() if distance >= CLEAR]
+    return [c for c in clear if not mentions(c.name, gone) and c.name not in never]
+
+
+def _most_usual(concepts: Sequence[Concept], found: dict[Concept, tuple[float, str]]) -> Concept:
+    return min(concepts, key=lambda c: (abs(found[c][0] - USUAL), c.name))
+
+
+def _farther(
+    distance: float, suitable: Sequence[Concept], found: dict[Concept, tuple[float, str]]
+) -> str | None:
+    far = [concept for concept in suitable if found[concept][0] >= FAR]
+    return _most_usual(far, found).name if far and distance < FAR else None
 
 
 def _group(name: str, found: dict[Concept, tuple[float, str]]) -> str:

@@ -12,6 +12,9 @@ from redact_core.support.whole_numbers import WholeNumbers
 MOST_ROWS = 4096
 """Twice as many as are retained by default: a redaction of many names then takes at most three times as long as one of one."""
 
+MISSPELLINGS = 96
+"""A name of seven letters has about forty misspellings of one slip."""
+
 
 @dataclass(frozen=True)
 class PromptRows(WholeNumbers):
@@ -20,6 +23,7 @@ class PromptRows(WholeNumbers):
     Args:
         per_name: Random compositions for each name, beside one plain row for each wording.
         random_wordings: Rows of each style in wordings of random words.
+        misspellings: Rows of each style with its name misspelt, where ``most_rows`` leaves room.
         most_rows: Of our own making that are redacted. Where names are so many that ``per_name`` would make more, each gets
             fewer, down to one.
 
@@ -29,12 +33,13 @@ class PromptRows(WholeNumbers):
 
     per_name: int = 30
     random_wordings: int = 0
+    misspellings: int = MISSPELLINGS
     most_rows: int = MOST_ROWS
 
     def __post_init__(self) -> None:
-        for name, value in (("per_name", self.per_name), ("random_wordings", self.random_wordings)):
-            if value < 0:
-                raise RedactError(f"{name} is {value}; give at least 0.")
+        for name in ("per_name", "random_wordings", "misspellings"):
+            if getattr(self, name) < 0:
+                raise RedactError(f"{name} is {getattr(self, name)}; give at least 0.")
         if self.most_rows < 1:
             raise RedactError(f"most_rows is {self.most_rows}; give at least 1.")
 
@@ -48,6 +53,8 @@ class Share:
     each: int | None
     """Most rows of an entry; ``None``: all of them."""
     seed: int = 0
+    room: int = 0
+    """Rows that are left of the bound, for what matters least."""
 
     def cut(self, rows: list[Lesson], place: int) -> list[Lesson]:
         """``each`` of the rows of the entry at ``place``, drawn by the seed, in their order."""
@@ -79,7 +86,7 @@ def share(sizes: Sequence[tuple[int, int]], per_name: int, most: int, seed: int)
     """
     plain, drawn = sum(a for a, _ in sizes), sum(b for _, b in sizes)
     if plain + drawn * per_name <= most:
-        return Share(per_name, None)
+        return Share(per_name, None, room=most - plain - drawn * per_name)
     if plain > most:
         return Share(0, max(1, most // len(sizes)), seed)
     return Share((most - plain) // drawn, None)

@@ -1,0 +1,121 @@
+"""One reference of a request: chosen where none is named, else weighed, with what an owner should know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from modalities.text_to_image.prompts import references, style_references
+from modalities.text_to_image.prompts.expansion import Subject, reference_of
+from modalities.text_to_image.prompts.references import NEAR, Choice, Encode
+from modalities.text_to_image.prompts.vocabulary import Vocabulary
+from redact_core import RedactError
+
+_USUAL = "of the distance that is usual between two concepts"
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A reference."""
+
+    reference: str
+    """As rows are made with it."""
+    shown: str
+    """For the card."""
+    remark: str | None = None
+    warning: str | None = None
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What references are weighed with.
+
+    Args:
+        gone: Lower-case names of everything that the request redacts.
+        vocabulary: Of the model.
+        encode: Asks the untouched encoder.
+        same: Whether the encoder reads two texts alike, token by token.
+    """
+
+    gone: set[str]
+    vocabulary: Vocabulary
+    encode: Encode
+    same: Callable[[str, str], bool]
+
+    def weigh(self, subject: Subject, given: str | None) -> Weighed:
+        """The reference of a subject.
+
+        Args:
+            subject: What is redacted.
+            given: As the owner named it; ``None``: not at all, and one is chosen.
+
+        Raises:
+            RedactError: It is itself redacted, to the encoder or by its name, or no default can be chosen.
+        """
+        if given is None and subject.kind == "concept":
+            return self._chosen(subject)
+        if given is None and subject.kind == "style":
+            choice = style_references.choose(subject.names[0], self.gone, self.vocabulary, self.encode)
+            if choice is not None:
+                return Weighed(
+                    choice.reference,
+                    f"{choice.reference} (chosen: the model draws the style unasked)",
+                    f'To the encoder the style "{choice.nearest}" is nearly no style ({choice.distance:.2f} of the usual '
+                    f'distance): prompts that name none show it as well. "{choice.reference}" was chosen to be drawn instead.',
+                )
+        reference = reference_of(subject, given, self.vocabulary)
+        named = reference if subject.kind == "style" or given is None else given.strip()
+        concern = self._concern(named, subject)
+        shown = named or "default reference"
+        if concern:
+            what = f'The reference "{named}"' if named else "No reference"
+            warning = (
+                f"{what} {concern}. The model may draw what is redacted in its place; name another reference, or none and "
+                "one is chosen."
+            )
+            return Weighed(reference, f"{shown} (warned: it {concern})", warning=warning)
+        return Weighed(reference, shown, self._near(named, subject))
+
+    def _chosen(self, subject: Subject) -> Weighed:
+        choice = references.choose(subject.names, self.gone, self.vocabulary, self.encode)
+        figure = f"{choice.distance:.2f} {_USUAL}"
+        remark = (
+            f'No reference was named for "{subject.names[0]}"; "{choice.reference}" was chosen. To the encoder it '
+            f'lies at {figure} from "{choice.nearest}", and other names of a concept lie below {NEAR}.'
+        )
+        return Weighed(
+            choice.reference, f"{choice.reference} (chosen, at {figure})", remark + _farther(choice)
+        )
+
+    def _concern(self, reference: str, subject: Subject) -> str | None:
+        if subject.kind == "concept" and reference:
+            return references.concern(
+                reference, subject.names, self.gone, self.vocabulary, self.encode, self.same
+            )
+        if subject.kind != "style":
+            return None
+        if reference and any(self.same(reference, name) for name in self.gone):
+            raise RedactError(f'The reference "{reference}" is itself redacted; name a reference that stays.')
+        style = subject.names[0]
+        (distance,) = style_references.distances(style, [reference], self.gone, self.vocabulary, self.encode)
+        if not distance < NEAR:
+            return None
+        what = (
+            f'is nearly "{style}" to the encoder'
+            if reference
+            else f'leaves "{style}" out, and it is drawn unasked'
+        )
+        return f"{what}; it lies at {distance:.2f} of the distance that is usual between a style and none"
+
+    def _near(self, reference: str, subject: Subject) -> str | None:
+        """What is said of a named reference that nothing speaks against, but that is not far."""
+        if subject.kind != "concept" or not reference:
+            return None
+        near = references.nearness(reference, subject.names, self.gone, self.vocabulary, self.encode)
+        return near and f'The reference "{reference}" lies at {near.distance:.2f} {_USUAL}.{_farther(near)}'
+
+
+def _farther(choice: Choice) -> str:
+    if choice.farther is None:
+        return ""
+    return f' Against attackers a farther reference protects better, such as "{choice.farther}".'
