@@ -61,7 +61,7 @@ def main() -> None:
         "--n-reference", type=int, default=200, help="of these also the reference is drawn, twice"
     )
     parser.add_argument(
-        "--n-implicit", type=int, default=100, help="prompts that mean the concept and do not name it"
+        "--n-implicit", type=int, default=100, help="prompts that mean it without its name; 0: none"
     )
     parser.add_argument("--out", type=Path, default=None, help="default: REDACTED.grades")
     args = parser.parse_args()
@@ -74,7 +74,7 @@ def main() -> None:
     cases = groups(subject, args.reference, bundled_vocabulary(), near, n=args.n, understood=understood)
     kind = "concept" if args.concept else "style"
     cases |= {label: cases[label][: args.n_kept] for label in ("neighbours", "retained")}
-    if args.concept:
+    if args.concept and args.n_implicit:
         cases["implicit synonyms"] = implicit_synonyms(base, args.concept, args.n_implicit)
     evidence = Evidence(out, Judge())
     rows: list[list[Cell]] = []

@@ -8,7 +8,8 @@ the untouched model and by the student, same seeds: the *nearest* to the redacte
 the share in which the grader finds the concept that was asked for (Wilson's 95 % intervals), how far its features
 move, where another seed of the untouched model gives the scale, and how far the conditioning moves, in percent of
 the distance to the same prompt about another concept. The seconds are the process's CPU time.
-Finished settings are kept in OUT; the command goes on where it was stopped.
+Finished settings are kept in OUT; the command goes on where it was stopped. Their table is in
+OUT/CONCEPT_tables.json; with other rows, their names stand in front of ``tables``.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from pathlib import Path
 import torch
 from trained_settings import add_row_options, folder_name, row_label, trained
 
+from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.metrics.grader import Judge, Verdict
 from modalities.text_to_image.metrics.grading import sample
@@ -33,6 +35,7 @@ from redact_core.objectives.distances import conditioning_distance
 
 SETTINGS = ["Distillation", "Distillation: {start: {class_path: redact_core.ClosedForm}}", "ClosedForm"]
 NEAREST = 10
+HEADS = ["setting", "group", "found", "features move", "conditioning moves", "processor seconds"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,20 @@ def moved(model: StableDiffusion, base: StableDiffusion, asked: list[Asked]) -> 
     said, before = (m.encode([x.prompt for x in asked]) for m in (model, base))
     other = base.encode([x.other for x in asked])
     return (conditioning_distance(said, before).mean() / conditioning_distance(other, before).mean()).item()
+
+
+def table_rows(
+    name: str, groups: dict[str, list[Asked]], figures: dict[str, dict[str, float]], seconds: float | None
+) -> list[list[Cell]]:
+    """A line a group of one setting, as :data:`HEADS` has it."""
+    cost = "" if seconds is None else f"{seconds:.0f}"
+    return [
+        [
+            name, label, wilson(round(figures[label]["found"]), len(asked)), f"{figures[label]['features']:.2f}",
+            f"{100 * figures[label]['moved']:.1f} %" if "moved" in figures[label] else "", cost,
+        ]
+        for label, asked in groups.items()
+    ]  # fmt: skip
 
 
 def lines(name: str, groups: dict[str, list[Asked]], figures: dict[str, dict[str, float]]) -> Iterator[str]:
@@ -126,6 +143,7 @@ def main() -> None:
         for label in groups
     }
     print("untouched", *lines("another seed", groups, floor), sep="\n", flush=True)
+    rows_shown = table_rows("untouched", groups, floor, None)
     for entry in args.settings:
         training = f"{args.concept}_{row_label(args)}{args.steps}x{args.batch_size}_{args.seed}"
         name = folder_name(entry, training)
@@ -147,6 +165,9 @@ def main() -> None:
             kept.write_text(json.dumps(figures, indent=1, allow_nan=False), encoding="utf-8")
         figures = json.loads(kept.read_text(encoding="utf-8"))
         print(f"{entry}: {seconds:.0f} s", *lines("student", groups, figures), sep="\n", flush=True)
+        rows_shown += table_rows(entry, groups, figures, seconds)
+    table = ResultTable(HEADS, rows_shown, digits=1, counts=True)
+    write_tables(args.out / f"{args.concept}_{row_label(args)}tables.json", {"hidden": table})
 
 
 def _apart(one: Verdict, other: Verdict) -> float:

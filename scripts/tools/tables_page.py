@@ -3,14 +3,16 @@
     python scripts/tools/tables_page.py docs/results/tables docs/results/guards.md
 
 Between the marks ``<!-- table FILE.NAME -->`` and ``<!-- end -->`` stands the table NAME of FILE.json, which is the
-tables.json of an experiment, copied into that folder; the rest of the page stays.
+tables.json of an experiment, copied into that folder; the rest of the page stays. ``<!-- table summaries.NAME -->`` gathers
+figures of several of these tables, as summaries.py says.
 """
 
 from pathlib import Path
 
+import summaries
 from marks import with_tables, write_page
 
-from lightning_modules.comparison.result_tables import read_tables
+from lightning_modules.comparison.tables import markdown
 
 
 def filled(page: str, folder: Path) -> str:
@@ -19,10 +21,13 @@ def filled(page: str, folder: Path) -> str:
     Raises:
         KeyError: A file has no table of that name.
     """
+    source = summaries.Source(folder)
 
     def table(name: str) -> str:
         file, _, key = name.partition(".")
-        return read_tables(folder / f"{file}.json")[key].markdown()
+        if file == "summaries":
+            return markdown(summaries.TABLES[key](source))
+        return source.table(name).markdown()
 
     return with_tables(page, table)
 
