@@ -170,7 +170,9 @@ def expand(
     styles = sum(subject.kind == "style" for subject in made)
     slips = min(amounts.misspellings, shares.room // styles) if styles else 0
     if styles and slips < amounts.misspellings:
-        note(f"{len(made)} names are redacted together, so each style has only {slips} rows of misspelt names.")
+        note(
+            f"{len(made)} names are redacted together, so each style has only {slips} rows of misspelt names."
+        )
     rows: list[Lesson] = []
     for place, (subject, reference) in enumerate(zip(subjects, references, strict=True)):
         if reference and (reference.lower() in gone or identity(reference) in gone_read):
