@@ -70,13 +70,15 @@ def subjects_of(folder: Path, given: Sequence[str], references: Sequence[str]) -
         return [Subject(name, asked.reference_of(i)) for i, name in enumerate(given)]
     if not (folder / CARD).is_file():
         return []
-    request = RedactionCard.read(folder).request
-    lines = request.get("asked") if request.get("disclosure") == "text" else None
-    found: list[Subject] = []
-    for line in lines if isinstance(lines, list) else []:
-        name, _, reference = str(line).partition(" -> ")
-        found.append(Subject(name.removeprefix("style: "), reference.removeprefix("style: ") or None))
-    return found
+    found: dict[str, Subject] = {}
+    for one in RedactionCard.read(folder).redactions:
+        request = one["request"]
+        lines = request.get("asked") if request.get("disclosure") == "text" else None
+        for line in lines if isinstance(lines, list) else []:
+            name, _, reference = str(line).partition(" -> ")
+            name = name.removeprefix("style: ")
+            found[name] = Subject(name, reference.removeprefix("style: ") or None)  # the last one counts
+    return list(found.values())
 
 
 class Comparison:

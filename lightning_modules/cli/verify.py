@@ -53,10 +53,11 @@ def verify(arguments: Sequence[str]) -> None:
         card = RedactionCard.read(folder)
         _refuse(folder, "card", [p for p in card.verify(folder) if not p.startswith(f"{receipts.FILE} ")])
         found.append(f"{len(card.files)} files match the card of {card.created}")
-        objective, seconds = card.method.get("objective"), ENCODERS.get(str(card.method.get("adapter")))
-        if objective == _GATING and seconds:
+        objectives = {str(one["method"].get("objective")) for one in card.redactions}
+        seconds = ENCODERS.get(str(card.method.get("adapter")))
+        if _GATING in objectives and seconds:
             gates = 1
-        elif objective in (_GATING, _UNIT_GATING):
+        elif objectives & {_GATING, _UNIT_GATING}:
             found.append("its gates were not looked for, hashes alone were compared")
     if (folder / receipts.FILE).is_file():
         receipt = receipts.read_receipt(folder)
@@ -111,8 +112,9 @@ def _withdrawn(
     clips = [clip for some in gone.values() for clip in some]
     strange = receipts.unlisted(receipt, gone) if receipt else []
     if card is not None and key is not None:
-        digests, secret = card.request.get("digests"), read_key(key)
-        if digests is None:
+        lists = [one["request"].get("digests") for one in card.redactions]
+        digests, secret = {told for some in lists if some for told in some}, read_key(key)
+        if not any(some is not None for some in lists):
             raise RedactError(
                 "The card lists no digests, so there is nothing to compare by a key; leave --key out."
             )

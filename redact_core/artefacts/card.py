@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hmac
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from redact_core.artefacts.card_text import markdown
 from redact_core.artefacts.listed import differences
 from redact_core.artefacts.receipt import FILE as RECEIPT
 from redact_core.errors import RedactError
@@ -29,14 +29,21 @@ SCOPE = (
 )
 
 Disclosure = Literal["text", "digest", "count"]
+OF_ONE = ("request", "method", "changed", "measures", "versions", "created", "scope", "notes", "cost")
+"""Fields of the card that tell of one redaction; where there were several, those of the last."""
 
 
 @dataclass(frozen=True)
 class RedactionCard:
-    """What ``redaction.json`` holds; every field is plain JSON."""
+    """What ``redaction.json`` holds; every field is plain JSON.
+
+    Of a model that was redacted several times, ``base``, ``changed`` and ``files`` tell of the whole, the other fields of the
+    last redaction; those before it are in ``earlier``.
+    """
 
     base: dict[str, Any]
-    """Source, revision and class of the untouched model."""
+    """Source, revision and class of the untouched model, as far as is known: where the folder that was redacted has a card,
+    what that names."""
     method: dict[str, Any]
     """Adapter and objective with their arguments, steps, learning rate, seed."""
     request: dict[str, Any]
@@ -55,10 +62,16 @@ class RedactionCard:
     notes: list[str] = field(default_factory=list)
     cost: dict[str, float] = field(default_factory=dict)
     """``seconds`` and ``peak_bytes`` of training."""
+    earlier: list[dict[str, Any]] = field(default_factory=list)
+    """The redactions before the last, in order: of each the fields of :data:`OF_ONE`. Its ``changed`` are the files that it
+    changed; empty where nothing was written before the next redaction, whose ``changed`` then holds the files of both."""
 
     def write(self, folder: Path) -> None:
         """Write ``redaction.json`` and ``README.md``."""
-        text = strict_json(asdict(self), f"{FILE} of {folder}", indent=2, sort_keys=True)
+        values = asdict(self)
+        if not self.earlier:  # so that versions that know of one redaction read the card of one
+            del values["earlier"]
+        text = strict_json(values, f"{FILE} of {folder}", indent=2, sort_keys=True)
         (folder / FILE).write_text(text + "\n", encoding="utf-8")
         (folder / "README.md").write_text(self.markdown(), encoding="utf-8")
 
@@ -79,15 +92,29 @@ class RedactionCard:
                 raise RedactError(
                     f"{path}: schema {values.get('schema')}, this version reads {SCHEMA}; update redact."
                 )
-            card = cls(**values)
-            card._check()
-            return card
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, AttributeError) as error:
             if isinstance(error, RedactError):
                 raise
-            raise RedactError(
-                f"{path}: is not a redaction card ({error}); restore it from a backup."
-            ) from error
+            raise _no_card(str(path), error) from error
+        return cls.of(values, str(path))
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], place: str) -> RedactionCard:
+        """The card with these fields.
+
+        Args:
+            values: By name.
+            place: Where they stand, for the message.
+
+        Raises:
+            RedactError: Fields are missing, unknown, or of another type.
+        """
+        try:
+            card = cls(**values)
+            card._check()
+        except TypeError as error:
+            raise _no_card(place, error) from error
+        return card
 
     def _check(self) -> None:
         """Refuse what is of another type: the card may come from others.
@@ -95,16 +122,15 @@ class RedactionCard:
         Raises:
             TypeError: Says which field.
         """
-        plain = {"base": dict, "method": dict, "request": dict, "notes": list, "created": str, "scope": str}
-        wrong = [name for name, kind in plain.items() if not isinstance(getattr(self, name), kind)]
-        for name, kind in (("files", str), ("changed", dict), ("versions", str)):
-            values = getattr(self, name)
-            if not isinstance(values, dict) or not all(isinstance(value, kind) for value in values.values()):
-                wrong.append(name)
-        for name in ("measures", "cost"):
-            values = getattr(self, name)
-            if not isinstance(values, dict) or not all(isinstance(v, int | float) for v in values.values()):
-                wrong.append(name)
+        wrong = [
+            name
+            for name, kind in (("base", dict), ("earlier", list))
+            if not isinstance(getattr(self, name), kind)
+        ]
+        wrong += _wrong({"files": self.files}, {"files": str})
+        wrong += _wrong_of_one({name: getattr(self, name) for name in OF_ONE})
+        for one in self.earlier if not wrong else ():
+            wrong += [f"earlier: {name}" for name in _wrong_of_one(one)]
         if wrong:
             raise TypeError(f"{wrong[0]} is of another type than redact writes")
 
@@ -116,63 +142,62 @@ class RedactionCard:
         found = differences(at_home(folder), self.files, _OWN)
         stock: dict[str, str] = {}
         for name in found.altered:
+            # a configuration says how weights are loaded, and holds none
+            weights = Path(name).name != "config.json"
             if self.changed.get(name, {}).get("before") == found.now[name]:
-                # a configuration says how weights are loaded, and holds none
-                undone = "" if Path(name).name == "config.json" else ": the redaction is undone"
-                stock[name] = f"is the stock file again{undone}"
+                stock[name] = f"is the stock file again{': the redaction is undone' if weights else ''}"
+            elif any(one["changed"].get(name, {}).get("after") == found.now[name] for one in self.earlier):
+                stock[name] = (
+                    f"is that of an earlier redaction{': the later one is undone' if weights else ''}"
+                )
         return found.sentences(added="was added after redaction", altered=stock)
+
+    @property
+    def redactions(self) -> list[dict[str, Any]]:
+        """All redactions in the order in which they were made, the last one in the form of :attr:`earlier`."""
+        last = {name: getattr(self, name) for name in OF_ONE if name != "changed"}
+        return [*self.earlier, last | {"changed": self._changed_last()}]
+
+    def _changed_last(self) -> dict[str, dict[str, str | None]]:
+        """Files that the last redaction changed: SHA-256 before it and after."""
+        before: dict[str, str | None] = {}
+        for one in self.earlier:
+            before |= {name: pair.get("after") for name, pair in one["changed"].items()}
+        found: dict[str, dict[str, str | None]] = {}
+        for name, pair in self.changed.items():
+            then = before.get(name, pair.get("before"))
+            if then != pair.get("after"):
+                found[name] = {"before": then, "after": pair.get("after")}
+        return found
 
     def markdown(self) -> str:
         """The card for people, with the front matter that model hubs read."""
-        base = self.base.get("source", "unknown")
-        lines = [
-            "---", f"base_model: {_scalar(str(base))}", "tags: [redacted]", "---", "", f"# {_words(Path(str(base)).name)}, redacted", "",
-            f"An ordinary `{self.base.get('kind', 'model')}` folder in which chosen conditions no longer work.", "",
-            "## What was redacted", "",
-        ]  # fmt: skip
-        lines += [f"- {_words(line)}" for line in _describe(self.request)]
-        lines += ["", "## Scope", "", _words(self.scope), ""]
-        lines += [_words(note) + "\n" for note in self.notes]
-        lines += ["## Changed files", "", "| file | before | after |", "|---|---|---|"]
-        lines += [
-            f"| `{_words(name)}` | `{_short(pair.get('before'), 'absent')}` | `{_short(pair.get('after'), 'removed')}` |"
-            for name, pair in sorted(self.changed.items())
-        ]
-        if self.measures:
-            lines += ["", "## Measures at the end of training", "", "| measure | value |", "|---|---|"]
-            lines += [f"| {_words(name)} | {value:.4g} |" for name, value in sorted(self.measures.items())]
-        lines += [
-            "",
-            "## Method",
-            "",
-            "```json",
-            strict_json(self.method, "The card", sort_keys=True),
-            "```",
-        ]
-        lines += [
-            "",
-            "Versions: "
-            + _words(", ".join(f"{k} {v}" for k, v in sorted(self.versions.items())))
-            + f". Made {_words(self.created)}.",
-        ]
-        return "\n".join(lines) + "\n"
+        return markdown(self)
 
 
-def _words(text: object) -> str:
-    """``text`` in one line, which Markdown shows as it stands: no tags, no links, no cells of a table."""
-    line = re.sub(r"\[(?=[^\]]*\]\()", r"\\[", " ".join(str(text).split()))
-    return re.sub(r"[<|]", lambda match: "\\" + match[0], line).replace("`", "'")
+def _no_card(place: str, error: Exception) -> RedactError:
+    return RedactError(f"{place}: is not a redaction card ({error}); restore it from a backup.")
 
 
-def _scalar(text: str) -> str:
-    """``text`` as a value of the front matter."""
-    return (
-        text if re.fullmatch(r"[\w./@~-]+", text) else json.dumps(text, ensure_ascii=False, allow_nan=False)
+def _wrong_of_one(one: Any) -> list[str]:
+    """Names of the fields of :data:`OF_ONE` that are of another type."""
+    if not isinstance(one, dict):
+        return ["entry"]
+    plain = {"method": dict, "request": dict, "notes": list, "created": str, "scope": str}
+    wrong = [name for name, kind in plain.items() if not isinstance(one.get(name), kind)]
+    return wrong + _wrong(
+        one, {"changed": dict, "versions": str, "measures": int | float, "cost": int | float}
     )
 
 
-def _short(digest: object, missing: str) -> str:
-    return _words(digest or missing)[:12]
+def _wrong(values: Mapping[str, Any], kinds: Mapping[str, Any]) -> list[str]:
+    """Names of the ``values`` that are no dictionaries with entries of these ``kinds``."""
+    return [
+        name
+        for name, kind in kinds.items()
+        if not isinstance(held := values.get(name), dict)
+        or not all(isinstance(v, kind) for v in held.values())
+    ]
 
 
 def describe_lessons(
@@ -217,14 +242,3 @@ def _text(condition: Condition | Mean) -> str:
     if isinstance(condition, Path):  # where the owner keeps the clips is nobody's business
         return "/".join(condition.parts[-2:])
     return condition
-
-
-def _describe(request: Mapping[str, Any]) -> list[str]:
-    counts = (
-        f"{request.get('redacted_lessons')} redacted and {request.get('retained_lessons')} retained lessons"
-    )
-    if request.get("disclosure") == "text":
-        return [*map(str, request.get("asked", [])), counts]
-    if request.get("disclosure") == "digest":
-        return [f"{counts}; the redacted conditions are listed as digests under the owner's key"]
-    return [f"{counts}; the conditions are not disclosed"]

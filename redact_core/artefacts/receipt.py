@@ -77,6 +77,11 @@ def withdrawn_hashes(receipt: Mapping[str, Any]) -> set[str]:
     return {value for _, value in _told(receipt)}
 
 
+def withdrawn_people(receipt: Mapping[str, Any]) -> int:
+    """How many ids the receipt, or an earlier one in it, lists."""
+    return len({name for name, _ in _told(receipt)})
+
+
 def _told(receipt: Mapping[str, Any]) -> set[tuple[str, Any]]:
     """Id and SHA-256 of every clip that the receipt, or an earlier one in it, lists."""
     found: set[tuple[str, Any]] = set()

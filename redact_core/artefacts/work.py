@@ -47,7 +47,7 @@ class Work:
 
     objective: Objective
     lessons: Sequence[Lesson]
-    """All rows, those of earlier redactions of the same model included."""
+    """All rows."""
     asked: Sequence[str]
     """What the person asked for, in words; see :func:`asked_for`."""
     learning_rate: float
@@ -61,6 +61,8 @@ class Work:
     """What the training did; ``None`` where the lessons were carried out without one."""
     shortfalls: Sequence[str] = ()
     """Sentences about what was wanted and not reached; see :func:`redact_core.training.soundness.shortfalls`."""
+    earlier: Sequence[Mapping[str, Any]] = ()
+    """Redactions of the same model in memory before this one, in order; see :attr:`.RedactionCard.earlier`."""
 
     def notes(self) -> list[str]:
         """Sentences for the card."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -61,6 +62,11 @@ class Objective(WholeNumbers, nn.Module, ABC):
 
     solved: str = "The lessons were carried out exactly, without training."
     """For the card, after :meth:`solve`: how it was done."""
+
+    @property
+    def begins_with(self) -> Path | None:
+        """Folder of an earlier redaction whose weights the student begins with: the next card lists what its card lists."""
+        return None
 
     def needed(self) -> Sequence[type[Capability]]:
         """What the method needs with the settings that it has; default: :attr:`needs`."""

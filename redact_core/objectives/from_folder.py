@@ -38,6 +38,10 @@ class FromFolder(Objective):
         super().__init__()
         self.folder = at_home(folder)
 
+    @property
+    def begins_with(self) -> Path:
+        return self.folder
+
     def solve(self, adapter: Adapter, lessons: Sequence[Lesson], *, seed: int = 0) -> bool:
         """Change ``adapter.encoder`` in place; False, for it carries out no lessons by itself."""
         del lessons, seed

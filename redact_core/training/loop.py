@@ -168,17 +168,9 @@ def _listed(rows: Sequence[Lesson]) -> str:
 
 
 def _after(adapter: Adapter, work: Work) -> Work:
-    """``work``, with what the model in memory was redacted for before."""
+    """``work``, with the redactions of the model in memory before it."""
     before = adapter.redaction
-    if not isinstance(before, Redaction):
-        return work
-    sentence = (
-        "The model was redacted more than once, one redaction after the other; method and measures are those of "
-        "the last."
-    )
-    notes = list(dict.fromkeys((sentence, *before.work.shortfalls, *work.shortfalls)))
-    asked, lessons = [*before.work.asked, *work.asked], [*before.work.lessons, *work.lessons]
-    return replace(work, asked=asked, lessons=lessons, shortfalls=notes)
+    return replace(work, earlier=before.records()) if isinstance(before, Redaction) else work
 
 
 def _unseen(step: int, terms: Mapping[str, float]) -> None:

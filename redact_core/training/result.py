@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -11,7 +12,7 @@ from redact_core.adapters.base import Adapter
 from redact_core.artefacts.card import Disclosure, RedactionCard
 from redact_core.artefacts.disclosure import read_key
 from redact_core.artefacts.work import Work
-from redact_core.artefacts.writing import card_of, write_artefact
+from redact_core.artefacts.writing import card_of, record_of, write_artefact
 from redact_core.support.folders import check_space, check_target
 from redact_core.support.paths import at_home
 from redact_core.training.soundness import check_changed, check_measures, check_weights
@@ -69,6 +70,10 @@ class Redaction(Mapping[str, float]):
             self._card = card_of(self._adapter, self.work)
         return self._card
 
+    def records(self) -> list[Mapping[str, Any]]:
+        """This redaction of the model in memory and those before it, in order, for the card of the next one."""
+        return [*self.work.earlier, record_of(self._adapter, self.work)]
+
     def save(
         self,
         folder: Path | str,
@@ -118,5 +123,6 @@ class Redaction(Mapping[str, float]):
 
     def __repr__(self) -> str:
         losses = ", ".join(f"{name}={value:.3g}" for name, value in self.losses.items()) or "nothing to train"
-        lines = [f"Redaction({'; '.join(self.work.asked)}: {losses}, {self.seconds:.0f} s)"]
+        asked = [*(line for one in self.work.earlier for line in one["request"]["asked"]), *self.work.asked]
+        lines = [f"Redaction({'; '.join(asked)}: {losses}, {self.seconds:.0f} s)"]
         return "\n".join([*lines, *self.remarks, *self.shortfalls])

@@ -200,7 +200,8 @@ def test_objectives_in_turn_are_one_method(tmp_path: Path) -> None:
     made = bench.made("both", both, {}, "plum", 0)
     assert bench.plain(made.model, "plum", 0, "redacted")["found"]["hits"] == 0
     card = RedactionCard.read(tmp_path / "models" / "plum_0_both")
-    assert any("redacted more than once" in note for note in card.notes)
+    weights = [one["method"]["objective_arguments"]["redact_weight"] for one in card.redactions]
+    assert weights == [0.5, 1.0]
     # a second call opens the folder
     again = bench.made("both", both, {}, "plum", 0)
     assert again.costs.keys() == {"changed bytes"}

@@ -136,9 +136,9 @@ def test_a_second_redaction_keeps_what_the_first_one_was(tmp_path: Path) -> None
     toy = ToyAdapter()
     redact(toy, "plum", reference="pear", steps=30)
     result = redact(toy, "fig", reference="kiwi", steps=30)
-    assert result.card.request["asked"] == ["plum -> pear", "fig -> kiwi"]
-    assert result.card.request["redacted_lessons"] == 2
-    assert any("redacted more than once" in note for note in result.card.notes)
+    assert [one["request"]["asked"] for one in result.card.redactions] == [["plum -> pear"], ["fig -> kiwi"]]
+    assert result.card.request["redacted_lessons"] == 1
+    assert repr(result).startswith("Redaction(plum -> pear; fig -> kiwi: ")
 
 
 def test_names_are_hidden_where_they_should_be(tmp_path: Path) -> None:

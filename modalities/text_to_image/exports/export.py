@@ -156,8 +156,9 @@ def _asked(folder: Path) -> list[str]:
     """Redacted prompts of the card, evenly drawn; none where the card does not disclose them."""
     if not (folder / FILE).is_file():
         return []
-    rows = RedactionCard.read(folder).request.get("lessons") or []
-    prompts = [str(row[0]) for row in rows if isinstance(row, list) and row]
+    requests = [one["request"] for one in RedactionCard.read(folder).redactions]
+    rows = [row for request in requests for row in request.get("lessons") or []]
+    prompts = list(dict.fromkeys(str(row[0]) for row in rows if isinstance(row, list) and row))
     return prompts[:: max(1, len(prompts) // 64)]
 
 
