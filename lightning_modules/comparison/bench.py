@@ -119,10 +119,9 @@ class Bench:
         self._embedded: dict[tuple[str, int, str], Tensor] = {}
 
     def head(self) -> dict[str, Any]:
-        """What every figure depends on: the base without its batch size and what it noted of requests, and the judge."""
+        """What every figure depends on: the base without its batch size, of which no sample depends, and the judge."""
         base = fingerprint(self.base)
-        for name in ("batch_size", "remarks", "chosen_references"):
-            base["settings"].pop(name, None)
+        base["settings"].pop("batch_size", None)
         return {"base": base, "judge": self.scorer.name}
 
     def asked(self, task: str) -> dict[str, list[str]]:

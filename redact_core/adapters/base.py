@@ -90,6 +90,8 @@ class Adapter(WholeNumbers, ABC):
     chosen_references: tuple[str, ...] = ()
     """What the last :meth:`expand` took as the reference of each entry of the request, and what its check found, for the
     card; empty: as they were named."""
+    noted: ClassVar[frozenset[str]] = frozenset({"remarks", "chosen_references"})
+    """Attributes in which the model notes something of a request: no settings, for another request leaves others."""
     lacks: ClassVar[tuple[type, ...]] = ()
     """Capabilities of the class it derives from that a model does not have after all."""
 

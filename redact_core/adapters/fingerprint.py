@@ -44,9 +44,10 @@ def class_name(adapter: Adapter) -> str:
 
 
 def settings_of(adapter: Adapter) -> dict[str, Any]:
-    """Numbers and lists of texts that an adapter holds, by name, as JSON gives them back."""
+    """Numbers and lists of texts that an adapter was given, by name, as JSON gives them back; not what it noted of a request."""
     if not isinstance(adapter, Guard):
-        return {key: _plain(value) for key, value in sorted(vars(adapter).items()) if _is_setting(value)}
+        held = {key: value for key, value in sorted(vars(adapter).items()) if key not in adapter.noted}
+        return {key: _plain(value) for key, value in held.items() if _is_setting(value)}
     # the texts of a guard are what it guards against, not sources; two guards of one class may be stacked
     below = settings_of(adapter.inner)
     name = type(adapter).__name__

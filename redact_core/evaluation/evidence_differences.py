@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from redact_core.adapters.base import Adapter
+
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Every difference of two manifests, as ``evidence.json`` keeps them, in words; the last one says what to do.
@@ -43,7 +45,8 @@ def _of_model(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list
     found = [f"{name} has other files ({', '.join(changed[:4])})"] if changed else []
     if not changed and old["encoder"] != new["encoder"]:
         found.append(f"{name} has other weights")
-    keys = {**old["settings"], **new["settings"]}
+    # earlier versions took what a model had noted of a request for settings
+    keys = [key for key in {**old["settings"], **new["settings"]} if key not in Adapter.noted]
     settings = [key for key in keys if old["settings"].get(key) != new["settings"].get(key)]
     if settings or old["class"] != new["class"]:
         found.append(f"{name} has other settings ({', '.join(settings) or new['class']})")

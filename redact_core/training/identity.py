@@ -15,7 +15,9 @@ from redact_core.support.folders import sha256
 from redact_core.types import Condition, Lesson, Mean
 
 _DIGEST = "sha256:"
-_NOT_SETTINGS = {"training", "solved", "remarks"}
+_NOT_SETTINGS = {"training", "solved"}
+_NOTED = {f"adapter.{name}" for name in Adapter.noted}
+"""In checkpoints of earlier versions, which took what a model had noted of a request for settings."""
 _MISSING = "nothing"
 
 
@@ -56,7 +58,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Names of what differs between two results of :func:`run_identity`, with the values where these are plain."""
     old, new = _flat(then), _flat(now)
     found: list[str] = []
-    for name in dict.fromkeys((*new, *old)):
+    for name in dict.fromkeys(name for name in (*new, *old) if name not in _NOTED):
         a, b = old.get(name, _MISSING), new.get(name, _MISSING)
         if a != b:
             hidden = str(a).startswith(_DIGEST) or str(b).startswith(_DIGEST)

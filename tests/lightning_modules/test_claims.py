@@ -355,6 +355,13 @@ def test_every_method_is_told_apart_by_its_settings() -> None:
     from redact_core.objectives.sequential import SequentialDistillation
 
     assert differences(identity(Distillation()), identity(Distillation())) == []
+    # a checkpoint of a version that took what a model had noted of a request for settings
+    old = identity(Distillation())
+    old["adapter"]["chosen_references"] = "sha256:0"
+    assert differences(old, identity(Distillation())) == []
+    noting = ToyAdapter()
+    noting.chosen_references = ("fig (chosen, at 0.7)",)
+    assert run_identity(noting, Distillation(), "x", ["a"], LESSONS, seed=0) == identity(Distillation())
     assert differences(
         identity(Distillation(start=ClosedForm())), identity(Distillation(start=ClosedForm(ridge=1)))
     ) == ["objective.start.ridge (0.0001 there, 1 here)"]

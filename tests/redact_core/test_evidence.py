@@ -12,7 +12,7 @@ from toy_evidence import CONDUCT, make
 from redact_core import Metric, RedactError, Request, Scorer, Trial
 from redact_core.adapters.fingerprint import fingerprint
 from redact_core.evaluation.cost import Meter, costs_of, note_sampling
-from redact_core.evaluation.evidence import Evidence, begin
+from redact_core.evaluation.evidence import BASE, Evidence, begin
 from redact_core.evaluation.scoring import score
 from redact_core.evaluation.summarise import findings, summarise
 from redact_core.metrics.scorer import checked_scores
@@ -182,6 +182,22 @@ def test_lines_survive_a_cut_and_have_one_writer(tmp_path: Path) -> None:
     path.write_bytes(b'{"a": 1\n{"a": 2}\n')
     with pytest.raises(RedactError, match="line 1 is damaged"):
         read_lines(path)
+
+
+def test_what_a_model_noted_of_a_request_is_no_setting(tmp_path: Path) -> None:
+    model, plan = PictureToy(), PictureToy().plan(Request(("plum",)), 2)
+    before = fingerprint(model)
+    model.remarks, model.chosen_references = ("Look at this.",), ("fig (chosen, at 0.7)",)
+    assert fingerprint(model) == before
+    # as versions wrote it that took it for settings
+    old = {
+        **before,
+        "settings": {**before["settings"], "remarks": ["Look at that."], "chosen_references": ["fig"]},
+    }
+    begin(tmp_path / "evidence", plan, {BASE: old}, CONDUCT)
+    begin(tmp_path / "evidence", plan, {BASE: before}, CONDUCT)
+    with pytest.raises(RedactError, match=r"base has other settings \(delay\)"):
+        begin(tmp_path / "evidence", plan, {BASE: fingerprint(PictureToy(delay=1.0))}, CONDUCT)
 
 
 def test_the_fingerprint_sees_weights_files_and_settings(tmp_path: Path) -> None:
