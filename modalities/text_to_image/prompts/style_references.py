@@ -7,9 +7,11 @@ style from no style, or from another one, in units of how far other styles are f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from functools import cached_property
 
 import torch
+from torch import Tensor
 
 from modalities.text_to_image.prompts.phrasing import Wording
 from modalities.text_to_image.prompts.references import NEAR, USUAL, Choice, Encode
@@ -20,52 +22,54 @@ _CONCEPTS = 12
 """How many are asked for in each style."""
 
 
-def distances(
-    style: str, references: Sequence[str], gone: set[str], vocabulary: Vocabulary, encode: Encode
-) -> list[float]:
-    """How far a style lies from each of ``references``, of which the empty one is no style; 1 is usual. NaN without a scale.
+class StyleDistances:
+    """Distances between styles, and from none, by the untouched encoder; what is asked once is kept.
 
     Args:
-        style: Its name.
-        references: Names of styles.
         gone: Lower-case names of everything that the request redacts.
         vocabulary: Of the model; its other styles give the scale.
-        encode: Asks the untouched encoder.
+        encode: Gives the encoder's embeddings.
     """
-    concepts = [name for name in vocabulary.concepts if name not in gone][:_CONCEPTS]
-    others = [name for name in vocabulary.styles_without(gone) if name.lower() != style.lower()]
-    if not concepts or not others:
-        return [float("nan")] * len(references)
 
-    def asked(name: str) -> torch.Tensor:
-        return encode([_WORDING.fill(concept, name) for concept in concepts]).double()
+    def __init__(self, gone: set[str], vocabulary: Vocabulary, encode: Encode):
+        self._encode, self.styles = encode, vocabulary.styles_without(gone)
+        self._concepts = [name for name in vocabulary.concepts if name not in gone][:_CONCEPTS]
+        self._known: dict[str, Tensor] = {}
 
-    def apart(one: torch.Tensor, other: torch.Tensor) -> float:
-        return (one - other).square().sum(1).mean().item()
+    def __call__(self, style: str, other: str = "") -> float:
+        """How far ``style`` lies from ``other``, of which the empty one is no style; 1 is usual. NaN without a scale."""
+        if math.isnan(self._usual):
+            return math.nan
+        return round(self._apart(style, other) / self._usual, 3)
 
-    none, own = asked(""), asked(style)
-    usual = torch.tensor([apart(asked(name), none) for name in others]).median().item()
-    smallest = torch.finfo(torch.float32).tiny
-    return [round(apart(own, asked(name)) / max(usual, smallest), 3) for name in references]
+    def choose(self, style: str) -> Choice | None:
+        """Another style, where leaving this one out would leave it in the pictures; ``None``: it would not, or there is none."""
+        left_out = self(style)
+        # NaN where nothing can be told: then the style is left out
+        if not left_out < NEAR:
+            return None
+        found = {name: self(style, name) for name in self.styles if name.lower() != style.lower()}
+        clear = [name for name, distance in found.items() if distance >= NEAR]
+        if not clear:
+            return None
+        best = min(clear, key=lambda name: (abs(found[name] - USUAL), name))
+        return Choice(best, left_out, style)
 
+    @cached_property
+    def _usual(self) -> float:
+        """The median distance of styles that stay from none."""
+        if not self._concepts or not self.styles:
+            return math.nan
+        apart = torch.tensor([self._apart(name, "") for name in self.styles])
+        return max(apart.median().item(), torch.finfo(apart.dtype).tiny)
 
-def choose(style: str, gone: set[str], vocabulary: Vocabulary, encode: Encode) -> Choice | None:
-    """Another style, where leaving the style out would leave it in the pictures; ``None``: it need not be, or there is none.
+    def _apart(self, style: str, other: str) -> float:
+        return (self._asked(style) - self._asked(other)).square().sum(1).mean().item()
 
-    Args:
-        style: Its name.
-        gone: Lower-case names of everything that the request redacts.
-        vocabulary: Of the model; candidates are its styles.
-        encode: Asks the untouched encoder.
-    """
-    (left_out,) = distances(style, [""], gone, vocabulary, encode)
-    # NaN where nothing can be told: then the style is left out
-    if not left_out < NEAR:
-        return None
-    others = [name for name in vocabulary.styles_without(gone) if name.lower() != style.lower()]
-    found = dict(zip(others, distances(style, others, gone, vocabulary, encode), strict=True))
-    clear = [name for name in others if found[name] >= NEAR]
-    if not clear:
-        return None
-    best = min(clear, key=lambda name: (abs(found[name] - USUAL), name))
-    return Choice(best, left_out, style)
+    def _asked(self, style: str) -> Tensor:
+        """Embeddings ``(concepts, dim)`` of every concept in a style."""
+        if style not in self._known:
+            prompts = [_WORDING.fill(concept, style) for concept in self._concepts]
+            with torch.no_grad():
+                self._known[style] = self._encode(prompts).double()
+        return self._known[style]

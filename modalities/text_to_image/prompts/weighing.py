@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
-from modalities.text_to_image.prompts import references, style_references
+from modalities.text_to_image.prompts import references
 from modalities.text_to_image.prompts.expansion import Subject, reference_of
 from modalities.text_to_image.prompts.references import NEAR, Choice, Encode
+from modalities.text_to_image.prompts.style_references import StyleDistances
 from modalities.text_to_image.prompts.vocabulary import Vocabulary
 from redact_core import RedactError
 
@@ -42,6 +44,10 @@ class Scales:
     encode: Encode
     same: Callable[[str, str], bool]
 
+    @cached_property
+    def _styles(self) -> StyleDistances:
+        return StyleDistances(self.gone, self.vocabulary, self.encode)
+
     def weigh(self, subject: Subject, given: str | None) -> Weighed:
         """The reference of a subject.
 
@@ -55,7 +61,7 @@ class Scales:
         if given is None and subject.kind == "concept":
             return self._chosen(subject)
         if given is None and subject.kind == "style":
-            choice = style_references.choose(subject.names[0], self.gone, self.vocabulary, self.encode)
+            choice = self._styles.choose(subject.names[0])
             if choice is not None:
                 return Weighed(
                     choice.reference,
@@ -97,7 +103,7 @@ class Scales:
         if reference and any(self.same(reference, name) for name in self.gone):
             raise RedactError(f'The reference "{reference}" is itself redacted; name a reference that stays.')
         style = subject.names[0]
-        (distance,) = style_references.distances(style, [reference], self.gone, self.vocabulary, self.encode)
+        distance = self._styles(style, reference)
         if not distance < NEAR:
             return None
         what = (
