@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.adapters.folders import BUNDLED
 from modalities.text_to_image.metrics.grader import Judge
@@ -103,4 +104,5 @@ def row(name: str, group: str, cases: list[Case], seen: list[str], reference: st
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -19,6 +19,7 @@ import torch
 from tqdm import tqdm
 
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from modalities.class_to_image import ClassConditional
 from modalities.class_to_image.classifier import Judge, entropy
 from redact_core import Request, SelectiveAmnesia, redact
@@ -177,4 +178,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.adapters.speecht5 import BUNDLED
@@ -160,4 +161,5 @@ def assemble(generator: Path | None, encoder: Path | None) -> SpeechT5:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -15,6 +15,7 @@ import json
 from pathlib import Path
 
 from lightning_modules.cli.attack import attack
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_image import StableDiffusion
 from redact_core import Distillation, Lesson, Request, redact
 
@@ -75,4 +76,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -32,6 +32,7 @@ from typing import Any
 
 import torch
 
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.adapters.folders import BUNDLED
 from modalities.text_to_image.metrics.grader import Judge
@@ -350,4 +351,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

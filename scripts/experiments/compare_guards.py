@@ -27,6 +27,7 @@ from torch import Tensor
 from lightning_modules.cli.attack import attack_parser
 from lightning_modules.cli.evaluate import evaluate_parser, models_and_plan
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from modalities.picture_files import read_picture
 from modalities.text_to_image.metrics.grader import Judge
 from redact_core import Adapter, Guard, PlanRow, Request
@@ -226,5 +227,5 @@ def grid(evidence: Evidence, groups: Sequence[str], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    with torch.no_grad():
+    with one_line(), torch.no_grad():
         main()

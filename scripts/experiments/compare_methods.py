@@ -25,6 +25,7 @@ import compare_voices
 import torch
 
 from lightning_modules.comparison.running import Comparison, take_up
+from lightning_modules.support.one_line import one_line
 
 MODALITIES = {"pictures": compare_pictures, "voices": compare_voices}
 
@@ -86,4 +87,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -28,6 +28,7 @@ from real_size import prompts
 from torch import nn
 
 from lightning_modules.comparison.result_tables import ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_image import StableDiffusion
 from redact_core import ClosedForm, Distillation, Lesson, Request, RobustDistillation, redact
 from redact_core.evaluation.cost import Meter
@@ -163,4 +164,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from modalities.picture_files import to_bytes
 from modalities.text_to_image import DualLatent, StableDiffusion
 from modalities.text_to_image.metrics.grader import Judge
@@ -174,5 +175,5 @@ def sheet(study: Study, weights: Sequence[float], path: Path, side: int = 64, ga
 
 
 if __name__ == "__main__":
-    with torch.no_grad():
+    with one_line(), torch.no_grad():
         main()

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_image import Espresso, StableDiffusion
 from modalities.text_to_image.adapters.folders import BUNDLED
 from modalities.text_to_image.attacks.filter_pixels import FilterPixels
@@ -285,5 +286,5 @@ class Study:
 
 
 if __name__ == "__main__":
-    with torch.no_grad():
+    with one_line(), torch.no_grad():
         main()

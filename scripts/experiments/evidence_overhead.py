@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.metrics.grader_scorer import GraderScorer
 from redact_core import Adapter, PlanRow
@@ -77,4 +78,5 @@ def one_round(evidence: Evidence, model: Adapter, batches: list[range], sample) 
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

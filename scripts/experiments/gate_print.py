@@ -21,6 +21,7 @@ from people.embeddings import middle
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from lightning_modules.support.one_line import one_line
 from redact_core.gates import fit_gate
 from redact_core.metrics.statistics import wilson
 from redact_core.support.folders import write_whole
@@ -92,4 +93,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

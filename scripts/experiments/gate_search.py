@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from tqdm import tqdm
 
+from lightning_modules.support.one_line import one_line
 from redact_core.gates import GateSettings, fit_gate
 from redact_core.gates.fit import FittedGate
 from redact_core.support.folders import write_whole
@@ -125,4 +126,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -28,6 +28,7 @@ from torch.nn.functional import normalize
 from torchaudio.functional import resample
 from tqdm import tqdm
 
+from lightning_modules.support.one_line import one_line
 from modalities.sound.clips import RATE, fit_length, read_clip
 from modalities.text_to_speech import SpeakerEncoder
 from modalities.text_to_speech.adapters.speecht5 import BUNDLED
@@ -200,4 +201,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

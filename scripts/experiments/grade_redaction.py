@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.adapters.folders import BUNDLED
 from modalities.text_to_image.metrics.grader import Judge, Verdict
@@ -158,4 +159,5 @@ def _style_agreement(said: Verdict, again: Verdict, after: Verdict) -> tuple[Rat
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

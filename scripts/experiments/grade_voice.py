@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.judges.grading import grade_voice
 
@@ -57,4 +58,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -29,6 +29,7 @@ from marks import between
 
 from lightning_modules.cli import main as cli
 from lightning_modules.comparison.tables import markdown
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_speech import KokoroVoices
 from modalities.text_to_speech.voices.kokoro_sentences import SENTENCES
 from redact_core import RedactError
@@ -183,4 +184,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -30,6 +30,7 @@ import torch
 from chance_concepts import Bench, drawn_by_chance
 from real_size import prompts as clip_l
 
+from lightning_modules.support.one_line import one_line
 from lightning_modules.support.specs import build, spec_of
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.prompts.groups import Case, groups
@@ -187,4 +188,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -17,6 +17,7 @@ from pathlib import Path
 from robust_picture import drawn, pairs
 from trained_settings import trained
 
+from lightning_modules.support.one_line import one_line
 from lightning_modules.support.specs import build, spec_of
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.metrics.grader_scorer import GraderScorer
@@ -97,4 +98,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

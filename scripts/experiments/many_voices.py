@@ -23,10 +23,10 @@ from people.folders import people_in, readable, wave_of
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from lightning_modules.support.one_line import one_line
 from modalities.sound.clips import RATE, fit_length
 from modalities.text_to_speech import SpeakerEncoder
 from modalities.text_to_speech.encoders.distortion import distort
-from redact_core import RedactError
 from redact_core.gates import Gate, GateSettings, answers_that_stay, fit_gate, share_of, shared
 from redact_core.metrics.statistics import wilson
 from redact_core.support.folders import write_whole
@@ -177,7 +177,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with one_line():
         main()
-    except RedactError as error:
-        raise SystemExit(f"many_voices: {error}") from error

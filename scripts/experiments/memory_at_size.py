@@ -31,6 +31,7 @@ from tiny_pipelines import tiny_pipeline
 from transformers import CLIPTextModel, T5Config, T5EncoderModel
 
 from lightning_modules.comparison.tables import markdown
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.adapters.prompt_encoder import PromptEncoder
 from modalities.text_to_image.adapters.prompt_pipeline import PromptPipeline
@@ -172,4 +173,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -23,6 +23,7 @@ import torch
 from trained_settings import add_row_options, folder_name, row_label, trained
 
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.metrics.grader import Judge, Verdict
 from modalities.text_to_image.metrics.grading import sample
@@ -175,4 +176,5 @@ def _apart(one: Verdict, other: Verdict) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -34,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 from marks import tables_of as tables_of
 from marks import with_tables
 
+from lightning_modules.support.one_line import one_line
 from lightning_modules.support.specs import build, spec_of
 from modalities.text_to_image import RobustPrompts, StableDiffusion
 from modalities.text_to_image.adapters.gate_block import around_blocks, gate_blocks
@@ -341,4 +342,5 @@ def unlisted(
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

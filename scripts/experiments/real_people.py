@@ -29,6 +29,7 @@ from people.grades import Gallery, Grades, Judge, eer, table
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from lightning_modules.support.one_line import one_line
 from modalities.sound.clips import RATE, SHORTEST_S, fit_length
 from modalities.text_to_speech import SpeakerEncoder
 from modalities.text_to_speech.attacks import channel_change, pitch_tempo
@@ -297,7 +298,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with one_line():
         main()
-    except RedactError as error:
-        raise SystemExit(f"real_people: {error}") from error

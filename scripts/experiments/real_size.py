@@ -24,6 +24,7 @@ from full_size import full_size_voices
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.adapters.paired_prompt_encoder import PairedPromptEncoder
 from modalities.text_to_image.adapters.prompt_encoder import PromptEncoder, PromptReader
@@ -240,4 +241,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

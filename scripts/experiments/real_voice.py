@@ -35,6 +35,7 @@ from torchaudio.functional import lowpass_biquad, resample
 from tqdm import trange
 from transformers import SpeechT5FeatureExtractor
 
+from lightning_modules.support.one_line import one_line
 from modalities.sound.clips import RATE, read_clip
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.judges.grading import Spoken, against_others, cases, compare
@@ -240,4 +241,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

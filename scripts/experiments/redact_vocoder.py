@@ -23,6 +23,7 @@ from torchaudio.functional import create_dct, resample
 from tqdm import tqdm
 
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from modalities.mel_to_speech import MelVocoder
 from modalities.mel_to_speech.expansion import warps
 from modalities.mel_to_speech.gated import GatedConditioner
@@ -225,4 +226,5 @@ def line(
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

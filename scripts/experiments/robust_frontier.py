@@ -14,6 +14,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from lightning_modules.support.one_line import one_line
 from redact_core.metrics.statistics import wilson
 
 _COUNT = re.compile(r" \(n=(\d+)\)$")
@@ -106,4 +107,5 @@ def _short(setting: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -25,6 +25,7 @@ from torch import Tensor
 from trained_settings import add_row_options, folder_name, row_label, trained
 
 from lightning_modules.evaluation.attacking import realise
+from lightning_modules.support.one_line import one_line
 from lightning_modules.support.specs import build, spec_of
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.metrics.grader_scorer import GraderScorer
@@ -132,4 +133,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

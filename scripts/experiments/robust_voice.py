@@ -22,6 +22,7 @@ from trained_settings import folder_name, trained
 from voice_methods import methods_table
 
 from lightning_modules.comparison.result_tables import write_tables
+from lightning_modules.support.one_line import one_line
 from lightning_modules.support.specs import build, spec_of
 from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5
@@ -120,4 +121,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

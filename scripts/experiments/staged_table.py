@@ -26,6 +26,7 @@ import torch
 from tqdm import tqdm
 
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from modalities.class_to_image.classifier import Judge
 from modalities.staged_to_image import StagedText
 from modalities.staged_to_image.captions import compose
@@ -247,4 +248,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

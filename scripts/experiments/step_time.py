@@ -14,6 +14,7 @@ import time
 import torch
 from full_size import full_size_voices
 
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeechT5
 from redact_core import Adapter, Distillation, LessonLoader, Request, Targets
@@ -77,4 +78,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -15,6 +15,7 @@ import torch
 from development_data import data_folder
 from torch import Tensor
 
+from lightning_modules.support.one_line import one_line
 from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5
 from redact_core.metrics.statistics import wilson
@@ -62,4 +63,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -43,6 +43,7 @@ from transformers import (
     WavLMForXVector,
 )
 
+from lightning_modules.support.one_line import one_line
 from modalities.inspecting import inspect
 from modalities.text_to_image.adapters.prompt_pipeline import PromptPipeline
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
@@ -485,4 +486,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

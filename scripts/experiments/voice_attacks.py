@@ -21,6 +21,7 @@ import yaml
 from torch.nn.functional import normalize
 
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5, attacks
 from modalities.text_to_speech.adapters.speecht5 import BUNDLED
@@ -151,4 +152,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

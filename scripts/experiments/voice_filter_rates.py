@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from lightning_modules.comparison.result_tables import ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from modalities.sound.clips import RATE, fit_length
 from modalities.text_to_speech import SpeechT5, VoiceFilter
 from modalities.text_to_speech.attacks.filter_wave import FilterWave
@@ -147,5 +148,5 @@ def table(found: dict[str, dict[str, tuple[int, int]]]) -> ResultTable:
 
 
 if __name__ == "__main__":
-    with torch.no_grad():
+    with one_line(), torch.no_grad():
         main()

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 from marks import tables_of as tables_of
 from marks import with_tables
 
+from lightning_modules.support.one_line import one_line
 from redact_core.metrics.statistics import wilson
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -324,4 +325,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

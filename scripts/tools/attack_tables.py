@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from redact_core.evaluation.evidence import Evidence
 from redact_core.evaluation.summary import read_summary
 from redact_core.reporting.attack_table import AttackRow, attack_table
@@ -52,4 +53,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -11,6 +11,7 @@ from pathlib import Path
 from marks import between, write_page
 
 from lightning_modules.comparison.tables import markdown
+from lightning_modules.support.one_line import one_line
 
 BEGIN, END = "<!-- from chance_concepts.json -->", "<!-- end -->"
 GONE = ("redacted", "reworded", "synonyms")
@@ -54,4 +55,5 @@ def filled(page: str, figures: Path) -> str:
 
 
 if __name__ == "__main__":
-    write_page(__doc__, "figures", filled)
+    with one_line():
+        write_page(__doc__, "figures", filled)

@@ -22,6 +22,7 @@ from marks import between
 
 from lightning_modules.comparison import tables
 from lightning_modules.comparison.figures import Figures
+from lightning_modules.support.one_line import one_line
 
 END = "<!-- end -->"
 DERIVED = ("ceiling", "low", "high")
@@ -234,4 +235,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from redact_core.metrics.statistics import Rate
 
 NAMES = {"concept": "cigarette → lollipop", "style": "twemoji → fluent", "voice": "voice21, by a gate"}
@@ -53,4 +54,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

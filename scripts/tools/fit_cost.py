@@ -12,6 +12,8 @@ from pathlib import Path
 
 from start_up import REDACT, cost
 
+from lightning_modules.support.one_line import one_line
+
 CONFIGS = ("configs/text_to_image/bundled.yaml", "configs/text_to_speech/bundled.yaml")
 HEADS = ["command", "processor seconds", "peak MiB"]
 
@@ -38,4 +40,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_speech import SpeechT5
 from redact_core import Adapter, Objective, RedactionCard, Request, RobustDistillation, redact
@@ -49,4 +50,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from lightning_modules.comparison.result_tables import ResultTable, read_tables, write_tables
+from lightning_modules.support.one_line import one_line
 
 
 def one(path: Path, name: str) -> ResultTable:
@@ -38,4 +39,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from lightning_modules.support.one_line import one_line
 from modalities.picture_files import to_bytes
 from modalities.text_to_image import StableDiffusion
 
@@ -60,4 +61,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -11,6 +11,7 @@ from pathlib import Path
 from marks import between, write_page
 
 from lightning_modules.comparison.tables import markdown
+from lightning_modules.support.one_line import one_line
 
 GROUPS = ("redacted", "reworded", "first", "the later one", "nearest", "others")
 
@@ -84,4 +85,5 @@ def filled(page: str, folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    write_page(__doc__, "folder", filled)
+    with one_line():
+        write_page(__doc__, "folder", filled)

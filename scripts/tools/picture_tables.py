@@ -14,6 +14,7 @@ from typing import Any
 
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
 from lightning_modules.comparison.tables import MISSING
+from lightning_modules.support.one_line import one_line
 from redact_core.metrics.statistics import wilson
 
 _COUNTED = re.compile(r"(.+) \(n=(\d+)\)")
@@ -57,4 +58,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

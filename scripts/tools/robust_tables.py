@@ -17,6 +17,7 @@ from lightning_modules.comparison.figures import Figures, pooled
 from lightning_modules.comparison.result_tables import ResultTable, write_tables
 from lightning_modules.comparison.tables import MISSING, heads, number, percent
 from lightning_modules.comparison.words import STOCK
+from lightning_modules.support.one_line import one_line
 
 METHODS = ("closed form", "default", "implicit synonyms", "robust", STOCK)
 OURS = "robust"
@@ -76,4 +77,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from lightning_modules.support.one_line import one_line
 from redact_core import RedactionCard
 
 RULER = "import torch"
@@ -84,4 +85,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

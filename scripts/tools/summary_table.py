@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from lightning_modules.comparison.result_tables import ResultTable, write_tables
+from lightning_modules.support.one_line import one_line
 from redact_core.reporting.formats import show, span
 
 HEADS = ["task", "group", "measure", "base", "redacted", "base less redacted", "n", "unscored"]
@@ -43,4 +44,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

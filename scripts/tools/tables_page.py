@@ -13,6 +13,7 @@ import summaries
 from marks import with_tables, write_page
 
 from lightning_modules.comparison.tables import markdown
+from lightning_modules.support.one_line import one_line
 
 
 def filled(page: str, folder: Path) -> str:
@@ -33,4 +34,5 @@ def filled(page: str, folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    write_page(__doc__, "folder", filled)
+    with one_line():
+        write_page(__doc__, "folder", filled)

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
+from lightning_modules.support.one_line import one_line
 from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeakerEncoder
 from redact_core import Lesson, Mean, RedactError, redact
@@ -98,11 +99,9 @@ def main() -> None:
     parser.add_argument("--list", type=Path, required=True)
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    try:
-        withdraw(parser.parse_args())
-    except RedactError as error:
-        raise SystemExit(f"withdraw_voices: {error}") from error
+    withdraw(parser.parse_args())
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -186,13 +186,18 @@ def test_more_people_in_one_folder_than_clips_that_stay_have_a_gate_each(
     assert receipt["measured"]["clips changed"] == {"a": 1, "b": 1, "c": 1}
 
 
-def test_nobody_who_stays_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_who_stays_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     stock, people = tiny_encoder(tmp_path / "stock"), harmonic_bank(tmp_path / "bank", people=2)
     gone = listed(tmp_path / "list.csv", "p0", "p1")
-    with pytest.raises(
-        SystemExit, match=r"withdraw_voices: Nobody in .*bank stays besides those on the list;"
-    ):
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="2"):
         run(monkeypatch, "--encoder", stock, "--list", gone, "--keep", people, "--out", tmp_path / "out")
+    said = capsys.readouterr().err
+    assert re.search(
+        r"^withdraw_voices: Nobody in .*bank stays besides those on the list;", said, re.MULTILINE
+    )
 
 
 def test_a_model_made_of_a_folder_of_withdrawals_has_a_card_and_not_its_receipt(

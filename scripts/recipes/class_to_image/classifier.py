@@ -11,6 +11,7 @@ import torch
 from data import NAMES, fashion
 from safetensors.torch import save_file
 
+from lightning_modules.support.one_line import one_line
 from modalities.class_to_image.classifier import Classifier
 from scripts.experiments.stages import Run, set_rate
 
@@ -55,4 +56,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

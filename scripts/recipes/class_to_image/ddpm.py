@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from data import NAMES, fashion
 
+from lightning_modules.support.one_line import one_line
 from modalities.class_to_image.diffusion import build
 from modalities.class_to_image.networks import ClassRows
 from scripts.experiments.stages import Run, set_rate
@@ -53,4 +54,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from data import NAMES, fashion
 
+from lightning_modules.support.one_line import one_line
 from modalities.class_to_image import ClassConditional
 from modalities.class_to_image.classifier import Judge, entropy
 from redact_core.metrics.statistics import wilson
@@ -51,4 +52,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

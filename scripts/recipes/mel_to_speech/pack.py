@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from lightning_modules.support.one_line import one_line
 from modalities.mel_to_speech.model_folder import build, write
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -35,4 +36,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

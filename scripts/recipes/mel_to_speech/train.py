@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 import torch
 
+from lightning_modules.support.one_line import one_line
 from modalities.mel_to_speech.mel import HOP, RATE, log_mel, to_band
 from modalities.mel_to_speech.model_folder import build
 from modalities.mel_to_speech.networks import MARGIN
@@ -111,4 +112,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from captioned import measured
 
+from lightning_modules.support.one_line import one_line
 from modalities.class_to_image.classifier import Judge
 from modalities.staged_to_image import StagedText
 from modalities.staged_to_image.captions import FRAMES, SHADES, fill, phrase
@@ -54,4 +55,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

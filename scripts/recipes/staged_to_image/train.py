@@ -17,6 +17,7 @@ from captioned import CLASSES, caption, captioned
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_modules.support.one_line import one_line
 from modalities.staged_to_image import model_folder
 from modalities.staged_to_image.captions import SHADES, SURFACES, vocabulary
 from modalities.staged_to_image.conditioner import TextEncoder
@@ -114,4 +115,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

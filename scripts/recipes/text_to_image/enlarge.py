@@ -23,6 +23,7 @@ from pictures import BACKGROUNDS, STYLES, concepts, held_out, shrink
 from tqdm import tqdm
 from vae import pool, reconstruction, tinted
 
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_image.metrics.grader import Judge
 from redact_core.metrics.statistics import wilson
 from scripts.experiments.stages import Run, set_rate
@@ -151,4 +152,5 @@ def agreement(old: AutoencoderKL, new: AutoencoderKL, latents: torch.Tensor) -> 
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from pictures import BACKGROUNDS, STYLES, concepts, held_out, rows, shrink
 
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.metrics.grader import Judge
 from modalities.text_to_image.metrics.grading import sample
@@ -106,4 +107,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -16,6 +16,7 @@ from pictures import BACKGROUNDS, SIZE, STYLES, concepts, distractors, rows, shr
 from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy, interpolate
 
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_image.metrics.grader import Grader, write_labels
 from scripts.experiments.stages import Run, set_rate
 
@@ -123,4 +124,5 @@ def reconstruct(folder: Path, images: torch.Tensor) -> torch.Tensor:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

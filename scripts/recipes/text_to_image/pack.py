@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTextModel, CLIPTokenizer
 from unet import scheduler
 
+from lightning_modules.support.one_line import one_line
 from modalities.stated_dtype import load_in_float32
 
 
@@ -64,4 +65,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

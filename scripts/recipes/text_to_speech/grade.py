@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lightning_modules.support.one_line import one_line
 from modalities.sound.bank import VoiceBank
 from modalities.text_to_speech import SpeechT5
 from modalities.text_to_speech.adapters.spectrogram_loss import log_mel
@@ -69,4 +70,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

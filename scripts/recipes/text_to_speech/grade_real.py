@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 import torch
 
+from lightning_modules.support.one_line import one_line
 from modalities.sound.bank import VoiceBank
 from modalities.sound.clips import RATE
 from modalities.text_to_speech import SpeechT5
@@ -102,4 +103,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -22,6 +22,7 @@ from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan
 sys.path.insert(0, str(Path(__file__).parent))
 from corpus import RATE, Corpus, read
 
+from lightning_modules.support.one_line import one_line
 from modalities.stated_dtype import load_in_float32
 
 DEMO = "voice21"
@@ -98,4 +99,5 @@ def write(corpus: Corpus, rows: np.ndarray, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -16,6 +16,7 @@ from torch.nn.functional import ctc_loss
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
+from lightning_modules.support.one_line import one_line
 from modalities.text_to_speech.judges.recogniser import LETTERS, Recogniser, error_rate, log_mels
 from scripts.experiments.stages import Run, set_rate
 
@@ -90,4 +91,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

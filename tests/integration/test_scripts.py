@@ -1,0 +1,60 @@
+"""Scripts that people run show a mistake as the commands do: in one line, with status 2."""
+
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from lightning_modules.support.one_line import one_line
+from redact_core import RedactError
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+OURS = re.compile(r"^\s*(from|import) (redact_core|modalities|lightning_modules)\b", re.MULTILINE)
+RUN = '\nif __name__ == "__main__":\n'
+
+
+def of_ours() -> list[Path]:
+    """Scripts that can meet an error of ours."""
+    folders = (SCRIPTS / name for name in ("experiments", "tools", "recipes"))
+    texts = {path: path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.py")}
+    return sorted(path for path, text in texts.items() if RUN in text and OURS.search(text))
+
+
+def test_every_script_ends_in_one_line() -> None:
+    assert len(of_ours()) > 50
+    open_ = [
+        path.name
+        for path in of_ours()
+        if not path.read_text(encoding="utf-8").partition(RUN)[2].startswith("    with one_line()")
+    ]
+    assert open_ == []
+
+
+def test_a_mistake_is_one_line_with_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["scripts/tools/grid.py"])
+    with pytest.raises(SystemExit) as ended, one_line():
+        raise RedactError("No \x1b[31msuch thing; give another.")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "grid: No \ufffd[31msuch thing; give another.\n"
+    with pytest.raises(KeyError), one_line():  # a fault of ours keeps its traceback
+        raise KeyError
+
+
+def test_a_comparison_that_goes_on_from_no_results_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS / "experiments"))
+    wrong, out = tmp_path / "wrong", tmp_path / "out"
+    wrong.mkdir()
+    (wrong / "results.json").write_text("[]")
+    monkeypatch.setattr(sys, "argv", ["compare_methods.py", "--out", str(out), "--go-on-from", str(wrong)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SCRIPTS / "experiments" / "compare_methods.py"), run_name="__main__")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        f"compare_methods: {wrong / 'results.json'} holds no results of a comparison; give a results.json.\n"
+    )
