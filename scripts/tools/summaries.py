@@ -142,6 +142,7 @@ def glance(source: Source) -> list[list[str]]:
 
 METHODS = {
     "default": "default",
+    "implicit synonyms": "`implicit_synonyms`",
     "robust": "robust",
     "Selective Amnesia": "Selective Amnesia",
     "Selective Amnesia and robust": "Selective Amnesia, then robust",
@@ -165,7 +166,8 @@ ATTACKS_IN_WORDS = {
 
 def attacked(source: Source) -> list[list[str]]:
     """What comes back under attack, six concepts drawn by chance together."""
-    first, *rows = beside(source.compared, list(ATTACKS_IN_WORDS))
+    names = ("default", "robust", "Selective Amnesia", "Selective Amnesia and robust")
+    first, *rows = beside(source.compared, list(ATTACKS_IN_WORDS), names)
     named = zip(ATTACKS_IN_WORDS.values(), rows, strict=True)
     return [["attack", *first[1:]], *([words, *row[1:]] for words, row in named)]
 
@@ -179,7 +181,18 @@ def amnesia(source: Source) -> list[list[str]]:
     return [*table, ["seconds, on a GPU", MISSING, *seconds]]
 
 
-def beside(found: Figures, groups: Sequence[str], names: Sequence[str] = tuple(METHODS)) -> list[list[str]]:
+def synonyms(source: Source) -> list[list[str]]:
+    """What redacting implicit synonyms as well brings and costs."""
+    found, names = source.compared, ("default", "implicit synonyms")
+    table = beside(found, [*found.leaks, *found.kept, *ATTACKS_IN_WORDS], names)
+    rows = [row for row in table if any(cell != MISSING for cell in row[2:])]
+    return [
+        *rows,
+        ["seconds, on a GPU", MISSING, *(number(found.mean(name, "seconds"), ".0f") for name in names)],
+    ]
+
+
+def beside(found: Figures, groups: Sequence[str], names: Sequence[str]) -> list[list[str]]:
     """A line a group: the untouched base, and methods beside it."""
     rows = [["", STOCK, *(METHODS[name] for name in names)]]
     for group, head in zip(groups, heads(groups), strict=True):
@@ -267,10 +280,56 @@ def robust(source: Source) -> list[list[str]]:
     ]  # fmt: skip
 
 
+DEFAULT = "Distillation: {start: {class_path: redact_core.ClosedForm}}"
+SETTINGS = {
+    "untouched": "untouched",
+    "Distillation": "plain",
+    DEFAULT: "default",
+    "ClosedForm": "closed form alone",
+}
+"""Setting of never_retained.py -> what pages call it."""
+
+
+def hidden(source: Source) -> list[list[str]]:
+    """What becomes of concepts that no row holds, a line a redaction and setting."""
+    groups, measures = {"nearest": "the nearest ten", "others": "the others"}, ("found", "conditioning moves")
+    heads = [f"{name}: {measure}" for name in groups.values() for measure in measures]
+    rows = [["redacted", "setting", *heads, "processor seconds"]]
+    for concept, shown_as in (("cigarette", "cigarette → lollipop"), ("guitar", "guitar → violin")):
+        table = f"never_retained.{concept}"
+        for setting, name in SETTINGS.items():
+            at = [((setting, group), measure) for group in groups for measure in measures]
+            cells = [shown(source.cell(table, row, column), count=True) for row, column in at]
+            seconds = shown(source.cell(table, at[0][0], "processor seconds"))
+            rows.append([shown_as, name, *cells, seconds])
+    return rows
+
+
+def folders(source: Source, file: str, names: Sequence[str]) -> list[list[str]]:
+    """Tables of grade_redaction.py on one redaction in several ways, beside one another."""
+    tables = {name: source.table(f"{file}.{name}") for name in names}
+    first = next(iter(tables.values()))
+    rows = [["group", "measure", "base", *names]]
+    for group, measure, *_ in first.rows:
+        row = (str(group), str(measure))
+        cells = [source.cell(f"{file}.{name}", row, "redacted") for name in names]
+        base = shown(source.cell(f"{file}.{names[0]}", row, "base"), count=True)
+        rows.append([*row, base, *(shown(cell) for cell in cells)])
+    return rows
+
+
+def guitar(source: Source) -> list[list[str]]:
+    """The guitar, whose other names one method of six lets through."""
+    return folders(source, "guitar", ("plain", "default"))
+
+
 TABLES: dict[str, Callable[[Source], list[list[str]]]] = {
     "glance": glance,
     "attacked": attacked,
     "effective": effective,
     "robust": robust,
     "amnesia": amnesia,
+    "hidden": hidden,
+    "synonyms": synonyms,
+    "guitar": guitar,
 }

@@ -121,10 +121,8 @@ def test_pages_show_the_tables_that_experiments_wrote(monkeypatch: pytest.Monkey
 
 
 TYPED = {
-    "more/amnesia_classes.md": "the diffusion model's figures have no result file yet",
-    "more/concepts.md": "the same of rows that are added, and of the closer reference",
-    "more/voices.md": "the same of other references, and of real people",
-    "more/styles.md": "styles towards other styles have no result file yet",
+    "more/concepts.md": "hidden concepts, added rows and the closer reference have no result file yet",
+    "more/styles.md": "the same of styles towards other styles",
     "prompt_gates.md": "what was tried and not kept, and the targets, which read several tables",
 }
 """Page of results -> why a table with shares is typed there."""
