@@ -46,12 +46,16 @@ class Source:
         self.read: dict[str, dict[str, ResultTable]] = {}
         """File -> its tables, of those that were asked for."""
 
+    def tables(self, file: str) -> dict[str, ResultTable]:
+        """All tables of FILE.json, by name."""
+        if file not in self.read:
+            self.read[file] = read_tables(self.folder / f"{file}.json")
+        return self.read[file]
+
     def table(self, name: str) -> ResultTable:
         """The table ``FILE.NAME``."""
         file, _, key = name.partition(".")
-        if file not in self.read:
-            self.read[file] = read_tables(self.folder / f"{file}.json")
-        return self.read[file][key]
+        return self.tables(file)[key]
 
     def cell(self, name: str, row: Sequence[str], column: str) -> Cell:
         """The figure of the table ``name`` in ``column``, in the one line whose cells hold all texts of ``row``.
@@ -131,6 +135,7 @@ def glance(source: Source) -> list[list[str]]:
         graded(source, "cigarette → lollipop: asked for", "cigarette.groups", ("redacted", "concept found"), CONCEPTS),
         graded(source, "… by other names, never redacted", "cigarette.groups", ("synonyms", "concept found"), CONCEPTS),
         graded(source, "… its ten nearest concepts, kept", "cigarette.groups", ("neighbours", "concept found"), CONCEPTS),
+        graded(source, "guitar → violin, the worst that we know: other names", "guitar.default", ("synonyms", "concept found"), CONCEPTS),
         graded(source, "noto → no style: asked for", "noto.groups", ("redacted", "style found"), STYLES),
         graded(source, "… the base asked for no style", "noto.groups", ("style found, not asked for",), STYLES),
         graded(source, "… other styles, kept", "noto.groups", ("neighbours", "style found"), STYLES),
@@ -290,37 +295,33 @@ SETTINGS = {
 """Setting of never_retained.py -> what pages call it."""
 
 
+REDACTED = {"cigarette": "cigarette → lollipop", "guitar": "guitar → violin"}
+
+
 def hidden(source: Source) -> list[list[str]]:
     """What becomes of concepts that no row holds, a line a redaction and setting."""
     groups, measures = {"nearest": "the nearest ten", "others": "the others"}, ("found", "conditioning moves")
     heads = [f"{name}: {measure}" for name in groups.values() for measure in measures]
     rows = [["redacted", "setting", *heads, "processor seconds"]]
-    for concept, shown_as in (("cigarette", "cigarette → lollipop"), ("guitar", "guitar → violin")):
-        table = f"never_retained.{concept}"
-        for setting, name in SETTINGS.items():
+    for concept, table in source.tables("never_retained").items():
+        for setting in dict.fromkeys(str(line[0]) for line in table.rows):
             at = [((setting, group), measure) for group in groups for measure in measures]
-            cells = [shown(source.cell(table, row, column), count=True) for row, column in at]
-            seconds = shown(source.cell(table, at[0][0], "processor seconds"))
-            rows.append([shown_as, name, *cells, seconds])
-    return rows
-
-
-def folders(source: Source, file: str, names: Sequence[str]) -> list[list[str]]:
-    """Tables of grade_redaction.py on one redaction in several ways, beside one another."""
-    tables = {name: source.table(f"{file}.{name}") for name in names}
-    first = next(iter(tables.values()))
-    rows = [["group", "measure", "base", *names]]
-    for group, measure, *_ in first.rows:
-        row = (str(group), str(measure))
-        cells = [source.cell(f"{file}.{name}", row, "redacted") for name in names]
-        base = shown(source.cell(f"{file}.{names[0]}", row, "base"), count=True)
-        rows.append([*row, base, *(shown(cell) for cell in cells)])
+            at.append(((setting, "nearest"), "processor seconds"))
+            cells = [source.cell(f"never_retained.{concept}", row, column) for row, column in at]
+            rows.append([REDACTED[concept], SETTINGS[setting], *(shown(cell, count=True) for cell in cells)])
     return rows
 
 
 def guitar(source: Source) -> list[list[str]]:
-    """The guitar, whose other names one method of six lets through."""
-    return folders(source, "guitar", ("plain", "default"))
+    """Ways to redact the guitar, whose other names come through, beside one another: a line a measure, a column a way."""
+    tables = source.tables("guitar")
+    first = next(iter(tables))
+    rows = [["group", "measure", "base", *tables]]
+    for group, measure, *_ in tables[first].rows:
+        row = (str(group), str(measure))
+        base = shown(source.cell(f"guitar.{first}", row, "base"), count=True)
+        rows.append([*row, base, *(shown(source.cell(f"guitar.{name}", row, "redacted")) for name in tables)])
+    return rows
 
 
 TABLES: dict[str, Callable[[Source], list[list[str]]]] = {
