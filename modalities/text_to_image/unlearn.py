@@ -59,7 +59,8 @@ def unlearn(
         pipe: A ``StableDiffusionPipeline`` or ``StableDiffusionXLPipeline``.
         concept: A concept, ``style: NAME``, a prompt, or several of these.
         method: A key of :data:`METHODS`.
-        target: What is drawn instead: one for all or one for each; default: a concept near by, or no style.
+        target: What is drawn instead: one for all or one for each; default: a concept of the same kind, and of a style none,
+            or another where the model draws it unasked.
         keep: Where prompts that must stay come from: ``templates``, ``vocabulary``, ``wordings``, or
             files of prompts; default: the adapter's choice.
         steps: Of training; default: what suits the model.
