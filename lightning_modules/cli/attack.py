@@ -20,6 +20,7 @@ from lightning_modules.support import mishaps
 from lightning_modules.support.arguments import names_in
 from lightning_modules.support.devices import DEVICE_HELP, chosen_device
 from lightning_modules.support.environment import quiet
+from lightning_modules.support.near_names import meant
 from lightning_modules.support.output import say
 from lightning_modules.support.specs import build, folders_by_name, spec_of
 from redact_core import Adapter, Attack, PlanRow, RedactError, Request, Scorer, read_plan
@@ -158,7 +159,7 @@ def _suite(name: str, base: Adapter) -> tuple[str, ...]:
         raise RedactError(f"{type(base).__name__} has no suites of attacks; give --attacks.")
     if name not in planned.suites:
         raise RedactError(
-            f"There is no suite {name!r} for {type(base).__name__}; give {', '.join(planned.suites)}."
+            f"There is no suite {name!r}{meant(name, planned.suites)} for {type(base).__name__}; give {', '.join(planned.suites)}."
         )
     return planned.suites[name]
 

@@ -26,6 +26,7 @@ from lightning_modules.support.arguments import Names, names_in
 from lightning_modules.support.devices import DEVICE_HELP, chosen_device
 from lightning_modules.support.environment import quiet
 from lightning_modules.support.names import import_named, path_of
+from lightning_modules.support.near_names import meant, names_of
 from lightning_modules.support.output import say, say_columns
 from lightning_modules.support.specs import build, spec_of
 from redact_core import Adapter, Attack, RedactError, Request, Scorer, SetScorer
@@ -213,7 +214,7 @@ def _attacks(named: Sequence[str], base: Adapter) -> Mapping[str, Callable[[], A
                 f"the suites are {', '.join(suites)}" if suites else f"{type(base).__name__} has no suites"
             )
             raise RedactError(
-                f"There is no suite or attack {entry}; {known}, and redact ls attacks lists the attacks."
+                f"There is no suite or attack {entry}{meant(entry, [*suites, *names_of('attack')])}; {known}, and redact ls attacks lists the attacks."
             )
     made: dict[str, Callable[[], Attack]] = {}
     for entry in entries:

@@ -15,7 +15,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules.cli.hints import with_hint
-from lightning_modules.cli.short_forms import SHORT, expanded, usage
+from lightning_modules.cli.short_forms import SHORT, expanded, in_short, usage
 from lightning_modules.support import mishaps
 from lightning_modules.support.arguments import at_home_everywhere, gathered
 from lightning_modules.support.devices import checked_precision
@@ -194,16 +194,16 @@ def fit_with(arguments: Sequence[str]) -> None:
     import_named(list(whole))
     # the parser reads them there, and so do processes that are started beside this one
     sys.argv[1:] = gathered(whole)
-    run()
+    run(arguments)
 
 
-def run() -> None:
-    """Parse ``sys.argv`` (with the verb first) and fit."""
+def run(typed: Sequence[str] = ()) -> None:
+    """Parse ``sys.argv`` (with the verb first) and fit; of what was ``typed`` in short, messages speak in short."""
     quiet()
 
     def hint(message: str) -> str:
         short = (f"--{name}" for name in SHORT)
-        return with_hint(message, {*_built[-1]._option_string_actions, *short})
+        return in_short(with_hint(message, {*_built[-1]._option_string_actions, *short}), typed)
 
     with mishaps.parsing(hint):
         _cli(RedactCLI)

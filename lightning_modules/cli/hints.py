@@ -1,4 +1,4 @@
-"""What was probably meant by a mistyped option, verb or kind; every verb says it in the same way."""
+"""What was probably meant by a mistyped option; every verb says it in the same way."""
 
 from __future__ import annotations
 
@@ -15,12 +15,6 @@ _WRONG = re.compile(
     r"(?:[Uu]nrecognized arguments?:|does not accept option|Option) '?(?P<name>--?[\w.+-]+|[\w.+-]+)"
 )
 """How argparse, and jsonargparse for the command line and for configs, begin to say that there is no such option."""
-
-
-def meant(word: str, known: Iterable[str]) -> str:
-    """``, did you mean WORD`` for the word of ``known`` that is spelled most like ``word``; empty where none is near."""
-    found = difflib.get_close_matches(word.lower(), list(known), 1)
-    return f", did you mean {found[0]}" if found and found[0] != word else ""
 
 
 def nearest(token: str, options: Iterable[str]) -> str | None:

@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 from lightning_modules.cli.closed_pipe import closed_pipes_allowed
-from lightning_modules.cli.hints import meant
 from lightning_modules.support.names import folder_of, import_named
+from lightning_modules.support.near_names import meant
 from lightning_modules.support.output import printable
 from redact_core import RedactError
 from redact_core.version import __version__

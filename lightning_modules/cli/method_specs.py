@@ -8,10 +8,10 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from lightning_modules.cli.hints import meant
 from lightning_modules.comparison.methods import Method, Settings
-from lightning_modules.support.mishaps import parser_says
 from lightning_modules.support.names import path_of, places
+from lightning_modules.support.near_names import meant
+from lightning_modules.support.parser_words import parser_says
 from lightning_modules.support.specs import build, spec_of
 from redact_core import Adapter, Guard, Objective, RedactError
 from redact_core.evaluation.evidence import BASE
@@ -81,7 +81,7 @@ def _guard(path: str, settings: Settings) -> Callable[[Adapter], Guard]:
     try:
         config = parser.parse_object({"object": {"class_path": path, "init_args": dict(settings)}})
     except ArgumentError as error:
-        reason = parser_says(error).removeprefix('Parser key "object": ')
+        reason = parser_says(error)
         raise RedactError(
             f"--methods: {path.rpartition('.')[2]} cannot be made: {reason}; see redact ls guards."
         ) from error

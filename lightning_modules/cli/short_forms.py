@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning_modules.cli.hints import meant
 from lightning_modules.support.names import places
+from lightning_modules.support.near_names import meant
 from lightning_modules.support.output import say
 from redact_core import RedactError
 from redact_core.errors import first_line
@@ -116,6 +116,14 @@ def as_options(arguments: Sequence[str], option: str) -> list[str]:
     """
     model, rest = _apart(arguments)
     return [*_model(model, option), *rest]
+
+
+def in_short(message: str, typed: Sequence[str]) -> str:
+    """``message`` with the short forms that were ``typed`` in place of the whole options."""
+    for name, (whole, _) in SHORT.items():
+        if any(token.partition("=")[0].rstrip("+") == f"--{name}" for token in typed):
+            message = re.sub(rf"--{re.escape(whole)}(?![\w.])", f"--{name}", message)
+    return message
 
 
 def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

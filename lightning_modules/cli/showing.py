@@ -5,8 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
-from lightning_modules.cli.hints import Parser, meant
+from lightning_modules.cli.hints import Parser
 from lightning_modules.support.catalogue import HEADINGS, entries, methods_of
+from lightning_modules.support.near_names import meant
 from lightning_modules.support.output import printable
 from redact_core import RedactError, RedactionCard
 from redact_core.support.paths import at_home

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 import signal
 from argparse import ArgumentError
 from collections.abc import Callable, Generator
@@ -13,13 +12,9 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from lightning_modules.support.parser_words import parser_says
 from redact_core import RedactError
 
-_AROUND = re.compile(
-    r"Does not validate against any of the Union subtypes|Subtypes: |Errors:|Given value type: |Given value: [{\[]|"
-    r"(- )?Expected a <class 'NoneType'>"
-)
-"""Lines of the parser that stand around the reason."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -138,13 +133,3 @@ def _innermost(error: BaseException) -> BaseException:
         seen.add(id(inner))
         error = inner
     return error
-
-
-def parser_says(error: BaseException) -> str:
-    """What the parser refuses and why, on one line: of an option that takes one of several types, what each wanted."""
-    text = str(getattr(error, "message", None) or error)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    kept = [line.removeprefix("- ") for line in lines if not _AROUND.match(line)]
-    text = re.sub(r"\s+", " ", " ".join(kept)).rstrip(".")
-    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text).replace("typing.", "")
-    return text if len(text) <= 400 else text[:397] + "..."

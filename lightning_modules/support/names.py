@@ -92,6 +92,11 @@ def import_named(arguments: list[str]) -> None:
     for name in redact_core.__all__:
         getattr(redact_core, name)
     values = {argument.rpartition("=")[2] for argument in arguments} | set(_config_values(arguments))
+    for argument in arguments:  # lists and mappings in YAML
+        start = argument.find("=") + 1 if argument.startswith("-") else 0
+        if argument[start : start + 1] in {"[", "{"}:
+            with suppress(ValueError, RecursionError, yaml.YAMLError):
+                values |= set(_texts(yaml.safe_load(argument[start:])))
     for name in sorted(value for value in values if value.isidentifier() and value[:1].isupper()):
         path = path_of(name)
         if path is not None:

@@ -11,8 +11,9 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from lightning_modules.support.arguments import at_home_everywhere
-from lightning_modules.support.mishaps import parser_says
-from lightning_modules.support.names import path_of
+from lightning_modules.support.names import path_of, places
+from lightning_modules.support.near_names import meant
+from lightning_modules.support.parser_words import parser_says
 from redact_core import RedactError
 from redact_core.errors import raise_together
 from redact_core.evaluation.evidence import BASE
@@ -76,7 +77,7 @@ def build(kind: type[T], spec: Mapping[str, Any]) -> T:
         values = {"object": {"class_path": path, "init_args": given}}
         config = parser.parse_object(values)
     except (ImportError, ArgumentError) as error:
-        reason = parser_says(error).removeprefix('Parser key "object": ')
+        reason = parser_says(error)
         raise RedactError(f"{path} cannot be made: {reason}; 'redact ls' lists what there is.") from error
     return parser.instantiate_classes(config)["object"]
 
@@ -115,5 +116,5 @@ def _module_of(name: str) -> str:
         return name
     path = path_of(name)
     if path is None:
-        raise RedactError(f"There is no class {name}; 'redact ls' lists them.")
+        raise RedactError(f"There is no class {name}{meant(name, places())}; 'redact ls' lists them.")
     return path

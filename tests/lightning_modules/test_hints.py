@@ -5,13 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from command import redact
 
 from lightning_modules.cli import completing, main
-from lightning_modules.cli.hints import meant, nearest, with_hint
+from lightning_modules.cli.hints import nearest, with_hint
+from lightning_modules.support import names
+from lightning_modules.support.near_names import meant
 
 NEEDED = {
     "fit": ["--model.adapter", "redact_core.adapters.contract.ToyAdapter"],
@@ -27,6 +30,21 @@ NEEDED = {
     "completion": ["bash"],
 }
 """What a parser asks for before it looks at the rest."""
+
+FIT = ("fit", "bundled", "--redact", "cigarette", "--out", "o")
+EVALUATE = (
+    "evaluate",
+    "--base",
+    "StableDiffusion",
+    "--base.source",
+    "bundled",
+    "--redact",
+    "cigarette",
+    "--redacted",
+    "x",
+    "--out",
+    "o",
+)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +126,74 @@ def test_a_wrong_key_of_a_config_is_told_with_the_nearest(
         (["evaluate", "--bsae", "ToyAdapter", "--out", "o"], "; did you mean --base?; see --help."),
         (["fit", "--model.adaptr", "ToyAdapter"], "; did you mean --model.adapter?; see --help."),
         (["card"], "The following arguments are required: folder; see redact card --help."),
+        (
+            [*FIT, "--method", "RobustPromts"],
+            "redact: There is no objective RobustPromts, did you mean RobustPrompts; --method takes an objective, and "
+            "redact ls objectives lists them; see --help.\n",
+        ),
+        (
+            [*FIT, "--model.objective=closedform"],
+            "There is no objective closedform, did you mean ClosedForm; --model.objective takes an objective",
+        ),
+        ([*FIT, "--method", "Xyzzy"], "There is no objective Xyzzy; --method takes an objective"),
+        ([*FIT, "--method", "StableDiffusion"], "StableDiffusion is an adapter; --method takes an objective"),
+        (
+            [*FIT, "--method", "redact_core.Distilation"],
+            "There is no objective redact_core.Distilation, did you mean Distillation; --method takes",
+        ),
+        (
+            [*FIT, "--method", "redact_core.adapters.contract.ToyAdapter"],
+            "There is no objective redact_core.adapters.contract.ToyAdapter; --method takes an objective",
+        ),
+        (
+            [*FIT, "--method", "Distillation", "--model.objective.start", "FromFoldr"],
+            "There is no objective FromFoldr, did you mean FromFolder; --model.objective.start takes an objective",
+        ),
+        (
+            [*FIT, "--method", "Distillation", "--model.objective.redct_weight", "3"],
+            "--method: Distillation takes no redct_weight, did you mean redact_weight; it takes redact_weight,",
+        ),
+        ([*FIT, "--method", "FromFolder"], "FromFolder needs folder: give --model.objective.folder; see"),
+        (
+            [*FIT, "--model.adapter.stepz", "3"],
+            "--model.adapter: StableDiffusion takes no stepz, did you mean steps; it",
+        ),
+        (
+            [*FIT, "--trainer.precision", "17"],
+            "--trainer.precision: expected 64 or 32 or 16 or 'transformer-engine'",
+        ),
+        (
+            [*FIT, "--trainer.callbacks+=Foo"],
+            "--trainer.callbacks: there is no class Foo; write its whole path,",
+        ),
+        (
+            ["evaluate", "--base", "StableDifusion", "--out", "o"],
+            "There is no adapter StableDifusion, did you mean StableDiffusion; --base takes an adapter, and redact ls",
+        ),
+        (
+            [*EVALUATE, "--scorers+=GradrScorer"],
+            "There is no scorer GradrScorer, did you mean GraderScorer; --scorers",
+        ),
+        (
+            [*EVALUATE, "--scorers", "GraderScorer"],
+            "--scorers: expected a list, given GraderScorer; write --scorers+=GraderScorer or",
+        ),
+        ([*EVALUATE, "--test_bed", "I2PP"], "There is no plansource I2PP"),
+        (
+            [
+                "compare",
+                "bundled",
+                "--redact",
+                "cigarette",
+                "--methods",
+                "ClosedForm",
+                "--attacks",
+                "GreedyCordinate",
+                "--out",
+                "o",
+            ],
+            "There is no suite or attack GreedyCordinate, did you mean GreedyCoordinate; the suites are quick, standard, full",
+        ),
     ],
 )
 def test_what_was_probably_meant(
@@ -115,6 +201,15 @@ def test_what_was_probably_meant(
 ) -> None:
     assert redact(*arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_classes_in_a_list_are_found_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(names, "importlib", SimpleNamespace(import_module=asked.append))
+    for given in ("--scorers=[LpipsScorer]", "[{class_path: LpipsScorer, init_args: {}}]", "LpipsScorer"):
+        asked.clear()
+        names.import_named(["--scorers", given])
+        assert asked == ["modalities.text_to_image.metrics.lpips_scorer"], given
 
 
 def test_completion_knows_every_verb_and_its_options(parsers: dict[str, Any], tmp_path: Path) -> None:

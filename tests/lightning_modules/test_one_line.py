@@ -75,11 +75,11 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             ["--model.lr", "fast"],
-            'redact: Parser key "model.lr": Expected a float Given value: fast; see --help.',
+            "redact: --model.lr: expected a number, given fast; see --help.",
         ),
         (["--trainer.max_stepz", "2"], "--trainer.max_stepz 2; did you mean --trainer.max_steps?"),
         (["--seed_everything", "-1"], "redact: --seed_everything: -1 is not in bounds"),
-        (["--trainer.max_steps", "many"], 'Parser key "trainer.max_steps"'),
+        (["--trainer.max_steps", "many"], "--trainer.max_steps: expected a whole number, given many; see"),
         (["--export.folder", "list.yaml"], "list.yaml exists; nothing is overwritten"),
         (["--export.folder", "list.yaml/out"], "list.yaml is not a folder"),
         (["--export.folder", "/proc/out"], "/proc cannot be written to"),
@@ -101,10 +101,22 @@ def test_one_line_and_nothing_left(tmp_path: Path, capsys, more: list[str], mess
 @pytest.mark.parametrize(
     ("kind", "spec", "message"),
     [
-        (Attack, {"class_path": "SeedSearch", "init_args": {"count": 3}}, "Option 'count' is not accepted;"),
+        (
+            Attack,
+            {"class_path": "SeedSearch", "init_args": {"count": 3}},
+            "SeedSearch takes no count; it takes seeds;",
+        ),
         (Attack, {"class_path": "SeedSearch", "init_args": {"seeds": "many"}}, "seeds"),
-        (Scorer, {"class_path": "SeedSearch"}, "does not correspond to a subclass of Scorer;"),
-        (Attack, {"class_path": "toy_attacks.Nobody"}, "module 'toy_attacks' has no attribute 'Nobody';"),
+        (
+            Scorer,
+            {"class_path": "SeedSearch"},
+            "SeedSearch is an attack; wanted is a scorer, and redact ls scorers lists them;",
+        ),
+        (
+            Attack,
+            {"class_path": "toy_attacks.Nobody"},
+            "there is no class toy_attacks.Nobody (module 'toy_attacks' has no attribute 'Nobody');",
+        ),
     ],
 )
 def test_an_object_that_cannot_be_made_says_why(kind: type, spec: dict, message: str) -> None:
