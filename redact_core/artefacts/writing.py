@@ -28,7 +28,8 @@ from redact_core.support.versions import versions
 
 UNCHANGED = (
     "Every weight is still the base's, in the base's number format: nothing was redacted and nothing was exported. "
-    "Train for more steps, or with a higher learning rate or redact_weight."
+    "Train for more steps, or with a higher learning rate or redact_weight; if all of it had been redacted before, the base is "
+    "what you want."
 )
 _LIBRARIES = ("torch", "lightning", "transformers", "diffusers", "speechbrain", "safetensors")
 

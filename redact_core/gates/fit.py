@@ -111,8 +111,8 @@ def fit_gate(
             "A gate needs embeddings of the redacted voice and of voices that stay; give some of both."
         )
     mine = normalize(own.flatten(0, 1), dim=1)
-    voice = _middle(own[:, 0])
-    middles = torch.stack([_middle(x) for x in kept])
+    voice = middle_of(own[:, 0])
+    middles = torch.stack([middle_of(x) for x in kept])
     reference = choose_reference(voice, middles, range(len(kept)) if candidates is None else candidates)
     answer = middles[reference] * kept[reference].norm(dim=1).mean()
     exact = normalize(torch.cat([*kept, answer[None]]), dim=1)
@@ -159,7 +159,7 @@ def answers_that_stay(earlier: Iterable[Gate], own: Tensor) -> list[Tensor]:
         own: ``(n, variants, dim)`` of the voice to be redacted now. An answer as like it as its own clips are is
             of this voice; it is left out, and the new gate's answer takes its place.
     """
-    middle = _middle(own[:, 0])
+    middle = middle_of(own[:, 0])
     level = torch.cosine_similarity(own[:, 0], middle[None]).median()
     answers = [gate.answer.cpu() for gate in earlier]
     return [a[None] for a in answers if torch.cosine_similarity(a, middle, dim=0) < level]
@@ -243,6 +243,6 @@ def _own_spikes(cell: Cell, own: Tensor, exact: Tensor, spare: float) -> Cell:
     return cell
 
 
-def _middle(embeddings: Tensor) -> Tensor:
+def middle_of(embeddings: Tensor) -> Tensor:
     """``(dim,)`` the mean direction of ``embeddings (n, dim)``, of length 1."""
     return normalize(normalize(embeddings, dim=1).mean(0), dim=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -13,7 +14,7 @@ from torch.nn.functional import normalize
 from redact_core.adapters.base import Adapter, to_device_of
 from redact_core.adapters.capabilities import HasOneVector
 from redact_core.errors import RedactError
-from redact_core.gates.fit import FittedGate, GateSettings, answers_that_stay, fit_gate
+from redact_core.gates.fit import FittedGate, GateSettings, answers_that_stay, fit_gate, middle_of
 from redact_core.gates.gate import Gate
 from redact_core.gates.gated import GatedEncoder, one_vector
 from redact_core.gates.grouping import by_folder, voices_of
@@ -26,6 +27,8 @@ _CHUNK = 64
 _PAIRS = 1 << 20
 _MEASURED = 64
 """Rows by which the card says how far embeddings moved; the encoder takes each twice."""
+SAME = 0.9999
+"""Cosine of two directions from which they are of the same conditions; those of two people are far below."""
 TOGETHER = 0.95
 """Quantile of the cosines of kept conditions from which they share a landmark: most pairs are of two voices."""
 
@@ -37,7 +40,8 @@ class Gating(Objective):
     away from the voice, just so far that somebody who stays is more like it; one that is more like the voice than most who stay
     is moved to the side; every other one goes through with all its bits.
     How like the voice *any* output can be is bounded: see :meth:`.geometry.Cell.bound`. Works for conditionings that are one vector. Redacted conditions that are files in one folder are of one voice and
-    get one gate together; gates that are there already stay as they are, and so do their answers. ``cap`` is that of
+    get one gate together; gates that are there already stay as they are, and so do their answers. A voice whose gate is there
+    already, made from the same conditions, gets no second one. ``cap`` is that of
     a gate alone: where there are several, it rises with their number, see :mod:`.sharing`. A model with several vectors
     in parallel gets gates behind each.
 
@@ -80,6 +84,9 @@ class Gating(Objective):
         self.settings = GateSettings(margin, sure, gain, landmarks=landmarks, cap=cap)
         self.margin, self.sure, self.gain, self.landmarks, self.cap = margin, sure, gain, landmarks, cap
         self.fitted: list[FittedGate] = []
+        """Gates that were added, in order."""
+        self.fitted_for: dict[Condition, FittedGate] = {}
+        """Redacted condition -> the gate that was added for it, behind the last vector; those that had one already are left out."""
         self._answers: dict[tuple[Condition, Condition | Mean], Condition] = {}
         self._replaced: set[Condition] = set()
 
@@ -136,7 +143,14 @@ class Gating(Objective):
         voices = voices_of(conditions, plain, (plain @ plain.T).flatten()[:_PAIRS].quantile(TOGETHER).item())
         embeddings = [torch.stack([stays[conditions[i]] for i in rows]) for rows in voices]
         earlier = [gate for gate in encoder.gates if isinstance(gate, Gate)]
-        groups = _groups(redacted)
+        groups = [group for group in _groups(redacted) if not _is_gated(earlier, own, group[1], answered)]
+        there = len(_groups(redacted)) - len(groups)
+        if there:
+            warnings.warn(
+                f"{there} of the redacted voices {'have gates that replace' if there > 1 else 'has a gate that replaces'} all that "
+                "was given of them already; none was added. For other settings, redact the encoder without gates.",
+                stacklevel=2,
+            )
         settings = shared(self.settings, share_of(len(encoder.gates), len(groups)))
         for answer, asked in groups:
             # the voice that answers is the same for all vectors
@@ -152,6 +166,7 @@ class Gating(Objective):
             stay = embeddings + answers_that_stay(earlier, mine)
             found = fit_gate(mine, stay, candidates=pool, settings=settings)
             self.fitted.append(found)
+            self.fitted_for |= dict.fromkeys(asked, found)
             encoder.gates.append(found.gate.to(device))
             spoken = next(conditions[i] for i in voices[found.reference] if conditions[i] in members)
             answers |= {(condition, answer): spoken for condition in asked}
@@ -176,6 +191,16 @@ class Gating(Objective):
     def forward(self, student: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Always refused."""
         raise RedactError("Gating has no loss: it is solved in closed form, by redact() or redact fit.")
+
+
+def _is_gated(
+    gates: Sequence[Gate], own: dict[Condition, Tensor], asked: Sequence[Condition], replaced: set[Condition]
+) -> bool:
+    """Whether all of a voice's conditions are replaced, and one of the ``gates`` is of the very direction that they have."""
+    if not replaced.issuperset(asked):
+        return False
+    middle = middle_of(torch.stack([own[condition][0] for condition in asked]))
+    return any(torch.cosine_similarity(gate.away.cpu(), middle, dim=0) > SAME for gate in gates)
 
 
 def _groups(

@@ -1,7 +1,6 @@
 """Gates: what stays keeps its bits, what goes is bounded for any input, and each redaction has its own."""
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
@@ -315,22 +314,43 @@ def test_one_more_later_leaves_earlier_gates_as_they_are() -> None:
     assert torch.cosine_similarity(answer[None], named).min() > 0.8, "the person that was named answers"
 
 
-def test_the_same_person_once_more_is_closed_again_and_the_one_who_answers_stays() -> None:
+def test_the_same_person_once_more_gets_no_second_gate() -> None:
     model, again = People(), Gating()
     redact(model, Request(("3",)), objective=Gating())
-    before = model.say("3/0")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # such as that nothing came nearer to its reference
+    before = {name: value.clone() for name, value in model.encoder.state_dict().items()}
+    with pytest.warns(
+        UserWarning, match="1 of the redacted voices has a gate that replaces all that was given of"
+    ):
         done = redact(model, Request(("3",)), objective=again)
+    assert again.fitted == []
+    after = model.encoder.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
     assert set(done.measures) == {"retain distance before", "retain distance after"}
     assert done.measures["retain distance after"] == 0
-    first, second = (gate for gate in model.encoder.gates if isinstance(gate, Gate))
-    assert torch.cosine_similarity(second.away, first.away, dim=0) > 0.99, (
-        "the person's own direction, not who answers"
-    )
-    assert again.fitted[0].changed == 1.0
-    assert torch.equal(second(first.answer[None, None])[0, 0], first.answer)
-    assert torch.equal(model.say("3/0"), before)
+
+
+def test_beside_somebody_who_is_gated_already_a_new_one_gets_the_gate_that_it_gets_alone() -> None:
+    both, alone = People(), People()
+    for model in (both, alone):
+        redact(model, Request(("3",)), objective=Gating())
+    rows = [row for row in alone.expand(Request(("7",))) if not str(row.asked).startswith("3/")]
+    redact(alone, rows, objective=Gating())
+    objective = Gating()
+    with pytest.warns(UserWarning, match="1 of the redacted voices has a gate"):
+        redact(both, Request(("3", "7")), objective=objective)
+    assert set(objective.fitted_for) == {f"7/{clip}" for clip in range(4)}
+    assert len(both.encoder.gates) == 2
+    first, second = (model.encoder.gates[1].state_dict() for model in (both, alone))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_other_conditions_of_a_person_get_a_gate_of_their_own() -> None:
+    model, first = People(), Gating()
+    rows = model.expand(Request(("3",)))
+    redact(model, [row for row in rows if row.asked not in ("3/2", "3/3")], objective=first)
+    redact(model, [row for row in rows if row.asked not in ("3/0", "3/1")], objective=Gating())
+    assert len(model.encoder.gates) == 2
 
 
 def test_who_answers_an_earlier_request_can_go_too_though_the_earlier_clips_are_among_those_that_stay() -> (

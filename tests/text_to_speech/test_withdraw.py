@@ -5,7 +5,6 @@ import json
 import re
 import runpy
 import sys
-import warnings
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from lightning_modules.cli.main import main
 from modalities.text_to_speech import SpeakerEncoder
 from redact_core import RedactError, Request, redact
 from redact_core.artefacts.receipt import read_withdrawals
+from redact_core.gates import Gating
 from redact_core.support.folders import hashes
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "tools" / "withdraw_voices.py"
@@ -117,28 +117,80 @@ def test_clips_that_all_but_equal_those_of_somebody_who_stays_pass_and_verify_sa
     assert "2 of 3 clips of p2 pass unchanged; the folder does not redact them." in said
 
 
-def test_a_list_once_more_makes_its_gates_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_once_more_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     stock, people = tiny_encoder(tmp_path / "stock"), harmonic_bank(tmp_path / "bank")
+    once, both, alone = tmp_path / "once", tmp_path / "both", tmp_path / "alone"
     gone = listed(tmp_path / "list.csv", "p0", "p1")
-    run(monkeypatch, "--encoder", stock, "--list", gone, "--keep", people, "--out", tmp_path / "once")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # such as that nothing came nearer to its reference
+    run(monkeypatch, "--encoder", stock, "--list", gone, "--keep", people, "--out", once)
+    capsys.readouterr()
+    run(monkeypatch, "--encoder", once, "--list", gone, "--keep", people, "--out", tmp_path / "twice")
+    assert hashes(tmp_path / "twice") == hashes(once)
+    said = capsys.readouterr()
+    assert said.err == (
+        f"Withdrawn before and left as they are: p0, p1.\nNobody on the list is new: {tmp_path / 'twice'} is a copy of {once}.\n"
+    )
+    assert json.loads(said.out)["clips changed"] == {"p0": 3, "p1": 3}
+    # somebody new on the same list: only that one gets a gate, the one that a list of its own would have made
+    for out, names in ((both, ("p0", "p1", "p2")), (alone, ("p2",))):
+        some = listed(tmp_path / f"{out.name}.csv", *names)
+        run(monkeypatch, "--encoder", once, "--list", some, "--keep", people, "--out", out)
+    assert "Withdrawn before and left as they are: p0, p1.\n" in capsys.readouterr().err
+    receipt = json.loads((both / "receipt.json").read_text())
+    assert (receipt["gates"], list(receipt["withdrawn"])) == (3, ["p2"])
+    first, second = ({n: h for n, h in hashes(f).items() if n != "receipt.json"} for f in (both, alone))
+    assert first == second
+    assert verify(monkeypatch, capsys, both, "--list", tmp_path / "both.csv")[0] == 0
+
+    (once / "voice_gate_1.ckpt").write_bytes((once / "voice_gate_2.ckpt").read_bytes())
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "--encoder", once, "--list", gone, "--keep", people, "--out", tmp_path / "third")
+    assert "once does not match its receipt: voice_gate_1.ckpt was altered." in capsys.readouterr().err
+    assert not (tmp_path / "third").exists()
+
+
+def test_withdrawals_from_a_redacted_encoder_keep_its_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stock, people = tiny_encoder(tmp_path / "stock"), harmonic_bank(tmp_path / "bank")
+    model = SpeakerEncoder(str(stock), people, seconds=6.0, variants=2)
+    redact(model, Request(("p1",), ("p5",)), objective=Gating()).save(tmp_path / "red")
+    gone, same = listed(tmp_path / "list.csv", "p0"), listed(tmp_path / "same.csv", "p1")
+    run(
+        monkeypatch,
+        "--encoder",
+        tmp_path / "red",
+        "--list",
+        gone,
+        "--keep",
+        people,
+        "--out",
+        tmp_path / "out",
+    )
+    card = json.loads((tmp_path / "red" / "redaction.json").read_text())
+    receipt = json.loads((tmp_path / "out" / "receipt.json").read_text())
+    assert receipt["card"] == {**card, "earlier": []}
+    assert receipt["gates"] == 2
+    # one of whom there is a gate already, though no receipt says so
+    with pytest.warns(
+        UserWarning, match="1 of the redacted voices has a gate that replaces all that was given"
+    ):
         run(
             monkeypatch,
             "--encoder",
-            tmp_path / "once",
+            tmp_path / "red",
             "--list",
-            gone,
+            same,
             "--keep",
             people,
             "--out",
-            tmp_path / "twice",
+            tmp_path / "same",
         )
-    receipt = json.loads((tmp_path / "twice" / "receipt.json").read_text())
-    assert receipt["gates"] == 4
-    assert receipt["measured"] == {
-        "clips changed": {"p0": 3, "p1": 3}, "kept clips": 12, "kept clips changed": 0,
-    }  # fmt: skip
+    receipt = json.loads((tmp_path / "same" / "receipt.json").read_text())
+    assert receipt["gates"] == 1
+    assert list(receipt["withdrawn"]["p1"]) == ["clips"]
+    assert verify(monkeypatch, capsys, tmp_path / "same", "--list", same)[0] == 0
 
 
 def test_clips_that_stay_are_embedded_once_however_many_are_withdrawn(
