@@ -144,7 +144,7 @@ def test_a_style_that_the_model_draws_unasked_is_not_merely_left_out(bundled: St
     request = bundled.with_references(Request(("style: twemoji",)))
     (reference,) = request.references
     assert reference in {"noto", "fluent"}
-    assert bundled.chosen_references == (f"{reference} (chosen: the model draws the style unasked)",)
+    assert bundled.chosen_references == (f"{reference} (chosen: the model seems to draw the style unasked)",)
     (remark,) = bundled.remarks
     assert remark.startswith(
         'To the encoder the style "twemoji" is nearly no style (0.01 of the usual distance)'
@@ -153,7 +153,8 @@ def test_a_style_that_the_model_draws_unasked_is_not_merely_left_out(bundled: St
     assert all(reference in str(row.answer) for row in rows)
     # an owner who insists is told
     with pytest.warns(
-        UserWarning, match=r'No reference leaves "twemoji" out, and it is drawn unasked; it lies at 0\.01'
+        UserWarning,
+        match=r'No reference leaves "twemoji" out, which the model seems to draw unasked; it lies at 0\.01',
     ):
         bundled.with_references(Request(("style: twemoji",), ("",)))
 

@@ -65,9 +65,10 @@ class Scales:
             if choice is not None:
                 return Weighed(
                     choice.reference,
-                    f"{choice.reference} (chosen: the model draws the style unasked)",
+                    f"{choice.reference} (chosen: the model seems to draw the style unasked)",
                     f'To the encoder the style "{choice.nearest}" is nearly no style ({choice.distance:.2f} of the usual '
-                    f'distance): prompts that name none show it as well. "{choice.reference}" was chosen to be drawn instead.',
+                    "distance): the model draws it unasked, or does not know it, and leaving it out would change nothing. "
+                    f'"{choice.reference}" was chosen to be drawn instead.',
                 )
         reference = reference_of(subject, given, self.vocabulary)
         named = reference if subject.kind == "style" or given is None else given.strip()
@@ -109,7 +110,7 @@ class Scales:
         what = (
             f'is nearly "{style}" to the encoder'
             if reference
-            else f'leaves "{style}" out, and it is drawn unasked'
+            else f'leaves "{style}" out, which the model seems to draw unasked'
         )
         return f"{what}; it lies at {distance:.2f} of the distance that is usual between a style and none"
 
