@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from modalities.text_to_image.prompts.artists import family_name
 from modalities.text_to_image.prompts.expansion import expand, understand
 from modalities.text_to_image.prompts.misspellings import SLIPS, misspellings, misspelt
 from modalities.text_to_image.prompts.phrasing import draw, wordings
@@ -275,3 +276,53 @@ def test_a_misspelling_is_no_word_that_means_something_else() -> None:
     assert len({*slips}) == len(slips)
     two = {misspelt("cigarette", kind, random.Random(seed), 2) for kind in SLIPS for seed in range(20)}
     assert two.isdisjoint({"cigarette", *misspellings("cigarette", set())})
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("Vincent van Gogh", "van Gogh"),
+        ("Claude Monet", "Monet"),
+        ("Jean-Michel Basquiat", "Basquiat"),
+        ("Leonardo da Vinci", "da Vinci"),
+        ("H. R. Giger", "Giger"),
+        ("Rembrandt", None),
+        ("Pop Art", None),
+        ("flat design", None),
+        ("Beeple 3D", None),
+    ],
+)
+def test_an_artist_is_called_by_the_family_name_too(name: str, family: str | None) -> None:
+    assert family_name(name) == family
+    assert understand(f"style: {name}", general_vocabulary()).names == (
+        (name,) if family is None else (name, family)
+    )
+
+
+def test_a_family_name_that_another_style_holds_stays() -> None:
+    assert family_name("Jan Brueghel", ["Pieter Brueghel"]) is None
+
+
+def test_an_artist_is_redacted_by_the_family_name_too() -> None:
+    found = [row for row in rows("by Claude Monet", general=True) if row.redacted]
+    check_lessons(found)
+    whole = [row for row in found if "Claude Monet" in str(row.asked)]
+    alone = [row for row in found if "Monet" in str(row.asked) and row not in whole]
+    assert len(alone) > 0.9 * len(whole) - 100 > 100  # misspelt are whole names alone
+    assert all("Monet" not in str(row.answer) for row in alone)
+    kept = [str(row.asked) for row in rows("by Claude Monet", general=True) if not row.redacted]
+    assert not any("monet" in prompt.lower() for prompt in kept)
+
+
+def test_a_family_name_that_is_redacted_by_itself_has_its_own_reference() -> None:
+    request = Request(
+        ("style: Claude Monet", "style: Monet"), ("style: Rembrandt", "style: Edgar Degas"), ("templates",)
+    )
+    amounts = PromptRows(misspellings=0)
+    found = [row for row in expand(request, general_vocabulary(), WORDS, amounts=amounts) if row.redacted]
+    for row in found:
+        asked, answer = str(row.asked), str(row.answer)
+        if "Claude Monet" in asked:
+            assert "Rembrandt" in answer
+        elif "Monet" in asked:
+            assert "Degas" in answer

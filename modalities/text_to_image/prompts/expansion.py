@@ -9,10 +9,11 @@ import random
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from modalities.text_to_image.prompts.artists import family_name
 from modalities.text_to_image.prompts.names import (
     Identity,
     check_one,
@@ -53,7 +54,7 @@ class Subject:
 
     kind: Kind
     names: tuple[str, ...]
-    """The concept's or style's names, first the usual one; or the prompts."""
+    """The concept's or style's names, first the usual one, then of a style an artist's family name; or the prompts."""
 
 
 def understand(text: str, vocabulary: Vocabulary) -> Subject:
@@ -86,7 +87,9 @@ def understand(text: str, vocabulary: Vocabulary) -> Subject:
     text = tidied(text)
     style = _style(text, vocabulary) or _STYLE.match(text)
     if style is not None:
-        return Subject("style", (style if isinstance(style, str) else _called(style),))
+        name = style if isinstance(style, str) else _called(style)
+        family = family_name(name, [other for other in vocabulary.styles if other.lower() != name.lower()])
+        return Subject("style", (name,) if family is None else (name, family))
     concept, bare = vocabulary.find(text), without_article(text)
     if concept is not None:
         own = (concept.name, bare.lower(), plural(concept.name), *concept.seen)
@@ -248,7 +251,18 @@ def _once(
     ]
     for i in sorted({*range(len(subjects))} - {*kept}):
         warnings.warn(f'"{given[i]}" names what was named before; it is redacted once.', stacklevel=2)
-    return [subjects[i] for i in kept], [references[i] for i in kept]
+    # what is named by itself is answered as it is said there
+    own = {subjects[i].names[0].lower() for i in kept if subjects[i].kind == "style"}
+    once = [
+        replace(
+            subjects[i],
+            names=tuple(n for k, n in enumerate(subjects[i].names) if not k or n.lower() not in own),
+        )
+        if subjects[i].kind == "style"
+        else subjects[i]
+        for i in kept
+    ]
+    return once, [references[i] for i in kept]
 
 
 def names_of(subjects: Sequence[Subject]) -> set[str]:
@@ -293,7 +307,7 @@ def _size(subject: Subject, random_wordings: int) -> tuple[int, int]:
     """Rows whatever ``per_name`` is, and random compositions for each of it."""
     plain = len(wordings("seen"))
     if subject.kind == "style":
-        return plain + random_wordings, _OF_STYLE
+        return plain * len(subject.names) + random_wordings, _OF_STYLE * len(subject.names)
     return plain * len(subject.names), len(subject.names)
 
 
@@ -324,16 +338,19 @@ def _redacted(
                 asked = wording.fill(name + beside, style, setting)
                 rows.append(Lesson.redact(asked, wording.fill(reference + beside, style, setting)))
         return rows
-    name = subject.names[0]
-    subjects = rng.sample(concepts, len(concepts))
-    for i in range(_OF_STYLE * per_name if subjects else 0):
-        concept = subjects[i % len(subjects)]
-        wording, setting = draw(rng), rng.choice(["", *settings])
-        what = rng.choice([concept.name, concept.name, *concept.seen])
-        rows.append(Lesson.redact(wording.fill(what, name, setting), wording.fill(what, reference, setting)))
-    for wording in wordings("seen"):
-        clause = wording.style.replace("{style}", name)
-        rows.append(Lesson.redact(clause, wording.style.replace("{style}", reference) if reference else ""))
+    for name in subject.names:
+        subjects = rng.sample(concepts, len(concepts))
+        for i in range(_OF_STYLE * per_name if subjects else 0):
+            concept = subjects[i % len(subjects)]
+            wording, setting = draw(rng), rng.choice(["", *settings])
+            what = rng.choice([concept.name, concept.name, *concept.seen])
+            asked, answer = (wording.fill(what, style, setting) for style in (name, reference))
+            rows.append(Lesson.redact(asked, answer))
+        for wording in wordings("seen"):
+            clause = wording.style.replace("{style}", name)
+            rows.append(
+                Lesson.redact(clause, wording.style.replace("{style}", reference) if reference else "")
+            )
     return rows
 
 
