@@ -117,6 +117,11 @@ class ExportRedacted(L.Callback):
         for sentence in (*redaction.shortfalls, *(did.notes() if did else ())):
             say(sentence)
         rank_zero_info(f"Wrote {self.folder}; 'redact card {self.folder}' shows what was done.")
+        settings = ", ".join(f"{k}={v}" for k, v in module.adapter.call_settings().items())
+        if settings:
+            rank_zero_info(
+                f"No folder keeps the settings of the call; call it with {settings}, as its README.md does."
+            )
 
     def _key(self) -> bytes | None:
         if self.disclosure != "digest":

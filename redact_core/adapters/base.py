@@ -249,6 +249,20 @@ class Adapter(WholeNumbers, ABC):
         """Name -> file, for every file that a sample depends on; evaluations keep their hashes."""
         return self.origin.files
 
+    def call_settings(self) -> Mapping[str, float]:
+        """Arguments of the original library's call with which a saved model gives samples as :meth:`generate` does.
+
+        Only those that no folder keeps, for the card, by name in order; by default none.
+        """
+        return {}
+
+    def usage(self) -> str:
+        """Python that opens a saved folder, called ``FOLDER``, with the original library and makes a sample, for the card.
+
+        It tells nothing of what was redacted; by default empty, for none.
+        """
+        return ""
+
     @abstractmethod
     def generate(
         self, conditions: Sequence[Condition] | Conditioning, *, seeds: Sequence[int]

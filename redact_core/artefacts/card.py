@@ -62,6 +62,8 @@ class RedactionCard:
     notes: list[str] = field(default_factory=list)
     cost: dict[str, float] = field(default_factory=dict)
     """``seconds`` and ``peak_bytes`` of training."""
+    use: dict[str, Any] = field(default_factory=dict)
+    """``code`` that opens the folder with the original library, and ``call``: arguments of its call that no folder keeps."""
     earlier: list[dict[str, Any]] = field(default_factory=list)
     """The redactions before the last, in order: of each the fields of :data:`OF_ONE`. Its ``changed`` are the files that it
     changed; empty where nothing was written before the next redaction, whose ``changed`` then holds the files of both."""
@@ -69,8 +71,9 @@ class RedactionCard:
     def write(self, folder: Path) -> None:
         """Write ``redaction.json`` and ``README.md``."""
         values = asdict(self)
-        if not self.earlier:  # so that versions that know of one redaction read the card of one
-            del values["earlier"]
+        for name in ("earlier", "use"):  # so that versions that do not know of them read a card without
+            if not values[name]:
+                del values[name]
         text = strict_json(values, f"{FILE} of {folder}", indent=2, sort_keys=True)
         (folder / FILE).write_text(text + "\n", encoding="utf-8")
         (folder / "README.md").write_text(self.markdown(), encoding="utf-8")
@@ -124,7 +127,7 @@ class RedactionCard:
         """
         wrong = [
             name
-            for name, kind in (("base", dict), ("earlier", list))
+            for name, kind in (("base", dict), ("use", dict), ("earlier", list))
             if not isinstance(getattr(self, name), kind)
         ]
         wrong += _wrong({"files": self.files}, {"files": str})

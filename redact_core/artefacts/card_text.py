@@ -20,6 +20,7 @@ def markdown(card: RedactionCard) -> str:
     lines = [
         "---", f"base_model: {_scalar(str(base))}", "tags: [redacted]", "---", "", f"# {_words(Path(str(base)).name)}, redacted", "",
         f"An ordinary `{card.base.get('kind', 'model')}` folder in which chosen conditions no longer work.", "",
+        *_use(card.use),
         "## What was redacted", "",
     ]  # fmt: skip
     lines += _several(card.redactions) if card.earlier else _only(card)
@@ -44,6 +45,22 @@ def markdown(card: RedactionCard) -> str:
         + f". Made {_words(card.created)}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _use(use: Mapping[str, Any]) -> list[str]:
+    """How the folder is opened, and with which settings it is called."""
+    call = use.get("call")
+    if not use.get("code"):
+        return []
+    lines = ["## Use", ""]
+    if isinstance(call, Mapping) and call:
+        given = ", ".join(f"`{_words(name)}={_words(value)}`" for name, value in call.items())
+        lines += [
+            f"Call it with {given}: a folder does not keep these, and the library's own may not suit the model.",
+            "",
+        ]
+    code = str(use["code"]).replace("```", "").splitlines()
+    return [*lines, "```python", "# FOLDER: where this file lies", *code, "```", ""]
 
 
 def _only(card: RedactionCard) -> list[str]:

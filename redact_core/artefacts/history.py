@@ -65,6 +65,12 @@ def read_history(folder: Path) -> History:
     return History(card, notes)
 
 
+def base_named(folder: Path) -> str:
+    """The untouched model that the card of ``folder`` names as its base; empty where there is no card."""
+    card = read_history(folder).card
+    return "" if card is None else str(card.base.get("source") or "")
+
+
 def earlier_redactions(
     history: History, objective: Objective, in_memory: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
@@ -114,13 +120,14 @@ def disclosed_redaction(
 
 def disclosed_base(card: RedactionCard, disclosure: Disclosure) -> dict[str, Any]:
     """The untouched model that ``card`` names, with no more about it than may be said now."""
+    base = {name: card.base.get(name) for name in ("source", "kind", "revision")}
     if disclosure == "text" or card.request.get("disclosure") != "text":
-        return dict(card.base)
-    named = str(card.base.get("source"))
+        return base
+    named = str(base["source"])
     source = disclosed_source(named, disclosure)
-    if source == named != "bundled" and card.base.get("revision") is None:
+    if source == named != "bundled" and base["revision"] is None:
         source = HIDDEN  # what is no folder here may have been one where the card was written
-    return {**card.base, "source": source}
+    return base | {"source": source}
 
 
 def since_the_base(card: RedactionCard | None, changed: Mapping[str, Mapping[str, str | None]], files: Mapping[str, str]) -> dict[str, dict[str, str | None]]:  # fmt: skip

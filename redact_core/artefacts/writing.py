@@ -60,6 +60,7 @@ def card_of(
     return RedactionCard(
         base=base if history.card is None else disclosed_base(history.card, disclosure),
         files={},
+        use={"code": code, "call": dict(adapter.call_settings())} if (code := adapter.usage()) else {},
         earlier=[disclosed_redaction(one, disclosure, key) for one in earlier],
         **own,
     )

@@ -283,6 +283,17 @@ class PromptPipeline(StableDiffusion):
             lambda: load_drawing(self.folder, self.index, self.family, self.variant, self.dtype)
         )
 
+    def call_settings(self) -> Mapping[str, float]:
+        guidance = {} if self.own_guidance else {"guidance_scale": self.guidance}
+        size = {} if self.size is None else {"height": self.size, "width": self.size}
+        return dict(sorted({"num_inference_steps": self.steps, **guidance, **size}.items()))
+
+    def usage(self) -> str:
+        """Of classes that draw; a film is not saved."""
+        call = inspect.signature(type(self.shell.pipeline).__call__).parameters
+        code = super().usage() if HIDDEN in call else ""
+        return code.replace('images[0].save("picture.png")', "frames") if "num_frames" in call else code
+
     def save(self, folder: Path) -> None:
         save(self.folder, folder, self.encoder_modules(), self.variant)
 

@@ -70,6 +70,7 @@ from redact_core.adapters.capabilities import (
 )
 from redact_core.adapters.generator_parts import HasConditioningMaps, HasDenoiser, HasTowers, ReadsText, Tower
 from redact_core.adapters.state_gates import HasStateGates
+from redact_core.artefacts.history import base_named
 
 _SMALL = 10_000_000
 """Weights of a text encoder, of which a smaller one takes larger steps: CLIP-L has 123 million, the bundled one a million."""
@@ -99,8 +100,8 @@ class StableDiffusion(
             in place, and the scheduler, tokens and LoRA that were set on it stay.
         revision: Of the hub repository.
         variant: Of the weight files, e.g. ``fp16``.
-        steps: Denoising steps; default 10 for the bundled base, else 50.
-        guidance: Scale of classifier-free guidance; default 3 for the bundled base, else 7.5.
+        steps: Denoising steps; default 10 for the bundled base and what was made of it, else 50.
+        guidance: Scale of classifier-free guidance; default 3 for the bundled base and what was made of it, else 7.5.
         batch_size: Pictures generated at a time.
         truncate: Cut prompts beyond the context instead of refusing them.
         train_blocks: Train only so many of the last transformer blocks; default: everything.
@@ -170,7 +171,7 @@ class StableDiffusion(
             self.source = in_memory.source_of(self._given)
             self.index: dict[str, Any] = {"_class_name": type(self._given).__name__, **self._given.config}
             self.pipeline = self._given
-        bundled = self.source == "bundled"
+        bundled = self._bundled_base
         self.steps = steps if steps is not None else (10 if bundled else 50)
         self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)
         self.batch_size, self.truncate = batch_size, truncate
@@ -180,7 +181,7 @@ class StableDiffusion(
             random_wordings,
         )
         self.most_rows, self.misspellings = most_rows, misspellings
-        self.bundled = bundled
+        self.bundled = self.source == "bundled"
         self.tokenizer: CLIPTokenizer = self._tokenizer("tokenizer")
         self._read: dict[str, str] = {}
         encoder = self._open()
@@ -378,7 +379,7 @@ class StableDiffusion(
 
     def default_steps(self) -> int:
         """220 for the bundled base; 2000 for others, a starting point that was not tuned on any of them."""
-        return 220 if self.bundled else 2000
+        return 220 if self._bundled_base else 2000
 
     def default_objective(self) -> Objective:
         """Distillation from the closed form, after which other names bring back far less than after distillation alone."""
@@ -391,10 +392,11 @@ class StableDiffusion(
     def plan(self, request: Request, n: int) -> list[PlanRow]:
         """Prompts by :mod:`.planning`; neighbours are the nearest conditionings of the bundled base."""
         request = planning.named(request, self.vocabulary)
-        concepts = [name for name in request.redact if self.bundled and self.vocabulary.find(name)]
+        bundled = self._bundled_base
+        concepts = [name for name in request.redact if bundled and self.vocabulary.find(name)]
         near = {name: self.distances(name) for name in concepts}
         request = self.with_references(request)
-        return planning.plan(request, self.vocabulary, near, self.bundled, n)
+        return planning.plan(request, self.vocabulary, near, bundled, n)
 
     def nearest(self, name: str, count: int = 10) -> list[str]:
         """Concepts of the vocabulary whose conditioning is nearest to that of ``name``."""
@@ -560,6 +562,23 @@ class StableDiffusion(
         drawing = denoising.Drawing(steps, guidance, self.batch_size)
         return denoising.half_drawn(
             pipeline, self.predict, conditioning, self.unconditional(), drawing, seeds=seeds, stops=stops
+        )
+
+    @property
+    def _bundled_base(self) -> bool:
+        """Whether the model is the bundled one, or was made of it, as its card says: its folder cannot tell."""
+        return self.source == "bundled" or base_named(Path(self.source)) == "bundled"
+
+    def call_settings(self) -> Mapping[str, float]:
+        return {"guidance_scale": self.guidance, "num_inference_steps": self.steps}
+
+    def usage(self) -> str:
+        kind, settings = self.index["_class_name"], self.call_settings()
+        call = ", ".join(f"{name}={value}" for name, value in settings.items())
+        prompt = "a tiger in twemoji style" if self._bundled_base else "a photo of a lighthouse"
+        return (
+            f'from diffusers import {kind}\n\npipe = {kind}.from_pretrained("FOLDER")\n'
+            f'pipe("{prompt}", {call}).images[0].save("picture.png")'
         )
 
     def save(self, folder: Path) -> None:

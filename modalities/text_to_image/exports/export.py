@@ -86,6 +86,7 @@ def export(
         else:
             report = _single_file(place, checkpoint, part, variant)
         said |= report.pop("values")
+        report["sentences"] += _called(place)
         said["files"] = hashes(part)
         (part / REPORT).write_text(strict_json(said, REPORT) + "\n", encoding="utf-8")
     return [sentence.replace("{out}", str(target)) for sentence in report["sentences"]]
@@ -160,6 +161,16 @@ def _asked(folder: Path) -> list[str]:
     rows = [row for request in requests for row in request.get("lessons") or []]
     prompts = list(dict.fromkeys(str(row[0]) for row in rows if isinstance(row, list) and row))
     return prompts[:: max(1, len(prompts) // 64)]
+
+
+def _called(folder: Path) -> list[str]:
+    """With which settings the model is called, where the card says it: no file keeps them."""
+    call = RedactionCard.read(folder).use.get("call") if (folder / FILE).is_file() else None
+    if not isinstance(call, dict) or not call:
+        return []
+    return [
+        f"No file keeps the settings of the call; draw with {', '.join(f'{k}={v}' for k, v in call.items())}."
+    ]
 
 
 def _base(folder: Path, given: str | None) -> Path:
