@@ -30,6 +30,14 @@ ATTACKS = "[attacks](attacks.md)"
 ATTACKED_VOICES = "[voices](attacks_on_voices.md)"
 
 
+DEFAULT = "Distillation: {start: {class_path: redact_core.ClosedForm}}"
+SETTINGS = {
+    "untouched": "untouched",
+    "Distillation": "plain",
+    DEFAULT: "default",
+    "ClosedForm": "closed form alone",
+}
+"""Setting of never_retained.py -> what pages call it."""
 KEPT = ", kept"
 """How a line ends whose thing was not redacted."""
 
@@ -135,6 +143,11 @@ def glance(source: Source) -> list[list[str]]:
         graded(source, "cigarette → lollipop: asked for", "cigarette.groups", ("redacted", "concept found"), CONCEPTS),
         graded(source, "… by other names, never redacted", "cigarette.groups", ("synonyms", "concept found"), CONCEPTS),
         graded(source, "… its ten nearest concepts, kept", "cigarette.groups", ("neighbours", "concept found"), CONCEPTS),
+        line(
+            "… the nearest concepts that no row kept",
+            *(source.cell("never_retained.cigarette", (setting, "nearest"), "found") for setting in (STOCK, DEFAULT)),
+            CONCEPTS,
+        ),
         graded(source, "guitar → violin, the worst that we know: other names", "guitar.default", ("synonyms", "concept found"), CONCEPTS),
         graded(source, "noto → no style: asked for", "noto.groups", ("redacted", "style found"), STYLES),
         graded(source, "… the base asked for no style", "noto.groups", ("style found, not asked for",), STYLES),
@@ -283,16 +296,6 @@ def robust(source: Source) -> list[list[str]]:
             )
         ),
     ]  # fmt: skip
-
-
-DEFAULT = "Distillation: {start: {class_path: redact_core.ClosedForm}}"
-SETTINGS = {
-    "untouched": "untouched",
-    "Distillation": "plain",
-    DEFAULT: "default",
-    "ClosedForm": "closed form alone",
-}
-"""Setting of never_retained.py -> what pages call it."""
 
 
 REDACTED = {"cigarette": "cigarette → lollipop", "guitar": "guitar → violin"}

@@ -120,11 +120,7 @@ def test_pages_show_the_tables_that_experiments_wrote(monkeypatch: pytest.Monkey
     assert shown - files == {"summaries"}
 
 
-TYPED = {
-    "more/concepts.md": "hidden concepts, added rows and the closer reference have no result file yet",
-    "more/styles.md": "the same of styles towards other styles",
-    "prompt_gates.md": "what was tried and not kept, and the targets, which read several tables",
-}
+TYPED = {"prompt_gates.md": "what was tried and not kept, and the targets, which read several tables"}
 """Page of results -> why a table with shares is typed there."""
 
 
