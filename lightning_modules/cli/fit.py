@@ -38,6 +38,8 @@ from redact_core.support.processes import refuse_several
 
 _built: list[LightningArgumentParser] = []
 """The parser of the options, once it is built; it raises its errors before anybody else holds it."""
+_NO_MODEL = "the following arguments are required: fit.model.adapter"
+"""What the parser says where nothing was given."""
 SWITCHES = {"progress": "enable_progress_bar", "checkpoint": "enable_checkpointing"}
 """Our callback -> the trainer's argument that turns it off."""
 
@@ -203,6 +205,8 @@ def run(typed: Sequence[str] = ()) -> None:
 
     def hint(message: str) -> str:
         short = (f"--{name}" for name in SHORT)
+        if message == _NO_MODEL:
+            return "No model is named; give one, as in redact fit bundled --redact WHAT --out FOLDER, or a config (-c FILE)"
         return in_short(with_hint(message, {*_built[-1]._option_string_actions, *short}), typed)
 
     with mishaps.parsing(hint):

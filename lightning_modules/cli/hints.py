@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from argparse import ArgumentParser
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NoReturn
 
 from redact_core import RedactError
@@ -15,6 +15,9 @@ _WRONG = re.compile(
     r"(?:[Uu]nrecognized arguments?:|does not accept option|Option) '?(?P<name>--?[\w.+-]+|[\w.+-]+)"
 )
 """How argparse, and jsonargparse for the command line and for configs, begin to say that there is no such option."""
+
+_MISSING = re.compile(r"the following arguments are required: (?P<names>.*)")
+"""jsonargparse names options without their dashes."""
 
 
 def nearest(token: str, options: Iterable[str]) -> str | None:
@@ -31,7 +34,7 @@ def nearest(token: str, options: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
-def with_hint(message: str, options: Iterable[str]) -> str:
+def with_hint(message: str, options: Collection[str]) -> str:
     """``message`` of a parser, with the option that was probably meant.
 
     Args:
@@ -40,7 +43,10 @@ def with_hint(message: str, options: Iterable[str]) -> str:
     """
     wrong = _WRONG.search(message)
     if wrong is None:
-        return message
+        missing = _MISSING.fullmatch(message)
+        names = missing["names"].split(", ") if missing else []
+        named = ", ".join(f"--{name}" if f"--{name}" in options else name for name in names)
+        return f"{message[: missing.start('names')]}{named}" if missing else message
     token = wrong["name"] if wrong["name"].startswith("-") else f"--{wrong['name']}"
     near = nearest(token, options)
     if near and near != token:

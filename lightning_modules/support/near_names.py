@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from lightning_modules.support.catalogue import HEADINGS, entries
 
+_ALIKE = 0.75
+"""Likeness from which a name was probably meant: of hundreds of classes some are always a little alike."""
 _TAKES = {
     "objective": "objective", "start": "objective", "adapter": "adapter", "base": "adapter", "attacks": "attack",
     "guards": "guard", "scorers": "scorer", "set_scorers": "setscorer", "test_bed": "plansource", "success": "scorer",
@@ -17,7 +19,7 @@ _TAKES = {
 def meant(word: str, known: Iterable[str]) -> str:
     """``, did you mean WORD`` for the word of ``known`` that is spelled most like ``word``; empty where none is near."""
     small = {one.lower(): one for one in known}
-    found = difflib.get_close_matches(word.lower(), list(small), 1)
+    found = difflib.get_close_matches(word.lower(), list(small), 1, _ALIKE)
     return f", did you mean {small[found[0]]}" if found and small[found[0]] != word else ""
 
 

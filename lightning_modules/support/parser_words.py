@@ -18,7 +18,7 @@ _KEY = re.compile(r'Parser key "(?P<key>[\w.]+)":\s*(?P<rest>.*)')
 _CLASS = re.compile(r"Problem with given class_path '(?P<path>[\w.]+)':\s*(?P<rest>.*)")
 _NO_CLASS = re.compile(
     r"Expected a dot import path string: (?P<name>[\w.]+)|Import path ((?P<path>[\w.]+) )?does not correspond to a subclass of (?P<wanted>\w+)|"
-    r"Expected an instantiatable class, but is abstract"
+    r"Expected an instantiatable class, but ((?P<abstract>[\w.]+) )?is abstract"
 )
 _NO_IMPORT = re.compile(r"No module named|module '[\w.]+' has no attribute")
 _NO_OPTION = re.compile(r"Option '(?P<name>\w+)' is not accepted")
@@ -83,7 +83,9 @@ def _read(lines: list[str]) -> _Refusal:
 def _sentence(found: _Refusal) -> str:
     for reason in found.reasons:
         missing, option, needed = (p.match(reason) for p in (_NO_CLASS, _NO_OPTION, _NEEDED))
-        if missing and (name := missing["name"] or missing["path"] or found.given or found.path):
+        if missing and (
+            name := missing["name"] or missing["path"] or missing["abstract"] or found.given or found.path
+        ):
             return no_class(name, found.option, wanted=missing["wanted"] or "")
         if found.path and _NO_IMPORT.match(reason):
             return no_class(found.path, found.option, reason)

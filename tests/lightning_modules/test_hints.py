@@ -126,6 +126,15 @@ def test_a_wrong_key_of_a_config_is_told_with_the_nearest(
         (["evaluate", "--bsae", "ToyAdapter", "--out", "o"], "; did you mean --base?; see --help."),
         (["fit", "--model.adaptr", "ToyAdapter"], "; did you mean --model.adapter?; see --help."),
         (["card"], "The following arguments are required: folder; see redact card --help."),
+        (["evaluate"], "the following arguments are required: --out, --base; see --help."),
+        (
+            ["fit"],
+            "redact: No model is named; give one, as in redact fit bundled --redact WHAT --out FOLDER, or a config",
+        ),
+        (
+            ["fit", "Guard", "--redact", "x", "--out", "o"],
+            "There is no adapter Guard; --model.adapter takes an adapter, and redact ls adapters lists them",
+        ),
         (
             [*FIT, "--method", "RobustPromts"],
             "redact: There is no objective RobustPromts, did you mean RobustPrompts; --method takes an objective, and "
