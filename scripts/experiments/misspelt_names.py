@@ -1,6 +1,6 @@
 """Do misspelt names bring a style or a concept back? Before and after rows that redact misspelt names. Resumable.
 
-    python scripts/experiments/misspelt_names.py --out out/misspelt --json out/misspelt.json
+    python scripts/experiments/misspelt_names.py --out out/misspelt --json docs/results/tables/misspelt.json
 
 Each task is redacted with the default method, once without rows of misspelt names (which are of styles alone) and once with
 them. Every prompt then misspells the name by one slip or two, of each kind, and the bundled grader looks for what was redacted. Rows hold
