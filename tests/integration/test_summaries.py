@@ -71,3 +71,37 @@ def test_tables_of_several_files_are_gathered_and_those_of_other_names_stay(
     monkeypatch.setattr(sys, "argv", ["gather_tables.py", f"x={first}:none", "--out", str(out)])
     with pytest.raises(SystemExit, match=r"holds groups; give FILE:TABLE"):
         gather.main()
+
+
+def test_the_demos_table_has_a_line_a_redaction_with_what_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TOOLS))
+    import demo_table
+
+    rows = [
+        {"task": task, "group": group, "metric": metric, "base": 0.5, "redacted": 0.25, "low": 0.1, "high": 0.4, "n": 8}
+        for task, metrics in (("concept", ["found"]), ("style", ["found"]), ("voice", ["identified", "cer"]))
+        for group in demo_table.GROUPS
+        for metric in metrics
+    ]  # fmt: skip
+    table = demo_table.as_table(rows)
+    assert [line[0] for line in table.rows] == list(demo_table.NAMES.values())
+    assert (
+        table.markdown()
+        .splitlines()[2]
+        .startswith("| cigarette → lollipop | 8 | 50.0 % | 25.0 % [10.0, 40.0] |")
+    )
+    with pytest.raises(KeyError):  # a demo that holds no style
+        demo_table.as_table([row for row in rows if row["task"] != "style"])
+
+
+def test_an_exports_table_has_a_line_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TOOLS))
+    import export_table
+
+    misses = {"one": {"redacted": 0.014, "retained": 0.006}, "two": {"redacted": 0.0, "retained": 0.25}}
+    assert export_table.lines("default", {"ranks": [133, 191], "misses": misses}) == [
+        ["default", "133 to 191", "one", "1.4 %", "0.6 %"],
+        ["default", "133 to 191", "two", "0.0 %", "25.0 %"],
+    ]
+    (line,) = export_table.lines("closed", {"ranks": [173, 173], "misses": {"one": misses["one"]}})
+    assert line[1] == "173"
