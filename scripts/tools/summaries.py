@@ -135,7 +135,7 @@ def glance(source: Source) -> list[list[str]]:
         *(
             line(what, compared.rate(STOCK, group), compared.rate("default", group), COMPARED)
             for what, group in (
-                ("six of them, other seeds: asked for", "redacted"),
+                ("six of them, three seeds of training: asked for", "redacted"),
                 ("… by other names, never redacted", "synonyms"),
                 ("… their ten nearest concepts, kept", "neighbours"),
             )
