@@ -98,7 +98,8 @@ def esd(variant: Any) -> Callable[..., Objective]:
 
 
 def amnesia(**settings: Any) -> Objective:
-    # those of configs/text_to_image/selective_amnesia.yaml: the class's own visit each of a thousand time steps
+    # those of configs/text_to_image/selective_amnesia.yaml but for ewc_weight, which is tried: the class's own visit each of
+    # a thousand time steps
     own: dict[str, Any] = {
         "parameters": "attn2", "surrogates": 96, "replays": 256, "replay_weight": 2.0, "ewc_weight": 0.01,
         "fisher_samples": 24, "fisher_times": 12, "learning_rate": 1e-3,
