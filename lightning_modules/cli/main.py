@@ -116,9 +116,17 @@ def fit(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _with_base(arguments: Sequence[str]) -> list[str]:
+    """The verb and its options, with ``--base`` in place of a model that is named as ``fit`` and ``compare`` take it."""
+    from lightning_modules.cli.short_forms import as_options
+
+    return [arguments[0], *as_options(arguments[1:], "base")]
+
+
 def evaluate(arguments: Sequence[str]) -> int:
     """Sample, score and summarise; see :mod:`lightning_modules.cli.evaluate`."""
     _quiet()
+    arguments = _with_base(arguments)
     import_named(list(arguments))
     from lightning_modules.cli import evaluate as evaluate_cli
 
@@ -129,6 +137,7 @@ def evaluate(arguments: Sequence[str]) -> int:
 def attack(arguments: Sequence[str]) -> int:
     """Attack and score; see :mod:`lightning_modules.cli.attack`."""
     _quiet()
+    arguments = _with_base(arguments)
     import_named(list(arguments))
     from lightning_modules.cli import attack as attack_cli
 
@@ -191,6 +200,7 @@ def inspect(arguments: Sequence[str]) -> int:
 def app(arguments: Sequence[str]) -> int:
     """Serve a page that compares base and redacted model; see :mod:`lightning_modules.cli.app`."""
     _quiet()
+    arguments = _with_base(arguments)
     import_named(list(arguments))
     from lightning_modules.cli import app as app_cli
 

@@ -126,6 +126,29 @@ def test_a_wrong_key_of_a_config_is_told_with_the_nearest(
         (["evaluate", "--bsae", "ToyAdapter", "--out", "o"], "; did you mean --base?; see --help."),
         (["fit", "--model.adaptr", "ToyAdapter"], "; did you mean --model.adapter?; see --help."),
         (["card"], "The following arguments are required: folder; see redact card --help."),
+        # a model is named as for fit
+        (
+            ["evaluate", "bundled", "--redact", "cigarette", "--redacted", "gone", "--out", "o"],
+            "there is no folder gone; give one",
+        ),
+        (
+            [
+                "attack",
+                "StableDiffusion",
+                "bundled",
+                "--redact",
+                "cigarette",
+                "--redacted",
+                "gone",
+                "--out",
+                "o",
+            ],
+            "there is no folder gone; give one",
+        ),
+        (
+            ["app", "StableDifusion", "bundled"],
+            "There is no class StableDifusion, did you mean StableDiffusion; redact ls",
+        ),
         (["evaluate"], "the following arguments are required: --out, --base; see --help."),
         (
             ["fit"],
