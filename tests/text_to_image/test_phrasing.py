@@ -326,3 +326,9 @@ def test_a_family_name_that_is_redacted_by_itself_has_its_own_reference() -> Non
             assert "Rembrandt" in answer
         elif "Monet" in asked:
             assert "Degas" in answer
+
+
+@pytest.mark.parametrize("name", ["nowhere.txt", "nowhere.csv"])
+def test_a_file_of_prompts_that_is_not_there_is_said_to_be_absent(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RedactError, match=rf"^There is no file .*{name}; check the path\.$"):
+        rows(str(tmp_path / name))

@@ -37,6 +37,8 @@ def read_prompts(path: Path) -> list[str]:
     else:
         try:
             lines = path.read_text(encoding="utf-8-sig").split("\n")
+        except FileNotFoundError as error:
+            raise RedactError(f"There is no file {path}; check the path.") from error
         except (OSError, UnicodeDecodeError) as error:
             raise RedactError(f"{path}: cannot be read as UTF-8 text ({error}).") from error
         prompts = [text for line in lines if (text := line.strip()) and text != "#" and text[:2] != "# "]
