@@ -198,7 +198,7 @@ def test_contradicting_files_are_reported_and_mentions_left_out(tmp_path: Path) 
         (("cat",), ("cat",), '"cat" is itself redacted'),
         (("cat", "dog"), ("dog",), '"dog" is itself redacted'),
         (("gnome",), (), 'No reference is named for "gnome"; name a harmless word'),
-        (("gone.txt",), (), "gone.txt: cannot be read"),
+        (("gone.txt",), (), "There is no file gone.txt; check"),
         ((" ",), (), "An empty text cannot be redacted"),
     ],
 )
