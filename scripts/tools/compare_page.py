@@ -104,7 +104,7 @@ def plot(found: Figures, path: Path) -> None:
                 clip_on=False,
             )
             x, y = axes.transData.transform(spot)
-            shift = free_place(x, y, taken)
+            shift = free_place(x, y, taken, axes.transData.transform((0, 0)))
             taken.append((x + shift[0], y + shift[1]))
             axes.annotate(
                 str(number), spot, xytext=shift, textcoords="offset pixels", fontsize=8, annotation_clip=False,
@@ -127,13 +127,17 @@ def plot(found: Figures, path: Path) -> None:
     plt.close(figure)
 
 
-def free_place(x: float, y: float, taken: Sequence[tuple[float, ...]]) -> tuple[float, float]:
-    """Where the number of a dot at ``(x, y)`` stands, in pixels from it: near, and away from dots and other numbers."""
+def free_place(
+    x: float, y: float, taken: Sequence[tuple[float, ...]], corner: Sequence[float]
+) -> tuple[float, float]:
+    """Where the number of a dot at ``(x, y)`` stands, in pixels from it: near, away from dots and other numbers, and right of
+    and above the ``corner`` of the axes, whose own numbers stand beyond."""
     for far in (16, 28, 40, 52, 64):
         for turn in range(12):
             angle = math.pi / 4 + turn * math.pi / 6
             shift = far * math.cos(angle), far * math.sin(angle)
-            if all(math.hypot(x + shift[0] - a, y + shift[1] - b) > 15 for a, b in taken):
+            within = x + shift[0] > corner[0] + 5 and y + shift[1] > corner[1] + 5
+            if within and all(math.hypot(x + shift[0] - a, y + shift[1] - b) > 15 for a, b in taken):
                 return shift
     return 16.0, 16.0
 

@@ -194,8 +194,11 @@ def test_numbers_in_the_plot_keep_away_from_dots(scripts: tuple[ModuleType, Modu
     _, page = scripts
     taken = [(100.0, 100.0)] * 8
     for _ in range(8):
-        x, y = page.free_place(100.0, 100.0, taken)
+        x, y = page.free_place(100.0, 100.0, taken, (100.0, 90.0))
         assert all((100 + x - a) ** 2 + (100 + y - b) ** 2 > 15**2 for a, b in taken)
+        # beyond the corner the axes have numbers of their own
+        assert x > 0
+        assert y > -10
         taken.append((100 + x, 100 + y))
 
 
