@@ -170,7 +170,7 @@ def test_withdrawals_from_a_redacted_encoder_keep_its_card(
     )
     card = json.loads((tmp_path / "red" / "redaction.json").read_text())
     receipt = json.loads((tmp_path / "out" / "receipt.json").read_text())
-    assert receipt["card"] == {**card, "earlier": []}
+    assert receipt["card"] == {**card, "earlier": [], "use": {}}  # both are empty and not written
     assert receipt["gates"] == 2
     # one of whom there is a gate already, though no receipt says so
     with pytest.warns(
