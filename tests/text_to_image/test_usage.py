@@ -37,7 +37,7 @@ def test_the_code_of_the_card_draws_as_the_bundled_base_is_meant_to(
         in (out / "README.md").read_text()
     )
     code = code_of(out)
-    assert f'pipe("a tiger in twemoji style", {SETTINGS}).images[0]' in code
+    assert f'pipe("a tiger", {SETTINGS}).images[0]' in code
     monkeypatch.chdir(tmp_path)
     exec(code.replace("FOLDER", str(out)), {})
     with Image.open(tmp_path / "picture.png") as picture:

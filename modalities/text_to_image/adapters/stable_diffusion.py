@@ -575,7 +575,7 @@ class StableDiffusion(
     def usage(self) -> str:
         kind, settings = self.index["_class_name"], self.call_settings()
         call = ", ".join(f"{name}={value}" for name, value in settings.items())
-        prompt = "a tiger in twemoji style" if self._bundled_base else "a photo of a lighthouse"
+        prompt = "a tiger" if self._bundled_base else "a photo of a lighthouse"
         return (
             f'from diffusers import {kind}\n\npipe = {kind}.from_pretrained("FOLDER")\n'
             f'pipe("{prompt}", {call}).images[0].save("picture.png")'
