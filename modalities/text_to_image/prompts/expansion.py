@@ -26,7 +26,7 @@ from modalities.text_to_image.prompts.phrasing import draw, with_article, wordin
 from modalities.text_to_image.prompts.prompt_files import read_prompts
 from modalities.text_to_image.prompts.retained_prompts import from_files, mentions, retained
 from modalities.text_to_image.prompts.shares import PromptRows, share
-from modalities.text_to_image.prompts.style_rows import in_random_wordings, misspelt
+from modalities.text_to_image.prompts.style_rows import StyleRows
 from modalities.text_to_image.prompts.vocabulary import Vocabulary, plural
 from redact_core import Lesson, RedactError, Request
 from redact_core.support.paths import at_home
@@ -183,14 +183,10 @@ def expand(
         before = len(rows)
         of_subject = _redacted(subject, reference, vocabulary, gone, rng, shares.per_name)
         if subject.kind == "style":
-            style, stays = (
-                subject.names[0],
-                [c.name for c in vocabulary.concepts.values() if c.name not in gone],
-            )
-            of_subject += in_random_wordings(
-                style, reference, stays, vocabulary, usable, strange, amounts.random_wordings
-            )
-            of_subject += misspelt(style, reference, stays, vocabulary, words, slipping, slips)
+            stays = [concept.name for concept in vocabulary.concepts.values() if concept.name not in gone]
+            more = StyleRows(subject.names[0], reference, stays, vocabulary)
+            of_subject += more.in_random_wordings(usable, strange, amounts.random_wordings)
+            of_subject += more.misspelt(words, slipping, slips)
         rows += of_subject if subject.kind == "prompts" else shares.cut(of_subject, place)
         if subject.kind != "prompts" and not any(fits(str(row.asked)) for row in rows[before:]):
             raise RedactError(
