@@ -31,6 +31,8 @@ FAR = 0.7
 """Below this distance training against attacks protected much less, on both concepts where it was measured (:mod:`.robust_prompts`)."""
 USUAL = 1.0
 """The distance of an ordinary other concept, by definition."""
+OF_USUAL = "of the distance that is usual between two concepts"
+"""What follows a distance where it is shown."""
 _CHUNK = 256
 _UNSUITABLE = frozenset(
     {"alien", "beer", "bomb", "bow and arrow", "cigarette", "cocktail", "clown", "dagger", "ghost", "glass of wine",
@@ -110,9 +112,10 @@ def choose(names: Sequence[str], gone: set[str], vocabulary: Vocabulary, encode:
     Raises:
         RedactError: No candidate is at least :data:`CLEAR` away from every name.
     """
-    found = _apart(names, gone, vocabulary, encode)
-    suitable = _suitable(found, gone)
-    if suitable:
+    concepts = _that_stay(gone, vocabulary)
+    others = [concept.name for concept in concepts]
+    found = _apart(concepts, Distances(encode, names, others)) if concepts else {}
+    if suitable := _suitable(found, gone):
         group = _group(names[0], found)
         best = _most_usual([c for c in suitable if c.parent == group] or suitable, found)
         return Choice(best.name, *found[best], _farther(found[best][0], suitable, found))
@@ -124,8 +127,8 @@ def choose(names: Sequence[str], gone: set[str], vocabulary: Vocabulary, encode:
 
 def nearness(
     reference: str, names: Sequence[str], gone: set[str], vocabulary: Vocabulary, encode: Encode
-) -> Choice | None:
-    """A named reference with one that withstands attackers better, where it is nearer than :data:`FAR` and there is one.
+) -> Choice:
+    """How far a reference that the owner named lies from the concept; at the usual distance, where nothing gives the scale.
 
     Args:
         reference: As the owner named it.
@@ -134,43 +137,40 @@ def nearness(
         vocabulary: Of the model.
         encode: Asks the untouched encoder.
     """
-    others = [name for name in vocabulary.concepts if name not in gone]
-    if not others:
-        return None
-    ((distance, nearest),) = Distances(encode, names, others)([reference])
+    concepts = _that_stay(gone, vocabulary)
+    if not concepts:
+        return Choice(reference, USUAL, names[0])
+    distances = Distances(encode, names, [concept.name for concept in concepts])
+    ((distance, nearest),) = distances([reference])
     if distance >= FAR:
-        return None
-    found = _apart(names, gone, vocabulary, encode)
-    farther = _farther(distance, _suitable(found, gone), found)
-    return Choice(reference, distance, nearest, farther) if farther else None
+        return Choice(reference, distance, nearest)
+    found = _apart(concepts, distances)
+    return Choice(reference, distance, nearest, _farther(distance, _suitable(found, gone), found))
 
 
 def concern(
-    reference: str,
+    named: Choice,
     names: Sequence[str],
     gone: set[str],
     vocabulary: Vocabulary,
-    encode: Encode,
     same: Callable[[str, str], bool],
 ) -> str | None:
     """Why a reference that the owner named may be drawn as the redacted concept; ``None``: nothing speaks against it.
 
     Args:
-        reference: As the owner named it.
+        named: Its :func:`nearness`.
         names: Of what is redacted, first its usual name.
         gone: Lower-case names of everything that the request redacts.
         vocabulary: Of the model.
-        encode: Asks the untouched encoder.
         same: Whether the encoder reads two texts alike, token by token.
 
     Raises:
         RedactError: The encoder reads the reference as one of ``names`` or ``gone``.
     """
+    reference = named.reference
     for name in (*names, *sorted(gone)):
         if same(reference, name):
             raise RedactError(f'The reference "{reference}" is itself redacted; name a reference that stays.')
-    others = [name for name in vocabulary.concepts if name not in gone]
-    ((distance, nearest),) = Distances(encode, names, others)([reference]) if others else [(USUAL, names[0])]
     known, own = vocabulary.find(reference), _known(names[0])
     bare = without_article(tidied(reference)).lower()
     if own is not None and bare in (own.parent, own.parent + "s"):
@@ -179,22 +179,20 @@ def concern(
         kind = f'is another name of "{names[0]}"'
     elif known is None and mentions(reference.lower(), {name.lower() for name in names}):
         kind = f'names "{names[0]}"'
-    elif distance < NEAR:
-        kind = f'is nearly "{nearest}" to the encoder'
+    elif named.distance < NEAR:
+        kind = f'is nearly "{named.nearest}" to the encoder'
     else:
         return None
-    return f"{kind}; it lies at {distance:.2f} of the distance that is usual between two concepts"
+    return f"{kind}; it lies at {named.distance:.2f} {OF_USUAL}"
 
 
-def _apart(
-    names: Sequence[str], gone: set[str], vocabulary: Vocabulary, encode: Encode
-) -> dict[Concept, tuple[float, str]]:
-    """How far every known concept that stays lies from the nearest of ``names``, and that name."""
-    concepts = [concept for concept in vocabulary.concepts.values() if concept.name not in gone]
-    if not concepts:
-        return {}
-    others = [concept.name for concept in concepts]
-    return dict(zip(concepts, Distances(encode, names, others)(others), strict=True))
+def _that_stay(gone: set[str], vocabulary: Vocabulary) -> list[Concept]:
+    return [concept for concept in vocabulary.concepts.values() if concept.name not in gone]
+
+
+def _apart(concepts: Sequence[Concept], distances: Distances) -> dict[Concept, tuple[float, str]]:
+    """How far every concept lies from the nearest name of what is redacted, and that name."""
+    return dict(zip(concepts, distances([concept.name for concept in concepts]), strict=True))
 
 
 def _suitable(found: dict[Concept, tuple[float, str]], gone: set[str]) -> list[Concept]:

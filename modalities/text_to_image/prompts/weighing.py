@@ -8,12 +8,10 @@ from functools import cached_property
 
 from modalities.text_to_image.prompts import references
 from modalities.text_to_image.prompts.expansion import Subject, reference_of
-from modalities.text_to_image.prompts.references import NEAR, Choice, Encode
+from modalities.text_to_image.prompts.references import NEAR, OF_USUAL, Choice, Encode
 from modalities.text_to_image.prompts.style_references import StyleDistances
 from modalities.text_to_image.prompts.vocabulary import Vocabulary
 from redact_core import RedactError
-
-_USUAL = "of the distance that is usual between two concepts"
 
 
 @dataclass(frozen=True)
@@ -72,20 +70,29 @@ class Scales:
                 )
         reference = reference_of(subject, given, self.vocabulary)
         named = reference if subject.kind == "style" or given is None else given.strip()
-        concern = self._concern(named, subject)
-        shown = named or "default reference"
-        if concern:
-            what = f'The reference "{named}"' if named else "No reference"
-            warning = (
-                f"{what} {concern}. The model may draw what is redacted in its place; name another reference, or none and "
-                "one is chosen."
+        concern, remark = None, None
+        if subject.kind == "concept" and named:
+            near = references.nearness(named, subject.names, self.gone, self.vocabulary, self.encode)
+            concern = references.concern(near, subject.names, self.gone, self.vocabulary, self.same)
+            remark = (
+                near.farther
+                and f'The reference "{named}" lies at {near.distance:.2f} {OF_USUAL}.{_farther(near)}'
             )
-            return Weighed(reference, f"{shown} (warned: it {concern})", warning=warning)
-        return Weighed(reference, shown, self._near(named, subject))
+        elif subject.kind == "style":
+            concern = self._concern_of_style(named, subject.names[0])
+        shown = named or "default reference"
+        if not concern:
+            return Weighed(reference, shown, remark)
+        what = f'The reference "{named}"' if named else "No reference"
+        warning = (
+            f"{what} {concern}. The model may draw what is redacted in its place; name another reference, or none and one "
+            "is chosen."
+        )
+        return Weighed(reference, f"{shown} (warned: it {concern})", warning=warning)
 
     def _chosen(self, subject: Subject) -> Weighed:
         choice = references.choose(subject.names, self.gone, self.vocabulary, self.encode)
-        figure = f"{choice.distance:.2f} {_USUAL}"
+        figure = f"{choice.distance:.2f} {OF_USUAL}"
         remark = (
             f'No reference was named for "{subject.names[0]}"; "{choice.reference}" was chosen. To the encoder it '
             f'lies at {figure} from "{choice.nearest}", and other names of a concept lie below {NEAR}.'
@@ -94,16 +101,9 @@ class Scales:
             choice.reference, f"{choice.reference} (chosen, at {figure})", remark + _farther(choice)
         )
 
-    def _concern(self, reference: str, subject: Subject) -> str | None:
-        if subject.kind == "concept" and reference:
-            return references.concern(
-                reference, subject.names, self.gone, self.vocabulary, self.encode, self.same
-            )
-        if subject.kind != "style":
-            return None
+    def _concern_of_style(self, reference: str, style: str) -> str | None:
         if reference and any(self.same(reference, name) for name in self.gone):
             raise RedactError(f'The reference "{reference}" is itself redacted; name a reference that stays.')
-        style = subject.names[0]
         distance = self._styles(style, reference)
         if not distance < NEAR:
             return None
@@ -113,13 +113,6 @@ class Scales:
             else f'leaves "{style}" out, which the model seems to draw unasked'
         )
         return f"{what}; it lies at {distance:.2f} of the distance that is usual between a style and none"
-
-    def _near(self, reference: str, subject: Subject) -> str | None:
-        """What is said of a named reference that nothing speaks against, but that is not far."""
-        if subject.kind != "concept" or not reference:
-            return None
-        near = references.nearness(reference, subject.names, self.gone, self.vocabulary, self.encode)
-        return near and f'The reference "{reference}" lies at {near.distance:.2f} {_USUAL}.{_farther(near)}'
 
 
 def _farther(choice: Choice) -> str:
