@@ -33,6 +33,7 @@ from typing import Any
 import torch
 
 from lightning_modules.support.one_line import one_line
+from lightning_modules.support.pairs import paired
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.adapters.folders import BUNDLED
 from modalities.text_to_image.metrics.grader import Judge
@@ -316,7 +317,7 @@ def main() -> None:
     args = parsed()
     args.out.mkdir(parents=True, exist_ok=True)
     device = args.device if args.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-    references = dict(pair.split("=", 1) for pair in args.references)
+    references = paired(args.references, "CONCEPT=REFERENCE")
     settings = {
         "n": args.n, "seed": args.seed, "steps": args.steps, "batch_size": args.batch_size,
         "references": references, "source": args.source, "retain": args.retain,

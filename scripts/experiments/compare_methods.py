@@ -26,6 +26,7 @@ import torch
 
 from lightning_modules.comparison.running import Comparison, take_up
 from lightning_modules.support.one_line import one_line
+from lightning_modules.support.pairs import paired
 
 MODALITIES = {"pictures": compare_pictures, "voices": compare_voices}
 
@@ -72,7 +73,7 @@ def parsed() -> argparse.Namespace:
 
 def main() -> None:
     args = parsed()
-    folders = {name: Path(path) for name, path in (pair.split("=", 1) for pair in args.folder)}
+    folders = {name: Path(path) for name, path in paired(args.folder).items()}
     torch.set_num_threads(args.threads)
     known = MODALITIES[args.modality]
     if args.go_on_from is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
 from lightning_modules.support.one_line import one_line
+from lightning_modules.support.pairs import paired
 from redact_core.evaluation.evidence import Evidence
 from redact_core.evaluation.summary import read_summary
 from redact_core.reporting.attack_table import AttackRow, attack_table
@@ -42,8 +43,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     tables: dict[str, ResultTable] = {}
-    for given in args.evidence:
-        name, _, folder = given.partition("=")
+    for name, folder in paired(args.evidence, "NAME=FOLDER").items():
         rows = attack_table(Evidence(Path(folder)), read_summary(Path(folder) / "summary.json"))
         if not rows:
             parser.error(f"{folder} holds no attacks that were judged; give a folder of redact attack.")

@@ -12,6 +12,7 @@ from typing import Any
 
 from lightning_modules.comparison.result_tables import ResultTable, write_tables
 from lightning_modules.support.one_line import one_line
+from lightning_modules.support.pairs import paired
 
 HEADS = ["redaction", "ranks", "read by", "misses on redacted prompts", "moves other prompts"]
 
@@ -34,8 +35,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     rows: list[list[str]] = []
-    for given in args.exports:
-        name, _, folder = given.partition("=")
+    for name, folder in paired(args.exports, "NAME=FOLDER").items():
         rows += lines(name, json.loads((Path(folder) / "export.json").read_text(encoding="utf-8")))
     table = ResultTable(HEADS, rows)
     write_tables(args.out, {"misses": table})

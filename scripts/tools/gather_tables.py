@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lightning_modules.comparison.result_tables import ResultTable, read_tables, write_tables
 from lightning_modules.support.one_line import one_line
+from lightning_modules.support.pairs import paired
 
 
 def one(path: Path, name: str) -> ResultTable:
@@ -31,8 +32,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     found = read_tables(args.out) if args.out.exists() else {}
-    for given in args.tables:
-        name, _, source = given.partition("=")
+    for name, source in paired(args.tables, "NAME=FILE").items():
         path, _, table = source.partition(":")
         found[name] = one(Path(path), table)
     write_tables(args.out, found)

@@ -15,6 +15,7 @@ from typing import Any
 from lightning_modules.comparison.result_tables import Cell, ResultTable, write_tables
 from lightning_modules.comparison.tables import MISSING
 from lightning_modules.support.one_line import one_line
+from lightning_modules.support.pairs import paired
 from redact_core.metrics.statistics import wilson
 
 _COUNTED = re.compile(r"(.+) \(n=(\d+)\)")
@@ -52,8 +53,8 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", metavar="NAME=FOLDER")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    pairs = (pair.split("=", 1) for pair in args.folders)
-    table = as_table({name: figures(Path(folder)) for name, folder in pairs})
+    folders = paired(args.folders, "NAME=FOLDER")
+    table = as_table({name: figures(Path(folder)) for name, folder in folders.items()})
     write_tables(args.out, {"pictures": table})
 
 

@@ -58,3 +58,22 @@ def test_a_comparison_that_goes_on_from_no_results_is_one_line(
     assert capsys.readouterr().err == (
         f"compare_methods: {wrong / 'results.json'} holds no results of a comparison; give a results.json.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["out/one"], "'out/one' is no NAME=FOLDER; give both with = between them."),
+        (["one="], "'one=' is no NAME=FOLDER; give both with = between them."),
+        (["one=a", "one=b"], "Two are called one; give another name."),
+    ],
+)
+def test_what_is_no_name_with_its_folder_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: list[str], said: str
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS / "tools"))
+    monkeypatch.setattr(sys, "argv", ["picture_tables.py", *given, "--out", "out/table.json"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SCRIPTS / "tools" / "picture_tables.py"), run_name="__main__")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"picture_tables: {said}\n"
