@@ -16,6 +16,7 @@ from modalities.text_to_image import (
     SafeLatentDiffusion,
     StableDiffusion,
 )
+from modalities.text_to_image.adapters.token_ids import token_ids
 from redact_core import Adapter
 
 PROMPTS, SEEDS = ["a cat in snow", "a dog", "a cat"], [3, 4, 5]
@@ -65,3 +66,21 @@ def test_a_pipeline_is_loaded_once_for_all_threads(tiny_sd: Path, tmp_path: Path
         found: list[object] = []
         beside(*[lambda b=base, f=found: f.append(b.pipeline) or [] for _ in range(3)])  # type: ignore[func-returns-value]
         assert len({id(pipeline) for pipeline in found}) == 1
+
+
+def test_threads_that_read_prompts_of_different_lengths_get_what_each_gets_alone(tiny_sd: Path) -> None:
+    """The library's tokenizer keeps padding as a state, so threads that share it must take turns."""
+    base = StableDiffusion(str(tiny_sd))
+    prompts = ["a cat", "a dog in deep snow", "a"]
+    alone = base.collate(prompts)["input_ids"]
+
+    def padded() -> list[Tensor]:
+        return [base.collate(prompts)["input_ids"] for _ in range(300)]
+
+    def bare() -> list[Tensor]:
+        return [torch.tensor(token_ids(base.tokenizer, "a dog in snow")) for _ in range(900)]
+
+    wanted = torch.tensor(token_ids(base.tokenizer, "a dog in snow"))
+    first, second, third = beside(padded, bare, padded)
+    assert all(torch.equal(found, alone) for found in [*first, *third])
+    assert all(torch.equal(found, wanted) for found in second)

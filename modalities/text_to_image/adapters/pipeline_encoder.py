@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from modalities.text_to_image.adapters.turns import turn
 from modalities.text_to_image.inspection.families import HIDDEN, Family
 from redact_core import Conditioning
 
@@ -79,12 +80,21 @@ class Shell:
         """
         device = next(next(iter(encoders.values())).parameters()).device
         more: dict[str, Any] = {"do_classifier_free_guidance": guided} if self._guided else {}
-        with self._lock, self._holding(encoders):
+        with self._alone(), self._holding(encoders):
             found = self._encode(
                 self.pipeline, **{**self._arguments, **more, _PROMPT: list(prompts), "device": device}
             )
         named = zip(self.family.returns, found, strict=True)
         return {name: value for name, value in named if isinstance(value, Tensor)}
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        """No other thread is in this pipeline, nor in its tokenizers, which others ask as well."""
+        with self._lock, ExitStack() as turns:
+            for name, part in self.pipeline.components.items():
+                if name.startswith("tokenizer") and part is not None:
+                    turns.enter_context(turn(part))
+            yield
 
     @contextmanager
     def _holding(self, encoders: Mapping[str, nn.Module]) -> Generator[None]:

@@ -14,6 +14,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from modalities.stock import Stock, find
 from modalities.text_to_image.adapters.gate_block import gate_blocks, layers, new_names, write_gate_blocks
+from modalities.text_to_image.adapters.token_ids import ids_of_each, pieces, token_batch
 from modalities.weight_files import entries
 from modalities.whole_models import whole
 from redact_core import Condition, Conditioning, LastLinear, RedactError
@@ -208,7 +209,7 @@ def tokenize(
     """
     texts = [expand_added_tokens(tokenizer, str(prompt)) for prompt in prompts]
     context = tokenizer.model_max_length
-    lengths = [len(ids) for ids in tokenizer(texts, verbose=False)["input_ids"]] if texts else []
+    lengths = [len(ids) for ids in ids_of_each(tokenizer, texts)]
     long = [(text, n) for text, n in zip(texts, lengths, strict=True) if n > context]
     if long and not truncate:
         text, n = long[0]
@@ -217,7 +218,7 @@ def tokenize(
             f'"{text[:60]}" has {n} tokens, the encoder reads {context}{more}; shorten it, '
             "or set truncate to true to cut it as the pipeline would."
         )
-    batch = tokenizer(texts, padding="max_length", max_length=context, truncation=True, return_tensors="pt")
+    batch = token_batch(tokenizer, texts, context)
     return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
 
 
@@ -229,7 +230,7 @@ def expand_added_tokens(tokenizer: CLIPTokenizer, prompt: str) -> str:
     """
     added = tokenizer.added_tokens_encoder
     for token in added if any(f"{token}_1" in added for token in added) else ():
-        if f"{token}_1" in added and token in tokenizer.tokenize(prompt):
+        if f"{token}_1" in added and token in pieces(tokenizer, prompt):
             more = [token]
             while f"{token}_{len(more)}" in added:
                 more.append(f"{token}_{len(more)}")
@@ -242,7 +243,7 @@ def read_as(tokenizer: CLIPTokenizer, prompt: str, truncate: bool = False) -> st
 
     With ``truncate`` only those that fit into the context.
     """
-    tokens = tokenizer.tokenize(expand_added_tokens(tokenizer, prompt))
+    tokens = pieces(tokenizer, expand_added_tokens(tokenizer, prompt))
     if truncate:
         tokens = tokens[
             : max(0, tokenizer.model_max_length - 2)

@@ -23,6 +23,7 @@ from modalities.text_to_image.adapters.pipeline_parts import (
     save,
 )
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
+from modalities.text_to_image.adapters.token_ids import pieces, token_ids
 from modalities.text_to_image.adapters.turns import turn
 from modalities.text_to_image.inspection.families import HIDDEN
 from modalities.text_to_image.prompts.names import OR, tidied, without_article
@@ -166,7 +167,7 @@ class PromptPipeline(StableDiffusion):
         return {"text": as_bytes(prompts)}
 
     def _fits(self, prompt: str) -> bool:
-        return all(len(t(prompt, verbose=False)["input_ids"]) <= self._length(t) for t in self._tokenizers)
+        return all(len(token_ids(t, prompt)) <= self._length(t) for t in self._tokenizers)
 
     def identity(self, condition: Condition) -> str:
         """The prompt's tokens as one text; as each tokenizer reads it, where two read it differently."""
@@ -300,4 +301,4 @@ class PromptPipeline(StableDiffusion):
 
 def _plain(tokenizer: Any, prompt: str) -> list[str]:
     """Tokens without the marks of a word's beginning or end."""
-    return [token.replace("</w>", "").replace("\u2581", "") for token in tokenizer.tokenize(prompt)]
+    return [token.replace("</w>", "").replace("\u2581", "") for token in pieces(tokenizer, prompt)]

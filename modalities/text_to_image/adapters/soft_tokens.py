@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from modalities.text_to_image.adapters.prompt_encoder import FILLER, token_table
+from modalities.text_to_image.adapters.token_ids import token_ids
 from redact_core import Conditioning, Disturbable
 
 
@@ -130,7 +131,7 @@ def _movable(
 
 
 def _filler(tokenizer: CLIPTokenizer) -> int:
-    return tokenizer(FILLER, verbose=False)["input_ids"][1]
+    return token_ids(tokenizer, FILLER)[1]
 
 
 @lru_cache(maxsize=4)  # asked for in every step of a training

@@ -36,6 +36,7 @@ from modalities.text_to_image.adapters.prompt_encoder import (
 )
 from modalities.text_to_image.adapters.row_settings import settings_of
 from modalities.text_to_image.adapters.soft_tokens import in_front, name_replacement
+from modalities.text_to_image.adapters.token_ids import ids_of_each, token_ids
 from modalities.text_to_image.adapters.turns import turn
 from modalities.text_to_image.inspection.pipelines import uncovered_remark
 from modalities.text_to_image.prompts import expansion, planning
@@ -337,7 +338,7 @@ class StableDiffusion(
     def _same(self, one: str, other: str) -> bool:
         """Whether two names have the same token ids, whatever their articles."""
         bare = [without_article(tidied(text)) for text in (one, other)]
-        ids = [self.tokenizer(text, verbose=False)["input_ids"] for text in bare]
+        ids = ids_of_each(self.tokenizer, bare)
         return ids[0] == ids[1]
 
     def find_implicit_synonyms(
@@ -615,7 +616,7 @@ class StableDiffusion(
         return base if base.differs(self.pipeline.unet.state_dict()) else None
 
     def _fits(self, prompt: str) -> bool:
-        ids = self.tokenizer(expand_added_tokens(self.tokenizer, prompt), verbose=False)["input_ids"]
+        ids = token_ids(self.tokenizer, expand_added_tokens(self.tokenizer, prompt))
         return len(ids) <= self.tokenizer.model_max_length
 
     @cached_property

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from modalities.text_to_image.adapters.token_ids import token_ids
 from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.reading import Reader, Slots, opened, slots
 from modalities.text_to_image.attacks._search.words import names_of, speakable, spoken
@@ -69,7 +70,7 @@ class RingABell(PromptAttack):
         target = target_of(base, row, self.strength)
         words = speakable(reader.tokenizer)
         asked = slots(reader.tokenizer, [("", "")], self.tokens)
-        ends = [self.tokens + 1, len(reader.tokenizer(row.condition, verbose=False)["input_ids"]) - 1]
+        ends = [self.tokens + 1, len(token_ids(reader.tokenizer, row.condition)) - 1]
         asked = asked.shortened(max(ends) - ends[0] + 3)
         generator = torch.Generator().manual_seed(seed + row.seed)
 
@@ -104,7 +105,7 @@ class RingABell(PromptAttack):
 
 def _own_words(reader: Reader, words: Tensor, row: PlanRow) -> Tensor:
     """Which of ``words`` the prompt itself is made of, in order."""
-    ids = reader.tokenizer(row.condition, verbose=False)["input_ids"][1:-1]
+    ids = token_ids(reader.tokenizer, row.condition)[1:-1]
     place = {own: i for i, own in enumerate(words.tolist())}
     return torch.tensor([place[i] for i in ids if i in place], dtype=torch.int64)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from modalities.text_to_image.adapters.token_ids import token_ids
 from modalities.text_to_image.attacks._search.prompt_attack import PromptAttack
 from modalities.text_to_image.attacks._search.reading import Reader, Slots, opened, slots
 from modalities.text_to_image.attacks._search.words import around, speakable, spoken
@@ -57,7 +58,7 @@ class SneakyPrompt(PromptAttack):
         """The nearest candidates by the base's encoder, nearest first, without the subject's own words."""
         reader = Reader(base)
         before, subject, after = around(row, opened(base).vocabulary)
-        own = set(reader.tokenizer(subject, verbose=False)["input_ids"])
+        own = set(token_ids(reader.tokenizer, subject))
         words = torch.tensor([w for w in speakable(reader.tokenizer).tolist() if w not in own])
         asked = slots(reader.tokenizer, [(before, after)], self.words)
         drawn = words[torch.randint(len(words), (self.candidates, self.words), generator=generator)]

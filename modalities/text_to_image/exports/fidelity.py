@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
+from modalities.text_to_image.adapters.token_ids import token_ids
 from modalities.text_to_image.exports.encoders import PREFIX
 from modalities.text_to_image.exports.low_rank import LowRank
 from redact_core import Conditioning
@@ -72,7 +73,7 @@ def fidelity(
 
 def fits(model: StableDiffusion, prompt: str) -> bool:
     """Whether the encoders read all of a prompt."""
-    return len(model.tokenizer(prompt, verbose=False)["input_ids"]) <= model.tokenizer.model_max_length
+    return len(token_ids(model.tokenizer, prompt)) <= model.tokenizer.model_max_length
 
 
 @torch.no_grad()

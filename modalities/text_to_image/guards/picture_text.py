@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate, normalize
 from transformers import CLIPModel, CLIPTokenizer
 
 from modalities.received import check_folder
+from modalities.text_to_image.adapters.token_ids import token_batch
 from modalities.whole_models import whole
 from redact_core import RedactError
 from redact_core.errors import first_line
@@ -82,9 +83,7 @@ class PictureText:
         """``(texts, dim)`` on the device of the CLIP; texts beyond the context are cut."""
         config: Any = self.model.config.text_config
         length = config.max_position_embeddings
-        ids = self.tokenizer(
-            list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-        )["input_ids"]
+        ids = token_batch(self.tokenizer, texts, length)["input_ids"]
         pooled = self.model.text_model(input_ids=ids.to(self.model.device)).pooler_output
         return normalize(self.model.text_projection(pooled), dim=1)
 

@@ -16,6 +16,7 @@ from transformers import CLIPModel, CLIPTokenizer
 from modalities.picture_files import read_picture
 from modalities.received import check_folder
 from modalities.text_to_image.adapters.folders import BUNDLED
+from modalities.text_to_image.adapters.token_ids import token_batch
 from modalities.text_to_image.prompts.phrasing import with_article
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary
 from modalities.whole_models import whole
@@ -81,10 +82,8 @@ class Clip:
         """``(texts, dim)`` of length 1, on the CPU; texts beyond the context are cut."""
         rows: list[Tensor] = []
         for start in range(0, len(texts), 64):
-            tokens = self.tokenizer(
-                list(texts[start : start + 64]), padding="longest", truncation=True, max_length=self.context,
-                return_tensors="pt",
-            ).to(self.model.device)  # fmt: skip
+            some = texts[start : start + 64]
+            tokens = token_batch(self.tokenizer, some, self.context, padding="longest").to(self.model.device)
             output = self.model.text_model(
                 input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
             )

@@ -13,6 +13,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from modalities.text_to_image.adapters.gate_block import around_blocks, gate_blocks
 from modalities.text_to_image.adapters.prompt_encoder import FILLER, answering, token_layer, token_table
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
+from modalities.text_to_image.adapters.token_ids import token_ids
 from redact_core import Adapter, Conditioning, RedactError
 from redact_core.adapters.guard import model_of
 
@@ -70,7 +71,7 @@ def slots(tokenizer: CLIPTokenizer, pieces: Sequence[tuple[str, str]], k: int) -
     """
 
     def ids_of(text: str) -> list[int]:
-        return tokenizer(text, verbose=False)["input_ids"][1:-1]
+        return token_ids(tokenizer, text)[1:-1]
 
     context, filler = tokenizer.model_max_length, ids_of(FILLER)[:1]
     rows, free, masks = [], [], []

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPTokenizer
 
+from modalities.text_to_image.adapters.token_ids import ids_of_each
 from modalities.text_to_image.prompts.vocabulary import Vocabulary
 from redact_core import PlanRow, RedactError
 
@@ -23,7 +24,7 @@ def speakable(tokenizer: CLIPTokenizer) -> Tensor:
     vocabulary = tokenizer.get_vocab()
     tokens = [t for t in vocabulary if t.endswith(_END) and t.removesuffix(_END).isalpha()]
     words = sorted(token.removesuffix(_END) for token in tokens if token.isascii())
-    ids = tokenizer(words, verbose=False)["input_ids"]
+    ids = ids_of_each(tokenizer, words)
     known = [vocabulary[word + _END] for word in words]
     return torch.tensor([own for own, read in zip(known, ids, strict=True) if read[1:-1] == [own]])
 
