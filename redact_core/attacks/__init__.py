@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from redact_core.support.lazy_names import lazy
 
 if TYPE_CHECKING:
+    from redact_core.attacks.chain import Chain
     from redact_core.attacks.encoder_swap import EncoderSwap
     from redact_core.attacks.hidden_state import HiddenState
     from redact_core.attacks.relearning import Relearning
@@ -13,4 +14,4 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__ = lazy(__name__)
 
-__all__ = ["EncoderSwap", "HiddenState", "Relearning", "SeedSearch", "WeightInterpolation"]
+__all__ = ["Chain", "EncoderSwap", "HiddenState", "Relearning", "SeedSearch", "WeightInterpolation"]

@@ -33,6 +33,7 @@ from redact_core import (
     RobustDistillation,
     SelectiveAmnesia,
 )
+from redact_core.attacks.chain import Chain
 from redact_core.attacks.encoder_swap import EncoderSwap
 from redact_core.attacks.relearning import Relearning
 from redact_core.gates import UnitGating
@@ -236,6 +237,9 @@ ATTACKS: Mapping[str, Callable[[], Attack]] = {
     "image to image": lambda: ImageToImage(strength=0.7),
     "stock encoder": lambda: EncoderSwap(),
     "relearning": lambda: Relearning(part="both", steps=50),
+    # whoever has the folder puts the public encoder back before the rest
+    "stock encoder, then concept inversion": lambda: Chain(ConceptInversion(tokens=1, steps=40, pictures=16, batch=8)),
+    "stock encoder, then relearning": lambda: Chain(Relearning(part="both", steps=50)),
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import copy
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from modalities.text_to_speech import SpeechT5
 from redact_core import Adapter, Attack, Guard, PlanRow, RedactError, Request
 from redact_core.adapters.capabilities import HasTrainingLoss, require
 from redact_core.adapters.contract import ToyAdapter
-from redact_core.attacks import EncoderSwap, Relearning, WeightInterpolation
+from redact_core.attacks import Chain, EncoderSwap, Relearning, SeedSearch, WeightInterpolation
 from redact_core.attacks.with_encoder import with_encoder
 
 
@@ -277,3 +277,46 @@ def test_bad_settings_and_other_encoders_are_one_line(speech: SpeechT5) -> None:
     for attack in (EncoderSwap(0.5), WeightInterpolation(0.5)):
         with pytest.raises(RedactError, match="a ToyEncoder with other weights than the base's VoiceEncoder"):
             attack.subvert(toy, speech, [], seed=0)
+
+
+def both_parts_changed(base: StableDiffusion) -> tuple[Adapter, Adapter]:
+    """A model with a changed generator, and one whose encoder is changed too."""
+    draws = torch.Generator().manual_seed(5)
+    generator_alone = copy.deepcopy(base)
+    both = with_encoder(generator_alone, copy.deepcopy(base.encoder))
+    with torch.no_grad():
+        for part in (require(generator_alone, HasTrainingLoss, "test").generator, both.encoder):
+            for value in part.parameters():
+                value += 0.2 * value.std(correction=0) * torch.randn(value.shape, generator=draws)
+    return generator_alone, both
+
+
+def test_a_chain_attacks_what_the_first_attack_leaves(image: StableDiffusion) -> None:
+    """The stock encoder undoes the encoder's part, so training starts where the generator's part alone would."""
+    generator_alone, both = both_parts_changed(image)
+    rows = [PlanRow("a cat", "redacted", "concept", 0, True, {"concept": "cat"})]
+    training = Relearning(part="generator", steps=2, lr=1e-3)
+    wanted = training.subvert(generator_alone, image, rows, seed=1)
+    found = Chain(then=training).subvert(both, image, rows, seed=1)
+    straight = training.subvert(both, image, rows, seed=1)
+    drawn = [one.generate(["a cat"], seeds=[3])[0] for one in (wanted, found, straight)]
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_a_chain_speaks_and_scores_as_its_second_attack(image: StableDiffusion) -> None:
+    chain = Chain(then=Relearning(part="both", steps=7), first=WeightInterpolation(0.5))
+    assert chain.name == "WeightInterpolation-0.5+Relearning-victim-samples-both-7"
+    assert chain.budget.endswith("then 7 steps on 10 victim examples")
+    assert (chain.access, chain.adaptive, chain.success) == ("weights", True, None)
+    assert not Chain(then=EncoderSwap()).adaptive
+    scorer: Any = object()
+    chain.success = scorer
+    assert chain.then.success is scorer
+    rows = [PlanRow("a cat", "redacted", "concept", 0, True, {})]
+    assert [a.condition for a in Chain(then=EncoderSwap())(image, image, rows, seed=0)] == ["a cat"]
+
+
+def test_a_chain_of_which_the_first_attack_changes_nothing_is_refused() -> None:
+    with pytest.raises(RedactError, match=r"SeedSearch-\d+ does not change the model.*such as EncoderSwap"):
+        Chain(then=EncoderSwap(), first=SeedSearch(seeds=4))
