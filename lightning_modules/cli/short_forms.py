@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from lightning_modules.support.names import places
 from lightning_modules.support.near_names import meant
 from lightning_modules.support.output import say
+from lightning_modules.support.specs import spec_of
 from redact_core import RedactError
 from redact_core.errors import first_line
 from redact_core.support.paths import at_home
@@ -77,6 +80,8 @@ _CLASSES: Mapping[str, str] = {
 }
 """What a folder's index or configuration says -> the adapter."""
 _HUB_FILES = ("model_index.json", "config.json", "hyperparams.yaml")
+_METHOD_ALONE = re.compile(r"--model\.objective\+?")
+_METHOD = re.compile(r"(?P<option>--model\.objective\+?=)(?P<value>.*)", re.DOTALL)
 _OPTION = re.compile(r"--(?P<name>\w+)(?P<rest>\+?(?:=.*)?)", re.DOTALL)
 
 
@@ -105,7 +110,8 @@ def expanded(arguments: Sequence[str]) -> list[str]:
         RedactError: The class of a model cannot be told from its folder, or there is no such folder.
     """
     model, rest = _apart(arguments[1:])
-    return [*arguments[:1], *_model(model, "model.adapter"), *(_whole(token) for token in rest)]
+    whole = [_whole(token) for token in rest]
+    return [*arguments[:1], *_model(model, "model.adapter"), *map(_method, ["", *whole], whole)]
 
 
 def as_options(arguments: Sequence[str], option: str) -> list[str]:
@@ -139,6 +145,26 @@ def _whole(token: str) -> str:
     if option is None or option["name"] not in SHORT:
         return token
     return f"--{SHORT[option['name']][0]}{option['rest']}"
+
+
+def _method(before: str, token: str) -> str:
+    """``token``, or, where it is a method as ``Name: {argument: value}``, the same as the parser reads it.
+
+    ``redact compare`` and ``redact attack`` take classes with arguments in this form too.
+    """
+    option = _METHOD.fullmatch(token)
+    if option is None and not _METHOD_ALONE.fullmatch(before):
+        return token
+    start, value = (option["option"], option["value"]) if option else ("", token)
+    try:
+        given = yaml.safe_load(value)
+    except yaml.YAMLError:  # the parser says what is wrong
+        return token
+    if isinstance(given, Mapping):
+        return start + json.dumps(spec_of(given))
+    if isinstance(given, list) and any(isinstance(entry, Mapping) for entry in given):
+        return start + json.dumps([spec_of(entry) for entry in given])
+    return token
 
 
 def _model(given: Sequence[str], option: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from functools import lru_cache
 from importlib.util import find_spec
@@ -97,7 +97,16 @@ def import_named(arguments: list[str]) -> None:
         if argument[start : start + 1] in {"[", "{"}:
             with suppress(ValueError, RecursionError, yaml.YAMLError):
                 values |= set(_texts(yaml.safe_load(argument[start:])))
-    for name in sorted(value for value in values if value.isidentifier() and value[:1].isupper()):
+    import_classes(values)
+
+
+def import_classes(values: object) -> None:
+    """Import the modules of the classes whose bare names stand anywhere in ``values``.
+
+    Raises:
+        RedactError: Several classes have one of the names.
+    """
+    for name in sorted(text for text in {*_texts(values)} if text.isidentifier() and text[:1].isupper()):
         path = path_of(name)
         if path is not None:
             importlib.import_module(path.rpartition(".")[0])
@@ -123,6 +132,6 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, Mapping):
         for entry in value.values():
             yield from _texts(entry)
-    elif isinstance(value, Sequence):
+    elif isinstance(value, Sequence | Set):
         for entry in value:
             yield from _texts(entry)

@@ -11,7 +11,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from lightning_modules.support.arguments import at_home_everywhere
-from lightning_modules.support.names import path_of, places
+from lightning_modules.support.names import import_classes, path_of, places
 from lightning_modules.support.near_names import meant
 from lightning_modules.support.parser_words import parser_says
 from redact_core import RedactError
@@ -38,6 +38,8 @@ def specs_of(chosen: Sequence[Namespace] | None, names: Sequence[str]) -> list[d
 def spec_of(entry: object) -> dict[str, Any]:
     """Class and arguments from ``Name``, ``Name: {argument: value}`` or ``{class_path: …, init_args: …}``.
 
+    An argument that is an object itself may be written in the same three ways.
+
     Args:
         entry: One of these, as a text in YAML or as what YAML makes of it.
 
@@ -53,13 +55,28 @@ def spec_of(entry: object) -> dict[str, Any]:
     if isinstance(value, Mapping) and "class_path" in value:
         return {
             "class_path": _module_of(str(value["class_path"])),
-            "init_args": dict(value.get("init_args") or {}),
+            "init_args": _nested(value.get("init_args") or {}),
         }
     if isinstance(value, Mapping) and len(value) == 1:
         name, arguments = next(iter(value.items()))
         if arguments is None or isinstance(arguments, Mapping):
-            return {"class_path": _module_of(str(name)), "init_args": dict(arguments or {})}
+            return {"class_path": _module_of(str(name)), "init_args": _nested(arguments or {})}
     raise RedactError(f"{entry!r:.80} names no class; write Name, or 'Name: {{argument: value}}'.")
+
+
+def _nested(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of which those like ``{Name: {argument: value}}`` are classes with arguments, as the parser reads them."""
+    found: dict[str, Any] = {}
+    for key, value in arguments.items():
+        named = value if isinstance(value, Mapping) else {}
+        name = str(next(iter(named), ""))
+        if "class_path" in named or (
+            len(named) == 1 and path_of(name) and isinstance(named[name], Mapping | None)
+        ):
+            found[key] = spec_of(value)
+        else:
+            found[key] = value
+    return found
 
 
 def build(kind: type[T], spec: Mapping[str, Any]) -> T:
@@ -74,12 +91,27 @@ def build(kind: type[T], spec: Mapping[str, Any]) -> T:
     given = at_home_everywhere(dict(spec.get("init_args") or {}))
     try:
         importlib.import_module(path.rpartition(".")[0])
+        import_classes(given)
         values = {"object": {"class_path": path, "init_args": given}}
         config = parser.parse_object(values)
     except (ImportError, ArgumentError) as error:
         reason = parser_says(error)
         raise RedactError(f"{path} cannot be made: {reason}; 'redact ls' lists what there is.") from error
-    return parser.instantiate_classes(config)["object"]
+    try:
+        return parser.instantiate_classes(config)["object"]
+    except ValueError as error:
+        # of an object within the object the parser tells in words of its own what is wrong
+        ours = _own(error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def _own(error: BaseException | None) -> RedactError | None:
+    """The error of ours that another was raised for."""
+    while error is not None and not isinstance(error, RedactError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def folders_by_name(folders: Sequence[Path]) -> dict[str, Path]:

@@ -69,6 +69,8 @@ _STANDARD = (
     "Relearning: {part: generator, steps: 50}",
     "Relearning: {loss: answers, steps: 20}",
     "Relearning: {loss: answers, data: benign, examples: 40, steps: 50}",
+    "Chain: {then: {ConceptInversion: {tokens: 1, steps: 300}}}",
+    "Chain: {then: {Relearning: {part: generator, steps: 50}}}",
 )
 
 _FULL = (

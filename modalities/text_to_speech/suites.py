@@ -52,6 +52,7 @@ _STANDARD = (
     "Relearning: {steps: 50}",
     "Relearning: {loss: answers, steps: 20}",
     "Relearning: {loss: answers, data: benign, examples: 40, steps: 50}",
+    "Chain: {then: {Relearning: {part: generator, steps: 50}}}",
 )
 
 _FULL = (

@@ -1,6 +1,7 @@
 """What the machine or another library refuses ends in one line and status 2, with nothing left behind."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import torch
 from command import redact as command
 
 from lightning_modules.support import mishaps
-from lightning_modules.support.specs import build
+from lightning_modules.support.specs import build, spec_of
 from lightning_modules.training.checkpoints import WholeFiles, check_checkpoint, resuming
 from redact_core import Attack, RedactError, Scorer
 from redact_core.support.folders import check_target, check_writable, new_folder
@@ -251,3 +252,35 @@ def test_the_trainer_writes_whole_checkpoints(tmp_path: Path, monkeypatch) -> No
     )
     assert fit(tmp_path / "out", "--checkpoint.every_n_train_steps", 1) == 0
     assert "last.ckpt" in written
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Chain: {then: {Relearning: {steps: 7}}, first: WeightInterpolation}",
+        "Chain: {then: {class_path: Relearning, init_args: {steps: 7}}, first: {WeightInterpolation: {}}}",
+        "{class_path: Chain, init_args: {first: {class_path: redact_core.attacks.WeightInterpolation}, then: {Relearning: {steps: 7}}}}",
+    ],
+)
+def test_an_object_within_an_object_is_written_as_any_other(text: str) -> None:
+    spec = spec_of(text)
+    for one in (spec, json.loads(json.dumps(spec))):  # as a record keeps it
+        assert build(Attack, one).name == "WeightInterpolation-0.5+Relearning-victim-samples-7"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "Chain: {then: Relearning, first: {WeightInterpolation: {alpha: 7}}}",
+            r"alpha is 7\.0; give 0 \(redacted\)",
+        ),
+        ("Chain: {then: Relearning, first: SeedSearch}", "SeedSearch-10 does not change the model"),
+        ("Chain: {then: {Relearning: {stps: 3}}}", "Relearning takes no stps, did you mean steps"),
+        ("Chain: {then: Relerning}", "there is no class Relerning"),
+    ],
+)
+def test_what_is_wrong_with_an_object_within_an_object_is_one_line(text: str, said: str) -> None:
+    with pytest.raises(RedactError, match=said) as caught:
+        build(Attack, spec_of(text))
+    assert "\n" not in str(caught.value)

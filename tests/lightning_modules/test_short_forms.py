@@ -26,6 +26,38 @@ def test_short_forms_stand_for_whole_options() -> None:
     assert expanded(whole) == whole
 
 
+CLOSED = "redact_core.objectives.closed_form.ClosedForm"
+STARTED = {
+    "class_path": "redact_core.objectives.distillation.Distillation",
+    "init_args": {"start": {"class_path": CLOSED, "init_args": {"ridge": 0.5}}},
+}
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "Distillation: {start: {ClosedForm: {ridge: 0.5}}}",
+        "{Distillation: {start: {class_path: ClosedForm, init_args: {ridge: 0.5}}}}",
+        "{class_path: Distillation, init_args: {start: {ClosedForm: {ridge: 0.5}}}}",
+    ],
+)
+def test_a_method_takes_its_arguments_as_other_commands_take_them(method: str) -> None:
+    for given in (["--method", method], [f"--method={method}"], ["--model.objective", method]):
+        last = expanded(["fit", *given])[-1]
+        assert json.loads(last[last.index("{") :]) == STARTED
+    several = expanded(
+        ["fit", "--method", f"[{method if method[0] == '{' else '{' + method + '}'}, ClosedForm]"]
+    )[-1]
+    assert json.loads(several) == [STARTED, {"class_path": CLOSED, "init_args": {}}]
+    for as_it_is in ("ClosedForm", "redact_core.ClosedForm", "{a: ["):
+        assert expanded(["fit", "--method", as_it_is])[-1] == as_it_is
+
+
+def test_a_mistyped_method_with_arguments_names_the_nearest() -> None:
+    with pytest.raises(RedactError, match=r"There is no class ClosedFrom, did you mean ClosedForm"):
+        expanded(["fit", "--method", "ClosedFrom: {ridge: 0.5}"])
+
+
 @pytest.mark.parametrize(
     ("file", "values", "adapter"),
     [
