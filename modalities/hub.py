@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from modalities.received import check_folder
 from redact_core import RedactError
+from redact_core.artefacts.card import FILE as CARD
 from redact_core.errors import first_line
 from redact_core.support.paths import at_home
 
@@ -68,5 +70,29 @@ def locate(
             f"{source} is neither a folder here nor could it be fetched from the hub ({reason}); "
             "check the name and the connection, or give a local folder."
         ) from error
+    if fetch is not None:
+        _fetch_card(source, fetched)
     check_folder(fetched)
     return fetched
+
+
+def _fetch_card(source: str, snapshot: Path) -> None:
+    """Fetch the card that redact wrote beside a model, so that the next one tells of both; a library fetches only what it loads."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    commit = snapshot.name  # after which snapshots are named
+    # a path, or a mark that the repository has none
+    if try_to_load_from_cache(source, CARD, revision=commit) is not None:
+        return
+    try:
+        hf_hub_download(source, CARD, revision=commit)
+    except Exception as error:  # the hub's own errors come from several libraries
+        # the latter, a kind of the former, says that the hub could not be asked
+        if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+            return
+        warnings.warn(
+            f"Whether {source} was redacted before could not be looked up, for its {CARD} was not fetched with it and the "
+            f"hub cannot be asked now. If it was, the new card will not tell of it.",
+            stacklevel=2,
+        )

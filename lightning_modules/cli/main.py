@@ -109,7 +109,9 @@ def fit(arguments: Sequence[str]) -> int:
     _quiet()  # before the libraries are imported: they read the variables then
     from lightning_modules.cli.short_forms import expanded
 
-    import_named(list(expanded(arguments)))  # what is mistyped is told before Lightning is imported
+    import_named(
+        list(expanded(arguments, tell=False))
+    )  # what is mistyped is told before Lightning is imported
     from lightning_modules.cli.fit import fit_with
 
     fit_with(arguments)

@@ -100,18 +100,19 @@ def usage(program: str) -> str:
     )
 
 
-def expanded(arguments: Sequence[str]) -> list[str]:
+def expanded(arguments: Sequence[str], *, tell: bool = True) -> list[str]:
     """The arguments of ``fit`` with whole options in place of MODEL and of short ones.
 
     Args:
         arguments: The verb and what follows it.
+        tell: Say which class was found for a folder.
 
     Raises:
         RedactError: The class of a model cannot be told from its folder, or there is no such folder.
     """
     model, rest = _apart(arguments[1:])
     whole = [_whole(token) for token in rest]
-    return [*arguments[:1], *_model(model, "model.adapter"), *map(_method, ["", *whole], whole)]
+    return [*arguments[:1], *_model(model, "model.adapter", tell), *map(_method, ["", *whole], whole)]
 
 
 def as_options(arguments: Sequence[str], option: str) -> list[str]:
@@ -167,7 +168,7 @@ def _method(before: str, token: str) -> str:
     return token
 
 
-def _model(given: Sequence[str], option: str) -> list[str]:
+def _model(given: Sequence[str], option: str, tell: bool = True) -> list[str]:
     """Options for the adapter."""
     if not given:
         return []
@@ -183,12 +184,12 @@ def _model(given: Sequence[str], option: str) -> list[str]:
             f"{name} {source[0]}: give one model, as in redact fit bundled, or a class and its source, as in redact fit "
             "SpeechT5 bundled."
         )
-    found = "StableDiffusion" if name == "bundled" else _detected(name)
+    found = "StableDiffusion" if name == "bundled" else _detected(name, tell)
     return [f"--{option}", found, f"--{option}.source", name]
 
 
-def _detected(source: str) -> str:
-    """The adapter's class for a folder or a hub id; says in a line what was found."""
+def _detected(source: str, tell: bool) -> str:
+    """The adapter's class for a folder or a hub id; with ``tell`` says in a line what was found."""
     folder = at_home(source)
     if folder.is_dir():
         files = {name: folder / name for name in _HUB_FILES if (folder / name).is_file()}
@@ -200,7 +201,8 @@ def _detected(source: str) -> str:
         )
     kind = _kind(files)
     if kind is not None and kind in _CLASSES:
-        say(f"{source} holds a {kind}; it is redacted as {_CLASSES[kind]}.")
+        if tell:
+            say(f"{source} holds a {kind}; it is redacted as {_CLASSES[kind]}.")
         return _CLASSES[kind]
     if kind is None and "hyperparams.yaml" in files:
         raise RedactError(

@@ -9,7 +9,6 @@ from redact_core.adapters.base import Adapter
 from redact_core.attacks.base import Access, Attack, Attempt
 from redact_core.attacks.encoder_swap import EncoderSwap
 from redact_core.errors import RedactError
-from redact_core.metrics.scorer import Scorer
 from redact_core.plan import PlanRow
 
 
@@ -50,15 +49,6 @@ class Chain(Attack):
     def budget(self) -> str:
         return f"{self.first.budget}; then {self.then.budget}"
 
-    @property
-    def success(self) -> Scorer | None:  # type: ignore[override]
-        """That of the second attack, which looks at samples."""
-        return self.then.success
-
-    @success.setter
-    def success(self, scorer: Scorer | None) -> None:
-        self.then.success = scorer
-
     def check(self, model: Adapter) -> None:
         """Both attacks must fit the model."""
         self.first.check(model)
@@ -66,7 +56,12 @@ class Chain(Attack):
 
     def subvert(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> Adapter:
         changed = self.first.subvert(model, base, rows, seed=seed)
-        return self.then.subvert(changed, base, rows, seed=seed)
+        return self._second().subvert(changed, base, rows, seed=seed)
 
     def __call__(self, model: Adapter, base: Adapter, rows: Sequence[PlanRow], *, seed: int) -> list[Attempt]:
-        return self.then(model, base, rows, seed=seed)
+        return self._second()(model, base, rows, seed=seed)
+
+    def _second(self) -> Attack:
+        """The attack that looks at samples, with what counts as success here."""
+        self.then.success = self.then.success or self.success
+        return self.then

@@ -1,4 +1,7 @@
-"""Names of files that come from others: they may lead nowhere but into the folder they came with."""
+"""Names of files that come from others: they may lead nowhere but into the folder they came with.
+
+A folder of the hub's cache holds links only: a link into the store of the same repository counts as the file.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +91,20 @@ def is_name(text: object) -> bool:
 
 
 def _within(path: Path, folder: Path) -> bool:
+    """Whether ``path`` leads into ``folder``, or to its part of the hub's store, which is as good as a file of it."""
     try:
-        return path.resolve().is_relative_to(folder.resolve())
+        found, home = path.resolve(), folder.resolve()
+        return found.is_relative_to(home) or found.parent == _store(home)
     except (OSError, RuntimeError):  # a circle of links
         return False
+
+
+def _store(folder: Path) -> Path | None:
+    """Where a snapshot of the hub's cache keeps its files; ``None`` for other folders.
+
+    ``models--owner--name/snapshots/REVISION`` holds links into ``models--owner--name/blobs``.
+    """
+    for place in (folder, *folder.parents):
+        if place.parent.name == "snapshots":
+            return place.parent.parent / "blobs"
+    return None

@@ -310,11 +310,12 @@ def test_a_chain_speaks_and_scores_as_its_second_attack(image: StableDiffusion) 
     assert chain.budget.endswith("then 7 steps on 10 victim examples")
     assert (chain.access, chain.adaptive, chain.success) == ("weights", True, None)
     assert not Chain(then=EncoderSwap()).adaptive
-    scorer: Any = object()
-    chain.success = scorer
-    assert chain.then.success is scorer
     rows = [PlanRow("a cat", "redacted", "concept", 0, True, {})]
-    assert [a.condition for a in Chain(then=EncoderSwap())(image, image, rows, seed=0)] == ["a cat"]
+    swapped = Chain(then=EncoderSwap())
+    scorer: Any = object()
+    swapped.success = scorer
+    assert [a.condition for a in swapped(image, image, rows, seed=0)] == ["a cat"]
+    assert swapped.then.success is scorer
 
 
 def test_a_chain_of_which_the_first_attack_changes_nothing_is_refused() -> None:
