@@ -283,9 +283,10 @@ def both_parts_changed(base: StableDiffusion) -> tuple[Adapter, Adapter]:
     """A model with a changed generator, and one whose encoder is changed too."""
     draws = torch.Generator().manual_seed(5)
     generator_alone = copy.deepcopy(base)
+    generator = require(generator_alone, HasTrainingLoss, "test").generator  # loaded now, so that both share it
     both = with_encoder(generator_alone, copy.deepcopy(base.encoder))
     with torch.no_grad():
-        for part in (require(generator_alone, HasTrainingLoss, "test").generator, both.encoder):
+        for part in (generator, both.encoder):
             for value in part.parameters():
                 value += 0.2 * value.std(correction=0) * torch.randn(value.shape, generator=draws)
     return generator_alone, both
