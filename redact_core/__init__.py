@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from redact_core.objectives.distillation import Distillation
     from redact_core.objectives.from_folder import FromFolder
     from redact_core.objectives.robust import RobustDistillation
+    from redact_core.objectives.robust_amnesia import RobustAmnesia
     from redact_core.objectives.selective_amnesia import SelectiveAmnesia
     from redact_core.objectives.sequential import SequentialDistillation
     from redact_core.objectives.targets import LessonLoader, Targets
@@ -62,6 +63,7 @@ __all__ = [
     "Redaction",
     "RedactionCard",
     "Request",
+    "RobustAmnesia",
     "RobustDistillation",
     "Scorer",
     "SelectiveAmnesia",

@@ -30,6 +30,7 @@ from redact_core import (
     Distillation,
     Objective,
     Request,
+    RobustAmnesia,
     RobustDistillation,
     SelectiveAmnesia,
 )
@@ -98,14 +99,20 @@ def esd(variant: Any) -> Callable[..., Objective]:
     return make
 
 
+_AMNESIA: Mapping[str, Any] = {
+    "parameters": "attn2", "surrogates": 96, "replays": 256, "replay_weight": 2.0, "ewc_weight": 0.01,
+    "fisher_samples": 24, "fisher_times": 12, "learning_rate": 1e-3,
+}  # fmt: skip
+
+
 def amnesia(**settings: Any) -> Objective:
     # those of configs/text_to_image/selective_amnesia.yaml but for ewc_weight, which is tried: the class's own visit each of
     # a thousand time steps
-    own: dict[str, Any] = {
-        "parameters": "attn2", "surrogates": 96, "replays": 256, "replay_weight": 2.0, "ewc_weight": 0.01,
-        "fisher_samples": 24, "fisher_times": 12, "learning_rate": 1e-3,
-    }  # fmt: skip
-    return SelectiveAmnesia(**(own | settings))
+    return SelectiveAmnesia(**{**_AMNESIA, **settings})
+
+
+def robust_amnesia(**settings: Any) -> Objective:
+    return RobustAmnesia(**{**_AMNESIA, **settings})
 
 
 def adv_unlearn(**settings: Any) -> Objective:
@@ -149,6 +156,12 @@ METHODS: dict[str, Method] = {
     "Selective Amnesia": Method(
         amnesia,
         ({}, {"ewc_weight": 0.1}, {"ewc_weight": 0.001}, {"learning_rate": 3e-4}),
+        steps=150,
+        batch_size=24,
+    ),
+    "robust amnesia": Method(
+        robust_amnesia,
+        ({"ewc_weight": 0.1}, {}, {"ewc_weight": 0.1, "searched": 12}, {"ewc_weight": 0.1, "life": 24}),
         steps=150,
         batch_size=24,
     ),

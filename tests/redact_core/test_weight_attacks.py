@@ -283,7 +283,9 @@ def both_parts_changed(base: StableDiffusion) -> tuple[Adapter, Adapter]:
     """A model with a changed generator, and one whose encoder is changed too."""
     draws = torch.Generator().manual_seed(5)
     generator_alone = copy.deepcopy(base)
-    generator = require(generator_alone, HasTrainingLoss, "test").generator  # loaded now, so that both share it
+    generator = require(
+        generator_alone, HasTrainingLoss, "test"
+    ).generator  # loaded now, so that both share it
     both = with_encoder(generator_alone, copy.deepcopy(base.encoder))
     with torch.no_grad():
         for part in (generator, both.encoder):
