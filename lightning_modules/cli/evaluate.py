@@ -224,7 +224,7 @@ def guarded(
 def _costs(models: Mapping[str, Adapter], config: Namespace) -> dict[str, ModelCost]:
     """Sizes of all models, and what the cards of redacted folders say of their training."""
     folders = folders_by_name(config["redacted"] or [])
-    cards = {n: RedactionCard.read(f).cost for n, f in folders.items() if (f / CARD).is_file()}
+    cards = {n: RedactionCard.read(f).whole_cost() for n, f in folders.items() if (f / CARD).is_file()}
     return {name: model_cost(model, models[BASE], cards.get(name)) for name, model in models.items()}
 
 

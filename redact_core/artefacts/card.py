@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -160,6 +160,19 @@ class RedactionCard:
         """All redactions in the order in which they were made, the last one in the form of :attr:`earlier`."""
         last = {name: getattr(self, name) for name in OF_ONE if name != "changed"}
         return [*self.earlier, last | {"changed": self._changed_last()}]
+
+    def whole_cost(self) -> dict[str, float]:
+        """What all redactions together took: their seconds, and the highest of their peaks of memory.
+
+        A figure that one of them does not state is left out, for a sum without it would be too low.
+        """
+        costs = [one["cost"] for one in self.redactions]
+        ways: dict[str, Callable[[list[float]], float]] = {"seconds": sum, "peak_bytes": max}
+        return {
+            name: way([cost[name] for cost in costs])
+            for name, way in ways.items()
+            if all(name in cost for cost in costs)
+        }
 
     def _changed_last(self) -> dict[str, dict[str, str | None]]:
         """Files that the last redaction changed: SHA-256 before it and after."""

@@ -1,6 +1,7 @@
 """A model that was redacted more than once has a card that tells all of it, in order."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,16 @@ def test_three_redactions_are_listed_in_order_each_with_its_own_files(first: Pat
     assert card.verify(third) == [f"{TEXT} is that of an earlier redaction: the later one is undone"]
     (third / TEXT).write_bytes((first / TEXT).read_bytes())
     assert card.verify(third) == [f"{TEXT} is the stock file again: the redaction is undone"]
+
+
+def test_the_cost_is_that_of_all_redactions(first: Path, tmp_path: Path) -> None:
+    one = RedactionCard.read(first)
+    two = RedactionCard.read(made(first, "bird", "car", Distillation(), tmp_path / "two"))
+    assert one.whole_cost() == one.cost
+    assert two.whole_cost()["seconds"] == pytest.approx(one.cost["seconds"] + two.cost["seconds"])
+    assert set(two.whole_cost()) == set(one.cost) & set(two.cost)
+    silent = replace(two, earlier=[{**two.earlier[0], "cost": {}}])
+    assert silent.whole_cost() == {}  # a part of a sum would look like the whole
 
 
 def test_a_model_in_memory_that_is_redacted_twice_tells_of_both(tiny_sd: Path, tmp_path: Path) -> None:
