@@ -227,6 +227,11 @@ METHODS |= {
         ({"ewc_weight": 0.1}, {}, {"ewc_weight": 0.001}, {"learning_rate": 3e-4}),
         batch_size=32,
     ),
+    "robust amnesia and robust": Method(
+        lambda **s: [robust_amnesia(**s), RobustPrompts()],
+        ({"ewc_weight": 0.1}, {}, {"ewc_weight": 0.1, "searched": 12}, {"ewc_weight": 0.1, "life": 24}),
+        batch_size=32,
+    ),
     "UCE and robust": Method(
         lambda **s: [UCE(**(_FEW | s)), RobustPrompts()],
         ({}, {"preserve_weight": 0.1}, {"preserve_weight": 0.005}, {"keep_weight": 0.05}),
