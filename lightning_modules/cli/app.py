@@ -59,7 +59,7 @@ def app(arguments: Sequence[str]) -> None:
     device = chosen_device(config["device"])
     ((name, folder),) = folders_by_name([config["redacted"]]).items()
     with mishaps.building():
-        ready = parser.instantiate_classes(config)
+        ready = parser.instantiate(config)
     base: Adapter = ready["base"]
     redacted = require(base, Reopens, "redact app").reopen(folder)
     scorers, _ = chosen_scorers(config, ready, default_judges(base)[0])

@@ -67,7 +67,7 @@ def attack(arguments: Sequence[str]) -> None:
     _check(config)
     device = chosen_device(config["device"])
     with mishaps.building():
-        ready = parser.instantiate_classes(config)
+        ready = parser.instantiate(config)
     base: Adapter = ready["base"]
     if config["batch_size"] is not None:
         base.batch_size = config["batch_size"]

@@ -106,13 +106,13 @@ def compare(arguments: Sequence[str]) -> None:
     check_writable(out)
     device = chosen_device(config["device"])
     with mishaps.building():
-        ready = parser.instantiate_classes(config)
+        ready = parser.instantiate(config)
     first: list[Adapter] = [ready["base"]]
 
     def opened(**settings: Any) -> Adapter:
         del settings
         # the one that the parser made serves once; every other model is one of its own
-        return (first.pop() if first else parser.instantiate_classes(config)["base"]).to(device)
+        return (first.pop() if first else parser.instantiate(config)["base"]).to(device)
 
     request = Request(names_in(config["redact"]), names_in(config["reference"]))
     request.check_references()

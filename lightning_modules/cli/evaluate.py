@@ -84,7 +84,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     checked_precision(config["trainer"]["precision"])
     device = chosen_device(config["device"])
     with mishaps.building():
-        ready = parser.instantiate_classes(config)
+        ready = parser.instantiate(config)
     with mishaps.building("The trainer cannot be made: "):
         trainer = L.Trainer(**_placed(ready["trainer"], config["device"], device))
     first = trainer.is_global_zero
@@ -133,7 +133,7 @@ def score_again(arguments: Sequence[str]) -> None:
     device = chosen_device(config["device"])
     evidence = Evidence(config["evidence"])
     with mishaps.building():
-        judges = recorded_judges(config, parser.instantiate_classes(config), evidence).to(device)
+        judges = recorded_judges(config, parser.instantiate(config), evidence).to(device)
     with LineWriter(evidence.folder / ".lock"):
         evidence.note_command(shlex.join(["redact", "score", *arguments]))
         finish(evidence, judges)

@@ -85,4 +85,4 @@ def _guard(path: str, settings: Settings) -> Callable[[Adapter], Guard]:
         raise RedactError(
             f"--methods: {path.rpartition('.')[2]} cannot be made: {reason}; see redact ls guards."
         ) from error
-    return parser.instantiate_classes(config)["object"]
+    return parser.instantiate(config)["object"]

@@ -98,7 +98,7 @@ def build(kind: type[T], spec: Mapping[str, Any]) -> T:
         reason = parser_says(error)
         raise RedactError(f"{path} cannot be made: {reason}; 'redact ls' lists what there is.") from error
     try:
-        return parser.instantiate_classes(config)["object"]
+        return parser.instantiate(config)["object"]
     except ValueError as error:
         # of an object within the object the parser tells in words of its own what is wrong
         ours = _own(error)

@@ -69,7 +69,7 @@ def main() -> None:
     inner = args.evaluate or config["evaluate"]
     run("evaluate", inner)
     given = evaluate_parser().parse_args(["-c", inner])
-    ready, out = evaluate_parser().instantiate_classes(given), given["out"]
+    ready, out = evaluate_parser().instantiate(given), given["out"]
     models, _ = models_and_plan(given, ready["base"], None, ready["guards"] or {})
     evidence = Evidence(out)
     if not Path(config["validation"]["folder"]).exists():
@@ -156,7 +156,7 @@ def built(spec: Mapping[str, Any], inner: Adapter) -> Any:
     """A guard from class_path and init_args."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--guard", type=Callable[[Adapter], Guard])
-    return parser.instantiate_classes(parser.parse_object({"guard": dict(spec)}))["guard"](inner)
+    return parser.instantiate(parser.parse_object({"guard": dict(spec)}))["guard"](inner)
 
 
 def times(models: Mapping[str, Adapter], plan: Sequence[PlanRow], n: int, path: Path) -> dict[str, float]:
