@@ -15,6 +15,7 @@ from redact_core import (
     ClosedForm,
     Objective,
     RedactError,
+    RobustAmnesia,
     SelectiveAmnesia,
     redact,
 )
@@ -31,10 +32,11 @@ METHODS: Mapping[str, Callable[[Adapter], Sequence[Objective]]] = {
     "robust": lambda _: [RobustPrompts()],
     "closed_form": lambda _: [ClosedForm()],
     "selective_amnesia": lambda _: [amnesia()],
+    "robust_amnesia": lambda _: [RobustAmnesia(parameters="attn2", fisher_samples=64, fisher_times=20)],
     "amnesia_and_robust": lambda _: [amnesia(), RobustPrompts()],
 }
 """Name -> methods, one after the other: the one that suits the model, trained against attacks, solved without training, in the
-denoiser, and in the denoiser before one trained against attacks in the encoder."""
+denoiser, in the denoiser trained against learnt words, and in the denoiser before one trained against attacks in the encoder."""
 
 
 def unlearn(
