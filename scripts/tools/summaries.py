@@ -84,6 +84,15 @@ class Source:
         return Figures(merged([json.loads(path.read_text(encoding="utf-8")) for path in paths]))
 
     @cached_property
+    def with_both(self) -> Figures:
+        """The comparison, and robust amnesia before robust distillation, which was run on the guitar alone."""
+        paths = [
+            *sorted((self.folder.parent / "compare_chance").glob("*.json")),
+            self.folder.parent / "compare_both.json",
+        ]
+        return Figures(merged([json.loads(path.read_text(encoding="utf-8")) for path in paths]))
+
+    @cached_property
     def chance(self) -> dict[str, Rate]:
         """What thirty concepts drawn by chance have in common, ``group before`` and ``group after``."""
         path = self.folder.parent / "chance_concepts.json"
@@ -165,6 +174,7 @@ METHODS = {
     "Selective Amnesia": "Selective Amnesia",
     "robust amnesia": "robust amnesia",
     "Selective Amnesia and robust": "Selective Amnesia, then robust",
+    "robust amnesia and robust": "robust amnesia, then robust",
 }
 """Method of the comparison -> its column."""
 
@@ -206,6 +216,20 @@ def amnesia(source: Source) -> list[list[str]]:
     return [*table, ["seconds, on a GPU", MISSING, *seconds]]
 
 
+def both(source: Source) -> list[list[str]]:
+    """The guitar after both methods in the generator, each before robust distillation in the encoder, and alone."""
+    found, names = (
+        source.with_both,
+        ("robust amnesia", "Selective Amnesia and robust", "robust amnesia and robust"),
+    )
+    groups = [*found.leaks, *found.kept, *found.attacks]
+    rows = [["", STOCK, *(METHODS[name] for name in names)]]
+    for group, head in zip(groups, heads(groups), strict=True):
+        base = shown(found.rate(STOCK, group, "guitar"), span=False)
+        rows.append([head, base, *(percent(found, name, group, "guitar") for name in names)])
+    return rows
+
+
 def synonyms(source: Source) -> list[list[str]]:
     """What redacting implicit synonyms as well brings and costs."""
     found, names = source.compared, ("default", "implicit synonyms")
@@ -226,14 +250,14 @@ def beside(found: Figures, groups: Sequence[str], names: Sequence[str]) -> list[
     return rows
 
 
-def percent(found: Figures, method: str, group: str) -> str:
+def percent(found: Figures, method: str, group: str, task: str | None = None) -> str:
     """Without decimals, with the interval and the number of samples; attacks that overlook what was changed are marked.
 
     A method that leaves the encoder alone has the stock encoder already: an attack that puts it back first is the attack itself.
     """
     if group.startswith(AFTER_SWAP) and found.changes(method) == "generator":
         group = group.removeprefix(AFTER_SWAP)
-    rate, rows = found.rate(method, group), found.of(method, group)
+    rate, rows = found.rate(method, group, task), found.of(method, group, task)
     if rate is None:
         return MISSING
     value, low, high = (f"{100 * x:.0f}" for x in rate[:3])
@@ -345,6 +369,7 @@ TABLES: dict[str, Callable[[Source], list[list[str]]]] = {
     "effective": effective,
     "robust": robust,
     "amnesia": amnesia,
+    "both": both,
     "hidden": hidden,
     "synonyms": synonyms,
     "guitar": guitar,
