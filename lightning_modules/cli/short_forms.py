@@ -162,10 +162,15 @@ def _method(before: str, token: str) -> str:
     except yaml.YAMLError:  # the parser says what is wrong
         return token
     if isinstance(given, Mapping):
-        return start + json.dumps(spec_of(given))
+        return start + _flow(spec_of(given))
     if isinstance(given, list) and any(isinstance(entry, Mapping) for entry in given):
-        return start + json.dumps([spec_of(entry) for entry in given])
+        return start + _flow([spec_of(entry) for entry in given])
     return token
+
+
+def _flow(value: object) -> str:
+    """``value`` on one line of YAML, which unlike JSON has infinity."""
+    return yaml.safe_dump(value, default_flow_style=True, width=float("inf")).strip()
 
 
 def _model(given: Sequence[str], option: str, tell: bool = True) -> list[str]:

@@ -43,7 +43,7 @@ class Chain(Attack):
 
     @property
     def name(self) -> str:
-        return f"{self.first.name}+{self.then.name}"
+        return f"Chain-{self.first.name}+{self.then.name}"
 
     @property
     def budget(self) -> str:

@@ -265,7 +265,7 @@ def test_the_trainer_writes_whole_checkpoints(tmp_path: Path, monkeypatch) -> No
 def test_an_object_within_an_object_is_written_as_any_other(text: str) -> None:
     spec = spec_of(text)
     for one in (spec, json.loads(json.dumps(spec))):  # as a record keeps it
-        assert build(Attack, one).name == "WeightInterpolation-0.5+Relearning-victim-samples-7"
+        assert build(Attack, one).name == "Chain-WeightInterpolation-0.5+Relearning-victim-samples-7"
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from command import redact
 
 from lightning_modules.cli.short_forms import expanded
@@ -44,11 +46,13 @@ STARTED = {
 def test_a_method_takes_its_arguments_as_other_commands_take_them(method: str) -> None:
     for given in (["--method", method], [f"--method={method}"], ["--model.objective", method]):
         last = expanded(["fit", *given])[-1]
-        assert json.loads(last[last.index("{") :]) == STARTED
+        assert yaml.safe_load(last[last.index("{") :]) == STARTED
     several = expanded(
         ["fit", "--method", f"[{method if method[0] == '{' else '{' + method + '}'}, ClosedForm]"]
     )[-1]
-    assert json.loads(several) == [STARTED, {"class_path": CLOSED, "init_args": {}}]
+    assert yaml.safe_load(several) == [STARTED, {"class_path": CLOSED, "init_args": {}}]
+    endless = expanded(["fit", "--method", "ClosedForm: {ridge: .inf}"])[-1]
+    assert yaml.safe_load(endless)["init_args"] == {"ridge": math.inf}  # the class says what is wrong with it
     for as_it_is in ("ClosedForm", "redact_core.ClosedForm", "{a: ["):
         assert expanded(["fit", "--method", as_it_is])[-1] == as_it_is
 

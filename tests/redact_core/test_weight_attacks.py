@@ -309,7 +309,7 @@ def test_a_chain_attacks_what_the_first_attack_leaves(image: StableDiffusion) ->
 
 def test_a_chain_speaks_and_scores_as_its_second_attack(image: StableDiffusion) -> None:
     chain = Chain(then=Relearning(part="both", steps=7), first=WeightInterpolation(0.5))
-    assert chain.name == "WeightInterpolation-0.5+Relearning-victim-samples-both-7"
+    assert chain.name == "Chain-WeightInterpolation-0.5+Relearning-victim-samples-both-7"
     assert chain.budget.endswith("then 7 steps on 10 victim examples")
     assert (chain.access, chain.adaptive, chain.success) == ("weights", True, None)
     assert not Chain(then=EncoderSwap()).adaptive

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
-import yaml
 from tiny_cloner import opened, speech_folders
 from tiny_speech import voice
 from torch.nn.functional import cosine_similarity
 
+from lightning_modules.support.specs import build, spec_of
 from modalities.sound.clips import read_clip
 from modalities.text_to_speech import SpeechT5, attacks
 from modalities.text_to_speech.attacks import (
@@ -367,11 +367,9 @@ def test_guards_are_looked_through_and_other_adapters_refused(base: SpeechT5, ro
 def test_suites_name_attacks_and_settings_that_there_are(suite: str) -> None:
     known = {name: getattr(module, name) for module in (attacks, core_attacks) for name in module.__all__}
     names: list[str] = []
-    for entry in map(yaml.safe_load, SpeechT5.suites[suite]):
-        ((kind, settings),) = entry.items() if isinstance(entry, dict) else [(entry, {})]
-        settings = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
-        attack = known[kind](**settings)
-        assert attack.name.startswith(kind)
+    for entry in SpeechT5.suites[suite]:
+        attack = build(Attack, spec_of(entry))
+        assert attack.name.startswith(type(attack).__name__)
         assert isinstance(attack.adaptive, bool)
         assert attack.budget
         names.append(attack.name)
