@@ -63,7 +63,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--concepts", nargs="+", default=["guitar", "octopus"])
+    parser.add_argument("--concepts", nargs="+", default=["guitar"])
     parser.add_argument("--n", type=int, default=25, help="Prompts of each search.")
     parser.add_argument("--json", type=Path, help="Write the table there, for the documentation.")
     args = parser.parse_args()
