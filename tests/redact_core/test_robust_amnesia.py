@@ -76,7 +76,7 @@ def test_it_teaches_learnt_words_and_leaves_the_encoder(model: StableDiffusion) 
 @pytest.mark.parametrize("number", [0, 2, 3])
 def test_a_search_brings_the_redacted_samples_nearer(model: StableDiffusion, number: int) -> None:
     """Of one, two or four embeddings."""
-    search = WordSearch(words=8, steps=1, life=100, unused=99, rate=0.05, rows=3, samples=3)
+    search = WordSearch(words=8, search_steps=1, life=100, unused=99, search_rate=0.05, searched=3, samples=3)
     learnt = LearntWords(model, model.generator, LESSONS, search, seed=0)
     soft = learnt._places(number, [0, 1, 2])
 
@@ -97,7 +97,7 @@ def test_a_search_brings_the_redacted_samples_nearer(model: StableDiffusion, num
 
 def test_what_is_taught_is_the_loss_of_the_reference_under_the_word(model: StableDiffusion) -> None:
     """At the generator as it was, a word without a search has the training loss of the reference's samples."""
-    search = WordSearch(words=1, steps=1, life=9, unused=0, rate=1e-30, rows=3, samples=3)
+    search = WordSearch(words=1, search_steps=1, life=9, unused=0, search_rate=1e-30, searched=3, samples=3)
     learnt = LearntWords(model, model.generator, LESSONS, search, seed=4)
     soft = learnt._places(0, [0, 1, 2])
     word = torch.full((1, soft.dim), 0.01)
@@ -128,7 +128,7 @@ def test_resuming_gives_the_weights_of_an_uninterrupted_run(tiny_sd: Path, tmp_p
     [
         ({"learnt_weight": -1}, "learnt_weight is -1; give a finite number of at least 0."),
         ({"life": 4, "unused": 4}, "unused is 4 and life 4, so no word would ever be taught"),
-        ({"search_rate": 0}, "rate is 0; give a finite number above 0."),
+        ({"search_rate": 0}, "search_rate is 0; give a finite number above 0."),
         ({"samples": 0}, "samples is 0; give at least 1."),
         ({"words": 1.5}, "words is 1.5; give a whole number."),
     ],

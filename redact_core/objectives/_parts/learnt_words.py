@@ -27,15 +27,15 @@ _PLACES = (1, 1, 2, 4)
 
 @dataclass(frozen=True)
 class WordSearch(WholeNumbers):
-    """How words are searched for beside a training.
+    """How words are searched for beside a training; the names are those of the method's arguments.
 
     Args:
         words: Searches that go on side by side, one of them in each training step.
-        steps: Of a search in its training step.
+        search_steps: Of a search in its training step.
         life: Training steps of a search, after which another begins at random words.
         unused: Of these, the first ones, in which the words do not bring anything back yet and nothing is taught.
-        rate: Length of a step of the search, in the adapter's unit.
-        rows: Samples of a step.
+        search_rate: Length of a step of the search, in the adapter's unit.
+        searched: Samples of a step.
         samples: Samples of what is redacted, and as many of what is drawn instead.
 
     Raises:
@@ -43,26 +43,20 @@ class WordSearch(WholeNumbers):
     """
 
     words: int = 8
-    steps: int = 2
+    search_steps: int = 2
     life: int = 12
     unused: int = 4
-    rate: float = 0.2
-    rows: int = 6
+    search_rate: float = 0.2
+    searched: int = 6
     samples: int = 48
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("words", 1),
-            ("steps", 1),
-            ("life", 1),
-            ("unused", 0),
-            ("rows", 1),
-            ("samples", 1),
-        ):
-            if getattr(self, name) < least:
-                raise RedactError(f"{name} is {getattr(self, name)}; give at least {least}.")
-        if not 0 < self.rate < float("inf"):
-            raise RedactError(f"rate is {self.rate}; give a finite number above 0.")
+        least = {"words": 1, "search_steps": 1, "life": 1, "unused": 0, "searched": 1, "samples": 1}
+        for name, count in least.items():
+            if getattr(self, name) < count:
+                raise RedactError(f"{name} is {getattr(self, name)}; give at least {count}.")
+        if not 0 < self.search_rate < float("inf"):
+            raise RedactError(f"search_rate is {self.search_rate}; give a finite number above 0.")
         if self.unused >= self.life:
             raise RedactError(
                 f"unused is {self.unused} and life {self.life}, so no word would ever be taught; give fewer unused steps."
@@ -126,7 +120,7 @@ class LearntWords:
             return None
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + turn)
         number = turn % self.search.words
-        rows = torch.randperm(len(self.asked), generator=generator)[: self.search.rows].tolist()
+        rows = torch.randperm(len(self.asked), generator=generator)[: self.search.searched].tolist()
         soft = self._places(number, rows)
         if not (soft.unit > 0).any():
             return None
@@ -134,7 +128,7 @@ class LearntWords:
         if word is None or word.age >= self.search.life:
             word = bank[number] = Learnt(_one(soft, soft.at_points(generator)))
         value = word.value.to(soft.unit.device)
-        for _ in range(self.search.steps):
+        for _ in range(self.search.search_steps):
             value = self._nearer(soft, value, rows, generator)
         bank[number] = Learnt(value, word.age + 1)
         if word.age < self.search.unused:
@@ -156,7 +150,7 @@ class LearntWords:
             value = value.detach().requires_grad_()
             loss = self._loss(self._read(soft, value), [self.wanted[i] for i in rows], generator).mean()
             (slope,) = torch.autograd.grad(loss, value)
-        return (value - self.search.rate * soft.unit.max() * unit_length(slope)).detach()
+        return (value - self.search.search_rate * soft.unit.max() * unit_length(slope)).detach()
 
     def _read(self, soft: Disturbable, value: Tensor) -> Conditioning:
         """What the encoder says of the prompts with the word in all of them."""
