@@ -33,6 +33,7 @@ from redact_core import (
     Lesson,
     Objective,
     PlanRow,
+    RobustAmnesia,
     RobustDistillation,
     SelectiveAmnesia,
     SequentialDistillation,
@@ -112,6 +113,12 @@ METHODS: dict[str, tuple[str, Callable[[], Objective]]] = {
     "stage after stage": ("staged", lambda: SequentialDistillation(steps=(2, 2))),
     "amnesia of classes": (
         "class by denoiser", lambda: SelectiveAmnesia(surrogates=2, replays=3, fisher_samples=2, fisher_times=2)
+    ),
+    "robust amnesia of prompts": (
+        "prompt",
+        lambda: RobustAmnesia(
+            surrogates=2, replays=2, fisher_samples=1, fisher_times=1, words=1, life=2, unused=0, searched=2, samples=2
+        ),
     ),
     "amnesia of voices": (
         "voice", lambda: SelectiveAmnesia(surrogates=1, replays=2, fisher_samples=1)
