@@ -65,7 +65,7 @@ class SelectiveAmnesia(GeneratorMethod):
     scope = (
         "The generator of this folder was changed, its conditioning path was not. Another encoder does "
         "not bring the redacted conditions back; putting the generator's stock file back does, and so "
-        "may training it again."
+        "may training it again, and conditions that somebody learns from samples of what was redacted."
     )
 
     def __init__(

@@ -20,7 +20,8 @@ class DenoiserMethod(Objective):
     solvable = False
     scope = (
         "The denoiser of this folder was changed, its encoder was not. Another encoder does not bring the redacted "
-        "conditions back; putting the denoiser's stock file back does, and so may training it again."
+        "conditions back; putting the denoiser's stock file back does, and so "
+        "may training it again, and conditions that somebody learns from samples of what was redacted."
     )
 
     def __init__(self) -> None:

@@ -45,7 +45,8 @@ class GradientAscent(GeneratorMethod):
 
     scope = (
         "The generator of this folder was changed, its conditioning path was not. Putting the generator's stock file "
-        "back brings the redacted conditions back, and so may training it again."
+        "back brings the redacted conditions back, and so "
+        "may training it again, and conditions that somebody learns from samples of what was redacted."
     )
     before: Tensor
 

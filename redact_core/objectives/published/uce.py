@@ -53,7 +53,8 @@ class UCE(Objective):
     solve_runs_encoder = True
     scope = (
         "Maps of the generator in this folder that read the conditioning were changed, its encoder was not. Putting "
-        "the generator's stock file back brings the redacted conditions back, and so may training it again."
+        "the generator's stock file back brings the redacted conditions back, and so "
+        "may training it again, and conditions that somebody learns from samples of what was redacted."
     )
 
     def __init__(
