@@ -190,10 +190,16 @@ def _multiplies(trainer: Trainer) -> bool:
     return hasattr(trainer.strategy.launcher, "_start_method")
 
 
-def fit_with(arguments: Sequence[str]) -> None:
-    """``redact`` with ``arguments``, of which the first is ``fit``; short forms are allowed."""
-    whole = expanded(arguments)
-    import_named(list(whole))
+def fit_with(arguments: Sequence[str], whole: Sequence[str] | None = None) -> None:
+    """``redact`` with ``arguments``, of which the first is ``fit``; short forms are allowed.
+
+    Args:
+        arguments: As they were typed.
+        whole: Their :func:`~lightning_modules.cli.short_forms.expanded` form, with the classes in it imported, from whoever has it.
+    """
+    if whole is None:
+        whole = expanded(arguments)
+        import_named(whole)
     # the parser reads them there, and so do processes that are started beside this one
     sys.argv[1:] = gathered(whole)
     run(arguments)

@@ -109,12 +109,11 @@ def fit(arguments: Sequence[str]) -> int:
     _quiet()  # before the libraries are imported: they read the variables then
     from lightning_modules.cli.short_forms import expanded
 
-    import_named(
-        list(expanded(arguments, tell=False))
-    )  # what is mistyped is told before Lightning is imported
+    whole = expanded(arguments)
+    import_named(whole)  # what is mistyped is told before Lightning is imported
     from lightning_modules.cli.fit import fit_with
 
-    fit_with(arguments)
+    fit_with(arguments, whole)
     return 0
 
 

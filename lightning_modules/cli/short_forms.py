@@ -100,19 +100,18 @@ def usage(program: str) -> str:
     )
 
 
-def expanded(arguments: Sequence[str], *, tell: bool = True) -> list[str]:
+def expanded(arguments: Sequence[str]) -> list[str]:
     """The arguments of ``fit`` with whole options in place of MODEL and of short ones.
 
     Args:
         arguments: The verb and what follows it.
-        tell: Say which class was found for a folder.
 
     Raises:
         RedactError: The class of a model cannot be told from its folder, or there is no such folder.
     """
     model, rest = _apart(arguments[1:])
     whole = [_whole(token) for token in rest]
-    return [*arguments[:1], *_model(model, "model.adapter", tell), *map(_method, ["", *whole], whole)]
+    return [*arguments[:1], *_model(model, "model.adapter"), *map(_method, ["", *whole], whole)]
 
 
 def as_options(arguments: Sequence[str], option: str) -> list[str]:
@@ -173,7 +172,7 @@ def _flow(value: object) -> str:
     return yaml.safe_dump(value, default_flow_style=True, width=float("inf")).strip()
 
 
-def _model(given: Sequence[str], option: str, tell: bool = True) -> list[str]:
+def _model(given: Sequence[str], option: str) -> list[str]:
     """Options for the adapter."""
     if not given:
         return []
@@ -189,12 +188,12 @@ def _model(given: Sequence[str], option: str, tell: bool = True) -> list[str]:
             f"{name} {source[0]}: give one model, as in redact fit bundled, or a class and its source, as in redact fit "
             "SpeechT5 bundled."
         )
-    found = "StableDiffusion" if name == "bundled" else _detected(name, tell)
+    found = "StableDiffusion" if name == "bundled" else _detected(name)
     return [f"--{option}", found, f"--{option}.source", name]
 
 
-def _detected(source: str, tell: bool) -> str:
-    """The adapter's class for a folder or a hub id; with ``tell`` says in a line what was found."""
+def _detected(source: str) -> str:
+    """The adapter's class for a folder or a hub id; says in a line what was found."""
     folder = at_home(source)
     if folder.is_dir():
         files = {name: folder / name for name in _HUB_FILES if (folder / name).is_file()}
@@ -206,8 +205,7 @@ def _detected(source: str, tell: bool) -> str:
         )
     kind = _kind(files)
     if kind is not None and kind in _CLASSES:
-        if tell:
-            say(f"{source} holds a {kind}; it is redacted as {_CLASSES[kind]}.")
+        say(f"{source} holds a {kind}; it is redacted as {_CLASSES[kind]}.")
         return _CLASSES[kind]
     if kind is None and "hyperparams.yaml" in files:
         raise RedactError(

@@ -80,7 +80,7 @@ def path_of(name: str) -> str | None:
     return f"{modules[0]}.{name}" if modules else None
 
 
-def import_named(arguments: list[str]) -> None:
+def import_named(arguments: Sequence[str]) -> None:
     """Import the modules of the classes that are named bare among ``arguments`` or in the configs they name.
 
     jsonargparse resolves a short name among the subclasses that are already imported. The core's public

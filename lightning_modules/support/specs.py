@@ -53,6 +53,10 @@ def spec_of(entry: object) -> dict[str, Any]:
     if isinstance(value, str):
         return {"class_path": _module_of(value), "init_args": {}}
     if isinstance(value, Mapping) and "class_path" in value:
+        if strange := {*value} - {"class_path", "init_args"}:
+            raise RedactError(
+                f"{entry!r:.80} has {min(map(str, strange))}, which is not read; write class_path and init_args."
+            )
         return {
             "class_path": _module_of(str(value["class_path"])),
             "init_args": _nested(value.get("init_args") or {}),
@@ -64,8 +68,14 @@ def spec_of(entry: object) -> dict[str, Any]:
     raise RedactError(f"{entry!r:.80} names no class; write Name, or 'Name: {{argument: value}}'.")
 
 
-def _nested(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of which those like ``{Name: {argument: value}}`` are classes with arguments, as the parser reads them."""
+def _nested(arguments: object) -> dict[str, Any]:
+    """Arguments of which those like ``{Name: {argument: value}}`` are classes with arguments, as the parser reads them.
+
+    Raises:
+        RedactError: They are none.
+    """
+    if not isinstance(arguments, Mapping):
+        raise RedactError(f"{arguments!r:.80} are no arguments of a class; write {{argument: value}}.")
     found: dict[str, Any] = {}
     for key, value in arguments.items():
         named = value if isinstance(value, Mapping) else {}

@@ -278,6 +278,11 @@ def test_an_object_within_an_object_is_written_as_any_other(text: str) -> None:
         ("Chain: {then: Relearning, first: SeedSearch}", "SeedSearch-10 does not change the model"),
         ("Chain: {then: {Relearning: {stps: 3}}}", "Relearning takes no stps, did you mean steps"),
         ("Chain: {then: Relerning}", "there is no class Relerning"),
+        (
+            "Chain: {then: {class_path: Relearning, init_argz: {}}}",
+            "has init_argz, which is not read; write class_path",
+        ),
+        ("{class_path: EncoderSwap, init_args: 3}", "3 are no arguments of a class; write {argument: value}"),
     ],
 )
 def test_what_is_wrong_with_an_object_within_an_object_is_one_line(text: str, said: str) -> None:
