@@ -80,16 +80,16 @@ class Source:
     @cached_property
     def compared(self) -> Figures:
         """The comparison of methods on concepts drawn by chance."""
-        paths = sorted((self.folder.parent / "compare_chance").glob("*.json"))
-        return Figures(merged([json.loads(path.read_text(encoding="utf-8")) for path in paths]))
+        return self._figures("compare_chance/*.json")
 
     @cached_property
     def with_both(self) -> Figures:
         """The comparison, and robust amnesia before robust distillation, which was run on the guitar alone."""
-        paths = [
-            *sorted((self.folder.parent / "compare_chance").glob("*.json")),
-            self.folder.parent / "compare_both.json",
-        ]
+        return self._figures("compare_chance/*.json", "compare_both.json")
+
+    def _figures(self, *patterns: str) -> Figures:
+        """Of the result files beside the folder of tables."""
+        paths = [path for pattern in patterns for path in sorted(self.folder.parent.glob(pattern))]
         return Figures(merged([json.loads(path.read_text(encoding="utf-8")) for path in paths]))
 
     @cached_property
@@ -218,16 +218,9 @@ def amnesia(source: Source) -> list[list[str]]:
 
 def both(source: Source) -> list[list[str]]:
     """The guitar after both methods in the generator, each before robust distillation in the encoder, and alone."""
-    found, names = (
-        source.with_both,
-        ("robust amnesia", "Selective Amnesia and robust", "robust amnesia and robust"),
-    )
-    groups = [*found.leaks, *found.kept, *found.attacks]
-    rows = [["", STOCK, *(METHODS[name] for name in names)]]
-    for group, head in zip(groups, heads(groups), strict=True):
-        base = shown(found.rate(STOCK, group, "guitar"), span=False)
-        rows.append([head, base, *(percent(found, name, group, "guitar") for name in names)])
-    return rows
+    found = source.with_both
+    names = ("robust amnesia", "Selective Amnesia and robust", "robust amnesia and robust")
+    return beside(found, [*found.leaks, *found.kept, *found.attacks], names, "guitar")
 
 
 def synonyms(source: Source) -> list[list[str]]:
@@ -241,12 +234,14 @@ def synonyms(source: Source) -> list[list[str]]:
     ]
 
 
-def beside(found: Figures, groups: Sequence[str], names: Sequence[str]) -> list[list[str]]:
-    """A line a group: the untouched base, and methods beside it."""
+def beside(
+    found: Figures, groups: Sequence[str], names: Sequence[str], task: str | None = None
+) -> list[list[str]]:
+    """A line a group: the untouched base, and methods beside it; of one task, or of all together."""
     rows = [["", STOCK, *(METHODS[name] for name in names)]]
     for group, head in zip(groups, heads(groups), strict=True):
-        base = shown(found.rate(STOCK, group), span=False)
-        rows.append([head, base, *(percent(found, name, group) for name in names)])
+        base = shown(found.rate(STOCK, group, task), span=False)
+        rows.append([head, base, *(percent(found, name, group, task) for name in names)])
     return rows
 
 
