@@ -5,7 +5,7 @@
     python scripts/tools/compare_page.py out/one/results.json out/two/results.json docs/results/compare_methods.md
 
 Rows of several files stand in one table; where two hold the same figure, that of the later file. The rows are copied beside the page
-as NAME.json, or, of several tasks, as NAME/TASK.json, and the plot goes to the folder of images. Everything between the page's two
+as NAME.json, or, of several tasks or seeds, as NAME/TASK_SEED.json, and the plot goes to the folder of images. Everything between the page's two
 marks of that name is replaced; the rest of the page stays.
 """
 
@@ -200,21 +200,27 @@ def merged(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def stored(results: dict[str, Any], path: Path) -> list[tuple[Path, str]]:
-    """Files and their text: a row a line, without what follows from others; a file for each task where there are several."""
-    tasks = list(dict.fromkeys(row["task"] for row in results["rows"]))
+    """Files and their text: a row a line, without what follows from others; a file for each task and seed where there are several."""
+    parts = list(dict.fromkeys((row["task"], row["seed"]) for row in results["rows"]))
     found: list[tuple[Path, str]] = []
-    for task in tasks:
+    for part in parts:
         rows = [
             {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in row.items() if k not in DERIVED}
-            for row in results["rows"] if row["task"] == task
+            for row in results["rows"] if (row["task"], row["seed"]) == part
         ]  # fmt: skip
         for row in rows:
             if row.get("asked") == row.get("n"):
                 row.pop("asked", None)
         rest = json.dumps({k: v for k, v in results.items() if k != "rows"}, allow_nan=False)
         lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows)
-        name = path.with_suffix(".json") if len(tasks) == 1 else path / f"{task.replace(' ', '_')}.json"
-        found.append((name, f'{rest[:-1]}, "rows": [\n{lines}\n]}}\n'))
+        task, seed = part
+        file = f"{task.replace(' ', '_').replace(':', '')}_{seed}.json"
+        found.append(
+            (
+                path.with_suffix(".json") if len(parts) == 1 else path / file,
+                f'{rest[:-1]}, "rows": [\n{lines}\n]}}\n',
+            )
+        )
     return found
 
 

@@ -166,15 +166,19 @@ def test_a_comparison_goes_on_from_its_results_alone(
     assert not (tmp_path / "third").exists()
 
 
-def test_a_comparison_goes_on_from_the_files_of_its_tasks(
+def test_a_comparison_goes_on_from_the_files_of_its_tasks_and_seeds(
     scripts: tuple[ModuleType, ModuleType], tmp_path: Path
 ) -> None:
     script, page = scripts
     compared(script, CountingBench(), tmp_path / "first")
     results = json.loads((tmp_path / "first" / "results.json").read_text())
-    rows = [{**row, "task": task} for task in ("guitar", "red car") for row in results["rows"]]
+    parts = [(task, seed) for task in ("guitar", "style: ink") for seed in (0, 1)]
+    rows = [{**row, "task": task, "seed": seed} for task, seed in parts for row in results["rows"]]
     files = dict(page.stored({**results, "rows": rows}, tmp_path / "kept"))
-    assert sorted(path.name for path in files) == ["guitar.json", "red_car.json"]
+    # of a seed each, so that a further one makes no file longer
+    assert sorted(path.name for path in files) == [
+        "guitar_0.json", "guitar_1.json", "style_ink_0.json", "style_ink_1.json",
+    ]  # fmt: skip
     (tmp_path / "kept").mkdir()
     for path, text in files.items():
         path.write_text(text)
