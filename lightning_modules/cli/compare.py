@@ -146,7 +146,8 @@ def compare(arguments: Sequence[str]) -> None:
 def show(out: Path) -> None:
     """Print the tables of a folder of results, and write them beside it as ``table.md``."""
     found = Figures(json.loads((out / RESULTS).read_text(encoding="utf-8")))
-    parts = {"": tables.choose_by(found), "Under attack": tables.attacked(found), "What stays": tables.damage(found),
+    parts = {"": tables.choose_by(found), "Under attack": tables.attacked(found),
+             "Under attack, seed by seed": tables.attacked_by_seed(found), "What stays": tables.damage(found),
              "Cost": tables.costs(found), "Settings": tables.settings(found)}  # fmt: skip
     shown = {head: table for head, table in parts.items() if len(table) > 1 and len(table[0]) > 1}
     text = "\n".join(

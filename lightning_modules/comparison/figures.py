@@ -49,17 +49,31 @@ class Figures:
             (-1.0, 0.0) if method == STOCK else (far if leak is None else leak, far if lost is None else lost)
         )
 
-    def of(self, method: str, group: str, task: str | None = None) -> list[Row]:
-        """Rows of a method and group, of one task or of all."""
+    def of(self, method: str, group: str, task: str | None = None, seed: int | None = None) -> list[Row]:
+        """Rows of a method and group, of one task or of all, of one seed or of all."""
         return [
             row
             for row in self.rows
-            if row["method"] == method and row["group"] == group and task in (None, row["task"])
-        ]
+            if row["method"] == method and row["group"] == group
+            and task in (None, row["task"]) and seed in (None, row["seed"])
+        ]  # fmt: skip
 
-    def rate(self, method: str, group: str, task: str | None = None, metric: str = FOUND) -> Rate | None:
-        """Pooled over seeds, and over tasks where none is named."""
-        return pooled(self.of(method, group, task), metric)
+    def rate(
+        self,
+        method: str,
+        group: str,
+        task: str | None = None,
+        metric: str = FOUND,
+        seed: int | None = None,
+    ) -> Rate | None:
+        """Pooled over seeds and over tasks where none is named."""
+        return pooled(self.of(method, group, task, seed), metric)
+
+    def seeds_of(self, method: str) -> list[int]:
+        """Seeds that the method was trained and judged with."""
+        return sorted(
+            {row["seed"] for row in self.rows if row["method"] == method and row["metric"] == FOUND}
+        )
 
     def ceiling(self, method: str, group: str, metric: str = FOUND) -> Rate | None:
         """The untouched base's rate on the tasks and seeds that ``method`` has."""

@@ -53,6 +53,7 @@ def choose_by(found: Figures) -> Table:
             *heads(found.leaks),
             f"{heads(found.kept[:1])[0]}, of" if found.kept else "kept",
             "seconds",
+            "seeds",
         ]
     ]
     for name in found.methods:
@@ -63,7 +64,7 @@ def choose_by(found: Figures) -> Table:
                 f"{name} *" if name in front else name, found.changes(name),
                 *(percent(found.rate(name, group)) for group in found.leaks),
                 f"{percent(found.rate(name, kept))} of {percent(then, span=False)}",
-                number(found.mean(name, "seconds"), ".1f"),
+                number(found.mean(name, "seconds"), ".1f"), str(len(found.seeds_of(name))),
             ]
         )  # fmt: skip
     return table
@@ -127,6 +128,36 @@ def attacked(found: Figures) -> Table:
             blind = rate is not None and name != STOCK and not all(row.get("adaptive") for row in rows)
             cells.append(percent(rate) + (" (static)" if blind else ""))
         table.append(cells)
+    return table
+
+
+def worst_task(found: Figures) -> Table:
+    """Of each attack the task that it brings back most of, which a rate over all tasks hides."""
+    table = [["method", *found.attacks]]
+    for name in found.methods:
+        cells = [name]
+        for attack in found.attacks:
+            rates = {task: rate for task in found.tasks if (rate := found.rate(name, attack, task))}
+            worst = max(rates, key=lambda task: rates[task].value, default=None)
+            cells.append(MISSING if worst is None else _of_task(rates[worst], worst))
+        table.append(cells)
+    return table
+
+
+def _of_task(rate: Rate, task: str) -> str:
+    return f"{percent(rate)} {task}" if rate.value else percent(rate)
+
+
+def attacked_by_seed(found: Figures) -> Table:
+    """What comes back under attack after each training of the methods that were trained with several seeds."""
+    table = [["method", "seed", *found.attacks]]
+    for name in found.methods:
+        seeds = found.seeds_of(name)
+        if len(seeds) > 1:
+            table += [
+                [name, str(seed), *(percent(found.rate(name, attack, seed=seed)) for attack in found.attacks)]
+                for seed in seeds
+            ]
     return table
 
 

@@ -155,6 +155,7 @@ def body(found: Figures, name: str) -> str:
         f"{deeper} Under attack\n\n*Static*: the search does not look at what the method changed, so that a low figure proves "
         "little.\n",
         tables.markdown(tables.attacked(found)) + "\n",
+        *closer(found),
         folded(
             "What stays",
             "*All of it*: everything that the request asks for is found together. A distance stands beside that of the base's own "
@@ -173,6 +174,19 @@ def body(found: Figures, name: str) -> str:
     if refused:
         parts.append(f"{deeper} Not applied\n\n{refused}")
     return "\n".join(parts)
+
+
+def closer(found: Figures) -> list[str]:
+    """What rates over all tasks and seeds hide, where there are several."""
+    seeds = tables.attacked_by_seed(found)
+    parts = []
+    if len(found.tasks) > 1:
+        parts.append(
+            folded("Under attack: the worst task", "Pooled over its seeds.", tables.worst_task(found))
+        )
+    if len(seeds) > 1:
+        parts.append(folded("Under attack: seed by seed", "Pooled over the tasks.", seeds))
+    return parts
 
 
 def folded(title: str, words: str, table: tables.Table) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from compare_page import merged
 
-from lightning_modules.comparison.figures import Figures, pooled
+from lightning_modules.comparison.figures import Figures
 from lightning_modules.comparison.result_tables import ResultTable, write_tables
 from lightning_modules.comparison.tables import MISSING, heads, number, percent
 from lightning_modules.comparison.words import STOCK
@@ -54,9 +54,9 @@ def of(found: Figures, group: str, task: str) -> str:
 
 
 def by_seed(found: Figures) -> ResultTable:
-    seeds = sorted({row["seed"] for row in found.rows if row["method"] == OURS})
+    seeds = found.seeds_of(OURS)
     lines = [
-        [head, *(percent(pooled(row for row in found.of(OURS, group) if row["seed"] == s)) for s in seeds)]
+        [head, *(percent(found.rate(OURS, group, seed=seed)) for seed in seeds)]
         for group, head in groups(found).items()
     ]
     return ResultTable(["", *(f"seed {seed}" for seed in seeds)], lines)

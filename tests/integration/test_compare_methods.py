@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,6 +144,29 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(
     assert page.merged([results[1], results[1]]) == results[1]
     pooled = page.filled(f"{marks[0]}\n{marks[1]}", Figures(both), "compare_methods")
     assert "and 2 seeds (0, 1)" in pooled
+    assert re.search(r"\| HiRM \* \|.*\| 2 \|$", pooled, flags=re.MULTILINE)
+    assert "seed by seed" not in text
+
+
+def test_pages_show_what_a_pooled_rate_hides(scripts: tuple[ModuleType, ModuleType]) -> None:
+    _, page = scripts
+
+    def row(method: str, task: str, seed: int, hits: int) -> dict[str, Any]:
+        about = {"method": method, "task": task, "seed": seed, "group": "greedy words", "kind": "attack"}
+        return {**about, "metric": "found", "redacted": True, "hits": hits, "n": 10, "changes": "encoder"}
+
+    rows = [
+        *(row("UCE", task, seed, hits) for task, seed, hits in (("cat", 0, 0), ("cat", 1, 0), ("fire", 0, 1), ("fire", 1, 9))),
+        row("HiRM", "cat", 0, 0), row("HiRM", "fire", 0, 0),
+    ]  # fmt: skip
+    found = Figures({"rows": rows, "tuning": {}, "refused": {}, "rule": "", "development": None})
+    assert ["UCE", "25 % [14, 40] (static)"] in tables.attacked(found)
+    worst = dict(tables.worst_task(found)[1:])
+    assert worst == {"UCE": "50 % [30, 70] fire", "HiRM": "0 % [0, 28]"}
+    assert tables.attacked_by_seed(found)[1:] == [["UCE", "0", "5 % [1, 24]"], ["UCE", "1", "45 % [26, 66]"]]
+    text = page.body(found, "compare_methods")
+    assert "| UCE | 50 % [30, 70] fire |" in text
+    assert "| UCE | 1 | 45 % [26, 66] |" in text
 
 
 def test_a_comparison_goes_on_from_its_results_alone(
