@@ -6,16 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lightning_modules.comparison.words import COST, FOUND, STOCK
-from redact_core.metrics.statistics import Rate, wilson
+from redact_core.metrics.statistics import Rate, wilson_of_groups
 
 Row = Mapping[str, Any]
 
 
 def pooled(rows: Iterable[Row], metric: str = FOUND) -> Rate | None:
-    """One rate of all hits in all trials; ``None`` where there are none."""
-    chosen = [row for row in rows if row["metric"] == metric]
-    total = sum(row["n"] for row in chosen)
-    return wilson(sum(row["hits"] for row in chosen), total) if total else None
+    """One rate of all hits in all trials, with an interval that counts how tasks differ; ``None`` where there are none."""
+    groups: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        if row["metric"] == metric:
+            hits, n = groups.get(row["task"], (0, 0))
+            groups[row["task"]] = hits + row["hits"], n + row["n"]
+    counts = list(zip(*groups.values(), strict=True))
+    return wilson_of_groups(*counts) if counts and sum(counts[1]) else None
 
 
 class Figures:

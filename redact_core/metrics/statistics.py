@@ -39,13 +39,55 @@ def wilson(successes: int, n: int, z: float = Z) -> Rate:
         raise ValueError(f"{successes} successes of {n} trials; give 0 <= successes <= n.")
     if n == 0:
         return Rate(math.nan, math.nan, math.nan, 0)
-    p = successes / n
+    return Rate(successes / n, *_interval(successes / n, n, z), n)
+
+
+def _interval(p: float, n: float, z: float) -> tuple[float, float]:
+    """Wilson's interval of the rate ``p`` in ``n`` samples, which need not be a whole number."""
     center = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     # at the ends the bound is exact; rounding must not push it past the rate
-    low = 0.0 if successes == 0 else center - half
-    high = 1.0 if successes == n else center + half
-    return Rate(p, low, high, n)
+    return (0.0 if p == 0 else center - half), (1.0 if p == 1 else center + half)
+
+
+FEWEST_GROUPS = 5
+"""With fewer, the spread between groups is not known well enough to say anything of others."""
+
+
+def wilson_of_groups(successes: Sequence[int], n: Sequence[int], z: float = Z) -> Rate:
+    """A rate over groups of samples, such as concepts drawn by chance, with an interval that counts how groups differ.
+
+    Samples of one group resemble one another, so all of them together say less of another group than as many
+    independent ones. Wilson's interval is taken with the effective number of samples (Korn & Graubard 1998; Dean &
+    Pagano 2015)::
+
+        n* = min(n, p (1 - p) / v  (z / t)^2),   v = k / (k - 1)  sum_i (s_i - p n_i)^2 / n^2
+
+    ``k`` groups, ``v`` the variance of the rate between them, ``t`` Student's quantile with ``k - 1`` degrees of freedom.
+
+    Where nothing or everything succeeds in all groups, or there are fewer than :data:`FEWEST_GROUPS` of them, how
+    groups differ is unknown: then it is :func:`wilson` of all samples, which is about these groups alone.
+
+    Args:
+        successes: Of each group.
+        n: Samples of each group; groups without any do not count.
+        z: Normal quantile of the level.
+
+    >>> print(wilson_of_groups([0, 0, 0, 0, 0, 60], [60] * 6), wilson(60, 360))
+    16.7 % [1.7, 69.6] (n=360) 16.7 % [13.2, 20.9] (n=360)
+    """
+    counts = [(hits, size) for hits, size in zip(successes, n, strict=True) if size]
+    hits, total, k = sum(h for h, _ in counts), sum(size for _, size in counts), len(counts)
+    plain = wilson(hits, total, z)
+    spread = sum((h - plain.value * size) ** 2 for h, size in counts)
+    if k < FEWEST_GROUPS or not 0 < hits < total or not spread:
+        return plain
+    from scipy.special import ndtr, stdtrit  # only here: it takes time to import
+
+    variance = k / (k - 1) * spread / total**2
+    t = float(stdtrit(k - 1, ndtr(z)))
+    effective = min(total, plain.value * (1 - plain.value) / variance * (z / t) ** 2)
+    return Rate(plain.value, *_interval(plain.value, effective, z), total)
 
 
 def bootstrap_mean(values: Sequence[float], draws: int = 2000, seed: int = 0) -> Rate:

@@ -40,7 +40,7 @@ from modalities.text_to_image.metrics.grader import Judge
 from modalities.text_to_image.prompts.groups import Case, groups
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary
 from redact_core import Request, redact
-from redact_core.metrics.statistics import wilson
+from redact_core.metrics.statistics import wilson, wilson_of_groups
 from redact_core.support.folders import write_whole
 
 GONE = ("redacted", "reworded", "synonyms")
@@ -217,8 +217,7 @@ def read(path: Path, settings: Settings) -> dict[str, Any] | None:
 
 
 def rate(hits: int, n: int) -> dict[str, float]:
-    value = wilson(hits, n)
-    return {"value": value.value, "low": value.low, "high": value.high, "n": n}
+    return wilson(hits, n)._asdict()
 
 
 def summary(results: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> dict[str, Any]:
@@ -239,7 +238,8 @@ def summary(results: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> 
     for key in dict.fromkeys(key for found in results for key in found["hits"]):
         some = [found for found in results if key in found["hits"]]
         size = "n_kept" if key.startswith("kept") else "n"
-        pooled[key] = rate(sum(f["hits"][key] for f in some), sum(f[size] for f in some))
+        # concepts were drawn by chance, so the interval is that of other concepts
+        pooled[key] = wilson_of_groups([f["hits"][key] for f in some], [f[size] for f in some])._asdict()
     within = {
         group: sum(c["points above the floor"].get(group, 0) <= 2 for c in concepts.values())
         for group in GONE

@@ -18,7 +18,7 @@ from lightning_modules.comparison.running import Comparison, key, take_up, taken
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.metrics.grader_scorer import GraderScorer
 from redact_core import RedactError, Request
-from redact_core.metrics.statistics import wilson
+from redact_core.metrics.statistics import wilson, wilson_of_groups
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 GROUPS = {"redacted": True, "reworded": True, "synonyms": True, "neighbours": False, "retained": False}
@@ -164,6 +164,12 @@ def test_pages_show_what_a_pooled_rate_hides(scripts: tuple[ModuleType, ModuleTy
     worst = dict(tables.worst_task(found)[1:])
     assert worst == {"UCE": "50 % [30, 70] fire", "HiRM": "0 % [0, 28]"}
     assert tables.attacked_by_seed(found)[1:] == [["UCE", "0", "5 % [1, 24]"], ["UCE", "1", "45 % [26, 66]"]]
+    # other concepts may do as any of these did, so the interval over concepts holds them
+    hits = [0, 0, 0, 0, 5, 10]
+    spread = [row("UCE", f"task {i}", 0, h) for i, h in enumerate(hits)]
+    every = Figures({"rows": spread, "tuning": {}, "refused": {}, "rule": "", "development": None})
+    assert every.rate("UCE", "greedy words") == wilson_of_groups(hits, [10] * 6)
+    assert tables.attacked(every)[1] == ["UCE", "25 % [4, 71] (static)"]
     text = page.body(found, "compare_methods")
     assert "| UCE | 50 % [30, 70] fire |" in text
     assert "| UCE | 1 | 45 % [26, 66] |" in text
