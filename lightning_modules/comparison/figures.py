@@ -18,8 +18,8 @@ def pooled(rows: Iterable[Row], metric: str = FOUND) -> Rate | None:
         if row["metric"] == metric:
             hits, n = groups.get(row["task"], (0, 0))
             groups[row["task"]] = hits + row["hits"], n + row["n"]
-    counts = list(zip(*groups.values(), strict=True))
-    return wilson_of_groups(*counts) if counts and sum(counts[1]) else None
+    rate = wilson_of_groups([hits for hits, _ in groups.values()], [n for _, n in groups.values()])
+    return rate if rate.n else None
 
 
 class Figures:
