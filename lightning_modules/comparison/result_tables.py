@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_modules.comparison.tables import markdown
+from redact_core.errors import RedactError
 from redact_core.metrics.statistics import Rate
 from redact_core.reporting.formats import MISSING
 from redact_core.support.folders import write_whole
@@ -65,12 +66,24 @@ def _plain(cell: Cell) -> object:
 
 
 def read_tables(path: Path) -> dict[str, ResultTable]:
-    """The tables that :func:`write_tables` wrote."""
-    found = json.loads(path.read_text(encoding="utf-8"))
+    """The tables that :func:`write_tables` wrote.
+
+    Raises:
+        RedactError: The file cannot be read, or holds something else.
+    """
     none = float("nan")
-    for table in found.values():
-        table["rows"] = [
-            [c if isinstance(c, str) else Rate(**{"value": none, "low": none, "high": none} | c) for c in row]
-            for row in table["rows"]
-        ]
-    return {name: ResultTable(**table) for name, table in found.items()}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for table in found.values():
+            table["rows"] = [
+                [
+                    c if isinstance(c, str) else Rate(**{"value": none, "low": none, "high": none} | c)
+                    for c in row
+                ]
+                for row in table["rows"]
+            ]
+        return {name: ResultTable(**table) for name, table in found.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RedactError(
+            f"{path} holds no tables of results; give a tables.json of an experiment."
+        ) from error
