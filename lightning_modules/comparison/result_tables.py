@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_modules.comparison.tables import markdown
+from lightning_modules.comparison.tables import markdown, percent
 from redact_core.errors import RedactError
 from redact_core.metrics.statistics import Rate
-from redact_core.reporting.formats import MISSING
 from redact_core.support.folders import write_whole
 
 Cell = str | Rate
@@ -37,12 +36,7 @@ class ResultTable:
         return markdown([self.heads, *([self._text(cell) for cell in row] for row in self.rows)])
 
     def _text(self, cell: Cell) -> str:
-        if isinstance(cell, str):
-            return cell
-        if not cell.n:
-            return MISSING
-        value, low, high = (f"{100 * x:.{self.digits}f}" for x in cell[:3])
-        return f"{value} % [{low}, {high}]" + (f" of {cell.n}" if self.counts else "")
+        return cell if isinstance(cell, str) else percent(cell, self.digits, count=self.counts)
 
 
 def write_tables(path: Path, tables: Mapping[str, ResultTable]) -> None:
