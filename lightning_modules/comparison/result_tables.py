@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_modules.comparison.tables import markdown
+from lightning_modules.comparison.tables import markdown, percent
+from redact_core.errors import RedactError
 from redact_core.metrics.statistics import Rate
-from redact_core.reporting.formats import MISSING
 from redact_core.support.folders import write_whole
 
 Cell = str | Rate
@@ -36,12 +36,7 @@ class ResultTable:
         return markdown([self.heads, *([self._text(cell) for cell in row] for row in self.rows)])
 
     def _text(self, cell: Cell) -> str:
-        if isinstance(cell, str):
-            return cell
-        if not cell.n:
-            return MISSING
-        value, low, high = (f"{100 * x:.{self.digits}f}" for x in cell[:3])
-        return f"{value} % [{low}, {high}]" + (f" of {cell.n}" if self.counts else "")
+        return cell if isinstance(cell, str) else percent(cell, self.digits, count=self.counts)
 
 
 def write_tables(path: Path, tables: Mapping[str, ResultTable]) -> None:
@@ -65,12 +60,24 @@ def _plain(cell: Cell) -> object:
 
 
 def read_tables(path: Path) -> dict[str, ResultTable]:
-    """The tables that :func:`write_tables` wrote."""
-    found = json.loads(path.read_text(encoding="utf-8"))
+    """The tables that :func:`write_tables` wrote.
+
+    Raises:
+        RedactError: The file cannot be read, or holds something else.
+    """
     none = float("nan")
-    for table in found.values():
-        table["rows"] = [
-            [c if isinstance(c, str) else Rate(**{"value": none, "low": none, "high": none} | c) for c in row]
-            for row in table["rows"]
-        ]
-    return {name: ResultTable(**table) for name, table in found.items()}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for table in found.values():
+            table["rows"] = [
+                [
+                    c if isinstance(c, str) else Rate(**{"value": none, "low": none, "high": none} | c)
+                    for c in row
+                ]
+                for row in table["rows"]
+            ]
+        return {name: ResultTable(**table) for name, table in found.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RedactError(
+            f"{path} holds no tables of results; give a tables.json of an experiment."
+        ) from error

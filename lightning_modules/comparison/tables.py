@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from lightning_modules.comparison.figures import Figures, pooled
 from lightning_modules.comparison.words import FOUND, STOCK, TOGETHER
 from redact_core.metrics.statistics import Rate
+from redact_core.reporting.formats import MISSING
 
-MISSING = "–"
 HEADS = {
     "redacted": "asked", "synonyms": "other names", "paraphrased": "unseen", "neighbours": "nearest",
     "retained": "others",
@@ -19,12 +19,18 @@ Table = list[list[str]]
 """Headings, then lines."""
 
 
-def percent(rate: Rate | None, *, span: bool = True) -> str:
-    """In percent, with the interval."""
-    if rate is None:
+def percent(rate: Rate | None, digits: int = 0, *, span: bool = True, count: bool = False) -> str:
+    """In percent, as all tables show a rate; a dash where there is no sample.
+
+    Args:
+        rate: A share with its interval.
+        digits: Decimals.
+        span: With the interval.
+        count: With the number of samples.
+    """
+    if rate is None or not rate.n:
         return MISSING
-    interval = f" [{100 * rate.low:.0f}, {100 * rate.high:.0f}]" if span else ""
-    return f"{100 * rate.value:.0f} %{interval}"
+    return rate.percent(digits, span=span) + (f" of {rate.n}" if count else "")
 
 
 def number(value: float | None, form: str, unit: str = "") -> str:

@@ -19,8 +19,17 @@ class Rate(NamedTuple):
     high: float
     n: int
 
+    def percent(self, digits: int = 1, *, span: bool = True) -> str:
+        """In percent, with the interval.
+
+        >>> wilson(1, 8).percent(), wilson(1, 8).percent(0, span=False)
+        ('12.5 % [2.2, 47.1]', '12 %')
+        """
+        value, low, high = (f"{100 * x:.{digits}f}" for x in self[:3])
+        return f"{value} % [{low}, {high}]" if span else f"{value} %"
+
     def __str__(self) -> str:
-        return f"{100 * self.value:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}] (n={self.n})"
+        return f"{self.percent()} (n={self.n})"
 
 
 def wilson(successes: int, n: int, z: float = Z) -> Rate:

@@ -28,7 +28,7 @@ from modalities.text_to_speech.adapters.speecht5 import BUNDLED
 from modalities.text_to_speech.judges.grading import Case, cases, nearest
 from modalities.text_to_speech.judges.judge import VoiceJudge
 from modalities.text_to_speech.judges.recogniser import error_rate
-from redact_core import Distillation, Objective, Request, SelectiveAmnesia, redact
+from redact_core import Distillation, Objective, RedactError, Request, SelectiveAmnesia, redact
 from redact_core.metrics.statistics import bootstrap_mean, wilson
 from redact_core.support.folders import hashes, new_folder
 
@@ -52,7 +52,7 @@ def half(
         found = json.loads(notes.read_text())
         if found["settings"] == told:
             return folder, found["seconds"]
-        raise SystemExit(f"{folder} was made with other settings; remove it or give another --out.")
+        raise RedactError(f"{folder} was made with other settings; remove it or give another --out.")
     model = SpeechT5("bundled")
     began = time.process_time()
     redact(

@@ -3,7 +3,6 @@
 import io
 import os
 import random
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
+
+from redact_core import RedactError
 
 DIGITS = 5
 """Of an FSDD speaker that make one clip."""
@@ -42,8 +43,14 @@ def fsdd_clips(count: int) -> Iterator[tuple[str, list[NDArray[np.float32]], int
 
 
 def data_folder(*parts: str) -> Path:
-    """The folder that ``REDACT_DATA`` names; ends the command, saying what to do, where ``parts`` are not in it."""
+    """The folder that ``REDACT_DATA`` names.
+
+    Raises:
+        RedactError: It is not set, or ``parts`` are not in it.
+    """
     named = os.environ.get("REDACT_DATA")
     if not named or not all((Path(named) / part).is_dir() for part in parts):
-        sys.exit(f"Set REDACT_DATA to the folder that holds {' and '.join(f'{part}/' for part in parts)}.")
+        raise RedactError(
+            f"Set REDACT_DATA to the folder that holds {' and '.join(f'{part}/' for part in parts)}."
+        )
     return Path(named)

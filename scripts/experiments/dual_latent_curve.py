@@ -25,7 +25,7 @@ from lightning_modules.support.one_line import one_line
 from modalities.picture_files import to_bytes
 from modalities.text_to_image import DualLatent, StableDiffusion
 from modalities.text_to_image.metrics.grader import Judge
-from redact_core import PlanRow, Request
+from redact_core import PlanRow, RedactError, Request
 from redact_core.guards.dual_latents import removal_balance
 from redact_core.metrics.statistics import wilson
 from redact_core.support.folders import write_whole
@@ -93,7 +93,7 @@ class Study:
         self.settings = {k: str(settings[k]) for k in ("listener", "redact", "reference", "n", "seed")}
         path = out / "settings.json"
         if path.exists() and json.loads(path.read_text()) != self.settings:
-            raise SystemExit(f"{path} names other settings; give another --out or remove it.")
+            raise RedactError(f"{path} names other settings; give another --out or remove it.")
         write_whole(path, json.dumps(self.settings, allow_nan=False).encode())
 
     @property

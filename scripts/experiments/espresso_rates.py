@@ -33,7 +33,7 @@ from modalities.text_to_image.guards.anchor_tuning import Tuning, save_tower, tu
 from modalities.text_to_image.guards.picture_text import PictureText
 from modalities.text_to_image.metrics.grader import Judge
 from modalities.text_to_image.metrics.grader_scorer import GraderScorer
-from redact_core import PlanRow, Request
+from redact_core import PlanRow, RedactError, Request
 from redact_core.metrics.statistics import wilson
 from redact_core.support.folders import write_whole
 
@@ -85,7 +85,7 @@ class Cells:
         if path.exists() and json.loads(path.read_text()) != json.loads(
             json.dumps(settings, allow_nan=False)
         ):
-            raise SystemExit(f"{path} names other settings; give another --out or remove it.")
+            raise RedactError(f"{path} names other settings; give another --out or remove it.")
         write_whole(path, json.dumps(settings, allow_nan=False).encode())
 
     def __call__(self, name: str, cell: str, make: Callable[[], object]) -> None:

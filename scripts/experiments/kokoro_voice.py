@@ -80,7 +80,7 @@ def enrol(base: Path, folder: Path) -> None:
 def run(*arguments: object) -> None:
     sys.argv = ["redact", *map(str, arguments)]
     if cli.main() != 0:
-        raise SystemExit(f"redact {arguments[0]} failed; its last line says why.")
+        raise RedactError(f"redact {arguments[0]} failed; its last line says why.")
 
 
 def packs(folder: Path) -> dict[str, bytes]:

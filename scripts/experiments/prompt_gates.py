@@ -27,6 +27,7 @@ from pathlib import Path
 import torch
 from chance_concepts import drawn_by_chance
 from gate_checks import checks
+from gate_targets import several
 from never_retained import NEAREST, prompts, without
 from robust_picture import drawn
 
@@ -219,12 +220,12 @@ def beside(columns: Mapping[str, dict]) -> dict[str, str]:
 
 
 def all_tables(folder: Path) -> dict[str, str]:
-    """Every table of the page, from the files in ``folder`` and in ``folder/beside``."""
+    """Every table of the page, from the files in ``folder``, ``folder/beside`` and ``folder/tried``, and the comparison of methods."""
 
     def figures(where: Path) -> dict[str, dict]:
         return {x.stem: json.loads(x.read_text(encoding="utf-8")) for x in sorted(where.glob("*.json"))}
 
-    return tables(figures(folder)) | beside(figures(folder / "beside"))
+    return tables(figures(folder)) | beside(figures(folder / "beside")) | several(folder)
 
 
 def _cell(number: float | None, n: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from modalities.sound.clips import RATE
+from redact_core import RedactError
 
 if TYPE_CHECKING:
     from pocketsphinx import Decoder
@@ -20,7 +20,9 @@ def decoder(**options: object) -> Decoder:
     try:
         from pocketsphinx import Config, Decoder
     except ImportError:
-        sys.exit("Install pocketsphinx (it is in the extra recipes): pip install -e '.[recipes]'")
+        raise RedactError(
+            "pocketsphinx is not installed; install it (the extra recipes): pip install -e '.[recipes]'"
+        ) from None
     return Decoder(Config(samprate=RATE, loglevel="FATAL", **options))
 
 

@@ -176,7 +176,7 @@ def hits(rows: list[dict]) -> Rate:
 
 
 def short(rate: Rate) -> str:
-    return f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]" if rate.n else "not run"
+    return rate.percent() if rate.n else "not run"
 
 
 HEADS = [

@@ -27,7 +27,7 @@ from modalities.sound.clips import RATE, fit_length
 from modalities.text_to_speech import SpeechT5, VoiceFilter
 from modalities.text_to_speech.attacks.filter_wave import FilterWave
 from modalities.text_to_speech.attacks.voices import embed, prototypes
-from redact_core import PlanRow, Request
+from redact_core import PlanRow, RedactError, Request
 from redact_core.metrics.statistics import wilson
 from redact_core.support.folders import write_whole
 
@@ -75,7 +75,7 @@ class Study:
             json.loads(self.path.read_text()) if self.path.exists() else {"settings": settings, "cells": {}}
         )
         if kept["settings"] != settings:
-            raise SystemExit(f"{self.path} was made with other settings; give another --out or remove it.")
+            raise RedactError(f"{self.path} was made with other settings; give another --out or remove it.")
         self.kept, self.found = kept, kept["cells"]
         self.base = SpeechT5("bundled")
         self.others = [voice for voice in self.base.bank.voices if voice != args.voice]

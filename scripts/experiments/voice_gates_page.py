@@ -23,7 +23,7 @@ from marks import tables_of as tables_of
 from marks import with_tables
 
 from lightning_modules.support.one_line import one_line
-from redact_core.metrics.statistics import wilson
+from redact_core.metrics.statistics import Rate, wilson
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PAGE = ROOT / "docs" / "results" / "voice_gates", ROOT / "docs" / "results" / "voice_gates.md"
@@ -174,7 +174,7 @@ def revival_table(found: dict) -> str:
 
 
 def rate(row: dict) -> str:
-    return f"{100 * row['value']:.0f} % [{100 * row['low']:.0f}, {100 * row['high']:.0f}]"
+    return Rate(**row).percent(0)
 
 
 def embedding_table(found: dict) -> str:
@@ -262,7 +262,7 @@ def search_table(*found: dict) -> str:
             named = wilson(round(r["named"] * r["people"] * r["starts"]), r["people"] * r["starts"])
             lines.append(
                 f"| {run['encoder']} | {'none' if free else format(r['deviations'], 'g')} | {'–' if free else format(r['cap'], '.2f')} | "
-                f"{100 * named.value:.0f} % of {named.n} | {r['ahead']:+.3f} | {r['likeness']:.2f} | {r['unknown cosine']:.4f} | "
+                f"{named.percent(0, span=False)} of {named.n} | {r['ahead']:+.3f} | {r['likeness']:.2f} | {r['unknown cosine']:.4f} | "
                 f"{r['unknown nearest three cosine']:.4f} |"
             )
     return "\n".join(lines)

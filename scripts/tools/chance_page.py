@@ -10,27 +10,23 @@ from pathlib import Path
 
 from marks import between, write_page
 
-from lightning_modules.comparison.tables import markdown
+from lightning_modules.comparison.tables import markdown, percent
 from lightning_modules.support.one_line import one_line
+from redact_core.metrics.statistics import Rate
 
 BEGIN, END = "<!-- from chance_concepts.json -->", "<!-- end -->"
 GONE = ("redacted", "reworded", "synonyms")
 
 
-def percent(rates: dict, key: str, *, span: bool = False) -> str:
-    if key not in rates:
-        return "–"
-    found = rates[key]
-    interval = f" [{100 * found['low']:.1f}, {100 * found['high']:.1f}]" if span else ""
-    return f"{100 * found['value']:.1f} %{interval}"
+def shown(rates: dict, key: str, *, span: bool = False) -> str:
+    return percent(Rate(**rates[key]) if key in rates else None, 1, span=span)
 
 
 def line(name: str, reference: str, rates: dict, *, span: bool = False) -> list[str]:
     gone = [
-        f"{percent(rates, f'{group} after', span=span)} ({percent(rates, f'{group} floor')})"
-        for group in GONE
+        f"{shown(rates, f'{group} after', span=span)} ({shown(rates, f'{group} floor')})" for group in GONE
     ]
-    kept = [percent(rates, "kept before"), percent(rates, "kept after", span=span)]
+    kept = [shown(rates, "kept before"), shown(rates, "kept after", span=span)]
     return [name, reference, *gone, *kept]
 
 

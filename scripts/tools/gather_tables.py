@@ -12,6 +12,7 @@ from pathlib import Path
 from lightning_modules.comparison.result_tables import ResultTable, read_tables, write_tables
 from lightning_modules.support.one_line import one_line
 from lightning_modules.support.pairs import paired
+from redact_core import RedactError
 
 
 def one(path: Path, name: str) -> ResultTable:
@@ -19,8 +20,10 @@ def one(path: Path, name: str) -> ResultTable:
     tables = read_tables(path)
     if name in tables:
         return tables[name]
+    if not tables:
+        raise RedactError(f"{path} holds no table; give another file.")
     if name or len(tables) != 1:
-        raise SystemExit(f"{path} holds {', '.join(tables)}; give FILE:TABLE with one of them.")
+        raise RedactError(f"{path} holds {', '.join(tables)}; give FILE:TABLE with one of them.")
     return next(iter(tables.values()))
 
 

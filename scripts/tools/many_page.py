@@ -10,16 +10,16 @@ from pathlib import Path
 
 from marks import between, write_page
 
-from lightning_modules.comparison.tables import markdown
+from lightning_modules.comparison.tables import markdown, percent
 from lightning_modules.support.one_line import one_line
+from redact_core.metrics.statistics import Rate
 
 GROUPS = ("redacted", "reworded", "first", "the later one", "nearest", "others")
 
 
 def share(row: dict, name: str, *, span: bool) -> str:
-    text = f"{100 * row[name] / row['n']:.1f} %"
     low, high = row[f"{name} interval"][:2]
-    return f"{text} [{100 * low:.1f}, {100 * high:.1f}]" if span else text
+    return percent(Rate(row[name] / row["n"], low, high, row["n"]), 1, span=span)
 
 
 def quality(runs: list[dict]) -> str:

@@ -16,6 +16,7 @@ from lightning_modules.comparison.result_tables import Cell, ResultTable, write_
 from lightning_modules.comparison.tables import MISSING
 from lightning_modules.support.one_line import one_line
 from lightning_modules.support.pairs import paired
+from redact_core import RedactError
 from redact_core.metrics.statistics import wilson
 
 _COUNTED = re.compile(r"(.+) \(n=(\d+)\)")
@@ -25,7 +26,7 @@ def figures(folder: Path) -> dict[str, Any]:
     """The one file of figures in ``folder``."""
     found = [path for path in folder.glob("*.json") if not path.name.endswith(".setting.json")]
     if len(found) != 1:
-        raise SystemExit(f"{folder} holds {len(found)} files of figures; give a folder with one setting.")
+        raise RedactError(f"{folder} holds {len(found)} files of figures; give a folder with one setting.")
     return json.loads(found[0].read_text(encoding="utf-8"))
 
 

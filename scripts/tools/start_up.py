@@ -8,6 +8,7 @@ fairer figure for the same reason.
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import time
 from pathlib import Path
 
 from lightning_modules.support.one_line import one_line
-from redact_core import RedactionCard
+from redact_core import RedactError, RedactionCard
 
 RULER = "import torch"
 REDACT = ("-m", "lightning_modules")
@@ -46,7 +47,9 @@ def cost(arguments: list[str]) -> dict[str, float]:
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"{arguments} ended with status {process.returncode}")
+        raise RedactError(
+            f"{shlex.join(arguments)} ended with status {process.returncode}; its last lines say why."
+        )
     seconds = time.perf_counter() - began
     return {
         "seconds": seconds,

@@ -17,7 +17,7 @@ from compare_page import merged
 
 from lightning_modules.comparison.figures import Figures
 from lightning_modules.comparison.result_tables import Cell, ResultTable, read_tables
-from lightning_modules.comparison.tables import MISSING, heads, number
+from lightning_modules.comparison.tables import MISSING, heads, number, percent
 from lightning_modules.comparison.words import STOCK
 from redact_core.metrics.statistics import Rate
 
@@ -102,13 +102,9 @@ class Source:
 
 def shown(cell: Cell | None, *, span: bool = True, count: bool = False) -> str:
     """A figure with one decimal, its interval and its number of samples; a text as it is."""
-    if cell is None:
-        return MISSING
     if isinstance(cell, str):
         return cell if span else cell.partition(" [")[0]
-    text = f"{100 * cell.value:.1f} %"
-    text += f" [{100 * cell.low:.1f}, {100 * cell.high:.1f}]" if span else ""
-    return text + (f" of {cell.n}" if count else "")
+    return percent(cell, 1, span=span, count=count)
 
 
 def bold(text: str) -> str:
@@ -241,11 +237,11 @@ def beside(
     rows = [["", STOCK, *(METHODS[name] for name in names)]]
     for group, head in zip(groups, heads(groups), strict=True):
         base = shown(found.rate(STOCK, group, task), span=False)
-        rows.append([head, base, *(percent(found, name, group, task) for name in names)])
+        rows.append([head, base, *(compared(found, name, group, task) for name in names)])
     return rows
 
 
-def percent(found: Figures, method: str, group: str, task: str | None = None) -> str:
+def compared(found: Figures, method: str, group: str, task: str | None = None) -> str:
     """Without decimals, with the interval and the number of samples; attacks that overlook what was changed are marked.
 
     A method that leaves the encoder alone has the stock encoder already: an attack that puts it back first is the attack itself.
@@ -253,11 +249,8 @@ def percent(found: Figures, method: str, group: str, task: str | None = None) ->
     if group.startswith(AFTER_SWAP) and found.changes(method) == "generator":
         group = group.removeprefix(AFTER_SWAP)
     rate, rows = found.rate(method, group, task), found.of(method, group, task)
-    if rate is None:
-        return MISSING
-    value, low, high = (f"{100 * x:.0f}" for x in rate[:3])
     static = any(row["kind"] == "attack" and not row.get("adaptive") for row in rows)
-    return f"{value} % [{low}, {high}] of {rate.n}" + (" (static)" if static else "")
+    return percent(rate, count=True) + (" (static)" if static else "")
 
 
 def effective(source: Source) -> list[list[str]]:

@@ -44,6 +44,17 @@ def test_a_mistake_is_one_line_with_status_2(
         raise KeyError
 
 
+def test_no_script_ends_with_a_text_and_status_1() -> None:
+    with_text = re.compile(r"""(?:SystemExit|sys\.exit)\(\s*f?["']""")
+    found = [
+        str(path.relative_to(SCRIPTS))
+        for name in ("experiments", "tools", "recipes")
+        for path in (SCRIPTS / name).rglob("*.py")
+        if with_text.search(path.read_text(encoding="utf-8"))
+    ]
+    assert found == [], "raise RedactError instead: one_line() prints it, with status 2"
+
+
 def test_a_comparison_that_goes_on_from_no_results_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,3 +88,31 @@ def test_what_is_no_name_with_its_folder_is_one_line(
         runpy.run_path(str(SCRIPTS / "tools" / "picture_tables.py"), run_name="__main__")
     assert ended.value.code == 2
     assert capsys.readouterr().err == f"picture_tables: {said}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "holds no tables of results; give a tables.json of an experiment."),
+        ("[1]", "holds no tables of results; give a tables.json of an experiment."),
+        ('{"one": {"heads": ["a"]}}', "holds no tables of results; give a tables.json of an experiment."),
+        ("{}", "holds no table; give another file."),
+    ],
+)
+def test_a_file_without_tables_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str | None,
+    said: str,
+) -> None:
+    path, out = tmp_path / "tables.json", tmp_path / "all.json"
+    if text is not None:
+        path.write_text(text)
+    monkeypatch.syspath_prepend(str(SCRIPTS / "tools"))
+    monkeypatch.setattr(sys, "argv", ["gather_tables.py", f"one={path}", "--out", str(out)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SCRIPTS / "tools" / "gather_tables.py"), run_name="__main__")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"gather_tables: {path} {said}\n"
+    assert not out.exists()

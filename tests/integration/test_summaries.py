@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 
 from lightning_modules.comparison.result_tables import ResultTable, read_tables, write_tables
+from redact_core import RedactError
 from redact_core.metrics.statistics import wilson
 
 TOOLS = Path(__file__).parents[2] / "scripts" / "tools"
@@ -69,7 +70,7 @@ def test_tables_of_several_files_are_gathered_and_those_of_other_names_stay(
     assert list(tables) == ["plain", "default"]
     assert tables["plain"] == tables["default"] == read_tables(first)["groups"]
     monkeypatch.setattr(sys, "argv", ["gather_tables.py", f"x={first}:none", "--out", str(out)])
-    with pytest.raises(SystemExit, match=r"holds groups; give FILE:TABLE"):
+    with pytest.raises(RedactError, match=r"holds groups; give FILE:TABLE"):
         gather.main()
 
 

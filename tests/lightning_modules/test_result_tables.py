@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lightning_modules.comparison.result_tables import ResultTable, read_tables, write_tables
+from lightning_modules.comparison.tables import percent
 from redact_core.metrics.statistics import wilson
 
 TOOLS = Path(__file__).parents[2] / "scripts" / "tools"
@@ -33,6 +34,15 @@ def test_decimals_and_counts_are_shown_where_the_table_asks_for_them(tmp_path: P
     path = tmp_path / "tables.json"
     write_tables(path, {"one": ResultTable(["found"], [[wilson(1, 500)]], digits=1, counts=True)})
     assert read_tables(path)["one"].markdown().endswith("| 0.2 % [0.0, 1.1] of 500 |")
+
+
+def test_all_tables_show_a_rate_in_one_way() -> None:
+    one, none = wilson(1, 500), wilson(0, 0)
+    assert percent(one) == "0 % [0, 1]"
+    assert percent(one, 1, count=True) == "0.2 % [0.0, 1.1] of 500"
+    assert percent(one, 1, span=False) == "0.2 %"
+    assert percent(None) == percent(none, count=True) == "–"
+    assert str(one) == "0.2 % [0.0, 1.1] (n=500)"
 
 
 def test_attacks_become_one_line_with_a_column_for_each_model(monkeypatch: pytest.MonkeyPatch) -> None:

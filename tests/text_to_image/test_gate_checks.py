@@ -10,6 +10,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "experiments"))
 
 from gate_checks import AnyWords, AtTheGate, ThroughSmooth, checks, smoothed
+from gate_targets import BITS, METHOD, targets, tried
 from prompt_gates import (
     ATTACKS,
     PAGE,
@@ -23,6 +24,7 @@ from prompt_gates import (
     tables_of,
 )
 
+from lightning_modules.comparison.figures import Figures
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.adapters.gate_block import gate_blocks
 from modalities.text_to_image.attacks._search.objectives import towards_hidden
@@ -140,6 +142,38 @@ def test_methods_on_one_concept_stand_side_by_side_with_the_untouched_base_first
         "|---|---|---|---|",
         "| redacted | 100.0 % [91.2, 100.0] (n=40) | 0.0 % [0.0, 8.8] (n=40) | 2.5 % [0.4, 12.9] (n=40) |",
         "| PEZ | 100.0 % [83.9, 100.0] (n=20) | – | 10.0 % [2.8, 30.1] (n=20) |",
+    ]
+
+
+def test_a_target_is_met_or_missed_by_what_was_measured() -> None:
+    def row(method: str, group: str, hits: int, kind: str = "attack") -> dict[str, object]:
+        redacted = group != "neighbours"
+        return {
+            "task": "fish", "method": method, "seed": 0, "group": group, "kind": kind, "metric": "found", "redacted": redacted,
+            "hits": hits, "n": 100, "changes": "encoder",
+        }  # fmt: skip
+
+    rows = [
+        row(METHOD, "greedy words", 5), row(METHOD, "UnlearnDiffAtk", 6), row(METHOD, "neighbours", 97, "plain"),
+        row("untouched", "neighbours", 99, "plain"),
+    ]  # fmt: skip
+    compared = Figures({"rows": rows, "tuning": {}, "refused": {}, "rule": "", "development": ""})
+    said = targets(compared, [{BITS: [40, 40]}, {BITS: [49, 50]}, {"redacted": [0, 9]}]).splitlines()
+    assert "| greedy words | at most 5 % | 5 % [2, 11] of 100 | met |" in said
+    assert "| UnlearnDiffAtk | at most 5 % | 6 % [3, 12] of 100 | missed |" in said
+    assert "| soft tokens | at most 20 % | – | not measured |" in said
+    assert "| retained prompts | within 1 point | 89 of 90 with the same bits | missed |" in said
+    assert "| ten nearest concepts | within 1 point | 97 % [92, 99] of 99 % | missed |" in said
+
+
+def test_what_was_tried_stands_beside_the_method_as_it_is() -> None:
+    other = {"setting": "wider", "seconds of training": [90.4, 0], "PEZ": [8, 20]}
+    said = tried({"seconds of training": [55.2, 0], "PEZ": [7, 20], "redacted": [0, 40]}, other, "wider")
+    assert said.splitlines() == [
+        "| measure | the method as it is | wider |",
+        "| --- | --- | --- |",
+        "| seconds of training | 55 | 90 |",
+        "| PEZ | 35.0 % [18.1, 56.7] (n=20) | 40.0 % [21.9, 61.3] (n=20) |",
     ]
 
 

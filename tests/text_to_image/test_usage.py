@@ -10,7 +10,7 @@ from PIL import Image
 from modalities.text_to_image import StableDiffusion
 from modalities.text_to_image.exports.export import export
 from modalities.text_to_image.prompts.vocabulary import bundled_vocabulary
-from redact_core import ClosedForm, Lesson, RedactionCard, redact
+from redact_core import ClosedForm, Lesson, RedactionCard, Request, redact
 
 SETTINGS = "guidance_scale=3.0, num_inference_steps=10"
 
@@ -58,6 +58,9 @@ def test_what_was_made_of_the_bundled_base_is_drawn_and_named_as_it(tmp_path: Pa
     assert StableDiffusion(str(again)).steps == 10
     (out / "redaction.json").unlink()
     assert StableDiffusion(str(out)).steps == 50
+    assert model.default_steps() == 220  # of the card that was there when it was opened
+    assert '"a tiger"' in model.usage()
+    assert {row.group for row in model.plan(Request(("cigarette",)), 1)} >= {"neighbours"}
 
 
 def test_fit_prints_the_settings_of_the_call(

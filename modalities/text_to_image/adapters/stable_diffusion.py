@@ -565,9 +565,9 @@ class StableDiffusion(
             pipeline, self.predict, conditioning, self.unconditional(), drawing, seeds=seeds, stops=stops
         )
 
-    @property
+    @cached_property
     def _bundled_base(self) -> bool:
-        """Whether the model is the bundled one, or was made of it, as its card says: its folder cannot tell."""
+        """Whether the model is the bundled one, or was made of it, as its card said when it was opened: its folder cannot tell."""
         return self.source == "bundled" or base_named(Path(self.source)) == "bundled"
 
     def call_settings(self) -> Mapping[str, float]:

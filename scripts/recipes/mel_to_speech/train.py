@@ -20,6 +20,7 @@ from lightning_modules.support.one_line import one_line
 from modalities.mel_to_speech.mel import HOP, RATE, log_mel, to_band
 from modalities.mel_to_speech.model_folder import build
 from modalities.mel_to_speech.networks import MARGIN
+from redact_core import RedactError
 from scripts.experiments.stages import Run, set_rate
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "text_to_speech"))
@@ -45,7 +46,7 @@ class Utterances:
                 p for p in (clips or Path()).rglob("*") if p.suffix in (".wav", ".flac", ".ogg")
             )
         if not self.rows:
-            sys.exit("There is nothing to train on; give --corpus or --clips.")
+            raise RedactError("There is nothing to train on; give --corpus or --clips.")
 
     def __call__(self, i: int) -> torch.Tensor:
         """``(samples,)``, at least two thirds of a second."""
