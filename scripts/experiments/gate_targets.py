@@ -88,6 +88,7 @@ def several(folder: Path) -> dict[str, str]:
     own = [*sorted(folder.glob("*.json")), *sorted((folder / "beside").glob("*_units.json"))]
     found = {"targets": targets(Source(folder.parent / "tables").compared, map(read, own))}
     for path in sorted((folder / "tried").glob("*.json")):
-        concept, seed, name = path.stem.split("_", 2)
+        concept, seed, form = path.stem.split("_", 2)
+        name = form.replace("_", " ")
         found[f"tried {name}"] = tried(read(folder / f"{concept}_{seed}.json"), read(path), name)
     return found
