@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from modalities.text_to_image.adapters.stable_diffusion import StableDiffusion
 from modalities.text_to_image.adapters.stable_diffusion_xl import StableDiffusionXL
+from modalities.text_to_image.inspection.families import FAMILIES
 from modalities.text_to_image.robust_prompts import RobustPrompts
 from redact_core import (
     Adapter,
@@ -73,23 +75,47 @@ def unlearn(
         ``pipe`` itself, on its device and in its number formats.
 
     Raises:
-        RedactError: The pipeline is of another class, there is no such method, or the request contradicts itself.
+        RedactError: The pipeline is of another class, there is no such method, one of its steps does not fit the pipeline, or
+            the request contradicts itself.
     """
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise RedactError(f"There is no method {method!r}; give one of {', '.join(METHODS)}.")
-    kind = StableDiffusionXL if type(pipe).__name__ in StableDiffusionXL.pipelines else StableDiffusion
-    model = kind(pipe)
-    formats = {
-        name: part.dtype for name, part in pipe.components.items() if isinstance(part, torch.nn.Module)
-    }
-    model.to(dtype=torch.float32)
+    model = _adapter(pipe)
+    objectives = METHODS[method](model)
+    for objective in objectives:  # before the first of them changes anything
+        objective.check(model)
+    parts = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+    formats: list[tuple[torch.nn.Module, Any]] = [(part, part.dtype) for part in parts]
+    formats = [(part, dtype) for part, dtype in formats if dtype != torch.float32]
+    if formats:
+        model.to(dtype=torch.float32)
     try:
-        for objective in METHODS[method](model):
+        for objective in objectives:
             redact(
                 model, concept, reference=target, retain=keep, objective=objective, steps=steps, seed=seed,
                 progress=progress,
             )  # fmt: skip
     finally:
-        for name, dtype in formats.items():
-            getattr(pipe, name).to(dtype=dtype)
+        for part, dtype in formats:
+            part.to(dtype=dtype)
     return pipe
+
+
+def _adapter(pipe: Any) -> Adapter:
+    """Around a pipeline of a class that can be redacted in memory.
+
+    Raises:
+        RedactError: It is none.
+    """
+    kind = type(pipe).__name__
+    for adapter in (StableDiffusion, StableDiffusionXL):
+        if kind in adapter.pipelines:
+            return adapter(pipe)
+    wanted = " or a ".join(sorted(StableDiffusion.pipelines | StableDiffusionXL.pipelines))
+    if isinstance(pipe, str | Path):
+        instead = "a folder or a hub id is redacted by redact(StableDiffusion(...), ...)"
+    elif kind in FAMILIES:
+        instead = "save it with save_pretrained, and call redact(PromptPipeline(FOLDER), ...)"
+    else:
+        instead = "redact(...) takes other models"
+    raise RedactError(f"unlearn takes a {wanted} in memory, and this is a {kind}; {instead}.")

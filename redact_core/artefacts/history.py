@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from redact_core.adapters.base import Origin
-from redact_core.artefacts.card import FILE, Disclosure, RedactionCard, digest
+from redact_core.artefacts.card import FILE, SCOPE, Disclosure, RedactionCard, digest
 from redact_core.artefacts.disclosure import HIDDEN, disclosed_config, disclosed_source
 from redact_core.artefacts.receipt import FILE as RECEIPT
 from redact_core.artefacts.receipt import read_receipt, withdrawn_people
@@ -87,6 +87,24 @@ def earlier_redactions(
         started = None if folder is None else read_history(folder).card
         found += [one for one in (started.redactions if started else ()) if one not in found]
     return [*found, *map(dict, in_memory)]
+
+
+def not_asked_for(earlier: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for the card of a changed generator, where the encoder had been redacted before.
+
+    It compares no conditions, of which the card may not be allowed to tell.
+
+    Args:
+        earlier: Of :func:`earlier_redactions`.
+    """
+    numbers = [str(i) for i, one in enumerate(earlier, 1) if one["scope"] == SCOPE]
+    if not numbers:
+        return []
+    return [
+        f"The encoder had been changed before the generator was (redaction {' and '.join(numbers)}). What was redacted there "
+        "reaches the generator as its reference, so of that this redaction made the generator forget nothing, and the stock "
+        "encoder may bring it back. To redact it in both, begin with the untouched model: the generator first, then the encoder."
+    ]
 
 
 def disclosed_redaction(

@@ -127,6 +127,10 @@ class Objective(WholeNumbers, nn.Module, ABC):
         """Steps of a training where none are named: what suits the adapter, or the method's own."""
         return adapter.default_steps()
 
+    def shortfalls(self) -> Sequence[str]:
+        """Sentences about what the method was to do and did not, once it has trained; each is a warning, and on the card."""
+        return ()
+
     def targets(self, teacher: nn.Module, inputs: Mapping[str, Tensor]) -> Conditioning:
         """The teacher's answers; called once for each row and variant, never in the loop."""
         return teacher(inputs)

@@ -57,7 +57,12 @@ class Distillation(Objective):
     def check(self, adapter: Adapter) -> None:
         super().check(adapter)
         if self.start is not None:
-            self.start.check(adapter)
+            try:
+                self.start.check(adapter)
+            except RedactError as error:
+                raise RedactError(
+                    f"{type(self).__name__} starts from a {type(self.start).__name__}. {error}"
+                ) from error
 
     def peak_rate(self, adapter: Adapter) -> float:
         """Half of what suits the adapter where training goes on from a ``start``, which more would undo."""

@@ -112,7 +112,9 @@ class RobustAmnesia(SelectiveAmnesia):
         """Those of Selective Amnesia; samples of what is redacted are drawn for the searches."""
         found = super().rows(adapter, teacher, lessons, seed=seed)
         if self.learnt_weight:
-            self._learnt = LearntWords(adapter, teacher, lessons, self.search, seed=seed)
+            self._learnt = LearntWords(
+                adapter, teacher, lessons, self.search, seed=seed, surrogates=self._surrogates
+            )
         return found
 
     def forward(self, student: nn.Module, batch: ReplayBatch) -> dict[str, Tensor]:
@@ -127,6 +129,16 @@ class RobustAmnesia(SelectiveAmnesia):
         some = next(iter(terms.values()))
         terms["learnt"] = torch.zeros_like(some) if loss is None else self.learnt_weight * loss
         return terms
+
+    def shortfalls(self) -> list[str]:
+        """Whether the training ended before a word was taught."""
+        if not self.learnt_weight or self._turn > self.search.taught_after:
+            return []
+        return [
+            f"No learnt word was taught in {self._turn} steps: the first {self.unused} steps of each of {self.words} words are "
+            f"not taught, {self.search.taught_after} in all. Take this model as one of SelectiveAmnesia; train for more steps, "
+            "or with fewer words or unused steps."
+        ]
 
     def get_extra_state(self) -> dict[str, Any]:
         """The searches, so that an interrupted training finds what it would have found."""

@@ -10,6 +10,7 @@ from torch import nn
 
 from redact_core.adapters.base import Adapter
 from redact_core.adapters.fingerprint import weights_digest
+from redact_core.artefacts.history import earlier_redactions, history_of, not_asked_for
 from redact_core.artefacts.work import Done, Work
 from redact_core.errors import RedactError
 from redact_core.lessons.rules import check_lessons
@@ -174,7 +175,15 @@ class TrainingRun:
         measures = {f"{name} before": value for name, value in self._before.items()}
         measures |= {f"{name} after": value for name, value in after.items()}
         check_measures(measures)
-        missed = shortfalls(self._before, after)
+        missed = [*shortfalls(self._before, after), *self.objective.shortfalls(), *self._not_asked_for()]
         work = Work(self.objective, lessons, asked, self.rate, batch_size, seed, measures, cost, done, missed)
         base = None if self._changed else self.base
         return Redaction(self.adapter, self.student, base, work, losses or {}, remarks)
+
+    def _not_asked_for(self) -> list[str]:
+        """Whether an encoder that was redacted before stood between the conditions and the generator."""
+        if self.student is self.adapter.encoder:
+            return []
+        before = self.adapter.redaction
+        in_memory = before.records() if isinstance(before, Redaction) else ()
+        return not_asked_for(earlier_redactions(history_of(self.adapter.origin), self.objective, in_memory))

@@ -102,6 +102,23 @@ def test_three_redactions_are_listed_in_order_each_with_its_own_files(first: Pat
     assert card.verify(third) == [f"{TEXT} is the stock file again: the redaction is undone"]
 
 
+def test_a_generator_that_is_redacted_behind_a_redacted_encoder_is_said_to_forget_nothing_of_it(
+    tiny_sd: Path, first: Path, tmp_path: Path
+) -> None:
+    """It is asked for the reference alone, and the stock encoder brings the rest back."""
+    said = "The encoder had been changed before the generator was (redaction {})"
+    encoder = made(tiny_sd, "cat", "dog", ClosedForm(disturbed=0), tmp_path / "encoder")
+    both = RedactionCard.read(made(encoder, "cat", "dog", amnesia(), tmp_path / "both"))
+    assert [note for note in both.notes if note.startswith(said.format(1))]
+    inside = StableDiffusion(str(first), steps=2)
+    assert not redact(inside, rows("car", "bus"), objective=ClosedForm(disturbed=0)).shortfalls
+    with pytest.warns(UserWarning, match="the generator first, then the encoder"):
+        result = redact(inside, rows("car", "bus"), objective=amnesia(), steps=2, batch_size=2)
+    assert [note for note in result.card.notes if note.startswith(said.format(2))]
+    for order in (first, made(first, "cat", "dog", ClosedForm(disturbed=0), tmp_path / "right")):
+        assert "had been changed before" not in "".join(RedactionCard.read(order).notes)
+
+
 def test_the_cost_is_that_of_all_redactions(first: Path, tmp_path: Path) -> None:
     one = RedactionCard.read(first)
     two = RedactionCard.read(made(first, "bird", "car", Distillation(), tmp_path / "two"))

@@ -13,8 +13,9 @@ from torch import Tensor
 from lightning_modules import RedactionData
 from modalities.class_to_image import ClassConditional
 from modalities.text_to_image import StableDiffusion
-from redact_core import Adapter, Lesson, RedactError, RobustAmnesia, SelectiveAmnesia, redact
+from redact_core import Adapter, Conditioning, Lesson, RedactError, RobustAmnesia, SelectiveAmnesia, redact
 from redact_core.objectives._parts.learnt_words import Learnt, LearntWords, WordSearch
+from redact_core.objectives._parts.replay import noise_like
 
 LESSONS = [
     Lesson.redact("a cat", "a dog"), Lesson.redact("a red cat", "a red dog"), Lesson.retain("a dog"),
@@ -114,6 +115,36 @@ def test_what_is_taught_is_the_loss_of_the_reference_under_the_word(model: Stabl
     torch.testing.assert_close(found, wanted)
 
 
+def test_noise_is_taught_for_learnt_words_too_where_it_is_the_surrogate(
+    model: StableDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught: list[Tensor] = []
+    loss = LearntWords._loss
+
+    def seen(self: LearntWords, conditioning: Conditioning, samples: list[Tensor], *rest: object) -> Tensor:
+        if not torch.is_inference_mode_enabled() and conditioning.hidden.grad_fn is None:
+            taught.extend(samples)
+        return loss(self, conditioning, samples, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LearntWords, "_loss", seen)
+    objective = small(surrogate="noise")
+    redact(model, LESSONS, objective=objective, steps=4, batch_size=3)
+    assert objective._learnt is not None
+    noise = [noise_like(sample, 700_000 + i) for i, sample in enumerate(objective._learnt.wanted)]
+    assert taught
+    assert all(any(sample.equal(one) for one in noise) for sample in taught)
+
+
+def test_a_training_that_ends_before_a_word_is_taught_says_so(model: StableDiffusion) -> None:
+    said = "No learnt word was taught in 2 steps"
+    with pytest.warns(UserWarning, match=said):
+        short = redact(model, LESSONS, objective=small(), steps=2, batch_size=3)
+    assert [note for note in short.card.notes if note.startswith(said)]
+    for objective, steps in ((small(), 3), (small(learnt_weight=0), 2), (small(unused=0), 1)):
+        result = redact(model, LESSONS, objective=objective, steps=steps, batch_size=3)
+        assert not [sentence for sentence in result.shortfalls if sentence.startswith("No learnt word")]
+
+
 def test_resuming_gives_the_weights_of_an_uninterrupted_run(tiny_sd: Path, tmp_path: Path) -> None:
     def data(model: Adapter) -> RedactionData:
         return RedactionData(model, redact="cat", reference="dog", batch_size=4)
@@ -131,11 +162,15 @@ def test_resuming_gives_the_weights_of_an_uninterrupted_run(tiny_sd: Path, tmp_p
         ({"search_rate": 0}, "search_rate is 0; give a finite number above 0."),
         ({"samples": 0}, "samples is 0; give at least 1."),
         ({"words": 1.5}, "words is 1.5; give a whole number."),
+        (
+            {"searched": 4},
+            "searched is 4 and samples 3, so a step has fewer samples than it shall search with",
+        ),
     ],
 )
 def test_bad_settings_are_one_line(settings: dict, message: str) -> None:
     with pytest.raises(RedactError, match=re.escape(message)):
-        RobustAmnesia(**settings)
+        small(**settings)
 
 
 def test_a_model_whose_conditions_are_not_words_is_refused(tmp_path: Path) -> None:

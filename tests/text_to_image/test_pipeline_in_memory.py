@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers.models import modeling_utils
 from tiny import tiny_stable_diffusion_xl
 from torch import nn
 
@@ -151,6 +154,61 @@ def test_unlearn_knows_its_methods(pipe) -> None:
         RedactError, match="There is no method 'magic'; give one of distillation, robust, closed_form"
     ):
         unlearn(pipe, "a cat", method="magic")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("StableDiffusion3Pipeline", "this is a StableDiffusion3Pipeline; save it with save_pretrained, and call redact(Prompt"),
+        ("str", "this is a str; a folder or a hub id is redacted by redact(StableDiffusion(...), ...)"),
+        ("Linear", "this is a Linear; redact(...) takes other models"),
+    ],
+)  # fmt: skip
+def test_unlearn_says_what_takes_what_it_does_not(kind: str, message: str) -> None:
+    given = "bundled" if kind == "str" else type(kind, (), {})()
+    wanted = "unlearn takes a StableDiffusionPipeline or a StableDiffusionXLPipeline in memory, and "
+    with pytest.raises(RedactError, match=re.escape(wanted + message)):
+        unlearn(given, "a cat")
+
+
+def test_unlearn_changes_nothing_where_one_of_its_steps_does_not_fit(tmp_path: Path) -> None:
+    pipe = StableDiffusionXLPipeline.from_pretrained(tiny_stable_diffusion_xl(tmp_path / "xl"))
+    before = weights(pipe.unet)
+    wanted = "RobustPrompts starts from a ClosedForm. ClosedForm needs one last linear map of the encoder"
+    with pytest.raises(RedactError, match=wanted):
+        unlearn(pipe, "a cat", "amnesia_and_robust", target="a dog", steps=1, progress=False)
+    assert same(before, pipe.unet.state_dict())
+
+
+def test_unlearn_does_not_cast_what_is_float32(pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Diffusers warns of every part that is cast, four times a call."""
+    said: list[str] = []
+    monkeypatch.setattr(StableDiffusion, "expand", lambda *_: LESSONS)
+    monkeypatch.setattr(modeling_utils.logger, "warning", said.append)
+    unlearn(pipe, "a cat", "closed_form", target="a dog", progress=False)
+    assert said == []
+
+
+@pytest.mark.parametrize("part", ["unet", "vae"])
+def test_a_pipeline_that_draws_nothing_has_its_prompts_redacted_and_no_more(
+    tiny_sd: Path, tmp_path: Path, part: str
+) -> None:
+    folder = tmp_path / "bare"
+    shutil.copytree(tiny_sd, folder)
+    shutil.rmtree(folder / part)
+    index = json.loads((folder / "model_index.json").read_text()) | {part: [None, None]}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    given = StableDiffusionPipeline.from_pretrained(tiny_sd, safety_checker=None, **{part: None})
+    for model in (StableDiffusion(str(folder)), StableDiffusion(given)):
+        redact(model, LESSONS, steps=1, lr=1e-2)
+        for refused in (
+            lambda model=model: redact(model, LESSONS, objective=SelectiveAmnesia(), steps=1),
+            lambda model=model: model("a cat"),
+        ):
+            with pytest.raises(
+                RedactError, match=f"has no {part}, so it draws nothing: its prompts can be redacted"
+            ):
+                refused()
 
 
 def test_both_encoders_of_an_xl_pipeline_are_redacted(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from modalities.draws_pictures import DrawsPictures
 from modalities.stated_dtype import half_parts, load_in_float32
 from modalities.stock import Stock, find
 from modalities.text_to_image.adapters import denoising, in_memory
-from modalities.text_to_image.adapters.folders import BUNDLED, check, copy_except, locate
+from modalities.text_to_image.adapters.folders import BUNDLED, GENERATOR, check, copy_except, locate
 from modalities.text_to_image.adapters.gate_block import add_gate_block, shortened, states_behind
 from modalities.text_to_image.adapters.prompt_by_hand import PromptByHand
 from modalities.text_to_image.adapters.prompt_encoder import (
@@ -475,7 +475,18 @@ class StableDiffusion(
 
     @property
     def generator(self) -> nn.Module:
-        """The denoiser."""
+        """The denoiser.
+
+        Raises:
+            RedactError: The pipeline lacks a part that draws.
+        """
+        for part in GENERATOR:
+            named = (self.index.get(part) or [None])[0]
+            if (named if self._given is None else getattr(self._given, part, None)) is None:
+                raise RedactError(
+                    f"{self.source} has no {part}, so it draws nothing: its prompts can be redacted, for all else give a "
+                    "pipeline with all of its parts."
+                )
         return self.pipeline.unet
 
     def conditioning_maps(self) -> Mapping[str, nn.Module]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,6 +61,16 @@ class WordSearch(WholeNumbers):
             raise RedactError(
                 f"unused is {self.unused} and life {self.life}, so no word would ever be taught; give fewer unused steps."
             )
+        if self.searched > self.samples:
+            raise RedactError(
+                f"searched is {self.searched} and samples {self.samples}, so a step has fewer samples than it shall search "
+                f"with; give at most {self.samples} searched, or more samples."
+            )
+
+    @property
+    def taught_after(self) -> int:
+        """Training steps that go by before the first word is taught."""
+        return self.words * self.unused
 
 
 @dataclass
@@ -80,6 +90,7 @@ class LearntWords:
         lessons: All of them; redacted ones whose answer is a mean are left out.
         search: Its settings.
         seed: Of the samples and of the searches.
+        surrogates: Of an adapter, lessons and the first seed: what shall be drawn instead; default: samples of the answers.
     """
 
     def __init__(
@@ -90,6 +101,7 @@ class LearntWords:
         search: WordSearch,
         *,
         seed: int,
+        surrogates: Callable[[Adapter, Sequence[Lesson], int], list[Tensor]] | None = None,
     ):
         self.adapter, self.search, self.seed = adapter, search, seed
         self.words = require(adapter, HasNameReplacement, "Searching for words")
@@ -104,7 +116,11 @@ class LearntWords:
         if rows:
             with torch.no_grad(), swapped_weights(self.trained.generator, teacher):
                 self.wanted = list(adapter.generate(encode(adapter, self.asked), seeds=seeds))
-                self.instead = list(adapter.generate(encode(adapter, self.answers), seeds=seeds))
+                self.instead = (
+                    list(adapter.generate(encode(adapter, self.answers), seeds=seeds))
+                    if surrogates is None
+                    else surrogates(adapter, rows, first)
+                )
 
     def loss(self, turn: int, bank: dict[int, Learnt]) -> Tensor | None:
         """``()`` the training loss of other samples under words that bring redacted ones back.
