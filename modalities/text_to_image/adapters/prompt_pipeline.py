@@ -159,14 +159,14 @@ class PromptPipeline(StableDiffusion):
         for prompt in prompts:
             if len(prompt.encode()) > WIDTH:
                 raise RedactError(f'"{prompt[:60]}" has more than {WIDTH} bytes; shorten it.')
-            if not self.truncate and not self._fits(prompt):
+            if not self.truncate and not self.fits(prompt):
                 raise RedactError(
                     f'"{prompt[:60]}" is longer than one of the encoders reads; shorten it, or set truncate to true to cut '
                     "it as the pipeline would."
                 )
         return {"text": as_bytes(prompts)}
 
-    def _fits(self, prompt: str) -> bool:
+    def fits(self, prompt: str) -> bool:
         return all(len(token_ids(t, prompt)) <= self._length(t) for t in self._tokenizers)
 
     def identity(self, condition: Condition) -> str:
@@ -177,7 +177,7 @@ class PromptPipeline(StableDiffusion):
             self._read[prompt] = read[0] if len(set(read)) == 1 else OR.join(read)
         return self._read[prompt]
 
-    def _same(self, one: str, other: str) -> bool:
+    def named_alike(self, one: str, other: str) -> bool:
         """Whether every tokenizer reads two names alike, whatever their articles."""
         bare = [without_article(tidied(text)) for text in (one, other)]
         return self.identity(bare[0]) == self.identity(bare[1])

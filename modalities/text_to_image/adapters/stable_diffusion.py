@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -32,19 +30,16 @@ from modalities.text_to_image.adapters.prompt_encoder import (
     save_text_model,
     tokenize,
     tower,
-    whole_words,
 )
+from modalities.text_to_image.adapters.prompt_requests import PromptRequests
 from modalities.text_to_image.adapters.row_settings import settings_of
 from modalities.text_to_image.adapters.soft_tokens import in_front, name_replacement
 from modalities.text_to_image.adapters.token_ids import ids_of_each, token_ids
 from modalities.text_to_image.adapters.turns import turn
 from modalities.text_to_image.inspection.pipelines import uncovered_remark
-from modalities.text_to_image.prompts import expansion, planning
-from modalities.text_to_image.prompts.implicit_synonyms import implicit_synonyms
 from modalities.text_to_image.prompts.names import tidied, without_article
 from modalities.text_to_image.prompts.shares import MISSPELLINGS, MOST_ROWS, PromptRows
 from modalities.text_to_image.prompts.vocabulary import Vocabulary, bundled_vocabulary, general_vocabulary
-from modalities.text_to_image.prompts.weighing import Scales
 from modalities.text_to_image.suites import SUITES
 from redact_core import (
     ClosedForm,
@@ -53,12 +48,10 @@ from redact_core import (
     Distillation,
     Disturbable,
     LastLinear,
-    Lesson,
     Objective,
     Origin,
     PlanRow,
     RedactError,
-    Request,
 )
 from redact_core.adapters.base import ROW_SETTINGS
 from redact_core.adapters.capabilities import (
@@ -66,7 +59,6 @@ from redact_core.adapters.capabilities import (
     HasLastLinear,
     HasNameReplacement,
     HasTrainingLoss,
-    PlansEvaluations,
     Reopens,
 )
 from redact_core.adapters.generator_parts import HasConditioningMaps, HasDenoiser, HasTowers, ReadsText, Tower
@@ -79,6 +71,7 @@ _SMALL = 10_000_000
 
 class StableDiffusion(
     DrawsPictures,
+    PromptRequests,
     HasConditioningMaps,
     HasDenoiser,
     HasTowers,
@@ -88,7 +81,6 @@ class StableDiffusion(
     HasNameReplacement,
     HasLastLinear,
     HasTrainingLoss,
-    PlansEvaluations,
     Reopens,
     HasStateGates,
 ):
@@ -172,7 +164,8 @@ class StableDiffusion(
             self.source = in_memory.source_of(self._given)
             self.index: dict[str, Any] = {"_class_name": type(self._given).__name__, **self._given.config}
             self.pipeline = self._given
-        bundled = self._bundled_base
+        # of its card as it is now: the folder may be another's later
+        bundled = self.bundled_base = self.source == "bundled" or base_named(Path(self.source)) == "bundled"
         self.steps = steps if steps is not None else (10 if bundled else 50)
         self.guidance = guidance if guidance is not None else (3.0 if bundled else 7.5)
         self.batch_size, self.truncate = batch_size, truncate
@@ -261,39 +254,8 @@ class StableDiffusion(
             self._read[prompt] = read_as(self.tokenizer, prompt, self.truncate)
         return self._read[prompt]
 
-    def expand(self, request: Request) -> list[Lesson]:
-        """Concepts, styles and prompt lists in many wordings: see :mod:`.expansion`, :mod:`.references`."""
-        request = self.with_references(request)
-        self.remarks += self._of_half_precision() + self._of_other_paths()
-
-        def find_synonyms(names: Sequence[str], avoid: Sequence[str]) -> list[str]:
-            found = self.find_implicit_synonyms(names, self.implicit_synonyms, avoid=avoid, seed=request.seed)
-            # not which: of a concept that should not be seen, they should not be either
-            self.remarks += (
-                f'{len(found)} prompts that do not say "{names[0]}" mean the same to the encoder and are redacted with it.',
-            )
-            return found
-
-        def note(remark: str) -> None:
-            self.remarks += (remark,)
-
-        rows = expansion.expand(
-            request,
-            self.vocabulary,
-            whole_words(self.tokenizer),
-            self._fits,
-            PromptRows(self.per_name, self.random_wordings, self.misspellings, self.most_rows),
-            find_synonyms=find_synonyms if self.implicit_synonyms else None,
-            identity=self.identity,
-            note=note,
-        )
-        if self.truncate:
-            cut = {str(row.asked) for row in rows if not self._fits(str(row.asked))}
-            if cut:
-                note(
-                    f"{len(cut)} prompts are longer than the encoder reads and are cut, as the pipeline cuts them."
-                )
-        return rows
+    def remarks_on_base(self) -> tuple[str, ...]:
+        return self._of_half_precision() + self._of_other_paths()
 
     def _of_other_paths(self) -> tuple[str, ...]:
         """Which paths of the folder the redaction does not change."""
@@ -313,51 +275,11 @@ class StableDiffusion(
             "only where a dtype is named; the redacted folder states float32 and runs with and without one.",
         )
 
-    def with_references(self, request: Request) -> Request:
-        """The request with a reference for every entry; see :mod:`.references`.
-
-        Leaves in :attr:`remarks` and :attr:`chosen_references` what was chosen. Warns of references that may be drawn as what
-        is redacted.
-
-        Raises:
-            RedactError: A reference is itself redacted, to the encoder or by its name, or no default can be chosen.
-        """
-        self.remarks, self.chosen_references = (), ()
-        request.check_references()
-        subjects = [expansion.understand(text, self.vocabulary) for text in request.redact]
-        gone = expansion.names_of(subjects)
-        scales = Scales(gone, self.vocabulary, self.summary_embeddings, self._same)
-        found = [scales.weigh(subject, request.reference_of(i)) for i, subject in enumerate(subjects)]
-        for one in found:
-            if one.warning:
-                warnings.warn(one.warning, stacklevel=2)
-        self.remarks = tuple(one.remark for one in found if one.remark)
-        self.chosen_references = tuple(one.shown for one in found)
-        return replace(request, references=tuple(one.reference for one in found))
-
-    def _same(self, one: str, other: str) -> bool:
+    def named_alike(self, one: str, other: str) -> bool:
         """Whether two names have the same token ids, whatever their articles."""
         bare = [without_article(tidied(text)) for text in (one, other)]
         ids = ids_of_each(self.tokenizer, bare)
         return ids[0] == ids[1]
-
-    def find_implicit_synonyms(
-        self, names: Sequence[str], limit: int, *, avoid: Sequence[str] = (), seed: int = 0
-    ) -> list[str]:
-        """Prompts of the tokenizer's words that the encoder takes for the concept ``names``: see :mod:`.implicit_synonyms`.
-
-        Args:
-            names: What the concept is called, first its usual name.
-            limit: Prompts at most.
-            avoid: Words that may not be used, beside those that name something in the vocabulary.
-            seed: Of the search.
-        """
-        known = self.vocabulary
-        others = [name for name in known.concepts if name not in names]
-        listed = (*known.concepts, *known.styles, *known.settings)
-        named = {word for name in listed for word in name.lower().split()}
-        words = sorted({*whole_words(self.tokenizer)} - named - {*avoid})
-        return implicit_synonyms(self.summary_embeddings, names, others, words, limit, seed=seed)
 
     @torch.no_grad()
     def summary_embeddings(self, prompts: Sequence[str]) -> Tensor:
@@ -380,7 +302,7 @@ class StableDiffusion(
 
     def default_steps(self) -> int:
         """220 for the bundled base; 2000 for others, a starting point that was not tuned on any of them."""
-        return 220 if self._bundled_base else 2000
+        return 220 if self.bundled_base else 2000
 
     def default_objective(self) -> Objective:
         """Distillation from the closed form, after which other names bring back far less than after distillation alone."""
@@ -389,28 +311,6 @@ class StableDiffusion(
     def last_linear(self) -> LastLinear:
         """The last layer of the text encoder's last block; see :func:`.prompt_encoder.find_last_linear`."""
         return find_last_linear(self.encoder)
-
-    def plan(self, request: Request, n: int) -> list[PlanRow]:
-        """Prompts by :mod:`.planning`; neighbours are the nearest conditionings of the bundled base."""
-        request = planning.named(request, self.vocabulary)
-        bundled = self._bundled_base
-        concepts = [name for name in request.redact if bundled and self.vocabulary.find(name)]
-        near = {name: self.distances(name) for name in concepts}
-        request = self.with_references(request)
-        return planning.plan(request, self.vocabulary, near, bundled, n)
-
-    def nearest(self, name: str, count: int = 10) -> list[str]:
-        """Concepts of the vocabulary whose conditioning is nearest to that of ``name``."""
-        return list(self.distances(name))[:count]
-
-    @torch.no_grad()
-    def distances(self, name: str) -> dict[str, float]:
-        """Every other concept of the vocabulary, nearest first: 1 less the cosine of the centred conditionings."""
-        names = [n for n in self.vocabulary.concepts if n != name]
-        hidden = self.encode([name, *names]).hidden.flatten(1)
-        hidden = hidden - hidden.mean(0)
-        alike = torch.cosine_similarity(hidden[:1], hidden[1:])
-        return {names[i]: 1 - alike[i].item() for i in alike.argsort(descending=True).tolist()}
 
     def reopen(self, folder: Path) -> Self:
         same = {"steps": self.steps, "guidance": self.guidance, "batch_size": self.batch_size}
@@ -576,18 +476,13 @@ class StableDiffusion(
             pipeline, self.predict, conditioning, self.unconditional(), drawing, seeds=seeds, stops=stops
         )
 
-    @cached_property
-    def _bundled_base(self) -> bool:
-        """Whether the model is the bundled one, or was made of it, as its card said when it was opened: its folder cannot tell."""
-        return self.source == "bundled" or base_named(Path(self.source)) == "bundled"
-
     def call_settings(self) -> Mapping[str, float]:
         return {"guidance_scale": self.guidance, "num_inference_steps": self.steps}
 
     def usage(self) -> str:
         kind, settings = self.index["_class_name"], self.call_settings()
         call = ", ".join(f"{name}={value}" for name, value in settings.items())
-        prompt = "a tiger" if self._bundled_base else "a photo of a lighthouse"
+        prompt = "a tiger" if self.bundled_base else "a photo of a lighthouse"
         return (
             f'from diffusers import {kind}\n\npipe = {kind}.from_pretrained("FOLDER")\n'
             f'pipe("{prompt}", {call}).images[0].save("picture.png")'
@@ -626,7 +521,7 @@ class StableDiffusion(
         base = find(self.folder / "unet", "diffusion_pytorch_model", self.variant)
         return base if base.differs(self.pipeline.unet.state_dict()) else None
 
-    def _fits(self, prompt: str) -> bool:
+    def fits(self, prompt: str) -> bool:
         ids = token_ids(self.tokenizer, expand_added_tokens(self.tokenizer, prompt))
         return len(ids) <= self.tokenizer.model_max_length
 
