@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import sys
 from dataclasses import dataclass, field
 
 from lightning_modules.support.near_names import meant, no_class
@@ -91,14 +92,13 @@ def _sentence(found: _Refusal) -> str:
             return found.said(
                 f"{other['given']:.80} names no {one}; write Name, or Name: {{argument: value}}"
             )
-        if missing and missing["abstract"] and (lacks := _lacking(missing["abstract"])):
-            open_ = " and ".join(lacks)
-            return found.said(
-                f"{_bare(missing['abstract'])} lacks {open_}; write what its base class leaves open"
-            )
         if missing and (
             name := missing["name"] or missing["path"] or missing["abstract"] or found.given or found.path
         ):
+            if lacks := _lacking(name):
+                return found.said(
+                    f"{_bare(name)} lacks {' and '.join(lacks)}; write what its base class leaves open"
+                )
             return no_class(name, found.option, wanted=missing["wanted"] or "")
         if found.path and _NO_IMPORT.match(reason):
             return no_class(found.path, found.option, reason)
@@ -114,9 +114,10 @@ def _sentence(found: _Refusal) -> str:
 def _lacking(path: str) -> list[str]:
     """Members that a class of somebody else's must have and has not; none of a base class of ours, which nobody meant."""
     module, _, name = path.rpartition(".")
-    if module.split(".")[0] in ("redact_core", "modalities", "lightning_modules"):
+    if not module or module.split(".")[0] in ("redact_core", "modalities", "lightning_modules"):
         return []
-    return sorted(getattr(getattr(importlib.import_module(module), name), "__abstractmethods__", ()))
+    # the parser has imported it already, if it is there
+    return sorted(getattr(getattr(sys.modules.get(module), name, None), "__abstractmethods__", ()))
 
 
 def _no_argument(found: _Refusal, name: str) -> str:

@@ -111,7 +111,7 @@ def build(kind: type[T], spec: Mapping[str, Any]) -> T:
         raise RedactError(f"{path} cannot be made: {reason}; 'redact ls' lists what there is.") from error
     try:
         made = parser.instantiate(config)["object"]
-        if isinstance(made, Attack):
+        if issubclass(kind, Attack):
             check_declared(made)
         return made
     except ValueError as error:

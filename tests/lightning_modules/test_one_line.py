@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 from command import redact as command
-from jsonargparse import Namespace
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from lightning_modules.support import mishaps
+from lightning_modules.support.parser_words import parser_says
 from lightning_modules.support.specs import build, spec_of
 from lightning_modules.training.checkpoints import WholeFiles, check_checkpoint, resuming
-from redact_core import Attack, RedactError, Scorer
+from redact_core import Attack, Objective, RedactError, Scorer
 from redact_core.support.folders import check_target, check_writable, new_folder
 
 
@@ -351,3 +352,19 @@ def test_an_attack_that_leaves_something_open_is_refused_before_it_runs(
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(RedactError, match=said):
         build(Attack, spec_of(f"foreign_attacks.{text}"))
+
+
+def test_a_method_that_leaves_its_loss_open_is_no_unknown_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "foreign_method.py").write_text(
+        "from redact_core import Objective\n\n\nclass Open(Objective):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--objective", type=Objective | None)
+    with pytest.raises(ArgumentError) as caught:
+        parser.parse_args(["--objective", "foreign_method.Open"])
+    assert (
+        parser_says(caught.value) == "--objective: Open lacks forward; write what its base class leaves open"
+    )
