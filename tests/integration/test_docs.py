@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_code_on_pages_imports_what_exists() -> None:
     found: set[tuple[str, str]] = set()
     for page in PAGES:
         for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S):
-            for node in ast.walk(ast.parse(block)):
+            for node in ast.walk(ast.parse(textwrap.dedent(block))):
                 if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in OURS:
                     found |= {(str(node.module), name.name) for name in node.names}
     assert len(found) > 20
