@@ -12,6 +12,7 @@ _ALIKE = 0.75
 _TAKES = {
     "objective": "objective", "start": "objective", "adapter": "adapter", "base": "adapter", "attacks": "attack",
     "guards": "guard", "scorers": "scorer", "set_scorers": "setscorer", "test_bed": "plansource", "success": "scorer",
+    "then": "attack", "first": "attack",
 }  # fmt: skip
 """Last part of an option -> the kind of class that it takes."""
 
@@ -41,6 +42,8 @@ def no_class(name: str, option: str, reason: str = "", wanted: str = "") -> str:
     kind = wanted.lower() if wanted.lower() in HEADINGS else _TAKES.get(option.rpartition(".")[2].lstrip("-"))
     found = list(entries())
     kinds = {entry.kind for entry in found if entry.name == bare}
+    if kind is None and kinds:
+        return f"{option}: {name} is {_a(min(kinds))}, which it does not take".removeprefix(": ")
     if kind is None:
         why = f" ({reason})" if reason else ""
         return f"{option}: there is no class {name}{why}; write its whole path, package.module.Class".removeprefix(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import sys
 from dataclasses import dataclass, field
 
 from lightning_modules.support.near_names import meant, no_class
 
 _AROUND = re.compile(
     r"Does not validate against any of the Union subtypes|Subtypes: |Errors:|Given value type: |Given value: ([{\[]|NestedArg|Namespace)|"
-    r"Expected a <class 'NoneType'>|Expected a path but .* either not accessible or invalid"
+    r"Expected a <class 'NoneType'>|Expected a path but .* either not accessible or invalid|"
+    # what can be written for a class
+    r"Subclass types expect one of:|a class path \(str\)|a dict with(out)? (class_path|parameters)"
 )
 """Lines of the parser that stand around the reason."""
 _KEY = re.compile(r'Parser key "(?P<key>[\w.]+)":\s*(?P<rest>.*)')
@@ -20,6 +23,7 @@ _NO_CLASS = re.compile(
     r"Expected a dot import path string: (?P<name>[\w.]+)|Import path ((?P<path>[\w.]+) )?does not correspond to a subclass of (?P<wanted>\w+)|"
     r"Expected an instantiatable class, but ((?P<abstract>[\w.]+) )?is abstract"
 )
+_NOT_ONE = re.compile(r"Not a valid subclass of (?P<wanted>\w+)\. Got value: (?P<given>.*)")
 _NO_IMPORT = re.compile(r"No module named|module '[\w.]+' has no attribute")
 _NO_OPTION = re.compile(r"Option '(?P<name>\w+)' is not accepted")
 _NEEDED = re.compile(r"the following arguments are required: (?P<names>.*)")
@@ -83,9 +87,18 @@ def _read(lines: list[str]) -> _Refusal:
 def _sentence(found: _Refusal) -> str:
     for reason in found.reasons:
         missing, option, needed = (p.match(reason) for p in (_NO_CLASS, _NO_OPTION, _NEEDED))
+        if other := _NOT_ONE.match(reason):
+            one = other["wanted"].lower()
+            return found.said(
+                f"{other['given']:.80} names no {one}; write Name, or Name: {{argument: value}}"
+            )
         if missing and (
             name := missing["name"] or missing["path"] or missing["abstract"] or found.given or found.path
         ):
+            if lacks := _lacking(name):
+                return found.said(
+                    f"{_bare(name)} lacks {' and '.join(lacks)}; write what its base class leaves open"
+                )
             return no_class(name, found.option, wanted=missing["wanted"] or "")
         if found.path and _NO_IMPORT.match(reason):
             return no_class(found.path, found.option, reason)
@@ -96,6 +109,15 @@ def _sentence(found: _Refusal) -> str:
             given = f": give {', '.join(f'{found.option}.{name}' for name in names)}" if found.option else ""
             return f"{_bare(found.path)} needs {' and '.join(names)}{given}"
     return _expected(found)
+
+
+def _lacking(path: str) -> list[str]:
+    """Members that a class of somebody else's must have and has not; none of a base class of ours, which nobody meant."""
+    module, _, name = path.rpartition(".")
+    if not module or module.split(".")[0] in ("redact_core", "modalities", "lightning_modules"):
+        return []
+    # the parser has imported it already, if it is there
+    return sorted(getattr(getattr(sys.modules.get(module), name, None), "__abstractmethods__", ()))
 
 
 def _no_argument(found: _Refusal, name: str) -> str:

@@ -12,9 +12,10 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from lightning_modules.support.arguments import at_home_everywhere
 from lightning_modules.support.names import import_classes, path_of, places
-from lightning_modules.support.near_names import meant
+from lightning_modules.support.near_names import meant, no_class
 from lightning_modules.support.parser_words import parser_says
-from redact_core import RedactError
+from redact_core import Attack, RedactError
+from redact_core.attacks.base import check_declared
 from redact_core.errors import raise_together
 from redact_core.evaluation.evidence import BASE
 from redact_core.support.paths import at_home
@@ -46,6 +47,7 @@ def spec_of(entry: object) -> dict[str, Any]:
     Raises:
         RedactError: It is none of these, or there is no such class.
     """
+    entry = _plain(entry)  # the parser makes a namespace of what has a class_path
     try:
         value = yaml.safe_load(entry) if isinstance(entry, str) else entry
     except yaml.YAMLError:
@@ -105,16 +107,28 @@ def build(kind: type[T], spec: Mapping[str, Any]) -> T:
         values = {"object": {"class_path": path, "init_args": given}}
         config = parser.parse_object(values)
     except (ImportError, ArgumentError) as error:
-        reason = parser_says(error)
+        reason = _unknown(given) or parser_says(error)
         raise RedactError(f"{path} cannot be made: {reason}; 'redact ls' lists what there is.") from error
     try:
-        return parser.instantiate(config)["object"]
+        made = parser.instantiate(config)["object"]
+        if issubclass(kind, Attack):
+            check_declared(made)
+        return made
     except ValueError as error:
         # of an object within the object the parser tells in words of its own what is wrong
         ours = _own(error)
         if ours is None:
             raise
         raise ours from error
+
+
+def _unknown(arguments: Mapping[str, Any]) -> str:
+    """What is wrong with an argument that was meant as a class, of a name that no class has; empty where there is none."""
+    for key, value in arguments.items():
+        name = str(next(iter(value), "")) if isinstance(value, Mapping) and len(value) == 1 else ""
+        if name[:1].isupper() and "." not in name and path_of(name) is None:
+            return no_class(name, f"--{key}")
+    return ""
 
 
 def _own(error: BaseException | None) -> RedactError | None:

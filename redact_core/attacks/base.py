@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from torch import Tensor
 
@@ -103,3 +103,22 @@ class Attack(WholeNumbers, ABC):
         """
         del model, base, seed
         return [Attempt(condition=row.condition) for row in rows]
+
+
+def check_declared(attack: Attack) -> None:
+    """Refuse an attack that does not say what the attacker may use, before hours are spent on it.
+
+    Raises:
+        RedactError: :attr:`Attack.access` is missing or unknown, or :attr:`Attack.adaptive` is no truth value.
+    """
+    name, access, adaptive = (
+        type(attack).__name__,
+        getattr(attack, "access", None),
+        getattr(attack, "adaptive", None),
+    )
+    if access not in get_args(Access):
+        raise RedactError(f"{name}.access is {access!r}; give one of {', '.join(get_args(Access))}.")
+    if not isinstance(adaptive, bool):
+        raise RedactError(
+            f"{name}.adaptive is {adaptive!r}; give True where the search looks at the attacked model, else False."
+        )

@@ -99,6 +99,7 @@ def report_json(evidence: Evidence) -> dict[str, Any]:
         "findings": [one.text for one in wrong],
         "warnings": [vars(one) for one in explained(wrong, metrics)],
         "verdicts": [verdict.as_json() for verdict in verdicts_of(evidence, rows, attacks)],
+        "attacks": attacks,
         "rows": rows,
         "curves": [curve.as_json() for curve in damage_curves(evidence.rows(), metrics)],
         "costs": costs_of(evidence),

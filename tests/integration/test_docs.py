@@ -1,10 +1,13 @@
 """Pages name files that exist, and their generated tables are those of the result files."""
 
+import ast
+import importlib
 import json
 import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -29,6 +32,7 @@ POINTERS = [
 NAMED = re.compile(
     r"(?<![\w./-])(?:configs|scripts|docs|tests|modalities|redact_core|lightning_modules)/[\w./-]+\.(?:ya?ml|sh|py|md|png|json)"
 )
+OURS = ("redact_core", "modalities", "lightning_modules")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -53,6 +57,25 @@ def test_links_lead_to_files() -> None:
         if not link.startswith(("https:", "#")) and not (path.parent / link.split("#")[0]).is_file()
     ]
     assert missing == []
+
+
+def test_code_on_pages_imports_what_exists() -> None:
+    found: set[tuple[str, str]] = set()
+    for page in PAGES:
+        for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S):
+            for node in ast.walk(ast.parse(textwrap.dedent(block))):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in OURS:
+                    found |= {(str(node.module), name.name) for name in node.names}
+    assert len(found) > 20
+    missing = [f"{module}: {name}" for module, name in sorted(found) if not exists(module, name)]
+    assert missing == []
+
+
+def exists(module: str, name: str) -> bool:
+    try:
+        return hasattr(importlib.import_module(module), name)
+    except ModuleNotFoundError:
+        return False
 
 
 def test_every_public_name_is_in_the_reference() -> None:

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 from command import redact as command
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from lightning_modules.support import mishaps
+from lightning_modules.support.parser_words import parser_says
 from lightning_modules.support.specs import build, spec_of
 from lightning_modules.training.checkpoints import WholeFiles, check_checkpoint, resuming
-from redact_core import Attack, RedactError, Scorer
+from redact_core import Attack, Objective, RedactError, Scorer
 from redact_core.support.folders import check_target, check_writable, new_folder
 
 
@@ -264,6 +266,8 @@ def test_the_trainer_writes_whole_checkpoints(tmp_path: Path, monkeypatch) -> No
 )
 def test_an_object_within_an_object_is_written_as_any_other(text: str) -> None:
     spec = spec_of(text)
+    arguments = Namespace(**spec["init_args"])  # as the parser makes it of a list without quotes
+    assert spec_of(Namespace(class_path=spec["class_path"], init_args=arguments)) == spec
     for one in (spec, json.loads(json.dumps(spec))):  # as a record keeps it
         assert build(Attack, one).name == "Chain-WeightInterpolation-0.5+Relearning-victim-samples-7"
 
@@ -277,7 +281,21 @@ def test_an_object_within_an_object_is_written_as_any_other(text: str) -> None:
         ),
         ("Chain: {then: Relearning, first: SeedSearch}", "SeedSearch-10 does not change the model"),
         ("Chain: {then: {Relearning: {stps: 3}}}", "Relearning takes no stps, did you mean steps"),
-        ("Chain: {then: Relerning}", "there is no class Relerning"),
+        (
+            "Chain: {then: Relerning}",
+            "There is no attack Relerning, did you mean Relearning; --then takes an attack",
+        ),
+        (
+            "Chain: {then: {Relerning: {}}}",
+            "There is no attack Relerning, did you mean Relearning; --then takes an attack",
+        ),
+        ("Chain: {then: {Relerning: {steps: 3}}}", "There is no attack Relerning, did you mean Relearning"),
+        ("Chain: {then: GraderScorer}", "GraderScorer is a scorer; --then takes an attack"),
+        ("Chain: {then: 3}", "--then: 3 names no attack; write Name, or Name: {argument: value}"),
+        (
+            "Chain: {then: [Relearning, EncoderSwap]}",
+            r"--then: \['Relearning', 'EncoderSwap'\] names no attack; write Name, or Name: {argument: value}",
+        ),
         (
             "Chain: {then: {class_path: Relearning, init_argz: {}}}",
             "has init_argz, which is not read; write class_path",
@@ -289,3 +307,64 @@ def test_what_is_wrong_with_an_object_within_an_object_is_one_line(text: str, sa
     with pytest.raises(RedactError, match=said) as caught:
         build(Attack, spec_of(text))
     assert "\n" not in str(caught.value)
+
+
+FOREIGN = """
+from redact_core import Attack
+
+
+class NoBudget(Attack):
+    access, adaptive = "prompt", False
+
+
+class NoAccess(Attack):
+    adaptive, budget = False, "1"
+
+
+class Telepathy(Attack):
+    access, adaptive, budget = "telepathy", False, "1"
+
+
+class Unsaid(Attack):
+    access, budget = "prompt", "1"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("NoBudget", "NoBudget lacks budget; write what its base class leaves open"),
+        (
+            "NoAccess",
+            "NoAccess.access is None; give one of prompt, encoder gradient, denoiser gradient, sample, weights",
+        ),
+        ("Telepathy", "Telepathy.access is 'telepathy'; give one of prompt, encoder gradient"),
+        (
+            "Unsaid",
+            "Unsaid.adaptive is None; give True where the search looks at the attacked model, else False",
+        ),
+    ],
+)
+def test_an_attack_that_leaves_something_open_is_refused_before_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    (tmp_path / "foreign_attacks.py").write_text(FOREIGN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(RedactError, match=said):
+        build(Attack, spec_of(f"foreign_attacks.{text}"))
+
+
+def test_a_method_that_leaves_its_loss_open_is_no_unknown_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "foreign_method.py").write_text(
+        "from redact_core import Objective\n\n\nclass Open(Objective):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--objective", type=Objective | None)
+    with pytest.raises(ArgumentError) as caught:
+        parser.parse_args(["--objective", "foreign_method.Open"])
+    assert (
+        parser_says(caught.value) == "--objective: Open lacks forward; write what its base class leaves open"
+    )

@@ -19,6 +19,7 @@ from redact_core.evaluation.summary import read_summary
 from redact_core.metrics.scorer import Metric, leak_metric
 from redact_core.reporting.attack_report import _families
 from redact_core.reporting.attack_table import attack_table, attempts_of
+from redact_core.reporting.sections import report_json
 from redact_core.support.jsonl import read_lines
 
 ATTACKS = "[toy_attacks.Spelling, toy_attacks.Bypass, toy_attacks.Restore, toy_attacks.Best]"
@@ -69,6 +70,14 @@ def test_the_table_has_leak_and_ceiling_of_every_attack_by_access(whole: Path) -
     assert (rows["Spelling"]["queries"], rows["Bypass"]["queries"], rows["plain"]["queries"]) == (2, 5, None)
     # once for each model, with all rows, whatever the batches are
     assert [(type(model), n) for model, n in Restore.calls] == [(OpenToy, 6), (OpenToy, 6)]
+
+
+def test_the_report_for_programs_names_access_kind_budget_and_ceiling(whole: Path) -> None:
+    evidence = Evidence(whole)
+    assert report_json(evidence)["attacks"] == list(table(whole).values())
+    worst = report_json(evidence)["attacks"][-1]
+    assert (worst["attack"], worst["access"], worst["kind"]) == ("Restore", "weights", "static")
+    assert {"budget", "low", "high", "base", "base_n"} <= set(worst)
 
 
 def test_every_attack_gets_the_plain_rows_and_their_seeds(whole: Path) -> None:
