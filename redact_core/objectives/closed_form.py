@@ -62,7 +62,8 @@ class ClosedForm(Distillation):
     Args:
         redact_weight: Of redacted rows, attacked ones included; default: as above.
         retain_weight: Of retained rows.
-        ridge: Relative to the mean second moment of the features; more changes less.
+        ridge: Relative to the mean second moment of the features; more changes less. Below 1e-5, rounding of the encoder's
+            float32 may undo what it gains.
         disturbed: How often each row comes with a random disturbance.
         rounds: Of attacks. They lower the leak further, and the nearest retained conditions pay for it.
         attacked: Redacted rows attacked in a round.
