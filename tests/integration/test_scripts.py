@@ -44,6 +44,21 @@ def test_a_mistake_is_one_line_with_status_2(
         raise KeyError
 
 
+def test_a_file_that_is_missing_is_one_line_with_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["scripts/tools/chance_page.py"])
+    with pytest.raises(SystemExit) as ended, one_line():
+        (tmp_path / "none.md").read_text()
+    assert ended.value.code == 2
+    said = (
+        f"{tmp_path / 'none.md'}: No such file or directory; give another path, or mend that and run again."
+    )
+    assert capsys.readouterr().err == f"chance_page: {said}\n"
+    with pytest.raises(OSError, match="nobody's"), one_line():
+        raise OSError("nobody's file")
+
+
 def test_no_script_ends_with_a_text_and_status_1() -> None:
     with_text = re.compile(r"""(?:SystemExit|sys\.exit)\(\s*f?["']""")
     found = [
