@@ -14,7 +14,7 @@ from redact_core import Adapter, Objective, RedactError
 from redact_core.training.identity import check_same, run_identity
 from redact_core.training.loop import adamw, cosine_decay
 from redact_core.training.run import TrainingRun
-from redact_core.training.soundness import check_terms, check_weights
+from redact_core.training.soundness import check_terms, check_weights, losses_of
 
 _LOOK = 10
 """Every so many batches an accelerator is asked whether the loss is finite."""
@@ -85,7 +85,7 @@ class RedactionModule(L.LightningModule):
             )
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        terms = self.objective(self.student, batch)
+        terms = losses_of(self.objective, self.student, batch)
         # an accelerator would have to wait for the number
         if batch_idx % _LOOK == 0 or self.device.type == "cpu":
             check_terms({k: v.item() for k, v in terms.items()}, self.global_step + 1, self.lr)

@@ -19,7 +19,7 @@ from redact_core.support.meter import Meter
 from redact_core.support.whole_numbers import check_whole
 from redact_core.training.result import Redaction
 from redact_core.training.run import TrainingRun, lessons_of
-from redact_core.training.soundness import check_terms, check_weights
+from redact_core.training.soundness import check_terms, check_weights, losses_of
 from redact_core.types import Lesson, Request
 
 
@@ -199,7 +199,7 @@ def _train(
     while step < steps:
         for batch in loader:
             batch = batch.to(device)
-            losses = run.objective(student, batch)
+            losses = losses_of(run.objective, student, batch)
             terms = {name: value.item() for name, value in losses.items()}
             check_terms(terms, step + 1, run.rate)
             optimizer.zero_grad()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from redact_core.adapters.fingerprint import weights_digest
 from redact_core.artefacts.writing import UNCHANGED
@@ -34,6 +34,34 @@ def check_rate(rate: float) -> None:
     """
     if not 0 < rate < math.inf:
         raise RedactError(f"The learning rate is {rate}; give a finite number above 0.")
+
+
+def losses_of(objective: nn.Module, student: nn.Module, batch: object) -> Mapping[str, Tensor]:
+    """The terms of one step, of a method that may be anybody's.
+
+    Raises:
+        RedactError: They are no mapping of names to numbers, or do not depend on what is trained.
+    """
+    terms, name = objective(student, batch), type(objective).__name__
+    if not isinstance(terms, Mapping) or not terms:
+        raise RedactError(
+            f"{name} gave {_shown(terms)} for the terms of a step; return a mapping such as {{'redact': loss}} from forward."
+        )
+    for term, value in terms.items():
+        if not isinstance(value, Tensor) or value.ndim:
+            raise RedactError(
+                f"{name} gave {_shown(value)} for the term {term!r}; give a tensor of one number, such as the mean over the batch."
+            )
+    if not any(value.requires_grad for value in terms.values()):
+        raise RedactError(
+            f"No term of {name} ({', '.join(terms)}) depends on a weight that is trained; compute them from student(...), outside "
+            "of no_grad."
+        )
+    return terms
+
+
+def _shown(value: object) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"{value!r}"[:60]
 
 
 def check_terms(terms: Mapping[str, float], step: int, rate: float) -> None:

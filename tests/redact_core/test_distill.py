@@ -5,7 +5,16 @@ import math
 import pytest
 import torch
 
-from redact_core import Batch, Conditioning, Distillation, RedactError, conditioning_distance, group_mean
+from redact_core import (
+    Batch,
+    Conditioning,
+    Distillation,
+    Lesson,
+    RedactError,
+    conditioning_distance,
+    group_mean,
+    redact,
+)
 from redact_core.adapters.contract import ToyAdapter
 
 
@@ -86,3 +95,32 @@ def test_weight_zero_removes_a_term_bit_by_bit() -> None:
 def test_senseless_weights_are_refused(value: float) -> None:
     with pytest.raises(RedactError, match=r"redact_weight is .*finite number"):
         Distillation(redact_weight=value)
+
+
+class OfSomebody(Distillation):
+    """A method whose step gives ``given``."""
+
+    given: object = None
+
+    def forward(self, student: torch.nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
+        del student, batch
+        return self.given  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (torch.tensor(1.0), r"OfSomebody gave a tensor of shape \(\) for the terms of a step; return a mapping"),
+        ({}, r"gave \{\} for the terms of a step; return a mapping such as \{'redact': loss\} from forward"),
+        ({"redact": torch.ones(4)}, r"gave a tensor of shape \(4,\) for the term 'redact'; give a tensor of one number"),
+        ({"redact": 1.0}, r"gave 1\.0 for the term 'redact'; give a tensor of one number"),
+        ({"redact": torch.tensor(1.0)}, r"No term of OfSomebody \(redact\) depends on a weight that is trained"),
+    ],
+    ids=["a tensor", "nothing", "a number each", "a plain number", "no gradient"],
+)  # fmt: skip
+def test_what_another_ones_method_gives_is_checked(given: object, said: str) -> None:
+    objective = OfSomebody()
+    objective.given = given
+    lessons = [Lesson.redact("pear", "plum"), Lesson.retain("plum")]
+    with pytest.raises(RedactError, match=said):
+        redact(ToyAdapter(), lessons, objective=objective, steps=1)
