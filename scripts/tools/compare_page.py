@@ -251,6 +251,7 @@ def main() -> None:
     kept = args.page.with_name(args.name)
     if kept.is_dir():
         shutil.rmtree(kept)
+    kept.with_suffix(".json").unlink(missing_ok=True)  # of one task and seed
     for path, part in stored(results, kept):
         path.parent.mkdir(exist_ok=True)
         path.write_text(part, encoding="utf-8")

@@ -124,7 +124,9 @@ def test_clips_of_a_blocked_voice_are_refused_and_others_are_the_model_s_own(mod
     guard = ClipFilter(model, ["alice"], bank=model.bank.folder)
     near = guard.similarity([alice, bob, "alice"])
     assert near[0] > near[1]
-    assert near[2] == guard.similarity([str(clip) for clip in model.bank.voices["alice"]]).max()
+    each = guard.similarity([str(clip) for clip in model.bank.voices["alice"]])
+    # together in one batch: not the same to the bit on every processor
+    assert near[2].item() == pytest.approx(each.max().item(), abs=1e-5)
     guard.threshold = float(near[:2].mean())
     spoken = guard.generate([alice, bob], seeds=[0, 1])
     plain = model.generate([alice, bob], seeds=[0, 1])
