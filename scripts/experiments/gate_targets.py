@@ -16,6 +16,7 @@ from summaries import Source
 from lightning_modules.comparison.figures import Figures
 from lightning_modules.comparison.tables import markdown, percent
 from redact_core.metrics.statistics import wilson
+from redact_core.reporting.formats import MISSING
 
 METHOD = "gating units"
 SEARCHES = (
@@ -61,6 +62,13 @@ def verdict(met: bool | None) -> str:
     return "not measured" if met is None else "met" if met else "missed"
 
 
+def cell(number: float | None, n: int) -> str:
+    """A rate of ``number`` in ``n``; without ``n`` the number itself."""
+    if number is None:
+        return MISSING
+    return str(wilson(int(number), n)) if n else f"{number:.0f}"
+
+
 def tried(as_it_is: Mapping[str, list], other: Mapping[str, list], name: str) -> str:
     """The method and another form of it, a line a measure that the other one has.
 
@@ -71,11 +79,7 @@ def tried(as_it_is: Mapping[str, list], other: Mapping[str, list], name: str) ->
     """
     lines = [["measure", "the method as it is", name]]
     for measure in (key for key in other if key != "setting"):
-        cells = (
-            str(wilson(*pair)) if pair[1] else f"{pair[0]:.0f}"
-            for pair in (as_it_is[measure], other[measure])
-        )
-        lines.append([measure, *cells])
+        lines.append([measure, cell(*as_it_is[measure]), cell(*other[measure])])
     return markdown(lines)
 
 

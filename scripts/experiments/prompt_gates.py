@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 from chance_concepts import drawn_by_chance
 from gate_checks import checks
-from gate_targets import several
+from gate_targets import cell, several
 from never_retained import NEAREST, prompts, without
 from robust_picture import drawn
 
@@ -177,7 +177,7 @@ def tables(columns: Mapping[str, dict]) -> dict[str, str]:
         lines = ["| " + " | ".join(["measure", *extra, *shown]) + " |"]
         lines.append("|" + "---|" * (1 + len(extra) + len(shown)))
         for name in rows:
-            cells = [_cell(*columns[label].get(name, (None, 0))) for label in shown]
+            cells = [cell(*columns[label].get(name, (None, 0))) for label in shown]
             more = [known[name.removeprefix(UNTOUCHED)]] if extra else []
             lines.append("| " + " | ".join([name, *more, *cells]) + " |")
         found[table] = "\n".join(lines) + "\n"
@@ -213,7 +213,7 @@ def beside(columns: Mapping[str, dict]) -> dict[str, str]:
         )
         lines = ["| measure | " + " | ".join(shown) + " |", "|" + "---|" * (1 + len(shown))]
         for name in rows:
-            cells = (_cell(*figures.get(name, (None, 0))) for figures in shown.values())
+            cells = (cell(*figures.get(name, (None, 0))) for figures in shown.values())
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
         found[f"beside {concept}"] = "\n".join(lines) + "\n"
     return found
@@ -226,12 +226,6 @@ def all_tables(folder: Path) -> dict[str, str]:
         return {x.stem: json.loads(x.read_text(encoding="utf-8")) for x in sorted(where.glob("*.json"))}
 
     return tables(figures(folder)) | beside(figures(folder / "beside")) | several(folder)
-
-
-def _cell(number: float | None, n: int) -> str:
-    if number is None:
-        return "–"
-    return str(wilson(int(number), n)) if n else f"{number:.0f}"
 
 
 def page() -> None:
